@@ -1,0 +1,140 @@
+//! Every message that one actor sends another, on one page.
+//!
+//! ```text
+//! http --Apply, Delete, Scale, Get, List--> Registry --Accept, Withdraw, Resize--> Function --Ensure--> Puller
+//!                                              ^                                     |  ^ --Attach, Detach--> Network
+//!                                              +--- Finished, Died ------------------+  +-- Happened (its own effects)
+//! ```
+
+use std::time::Duration;
+
+use actix::Message;
+
+use crate::function::{Event, FunctionId, InstanceId, Invalid, Namespace, SecretName, Spec, Status};
+use crate::host::{Attachment, HostError, Image, PullPolicy};
+
+/// Why a request was refused: for the caller, who can act on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The request itself is wrong.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// There is no such function.
+    #[error("function {0} not found")]
+    NotFound(FunctionId),
+    /// There is such a function already.
+    #[error("function {0} already exists: update it with PUT, or delete it first")]
+    Exists(FunctionId),
+    /// The spec names a secret that nobody created.
+    #[error("unable to find secret: {0}")]
+    NoSecret(SecretName),
+    /// The image or spec can't be run, as the caller can mend; nothing was kept of a create.
+    #[error("{0}")]
+    Unrunnable(String),
+    /// The store could not make it durable.
+    #[error("{0}")]
+    Store(String),
+    /// Too much is being asked at this moment; the same request may succeed later.
+    #[error("{0}")]
+    Busy(String),
+}
+
+/// Whether a deployment may, or must, find a function of its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// POST: there must be none.
+    Create,
+    /// PUT: there must be one.
+    Update,
+}
+
+/// What a function looks like, for those who ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Which function.
+    pub id: FunctionId,
+    /// What it looks like.
+    pub status: Status,
+    /// How long until the next start, while it backs off.
+    pub retry_in: Option<Duration>,
+}
+
+// ---- to the registry ---------------------------------------------------------------------------------------------
+
+/// Deploys or updates a function. Answered when the instance is ready, when the deployment failed, or after the
+/// configured wait, whichever is first; the desired state is durable by then.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct Apply {
+    /// Which function.
+    pub id: FunctionId,
+    /// What it is asked to be.
+    pub spec: Spec,
+    /// Create or update.
+    pub mode: Mode,
+}
+
+/// Deletes a function. Answered when the deletion is durable and no new request reaches it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct Delete {
+    /// Which function.
+    pub id: FunctionId,
+}
+
+/// Asks for another number of replicas. Answered when that is durable.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct Scale {
+    /// Which function.
+    pub id: FunctionId,
+    /// How many instances should serve.
+    pub replicas: u32,
+}
+
+/// What one function looks like.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Option<View>")]
+pub struct Get {
+    /// Which function.
+    pub id: FunctionId,
+}
+
+/// What all functions of a namespace look like, by name.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Vec<View>")]
+pub struct List {
+    /// Which namespace.
+    pub namespace: Namespace,
+}
+
+// ---- to a function -----------------------------------------------------------------------------------------------
+
+/// Something happened to one of its instances, or a time has come: the answer of an effect.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Happened(pub Event);
+
+// ---- to the puller -----------------------------------------------------------------------------------------------
+
+/// Makes an image complete on the machine; callers for the same image share one pull.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Image, HostError>")]
+pub struct Ensure {
+    /// The image reference as it was sent.
+    pub reference: String,
+    /// When to ask the registry.
+    pub policy: PullPolicy,
+}
+
+// ---- to the network ----------------------------------------------------------------------------------------------
+
+/// Hands out an attachment for an instance.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Attachment, HostError>")]
+pub struct Attach(pub InstanceId);
+
+/// Takes an instance's attachment back.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), HostError>")]
+pub struct Detach(pub InstanceId);

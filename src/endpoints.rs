@@ -1,0 +1,266 @@
+//! Where requests may go: function -> ready instances, with a lease on the one that is chosen.
+//!
+//! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`). A lease keeps
+//! an instance from being torn down while it answers: draining waits for its count to fall to zero.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::function::{FunctionId, InstanceId};
+
+/// How long and how many requests may wait for a function that has no ready instance.
+#[derive(Debug, Clone, Copy)]
+pub struct Parking {
+    /// The longest wait of one request.
+    pub time: Duration,
+    /// The most requests that wait for one function at a time.
+    pub requests: usize,
+}
+
+impl Default for Parking {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(10), requests: 512 }
+    }
+}
+
+/// Why no instance can be leased.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoEndpoint {
+    /// Nobody deployed such a function.
+    #[error("function {0} not found")]
+    Unknown(FunctionId),
+    /// It is asked to run with no replica.
+    #[error("function {0} is scaled to zero")]
+    ScaledToZero(FunctionId),
+    /// No instance was ready in time.
+    #[error("no instance of function {0} was ready within {1:?}")]
+    NotReady(FunctionId, Duration),
+    /// Too many requests wait for it already.
+    #[error("{1} requests wait for an instance of function {0} already")]
+    Crowded(FunctionId, usize),
+}
+
+/// One ready instance and the count of requests that it has.
+#[derive(Debug)]
+struct Serving {
+    id: InstanceId,
+    address: SocketAddr,
+    leases: AtomicUsize,
+    released: Notify,
+}
+
+/// The right to send one request to an instance. While it is held the instance is not torn down by an update.
+#[derive(Debug)]
+pub struct Lease(Arc<Serving>);
+
+impl Lease {
+    /// Where the instance listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// Which instance it is.
+    #[must_use]
+    pub fn instance(&self) -> &InstanceId {
+        &self.0.id
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.0.leases.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.released.notify_waiters();
+        }
+    }
+}
+
+/// What is left to wait for after an instance was retracted.
+#[derive(Debug)]
+pub struct Drained(Option<Arc<Serving>>);
+
+impl Drained {
+    /// Returns when the instance has no request left.
+    pub async fn wait(self) {
+        let Some(serving) = self.0 else { return };
+        loop {
+            let released = serving.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if serving.leases.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            released.await;
+        }
+    }
+}
+
+/// The ready instances of one function; replaced as a whole at every change.
+#[derive(Debug, Default, Clone)]
+struct Row {
+    ready: Arc<[Arc<Serving>]>,
+    scaled_to_zero: bool,
+}
+
+#[derive(Debug)]
+struct Function {
+    row: watch::Sender<Row>,
+    turn: AtomicUsize,
+    parked: AtomicUsize,
+    /// Instances that were retracted and still have requests, so that draining finds them.
+    leaving: std::sync::Mutex<Vec<Arc<Serving>>>,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Endpoints {
+    functions: DashMap<FunctionId, Arc<Function>>,
+    parking: Parking,
+}
+
+/// Gives a place in the queue back, whatever ends the wait.
+struct Parked<'a>(&'a AtomicUsize);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Endpoints {
+    /// An empty table.
+    #[must_use]
+    pub fn new(parking: Parking) -> Self {
+        Self { functions: DashMap::new(), parking }
+    }
+
+    /// Makes the function known: from now on requests for it wait for an instance instead of being refused.
+    pub fn announce(&self, function: &FunctionId, scaled_to_zero: bool) {
+        let entry = self.function_or_new(function);
+        entry.row.send_if_modified(|row| std::mem::replace(&mut row.scaled_to_zero, scaled_to_zero) != scaled_to_zero);
+    }
+
+    /// Forgets the function: requests for it are refused.
+    pub fn forget(&self, function: &FunctionId) {
+        self.functions.remove(function);
+    }
+
+    /// Sends requests to this instance, too. Idempotent.
+    pub fn publish(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr) {
+        self.function_or_new(function).row.send_if_modified(|row| {
+            if row.ready.iter().any(|serving| serving.id == *id) {
+                return false;
+            }
+            let new = Serving { id: id.clone(), address, leases: AtomicUsize::new(0), released: Notify::new() };
+            row.ready = row.ready.iter().cloned().chain([Arc::new(new)]).collect();
+            true
+        });
+    }
+
+    /// Sends no new request to this instance. Idempotent.
+    pub fn retract(&self, function: &FunctionId, id: &InstanceId) {
+        let Some(entry) = self.get(function) else { return };
+        entry.row.send_if_modified(|row| {
+            let Some(at) = row.ready.iter().position(|serving| serving.id == *id) else { return false };
+            let leaving = row.ready[at].clone();
+            row.ready = row.ready.iter().filter(|serving| serving.id != *id).cloned().collect();
+            let mut all = entry.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            all.retain(|serving| serving.leases.load(Ordering::Acquire) > 0);
+            all.push(leaving);
+            true
+        });
+    }
+
+    /// The end of the requests that a retracted instance still has.
+    #[must_use]
+    pub fn drained(&self, function: &FunctionId, id: &InstanceId) -> Drained {
+        let Some(entry) = self.get(function) else { return Drained(None) };
+        let leaving = entry.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Drained(leaving.iter().find(|serving| serving.id == *id).cloned())
+    }
+
+    /// Instances that get requests now.
+    #[must_use]
+    pub fn published(&self, function: &FunctionId) -> Vec<InstanceId> {
+        self.get(function)
+            .map(|entry| entry.row.borrow().ready.iter().map(|serving| serving.id.clone()).collect())
+            .unwrap_or_default()
+    }
+
+    /// A lease on a ready instance, in turn; waits for one within the bounds of [`Parking`].
+    ///
+    /// # Errors
+    /// [`NoEndpoint`] says why there is none.
+    pub async fn lease(&self, function: &FunctionId) -> Result<Lease, NoEndpoint> {
+        let Some(entry) = self.get(function) else { return Err(NoEndpoint::Unknown(function.clone())) };
+        if let Some(lease) = entry.take() {
+            return Ok(lease);
+        }
+        self.park(function, &entry).await
+    }
+
+    async fn park(&self, function: &FunctionId, entry: &Function) -> Result<Lease, NoEndpoint> {
+        let mut row = entry.row.subscribe();
+        if row.borrow().scaled_to_zero {
+            return Err(NoEndpoint::ScaledToZero(function.clone()));
+        }
+        let waiting = entry.parked.fetch_add(1, Ordering::AcqRel);
+        let _parked = Parked(&entry.parked);
+        if waiting >= self.parking.requests {
+            return Err(NoEndpoint::Crowded(function.clone(), waiting));
+        }
+        let deadline = Instant::now() + self.parking.time;
+        loop {
+            if let Some(lease) = entry.take() {
+                return Ok(lease);
+            }
+            match timeout_at(deadline, row.changed()).await {
+                Err(_) => return Err(NoEndpoint::NotReady(function.clone(), self.parking.time)),
+                Ok(Err(_)) => return Err(NoEndpoint::Unknown(function.clone())),
+                Ok(Ok(())) => {}
+            }
+            if !self.functions.contains_key(function) {
+                return Err(NoEndpoint::Unknown(function.clone()));
+            }
+        }
+    }
+
+    fn get(&self, function: &FunctionId) -> Option<Arc<Function>> {
+        self.functions.get(function).map(|entry| entry.value().clone())
+    }
+
+    fn function_or_new(&self, function: &FunctionId) -> Arc<Function> {
+        let new = || {
+            Arc::new(Function {
+                row: watch::Sender::new(Row::default()),
+                turn: AtomicUsize::new(0),
+                parked: AtomicUsize::new(0),
+                leaving: std::sync::Mutex::default(),
+            })
+        };
+        self.functions.entry(function.clone()).or_insert_with(new).value().clone()
+    }
+}
+
+impl Function {
+    /// The next ready instance in turn. The count is raised while the row is held, so that a retract either comes
+    /// before (and the instance is not chosen) or sees the lease.
+    fn take(&self) -> Option<Lease> {
+        let row = self.row.borrow();
+        let ready = &row.ready;
+        let turn = match ready.len() {
+            0 => return None,
+            1 => 0,
+            many => self.turn.fetch_add(1, Ordering::Relaxed) % many,
+        };
+        let serving = ready[turn].clone();
+        serving.leases.fetch_add(1, Ordering::AcqRel);
+        Some(Lease(serving))
+    }
+}

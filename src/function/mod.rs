@@ -1,0 +1,18 @@
+//! The heart: the life of one function as data. Pure — no clock, no I/O, no async, nothing of ours imported.
+//!
+//! [`Lifecycle`] is level-triggered: an [`Event`] changes what is desired or observed, then the [`Effect`]s follow from
+//! comparing the two. Time comes in as [`Uptime`] and goes out as [`Effect::RetryAfter`].
+
+mod backoff;
+mod lifecycle;
+mod name;
+mod quantity;
+mod spec;
+mod status;
+
+pub use backoff::Backoff;
+pub use lifecycle::{Effect, Event, Lifecycle, Observed, ObservedState, Outcome};
+pub use name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
+pub use quantity::{parse_cpu_millis, parse_memory_bytes};
+pub use spec::{ANNOTATION_PREFIX, Desired, Resources, Spec, SpecDraft};
+pub use status::{Exit, Failure, Generation, InstancePhase, Phase, StartError, Status, Uptime};

@@ -1,0 +1,183 @@
+//! What a function is asked to be.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Generation, Invalid, SecretName, parse_cpu_millis, parse_memory_bytes};
+
+/// Annotations are kept on the container as labels under this prefix.
+pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
+
+/// The label that gives a function's least number of replicas.
+const SCALE_MIN: &str = "com.openfaas.scale.min";
+
+/// The most replicas one function may ask for; a typing error should not fill the machine.
+const REPLICAS_MAX: u32 = 1_000;
+
+/// Limits or requests, as they were sent: Kubernetes quantities.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Memory, such as `128Mi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// Cpu, such as `500m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
+}
+
+impl Resources {
+    fn check(&self) -> Result<(), Invalid> {
+        self.memory.as_deref().map(parse_memory_bytes).transpose()?;
+        self.cpu.as_deref().map(parse_cpu_millis).transpose()?;
+        Ok(())
+    }
+}
+
+/// A spec before it was checked: plain fields, as a deployment carries them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpecDraft {
+    /// Image reference as it was sent.
+    pub image: String,
+    /// The process that the watchdog runs (`fprocess`); empty for the image's own.
+    pub env_process: String,
+    /// Environment variables as they were sent.
+    pub env_vars: BTreeMap<String, String>,
+    /// Placement constraints; kept and given back, without effect on a single machine.
+    pub constraints: Vec<String>,
+    /// Names of secrets that are mounted.
+    pub secrets: Vec<SecretName>,
+    /// Labels as they were sent.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations as they were sent.
+    pub annotations: BTreeMap<String, String>,
+    /// Upper bounds.
+    pub limits: Option<Resources>,
+    /// Requests; kept and given back.
+    pub requests: Option<Resources>,
+    /// Whether the root file system is mounted read-only.
+    pub read_only_root_filesystem: bool,
+}
+
+/// What a function is asked to be, checked: whoever holds one may rely on its quantities and labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "SpecDraft", into = "SpecDraft")]
+pub struct Spec(SpecDraft);
+
+impl std::ops::Deref for Spec {
+    type Target = SpecDraft;
+    fn deref(&self) -> &SpecDraft {
+        &self.0
+    }
+}
+
+impl From<Spec> for SpecDraft {
+    fn from(spec: Spec) -> Self {
+        spec.0
+    }
+}
+
+impl TryFrom<SpecDraft> for Spec {
+    type Error = Invalid;
+
+    /// # Errors
+    /// [`Invalid`] with the field and the rule: no image, a quantity that can't be read, a label that collides with an
+    /// annotation, an environment variable that can't be one.
+    fn try_from(draft: SpecDraft) -> Result<Self, Invalid> {
+        if draft.image.trim().is_empty() {
+            return Err(Invalid("no image: give an image reference such as docker.io/functions/figlet:latest".into()));
+        }
+        for resources in [&draft.limits, &draft.requests].into_iter().flatten() {
+            resources.check()?;
+        }
+        for key in draft.annotations.keys() {
+            let label = format!("{ANNOTATION_PREFIX}{key}");
+            if draft.labels.contains_key(&label) {
+                return Err(Invalid(format!("label {label:?} collides with annotation {key:?}: remove one of them")));
+            }
+        }
+        for (key, value) in &draft.env_vars {
+            if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
+                return Err(Invalid(format!(
+                    "invalid environment variable {key:?}: the name must not be empty or hold '='"
+                )));
+            }
+        }
+        if draft.env_process.contains('\0') {
+            return Err(Invalid("invalid envProcess: it holds a NUL character".into()));
+        }
+        let spec = Self(draft);
+        spec.parse_min_replicas()?;
+        Ok(spec)
+    }
+}
+
+impl Spec {
+    fn parse_min_replicas(&self) -> Result<u32, Invalid> {
+        let Some(text) = self.labels.get(SCALE_MIN) else { return Ok(1) };
+        match text.parse::<u32>() {
+            Ok(n) if n <= REPLICAS_MAX => Ok(n.max(1)),
+            _ => {
+                Err(Invalid(format!("invalid label {SCALE_MIN}={text:?}: expected a number from 0 to {REPLICAS_MAX}")))
+            }
+        }
+    }
+
+    /// Replicas that a fresh deployment begins with: the label `com.openfaas.scale.min`, else 1.
+    #[must_use]
+    pub fn min_replicas(&self) -> u32 {
+        self.parse_min_replicas().unwrap_or(1)
+    }
+
+    /// The memory limit in bytes, if one is set.
+    #[must_use]
+    pub fn memory_limit_bytes(&self) -> Option<u64> {
+        self.limits.as_ref()?.memory.as_deref().and_then(|text| parse_memory_bytes(text).ok())
+    }
+
+    /// The cpu limit in milli-cores, if one is set.
+    #[must_use]
+    pub fn cpu_limit_millis(&self) -> Option<u64> {
+        self.limits.as_ref()?.cpu.as_deref().and_then(|text| parse_cpu_millis(text).ok())
+    }
+
+    /// The environment that the function's process gets on top of the image's: `fprocess` from `envProcess`, which an
+    /// `fprocess` among the variables overrides.
+    #[must_use]
+    pub fn environment(&self) -> BTreeMap<String, String> {
+        let mut environment = BTreeMap::new();
+        if !self.env_process.is_empty() {
+            environment.insert("fprocess".to_owned(), self.env_process.clone());
+        }
+        environment.extend(self.env_vars.clone());
+        environment
+    }
+
+    /// Labels that the container carries: the function's own, and its annotations under [`ANNOTATION_PREFIX`].
+    #[must_use]
+    pub fn container_labels(&self) -> BTreeMap<String, String> {
+        let annotations =
+            self.annotations.iter().map(|(key, value)| (format!("{ANNOTATION_PREFIX}{key}"), value.clone()));
+        self.labels.clone().into_iter().chain(annotations).collect()
+    }
+}
+
+/// What was last asked of a function, as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Counts the accepted specs of this function, from 1.
+    pub generation: Generation,
+    /// The accepted spec.
+    pub spec: std::sync::Arc<Spec>,
+    /// How many instances should serve.
+    pub replicas: u32,
+    /// The newest generation that ever served, when that is another one than `generation`.
+    pub good: Option<(Generation, std::sync::Arc<Spec>)>,
+    /// Whether `generation` itself ever served.
+    pub proven: bool,
+    /// Why `generation` failed for good, if it did.
+    pub failed: Option<String>,
+    /// When the function was created, RFC 3339.
+    pub created_at: String,
+}

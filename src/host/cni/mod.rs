@@ -1,0 +1,1 @@
+//! CNI: plugins executed. The only place that knows their protocol.

@@ -1,0 +1,3 @@
+//! containerd over gRPC: images, containers and tasks. The only place that knows its API.
+
+pub mod channel;

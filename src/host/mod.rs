@@ -1,0 +1,248 @@
+//! The seam: what actord asks of the machine, as small traits.
+//!
+//! Above it everything runs on `fake` in simulated time; below it [`containerd`] and [`cni`] are thin. The same contract
+//! test (`tests/host_contract`) runs on both. Every call is idempotent where its doc says so, and every caller puts a
+//! deadline on it (rule 8: nothing waits for ever).
+
+pub mod cni;
+pub mod containerd;
+pub mod fake;
+mod probe;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use probe::HttpProbe;
+
+use crate::function::{Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
+
+/// Why the host did not do what it was asked. Messages name the object and, where there is one, the next step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The image can't be had: the caller mends the reference, the credentials or the registry.
+    #[error("{0}")]
+    Image(String),
+    /// The spec can't be run as it is: the caller mends it.
+    #[error("{0}")]
+    Spec(String),
+    /// The object that was named is not there.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// The host failed; it may heal.
+    #[error("{0}")]
+    Failed(String),
+    /// The host (or what stands for it, such as containerd) could not be reached at all.
+    #[error("{0}")]
+    Unavailable(String),
+    /// No answer came in time.
+    #[error("{0}: no answer in time")]
+    Deadline(String),
+}
+
+impl From<HostError> for StartError {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Image(reason) => Self::Image(reason),
+            HostError::Spec(reason) => Self::Spec(reason),
+            other => Self::Host(other.to_string()),
+        }
+    }
+}
+
+/// When to ask the registry for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// On every deploy and update: a tag may have moved.
+    Always,
+    /// Only when the machine does not have it.
+    #[default]
+    IfNotPresent,
+    /// Never: an image that is not there is an error.
+    Never,
+}
+
+/// An image that is complete on this machine, unpacked and ready to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The reference, normalised: `docker.io/library/nginx:latest`.
+    pub reference: String,
+    /// The digest of its platform's manifest: what `reference` meant when it was looked up.
+    pub digest: String,
+}
+
+/// Images: from a registry or an archive into the machine.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Makes an image complete on this machine. Idempotent. Takes as long as a pull takes: the caller bounds it.
+    ///
+    /// # Errors
+    /// [`HostError::Image`] names the registry, the reference and why.
+    async fn ensure(&self, reference: &str, policy: PullPolicy) -> Result<Image, HostError>;
+
+    /// Loads all images of an OCI or docker archive (a `.tar`, plain or gzipped) and returns their references.
+    ///
+    /// # Errors
+    /// [`HostError::Image`] names the file and what is wrong with it.
+    async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError>;
+}
+
+/// An instance's place on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// The instance's own address.
+    pub address: IpAddr,
+    /// The path of its network namespace.
+    pub netns: PathBuf,
+}
+
+/// Networks: one network namespace and address per instance.
+#[async_trait]
+pub trait Network: Send + Sync {
+    /// Makes the instance's network namespace and attaches it. On error nothing is left, or `detach` removes it.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] with the plugin's own words.
+    async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError>;
+
+    /// Where an attached instance is; `NotFound` when it is not attached. Used to adopt what runs.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when there is no such attachment or its namespace is gone.
+    async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError>;
+
+    /// Removes all there is of an instance's network: address, links, rules, namespace, cached results. Idempotent:
+    /// "already gone" is done.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] with everything that could not be removed.
+    async fn detach(&self, id: &InstanceId) -> Result<(), HostError>;
+
+    /// Every instance of which this network holds anything, complete or half-made.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when the state can't be read.
+    async fn list(&self) -> Result<Vec<InstanceId>, HostError>;
+}
+
+/// All that is needed to make an instance.
+#[derive(Debug, Clone)]
+pub struct Creation {
+    /// Its id: container id, snapshot key, cgroup and log name.
+    pub id: InstanceId,
+    /// The function it is an instance of.
+    pub function: FunctionId,
+    /// The generation it is an instance of.
+    pub generation: Generation,
+    /// The spec of that generation.
+    pub spec: Arc<Spec>,
+    /// What [`Images::ensure`] returned.
+    pub image: Image,
+    /// The network namespace to run in, from [`Network::attach`].
+    pub netns: PathBuf,
+    /// The secrets that the spec names, with their values.
+    pub secrets: BTreeMap<SecretName, Vec<u8>>,
+}
+
+/// A signal that ends an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Asks: the process may finish what it does.
+    Term,
+    /// Does not ask.
+    Kill,
+}
+
+/// An instance, or what is left of one, that the runtime knows and that carries our owner label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which one.
+    pub id: InstanceId,
+    /// Whose it is; unknown for remains without a container record (a lone snapshot, directory or log).
+    pub of: Option<(FunctionId, Generation)>,
+    /// Whether its process runs.
+    pub running: bool,
+}
+
+/// Containers and their processes.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Makes the container and its task, with the process not started yet. On error `remove` removes what was made.
+    ///
+    /// # Errors
+    /// [`HostError::Spec`] where the spec or image can't be run, else [`HostError::Failed`].
+    async fn create(&self, creation: &Creation) -> Result<(), HostError>;
+
+    /// Starts the process of a created instance.
+    ///
+    /// # Errors
+    /// As for [`Runtime::create`].
+    async fn start(&self, id: &InstanceId) -> Result<(), HostError>;
+
+    /// Waits until the instance's process has ended, without a deadline. Survives a restart of containerd.
+    /// [`Exit::Vanished`] when there is no such task.
+    ///
+    /// # Errors
+    /// [`HostError::Unavailable`] when containerd can't be reached; the caller asks again.
+    async fn wait(&self, id: &InstanceId) -> Result<Exit, HostError>;
+
+    /// Sends a signal to the instance's processes (`Kill`: to all of them). Idempotent: no process is success.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`].
+    async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError>;
+
+    /// Removes all there is of an instance: task (killed if it runs), container, snapshot, cgroup, bundle, runtime
+    /// state, directory and log. Idempotent, and goes on after an error so that one fault leaves little behind.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] with everything that could not be removed.
+    async fn remove(&self, id: &InstanceId) -> Result<(), HostError>;
+
+    /// Every instance that carries our owner label, complete or not.
+    ///
+    /// # Errors
+    /// [`HostError::Unavailable`] or [`HostError::Failed`].
+    async fn list(&self) -> Result<Vec<Found>, HostError>;
+
+    /// The last lines that an instance wrote, at most `bytes` of them: the hint in the message about an early exit.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when there is no log.
+    async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError>;
+}
+
+/// How to ask an instance whether it is ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// An HTTP path that must answer 2xx. None: `/_/health` decides if it is there, else a TCP connect does.
+    pub path: Option<String>,
+}
+
+/// Asks instances whether they are ready.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Asks once; the caller bounds and repeats it.
+    ///
+    /// # Errors
+    /// The reason why it is not ready, for a person.
+    async fn ready(&self, check: &Check) -> Result<(), String>;
+}
+
+/// The machine, as the actors see it.
+#[derive(Clone)]
+pub struct Host {
+    /// Images.
+    pub images: Arc<dyn Images>,
+    /// Networks.
+    pub network: Arc<dyn Network>,
+    /// Containers.
+    pub runtime: Arc<dyn Runtime>,
+    /// Readiness.
+    pub probe: Arc<dyn Probe>,
+}

@@ -1,0 +1,5 @@
+//! actord
+pub mod actors;
+pub mod endpoints;
+pub mod function;
+pub mod host;
