@@ -1,3 +1,5 @@
 //! containerd over gRPC: images, containers and tasks. The only place that knows its API.
 
 pub mod channel;
+pub mod content;
+mod manifest;

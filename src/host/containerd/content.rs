@@ -1,0 +1,150 @@
+//! Reading containerd's content store: digest -> bytes, and image digest -> its config and chain id.
+
+use std::time::Duration;
+
+use containerd_client::services::v1::ReadContentRequest;
+use containerd_client::services::v1::content_client::ContentClient;
+use oci_spec::image::{ImageConfiguration, ImageManifest};
+use sha2::{Digest as _, Sha256};
+
+use super::channel::{Containerd, host_error};
+use super::manifest::{self, DOCUMENT_LIMIT, Document, Platform, wrong_document};
+use crate::host::HostError;
+
+/// The longest that a small call to containerd may take.
+pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// `call`, with a deadline. `what` names the object and the act.
+pub(crate) async fn within<T>(
+    what: &str,
+    deadline: Duration,
+    call: impl Future<Output = Result<T, HostError>>,
+) -> Result<T, HostError> {
+    tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| Err(HostError::Deadline(what.to_owned())))
+}
+
+/// Reads a whole blob: a manifest or a config. Blobs of more than 4 MiB are refused.
+///
+/// # Errors
+/// [`HostError::NotFound`] when the content store does not have it; [`HostError::Image`] when it is too big.
+pub async fn read_blob(containerd: &Containerd, digest: &str) -> Result<Vec<u8>, HostError> {
+    let what = format!("read blob {digest}");
+    within(&what, CALL_DEADLINE, async {
+        let request = containerd.request(ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 });
+        let mut client = ContentClient::new(containerd.channel.clone());
+        let failed = |status| host_error(&what, &status);
+        let mut stream = client.read(request).await.map_err(failed)?.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = stream.message().await.map_err(failed)? {
+            bytes.extend_from_slice(&chunk.data);
+            if bytes.len() as u64 > DOCUMENT_LIMIT {
+                return Err(wrong_document(digest, "it is too big for a manifest or config"));
+            }
+        }
+        Ok(bytes)
+    })
+    .await
+}
+
+/// An image as it is run.
+#[derive(Debug, Clone)]
+pub struct ResolvedImage {
+    /// Its config: entrypoint, environment, user ...
+    pub config: ImageConfiguration,
+    /// The snapshot of its topmost layer: the parent of an instance's own snapshot.
+    pub chain_id: String,
+}
+
+/// What to run for an image's digest, be it a manifest's or an index's.
+///
+/// # Errors
+/// [`HostError::NotFound`] when a blob is missing; [`HostError::Image`] when one can't be read or is for another
+/// platform.
+pub async fn resolve_image(containerd: &Containerd, manifest_digest: &str) -> Result<ResolvedImage, HostError> {
+    let (_, manifest) = find_manifest(containerd, manifest_digest).await?;
+    let config = read_config(containerd, &manifest).await?;
+    let chain_id = chain_ids(config.rootfs().diff_ids())
+        .pop()
+        .ok_or_else(|| wrong_document(manifest_digest, "it has no layers"))?;
+    Ok(ResolvedImage { config, chain_id })
+}
+
+/// Follows an index to this platform's manifest, and returns its digest with it.
+pub(crate) async fn find_manifest(containerd: &Containerd, digest: &str) -> Result<(String, ImageManifest), HostError> {
+    let mut digest = digest.to_owned();
+    // An index of indices is rare but legal; more than that is not worth following.
+    for _ in 0..3 {
+        let bytes = read_blob(containerd, &digest).await?;
+        match manifest::parse(&bytes).map_err(|why| wrong_document(&digest, &why))? {
+            Document::Manifest(manifest) => return Ok((digest, *manifest)),
+            Document::Index(index) => {
+                let entry = Platform::host().choose(&index).map_err(|why| wrong_document(&digest, &why))?;
+                digest = entry.digest().to_string();
+            }
+        }
+    }
+    Err(wrong_document(&digest, "its indices are nested too deep"))
+}
+
+/// Reads a manifest's config and checks that it is for this platform.
+pub(crate) async fn read_config(
+    containerd: &Containerd,
+    manifest: &ImageManifest,
+) -> Result<ImageConfiguration, HostError> {
+    let digest = manifest.config().digest().to_string();
+    let bytes = read_blob(containerd, &digest).await?;
+    let config: ImageConfiguration = serde_json::from_slice(&bytes)
+        .map_err(|error| wrong_document(&digest, &format!("its config can't be read: {error}")))?;
+    Platform::host().check(&config).map_err(|why| wrong_document(&digest, &why))?;
+    Ok(config)
+}
+
+/// The chain ids of an image's layers, bottom first: what snapshots are called.
+pub(crate) fn chain_ids(diff_ids: &[String]) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::with_capacity(diff_ids.len());
+    for diff_id in diff_ids {
+        chain.push(match chain.last() {
+            None => diff_id.clone(),
+            Some(parent) => sha256(format!("{parent} {diff_id}").as_bytes()),
+        });
+    }
+    chain
+}
+
+/// The digest of some bytes, as `sha256:...`.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    digest_name(Sha256::digest(bytes).as_slice())
+}
+
+/// A finished SHA-256 hash as a digest.
+pub(crate) fn digest_name(hash: &[u8]) -> String {
+    use std::fmt::Write as _;
+    hash.iter().fold(String::from("sha256:"), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chain_id_of_one_layer_is_its_diff_id() {
+        let only = sha256(b"layer");
+        assert_eq!(chain_ids(std::slice::from_ref(&only)), [only]);
+    }
+
+    #[test]
+    fn every_further_layer_hashes_the_chain_below_it() {
+        let (first, second, third) = (sha256(b"1"), sha256(b"2"), sha256(b"3"));
+        let chain = chain_ids(&[first.clone(), second.clone(), third.clone()]);
+        let second_chain = sha256(format!("{first} {second}").as_bytes());
+        assert_eq!(chain, [first, second_chain.clone(), sha256(format!("{second_chain} {third}").as_bytes())]);
+    }
+
+    #[test]
+    fn digests_are_written_as_lower_case_hex() {
+        assert_eq!(sha256(b""), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+}
