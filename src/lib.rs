@@ -1,5 +1,6 @@
 //! actord
 pub mod actors;
+pub mod archive;
 pub mod endpoints;
 pub mod function;
 pub mod host;
