@@ -4,3 +4,4 @@ pub mod archive;
 pub mod endpoints;
 pub mod function;
 pub mod host;
+pub mod store;

@@ -1,0 +1,155 @@
+//! Secrets on disk: `<dir>/<namespace>/<name>`, mode 0600 under directories of mode 0700, replaced by rename.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::function::{Namespace, SecretName};
+
+/// Why a secret could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Nobody created it.
+    #[error("unable to find secret: {0}")]
+    Missing(SecretName),
+    /// The disk did not do it.
+    #[error("secret {name}: {source}")]
+    Io {
+        /// Which secret.
+        name: SecretName,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The directory of secrets. Its calls block: they are for blocking threads.
+#[derive(Debug, Clone)]
+pub struct Secrets {
+    dir: PathBuf,
+}
+
+impl Secrets {
+    /// Secrets under `dir`, which is made when the first one is written.
+    #[must_use]
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The values of the secrets that `names` lists.
+    ///
+    /// # Errors
+    /// [`SecretError`] for the first that can't be read.
+    pub fn read(
+        &self,
+        namespace: &Namespace,
+        names: &[SecretName],
+    ) -> Result<BTreeMap<SecretName, Vec<u8>>, SecretError> {
+        let read = |name: &SecretName| {
+            let value = fs::read(self.path(namespace, name)).map_err(|source| failed(name, source))?;
+            Ok((name.clone(), value))
+        };
+        names.iter().map(read).collect()
+    }
+
+    /// Writes a secret, replacing the one of that name. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`SecretError::Io`]; the secret is then as it was.
+    pub fn write(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
+        static UNIQUE: AtomicU64 = AtomicU64::new(0);
+        let path = self.path(namespace, name);
+        let write = || {
+            let dir = self.dir.join(namespace.as_str());
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+            // A secret's name can't begin with a dot, so a temporary file is never mistaken for one.
+            let temporary = dir.join(format!(".{}.{}", std::process::id(), UNIQUE.fetch_add(1, Ordering::Relaxed)));
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(value)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            sync_dir(&dir)
+        };
+        write().map_err(|source| failed(name, source))
+    }
+
+    /// Removes a secret for good.
+    ///
+    /// # Errors
+    /// [`SecretError::Missing`] when there is none.
+    pub fn remove(&self, namespace: &Namespace, name: &SecretName) -> Result<(), SecretError> {
+        let path = self.path(namespace, name);
+        let remove = || {
+            fs::remove_file(&path)?;
+            path.parent().map_or(Ok(()), sync_dir)
+        };
+        remove().map_err(|source| failed(name, source))
+    }
+
+    /// The names of a namespace's secrets, sorted.
+    ///
+    /// # Errors
+    /// What the system said of the directory.
+    pub fn list(&self, namespace: &Namespace) -> io::Result<Vec<SecretName>> {
+        let entries = match fs::read_dir(self.dir.join(namespace.as_str())) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn path(&self, namespace: &Namespace, name: &SecretName) -> PathBuf {
+        self.dir.join(namespace.as_str()).join(name.as_str())
+    }
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn failed(name: &SecretName, source: io::Error) -> SecretError {
+    if source.kind() == io::ErrorKind::NotFound {
+        return SecretError::Missing(name.clone());
+    }
+    SecretError::Io { name: name.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_written_listed_read_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::new(dir.path().join("secrets"));
+        let (ns, name): (Namespace, SecretName) = (Namespace::default(), "db".parse().unwrap());
+        assert!(secrets.list(&ns).unwrap().is_empty());
+        secrets.write(&ns, &name, b"one").unwrap();
+        secrets.write(&ns, &name, b"two\n").unwrap();
+        assert_eq!(secrets.list(&ns).unwrap(), std::slice::from_ref(&name));
+        assert_eq!(secrets.read(&ns, std::slice::from_ref(&name)).unwrap()[&name], b"two\n");
+        secrets.remove(&ns, &name).unwrap();
+        assert!(matches!(secrets.remove(&ns, &name), Err(SecretError::Missing(_))));
+        assert!(matches!(secrets.read(&ns, &[name]), Err(SecretError::Missing(_))));
+    }
+
+    #[test]
+    fn a_secret_is_readable_by_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::new(dir.path().join("secrets"));
+        secrets.write(&Namespace::default(), &"db".parse().unwrap(), b"x").unwrap();
+        let file = dir.path().join("secrets/openfaas-fn/db");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(file.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}
