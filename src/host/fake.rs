@@ -1,1 +1,0 @@
-//! The machine in memory, for tests.

@@ -1,0 +1,115 @@
+//! What an image of the fake registry does when it is pulled and run.
+
+use std::time::Duration;
+
+use crate::function::Exit;
+
+/// A script for one image. The default is pulled at once, is ready at once, ends on the first SIGTERM with code 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Behaviour {
+    /// How long the pull takes.
+    pub(super) pull: Duration,
+    /// Why the registry refuses it.
+    pub(super) unpullable: Option<String>,
+    /// Why no container can be made of it.
+    pub(super) hopeless: Option<String>,
+    /// How long after its start it is ready; never, with a reason.
+    pub(super) ready: Result<Duration, String>,
+    /// When and how it ends by itself.
+    pub(super) exits: Option<(Duration, Exit)>,
+    /// How long after SIGTERM it ends; None: not at all.
+    pub(super) term: Option<Duration>,
+    /// What it writes when it starts.
+    pub(super) log: String,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            pull: Duration::ZERO,
+            unpullable: None,
+            hopeless: None,
+            ready: Ok(Duration::ZERO),
+            exits: None,
+            term: Some(Duration::ZERO),
+            log: String::new(),
+        }
+    }
+}
+
+impl Behaviour {
+    /// Pulled and ready at once, ends when asked to.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A pull takes this long.
+    #[must_use]
+    pub fn pulls_in(mut self, time: Duration) -> Self {
+        self.pull = time;
+        self
+    }
+
+    /// The registry refuses it, for this reason.
+    #[must_use]
+    pub fn unpullable(mut self, reason: &str) -> Self {
+        self.unpullable = Some(reason.to_owned());
+        self
+    }
+
+    /// No container can be made of it, for this reason.
+    #[must_use]
+    pub fn hopeless(mut self, reason: &str) -> Self {
+        self.hopeless = Some(reason.to_owned());
+        self
+    }
+
+    /// Becomes ready this long after its start.
+    #[must_use]
+    pub fn ready_after(mut self, time: Duration) -> Self {
+        self.ready = Ok(time);
+        self
+    }
+
+    /// Runs, and is never ready.
+    #[must_use]
+    pub fn never_ready(mut self) -> Self {
+        self.ready = Err("connection refused".to_owned());
+        self
+    }
+
+    /// Ends by itself, this long after its start.
+    #[must_use]
+    pub fn exits_after(mut self, time: Duration, exit: Exit) -> Self {
+        self.exits = Some((time, exit));
+        self
+    }
+
+    /// Ends at once with this exit code.
+    #[must_use]
+    pub fn exits_with(self, code: u32) -> Self {
+        self.exits_after(Duration::ZERO, Exit::Code(code))
+    }
+
+    /// Goes on for this long after SIGTERM.
+    #[must_use]
+    pub fn ignores_term_for(mut self, time: Duration) -> Self {
+        self.term = Some(time);
+        self
+    }
+
+    /// Has no handler for SIGTERM, which as process 1 it then ignores.
+    #[must_use]
+    pub fn ignores_term(mut self) -> Self {
+        self.term = None;
+        self
+    }
+
+    /// Writes this when it starts.
+    #[must_use]
+    pub fn writes(mut self, log: &str) -> Self {
+        self.log = log.to_owned();
+        self
+    }
+}

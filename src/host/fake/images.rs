@@ -1,0 +1,74 @@
+//! Images: a registry that knows what was published, and what was pulled from it.
+
+use std::path::Path;
+
+use oci_spec::distribution::Reference;
+
+use super::Behaviour;
+use super::machine::{Machine, State};
+use crate::host::{HostError, Image, PullPolicy};
+
+/// `nginx` as `docker.io/library/nginx:latest`; what is no reference stays as it is, and is not found.
+fn normal(reference: &str) -> String {
+    reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |parsed| parsed.whole())
+}
+
+impl State {
+    pub(super) fn publish(&mut self, reference: &str, behaviour: Behaviour) {
+        self.published += 1;
+        self.registry.insert(normal(reference), (self.published, behaviour));
+    }
+
+    pub(super) fn withdraw(&mut self, reference: &str) {
+        self.registry.remove(&normal(reference));
+    }
+
+    pub(super) fn has_image(&self, reference: &str) -> bool {
+        self.images.contains_key(&normal(reference))
+    }
+
+    fn complete(&mut self, reference: &str, version: u64, behaviour: Behaviour) -> Image {
+        let image = Image { reference: reference.to_owned(), digest: format!("sha256:{version:064x}") };
+        self.unpacked.push((image.clone(), behaviour.clone()));
+        self.images.insert(reference.to_owned(), (image.clone(), behaviour));
+        image
+    }
+}
+
+impl Machine {
+    pub(super) async fn ensure(&self, reference: &str, policy: PullPolicy, _half: bool) -> Result<Image, HostError> {
+        let reference = normal(reference);
+        let (version, behaviour) = {
+            let state = self.lock();
+            match (policy, state.images.get(&reference)) {
+                (PullPolicy::IfNotPresent | PullPolicy::Never, Some((image, _))) => return Ok(image.clone()),
+                (PullPolicy::Never, None) => {
+                    let text = format!("image {reference} is not on this machine, and the pull policy is Never");
+                    return Err(HostError::Image(text));
+                }
+                _ => {}
+            }
+            let unknown = || HostError::Image(format!("image {reference}: the registry does not have it"));
+            state.registry.get(&reference).cloned().ok_or_else(unknown)?
+        };
+        tokio::time::sleep(behaviour.pull).await;
+        if let Some(reason) = &behaviour.unpullable {
+            return Err(HostError::Image(format!("image {reference}: {reason}")));
+        }
+        Ok(self.lock().complete(&reference, version, behaviour))
+    }
+
+    pub(super) async fn import(&self, archive: &Path, _half: bool) -> Result<Vec<String>, HostError> {
+        let mut state = self.lock();
+        let Some(images) = state.archives.get(archive).cloned() else {
+            return Err(HostError::Image(format!("archive {}: no such file", archive.display())));
+        };
+        let mut references = Vec::new();
+        for (reference, behaviour) in images {
+            state.published += 1;
+            let version = state.published;
+            references.push(state.complete(&normal(&reference), version, behaviour).reference);
+        }
+        Ok(references)
+    }
+}

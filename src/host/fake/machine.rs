@@ -1,0 +1,160 @@
+//! The state that the calls leave behind: images, attachments, containers.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Behaviour;
+use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
+use crate::host::{Attachment, HostError, Image};
+
+/// The state behind its lock, which is never held across an await.
+#[derive(Debug, Default)]
+pub(super) struct Machine(Mutex<State>);
+
+impl Machine {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What the registry offers, and how often a reference was published.
+    pub(super) registry: BTreeMap<String, (u64, Behaviour)>,
+    pub(super) published: u64,
+    pub(super) archives: BTreeMap<PathBuf, Vec<(String, Behaviour)>>,
+    /// What is complete on the machine, by reference: what its tag means now.
+    pub(super) images: BTreeMap<String, (Image, Behaviour)>,
+    /// Every image that was ever complete, with those whose tag has moved on.
+    pub(super) unpacked: Vec<(Image, Behaviour)>,
+    /// None: half-made.
+    pub(super) attachments: BTreeMap<InstanceId, Option<Attachment>>,
+    pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,
+    pub(super) addresses_given: u32,
+    pub(super) containers: BTreeMap<InstanceId, Container>,
+    /// Remains of a creation without a container.
+    pub(super) remains: BTreeSet<InstanceId>,
+    /// Every id that was ever created: none comes twice.
+    pub(super) created: BTreeSet<InstanceId>,
+    pub(super) on_start: Option<OnStart>,
+    pub(super) violations: Vec<String>,
+}
+
+type Serve = dyn Fn(&InstanceId, SocketAddr) -> Box<dyn Any + Send> + Send + Sync;
+
+/// What a test does for every process that starts.
+#[derive(Clone)]
+pub(super) struct OnStart(pub(super) Arc<Serve>);
+
+impl fmt::Debug for OnStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnStart")
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) of: (FunctionId, Generation),
+    pub(super) behaviour: Behaviour,
+    pub(super) secrets: BTreeMap<SecretName, Vec<u8>>,
+    /// Watched by those who wait for its end; the last value outlives the container.
+    pub(super) process: watch::Sender<Process>,
+    pub(super) log: Option<String>,
+    /// Whether anybody asked for its end.
+    pub(super) asked_to_end: bool,
+    /// What the test runs beside the process.
+    pub(super) beside: Option<Box<dyn Any + Send>>,
+}
+
+/// A process is what its times say: nothing has to run for it to end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Process {
+    pub(super) started: Option<Instant>,
+    pub(super) ends: Option<(Instant, Exit)>,
+}
+
+impl Process {
+    pub(super) fn ended(&self, now: Instant) -> Option<Exit> {
+        self.ends.as_ref().filter(|(at, _)| *at <= now).map(|(_, exit)| exit.clone())
+    }
+
+    pub(super) fn runs(&self, now: Instant) -> bool {
+        self.started.is_some() && self.ended(now).is_none()
+    }
+}
+
+/// What exists and would have to be removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Containers, running or not.
+    pub containers: BTreeSet<InstanceId>,
+    /// What half-made or half-removed instances left: a snapshot, a directory.
+    pub remains: BTreeSet<InstanceId>,
+    /// Network namespaces, with or without an address.
+    pub networks: BTreeSet<InstanceId>,
+}
+
+impl Leftovers {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl State {
+    /// Notes a call that no correct caller makes, and answers it.
+    pub(super) fn violation(&mut self, what: String) -> HostError {
+        self.violations.push(what.clone());
+        HostError::Failed(what)
+    }
+
+    /// Ends a process at that time, unless it has ended or will have by then. Says whether there was one to end.
+    pub(super) fn end(&mut self, id: &InstanceId, at: Instant, exit: Exit) -> bool {
+        let now = Instant::now();
+        let Some(container) = self.containers.get_mut(id) else { return false };
+        if container.process.borrow().ended(now).is_some() {
+            return false;
+        }
+        container.process.send_if_modified(|process| {
+            let sooner = process.ends.as_ref().is_none_or(|(planned, _)| at < *planned);
+            if sooner {
+                process.ends = Some((at, exit));
+            }
+            sooner
+        });
+        if at <= now {
+            container.beside = None;
+        }
+        true
+    }
+
+    pub(super) fn asked_to_end(&mut self, id: &InstanceId) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.asked_to_end = true;
+        }
+    }
+
+    pub(super) fn reboot(&mut self, now: Instant) {
+        let ids: Vec<_> = self.containers.keys().cloned().collect();
+        for id in ids {
+            self.end(&id, now, Exit::Vanished);
+        }
+        self.attachments.clear();
+    }
+
+    pub(super) fn leftovers(&self) -> Leftovers {
+        Leftovers {
+            containers: self.containers.keys().cloned().collect(),
+            remains: self.remains.clone(),
+            networks: self.attachments.keys().cloned().collect(),
+        }
+    }
+}

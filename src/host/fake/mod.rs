@@ -1,0 +1,188 @@
+//! The machine in memory: the same contract as containerd and CNI, on tokio's clock, with faults on request.
+//!
+//! ```text
+//! trait call -> seam (log it, ask the script for a fault) -> machine (what the call does to images, networks, processes)
+//! test       -> FakeHost's controls: publish an image, end a process, write a fault into the script, look at the log
+//! ```
+//! What exists follows from the calls alone. The fake is strict: a call that a correct caller never makes (create without
+//! a network, start of what is not there, an id used twice ...) is refused and noted in [`FakeHost::violations`].
+
+mod behaviour;
+mod calls;
+mod images;
+mod machine;
+mod network;
+mod runtime;
+mod script;
+mod seam;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+pub use behaviour::Behaviour;
+pub use calls::{Call, Phase, Subject};
+pub use machine::Leftovers;
+pub use script::{Fault, Rule};
+pub use seam::Method;
+
+use crate::function::{Exit, FunctionName, InstanceId, SecretName};
+use crate::host::Host;
+use calls::Calls;
+use machine::Machine;
+use script::Script;
+
+/// The port that functions listen on, by convention.
+pub const PORT: u16 = 8080;
+
+/// A machine in memory. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct FakeHost {
+    machine: Arc<Machine>,
+    script: Arc<Script>,
+    calls: Arc<Calls>,
+}
+
+impl FakeHost {
+    /// An empty machine: no image in the registry, nothing running, no fault in the script.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This machine as the actors see one.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        Host {
+            images: Arc::new(self.clone()),
+            network: Arc::new(self.clone()),
+            runtime: Arc::new(self.clone()),
+            probe: Arc::new(self.clone()),
+        }
+    }
+
+    // ---- what there is to run ------------------------------------------------------------------------------------
+
+    /// Puts an image into the registry. Publishing a reference again moves its tag: the next pull has a new digest.
+    pub fn publish_image(&self, reference: &str, behaviour: Behaviour) {
+        self.machine.lock().publish(reference, behaviour);
+    }
+
+    /// Takes an image out of the registry; what was pulled stays.
+    pub fn withdraw_image(&self, reference: &str) {
+        self.machine.lock().withdraw(reference);
+    }
+
+    /// Says what an archive holds, for [`crate::host::Images::import`].
+    pub fn add_archive(&self, path: &Path, images: impl IntoIterator<Item = (String, Behaviour)>) {
+        self.machine.lock().archives.insert(path.to_owned(), images.into_iter().collect());
+    }
+
+    /// Whether an image is complete on this machine.
+    #[must_use]
+    pub fn has_image(&self, reference: &str) -> bool {
+        self.machine.lock().has_image(reference)
+    }
+
+    /// Gives the instances of a function these addresses instead of made-up ones, so that a test can listen there, on
+    /// [`PORT`]. Two are needed for an update: the new instance comes before the old one goes.
+    pub fn serve_at(&self, function: &FunctionName, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.machine.lock().fixed_addresses.insert(function.clone(), addresses.into_iter().collect());
+    }
+
+    /// Calls `serve` for every process that starts, with the address that it has to listen on. What it returns lives as
+    /// long as the process does (its drop must not look at the fake). Give the functions loopback addresses with [`FakeHost::serve_at`] for real listeners.
+    pub fn on_start(&self, serve: impl Fn(&InstanceId, SocketAddr) -> Box<dyn Any + Send> + Send + Sync + 'static) {
+        self.machine.lock().on_start = Some(machine::OnStart(Arc::new(serve)));
+    }
+
+    // ---- what happens to it --------------------------------------------------------------------------------------
+
+    /// Ends an instance's process now; whoever waits for it is told. Says whether there was a process.
+    pub fn exit(&self, id: &InstanceId, exit: Exit) -> bool {
+        self.machine.lock().end(id, Instant::now(), exit)
+    }
+
+    /// Ends every process and takes all networks away, as a reboot does; containers and images stay.
+    pub fn reboot(&self) {
+        self.machine.lock().reboot(Instant::now());
+    }
+
+    /// Writes a fault into the script. Rules are tried in the order in which they were written; one applies to a call.
+    pub fn fault(&self, rule: Rule) {
+        self.script.add(rule);
+    }
+
+    /// Lets every call that hangs go on as if nothing had been.
+    pub fn release(&self) {
+        self.script.release();
+    }
+
+    /// Empties the script; calls that hang go on hanging.
+    pub fn clear_faults(&self) {
+        self.script.clear();
+    }
+
+    // ---- what became of it ---------------------------------------------------------------------------------------
+
+    /// Everything that exists and would have to be removed.
+    #[must_use]
+    pub fn leftovers(&self) -> Leftovers {
+        self.machine.lock().leftovers()
+    }
+
+    /// The instances whose process runs.
+    #[must_use]
+    pub fn running(&self) -> BTreeSet<InstanceId> {
+        let now = Instant::now();
+        let state = self.machine.lock();
+        state.containers.iter().filter(|(_, it)| it.process.borrow().runs(now)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Where an instance is, if it is attached.
+    #[must_use]
+    pub fn address(&self, id: &InstanceId) -> Option<SocketAddr> {
+        self.machine.lock().address(id).map(|ip| SocketAddr::new(ip, PORT))
+    }
+
+    /// The secrets that an instance was given.
+    #[must_use]
+    pub fn secrets(&self, id: &InstanceId) -> BTreeMap<SecretName, Vec<u8>> {
+        self.machine.lock().containers.get(id).map(|it| it.secrets.clone()).unwrap_or_default()
+    }
+
+    /// Calls that a correct caller never makes, as sentences.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.machine.lock().violations.clone()
+    }
+
+    /// The log: every call, when it began and how it came to its end.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.all()
+    }
+
+    /// How many calls of a method began.
+    #[must_use]
+    pub fn count(&self, method: Method) -> usize {
+        self.calls.begun(method)
+    }
+
+    /// The greatest number of calls of a method that were under way at once.
+    #[must_use]
+    pub fn most_at_once(&self, method: Method) -> usize {
+        self.calls.most_at_once(method)
+    }
+
+    /// Returns when `count` calls of a method have begun.
+    pub async fn called(&self, method: Method, count: usize) {
+        self.calls.called(method, count).await;
+    }
+}

@@ -1,0 +1,100 @@
+//! Networks: an address per attached instance, and whether somebody answers at it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use tokio::time::Instant;
+
+use super::PORT;
+use super::machine::{Machine, State};
+use super::script::is_of;
+use crate::function::InstanceId;
+use crate::host::{Attachment, Check, HostError};
+
+/// Made-up addresses count up from here.
+const FIRST: u32 = u32::from_be_bytes([10, 62, 0, 2]);
+
+impl State {
+    pub(super) fn address(&self, id: &InstanceId) -> Option<IpAddr> {
+        self.attachments.get(id)?.as_ref().map(|attachment| attachment.address)
+    }
+
+    pub(super) fn instance_at(&self, address: IpAddr) -> Option<InstanceId> {
+        let mut attached = self.attachments.iter();
+        attached.find(|(_, at)| at.as_ref().is_some_and(|at| at.address == address)).map(|(id, _)| id.clone())
+    }
+
+    /// An address that nobody has. Made-up ones are never given twice.
+    fn free_address(&mut self, id: &InstanceId) -> Result<IpAddr, HostError> {
+        let Some((name, fixed)) = self.fixed_addresses.iter().find(|(name, _)| is_of(id, name)) else {
+            self.addresses_given += 1;
+            return Ok(Ipv4Addr::from(FIRST + self.addresses_given - 1).into());
+        };
+        if let Some(address) = fixed.iter().find(|address| self.instance_at(**address).is_none()) {
+            return Ok(*address);
+        }
+        let text = format!("attach {id}: all {} addresses of function {name} are in use", fixed.len());
+        Err(self.violation(text))
+    }
+}
+
+impl Machine {
+    pub(super) async fn attach(&self, id: &InstanceId, half: bool) -> Result<Attachment, HostError> {
+        let mut state = self.lock();
+        if state.attachments.contains_key(id) {
+            return Err(state.violation(format!("attach {id}: it is attached already")));
+        }
+        if state.created.contains(id) && !state.containers.contains_key(id) {
+            return Err(state.violation(format!("attach {id}: the id was used before")));
+        }
+        if half {
+            state.attachments.insert(id.clone(), None);
+            return Err(HostError::Failed(format!("attach {id}: stopped halfway")));
+        }
+        let address = state.free_address(id)?;
+        let attachment = Attachment { address, netns: PathBuf::from(format!("/run/netns/{id}")) };
+        state.attachments.insert(id.clone(), Some(attachment.clone()));
+        Ok(attachment)
+    }
+
+    pub(super) async fn lookup(&self, id: &InstanceId, _half: bool) -> Result<Attachment, HostError> {
+        let attachment = self.lock().attachments.get(id).cloned().flatten();
+        attachment.ok_or_else(|| HostError::NotFound(format!("network of {id}")))
+    }
+
+    pub(super) async fn detach(&self, id: &InstanceId, half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        let alone = |it: &super::machine::Container| it.process.borrow().runs(now) && !it.asked_to_end;
+        if state.containers.get(id).is_some_and(alone) {
+            return Err(state.violation(format!("detach {id}: its process runs and nobody asked it to end")));
+        }
+        if half && let Some(attachment) = state.attachments.get_mut(id) {
+            *attachment = None;
+            return Err(HostError::Failed(format!("detach {id}: stopped halfway")));
+        }
+        state.attachments.remove(id);
+        Ok(())
+    }
+
+    pub(super) async fn attached(&self, _half: bool) -> Result<Vec<InstanceId>, HostError> {
+        Ok(self.lock().attachments.keys().cloned().collect())
+    }
+
+    /// Whoever is attached at the address answers as its behaviour says.
+    pub(super) async fn ready(&self, check: &Check, _half: bool) -> Result<(), String> {
+        let now = Instant::now();
+        let state = self.lock();
+        let refused = |address: SocketAddr| format!("connect to {address}: connection refused");
+        let instance = state.instance_at(check.address.ip()).filter(|_| check.address.port() == PORT);
+        let Some(container) = instance.and_then(|id| state.containers.get(&id)) else {
+            return Err(refused(check.address));
+        };
+        let process = container.process.borrow().clone();
+        match (&container.behaviour.ready, process.started) {
+            (Ok(after), Some(started)) if process.runs(now) && now >= started + *after => Ok(()),
+            (Err(reason), Some(_)) if process.runs(now) => Err(reason.clone()),
+            _ => Err(refused(check.address)),
+        }
+    }
+}

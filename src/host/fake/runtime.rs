@@ -1,0 +1,166 @@
+//! Containers and processes, as their calls and their image's behaviour make them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::PORT;
+use super::machine::{Container, Machine, Process, State};
+use crate::function::{Exit, InstanceId};
+use crate::host::{Creation, Found, HostError, Signal};
+
+const SIGKILL: u32 = 9;
+
+impl State {
+    /// What is wrong with a creation, if anything.
+    fn refuse(&mut self, creation: &Creation) -> Result<(), HostError> {
+        let id = &creation.id;
+        let attachment = self.attachments.get(id).cloned().flatten();
+        let image = self.unpacked.iter().find(|(image, _)| *image == creation.image);
+        let missing = creation.spec.secrets.iter().find(|name| !creation.secrets.contains_key(*name));
+        let wrong = if self.containers.contains_key(id) || self.remains.contains(id) {
+            "it exists already".to_owned()
+        } else if self.created.contains(id) {
+            "the id was used before".to_owned()
+        } else if attachment.is_none_or(|it| it.netns != creation.netns) {
+            format!("it is not attached to {}", creation.netns.display())
+        } else if image.is_none() {
+            format!("image {} ({}) is not on this machine", creation.image.reference, creation.image.digest)
+        } else if let Some(name) = missing {
+            format!("no value was given for secret {name}")
+        } else {
+            return Ok(());
+        };
+        Err(self.violation(format!("create {id}: {wrong}")))
+    }
+}
+
+impl Machine {
+    pub(super) async fn create(&self, creation: &Creation, half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        let id = &creation.id;
+        state.refuse(creation)?;
+        state.created.insert(id.clone());
+        if half {
+            state.remains.insert(id.clone());
+            return Err(HostError::Failed(format!("create {id}: stopped halfway")));
+        }
+        let behaviour = state.unpacked.iter().find(|(image, _)| *image == creation.image).map(|(_, it)| it.clone());
+        let behaviour = behaviour.unwrap_or_default();
+        if let Some(reason) = &behaviour.hopeless {
+            state.remains.insert(id.clone());
+            return Err(HostError::Spec(format!("create {id}: {reason}")));
+        }
+        let container = Container {
+            of: (creation.function.clone(), creation.generation),
+            behaviour,
+            secrets: creation.secrets.clone(),
+            process: watch::Sender::new(Process::default()),
+            log: None,
+            asked_to_end: false,
+            beside: None,
+        };
+        state.containers.insert(id.clone(), container);
+        Ok(())
+    }
+
+    pub(super) async fn start(&self, id: &InstanceId, _half: bool) -> Result<(), HostError> {
+        let now = Instant::now();
+        let beside = {
+            let mut state = self.lock();
+            let address = state.address(id).map(|ip| SocketAddr::new(ip, PORT));
+            let wrong = match state.containers.get(id) {
+                None => Some("it was not created"),
+                Some(it) if it.process.borrow().started.is_some() => Some("it was started before"),
+                Some(it) if it.process.borrow().ended(now).is_some() => Some("its process was killed before"),
+                Some(_) if address.is_none() => Some("it is not attached"),
+                Some(_) => None,
+            };
+            if let Some(wrong) = wrong {
+                return Err(state.violation(format!("start {id}: {wrong}")));
+            }
+            if let Some(container) = state.containers.get_mut(id) {
+                container.log = Some(container.behaviour.log.clone());
+                let ends = container.behaviour.exits.clone().map(|(after, exit)| (now + after, exit));
+                container.process.send_replace(Process { started: Some(now), ends });
+            }
+            state.on_start.clone().zip(address)
+        };
+        // Not under the lock: a test's server may look at the fake.
+        if let Some((on_start, address)) = beside {
+            let server = on_start.0(id, address);
+            if let Some(container) = self.lock().containers.get_mut(id) {
+                container.beside = Some(server);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn wait(&self, id: &InstanceId, _half: bool) -> Result<Exit, HostError> {
+        let Some(mut process) = self.lock().containers.get(id).map(|it| it.process.subscribe()) else {
+            return Ok(Exit::Vanished);
+        };
+        loop {
+            let ends = process.borrow_and_update().ends.clone();
+            if let Some((at, exit)) = &ends
+                && *at <= Instant::now()
+            {
+                return Ok(exit.clone());
+            }
+            let far = Instant::now() + Duration::from_secs(86_400 * 365);
+            let at = ends.map_or(far, |(at, _)| at);
+            tokio::select! {
+                () = sleep_until(at) => {}
+                changed = process.changed() => if changed.is_err() && process.borrow().ends.is_none() {
+                    return Ok(Exit::Vanished);
+                },
+            }
+        }
+    }
+
+    pub(super) async fn kill(&self, id: &InstanceId, signal: Signal, _half: bool) -> Result<(), HostError> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let Some(container) = state.containers.get(id) else { return Ok(()) };
+        let runs = container.process.borrow().runs(now);
+        match (signal, container.behaviour.term) {
+            (Signal::Kill, _) => state.end(id, now, Exit::Signal(SIGKILL)),
+            (Signal::Term, Some(after)) if runs => state.end(id, now + after, Exit::Code(0)),
+            (Signal::Term, _) => false,
+        };
+        Ok(())
+    }
+
+    pub(super) async fn remove(&self, id: &InstanceId, half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        state.end(id, Instant::now(), Exit::Signal(SIGKILL));
+        if half && (state.containers.contains_key(id) || state.remains.contains(id)) {
+            return Err(HostError::Failed(format!("remove {id}: stopped halfway")));
+        }
+        state.containers.remove(id);
+        state.remains.remove(id);
+        Ok(())
+    }
+
+    pub(super) async fn found(&self, _half: bool) -> Result<Vec<Found>, HostError> {
+        let now = Instant::now();
+        let state = self.lock();
+        let containers = state.containers.iter().map(|(id, it)| Found {
+            id: id.clone(),
+            of: Some(it.of.clone()),
+            running: it.process.borrow().runs(now),
+        });
+        let remains = state.remains.iter().map(|id| Found { id: id.clone(), of: None, running: false });
+        Ok(containers.chain(remains).collect())
+    }
+
+    pub(super) async fn log_tail(&self, id: &InstanceId, bytes: usize, _half: bool) -> Result<String, HostError> {
+        let state = self.lock();
+        let log = state.containers.get(id).and_then(|it| it.log.as_deref());
+        let log = log.ok_or_else(|| HostError::NotFound(format!("log of {id}")))?;
+        let start = (log.len().saturating_sub(bytes)..=log.len()).find(|at| log.is_char_boundary(*at));
+        Ok(log[start.unwrap_or(log.len())..].to_owned())
+    }
+}

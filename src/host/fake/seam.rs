@@ -1,0 +1,145 @@
+//! The trait methods, all alike: log the call, draw a fault, do the work, log the answer.
+//!
+//! [`Method`] and the trait impls come from one table, so a method that a trait has and the table has not does not
+//! compile, and none can be without its faults.
+
+use std::future::Future;
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use super::script::Done;
+use super::{FakeHost, Fault, Subject};
+use crate::function::{Exit, InstanceId};
+use crate::host::{
+    Attachment, Check, Creation, Found, HostError, Image, Images, Network, Probe, PullPolicy, Runtime, Signal,
+};
+
+macro_rules! seam {
+    ($($trait:ident: $error:ty {
+        $($variant:ident: $method:ident($($arg:ident: $type:ty),*) -> $answer:ty, about $subject:expr, does $work:ident;)*
+    })*) => {
+        /// Every method of the seam.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Method {
+            $($(
+                #[doc = concat!("[`", stringify!($trait), "::", stringify!($method), "`]")]
+                $variant,
+            )*)*
+        }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$($(Self::$variant,)*)*];
+        }
+
+        $(
+            #[async_trait]
+            impl $trait for FakeHost {
+                $(
+                    async fn $method(&self, $($arg: $type),*) -> Result<$answer, $error> {
+                        self.call(Method::$variant, $subject, |done| self.machine.$work($($arg,)* done)).await
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+seam! {
+    Images: HostError {
+        ImagesEnsure: ensure(reference: &str, policy: PullPolicy) -> Image,
+            about Subject::Image(reference.to_owned()), does ensure;
+        ImagesImport: import(archive: &Path) -> Vec<String>,
+            about Subject::Archive(archive.to_owned()), does import;
+    }
+    Network: HostError {
+        NetworkAttach: attach(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does attach;
+        NetworkLookup: lookup(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does lookup;
+        NetworkDetach: detach(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does detach;
+        NetworkList: list() -> Vec<InstanceId>, about Subject::Everything, does attached;
+    }
+    Runtime: HostError {
+        RuntimeCreate: create(creation: &Creation) -> (),
+            about Subject::Instance(creation.id.clone()), does create;
+        RuntimeStart: start(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does start;
+        RuntimeWait: wait(id: &InstanceId) -> Exit, about Subject::Instance(id.clone()), does wait;
+        RuntimeKill: kill(id: &InstanceId, signal: Signal) -> (),
+            about Subject::Instance(id.clone()), does kill;
+        RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;
+        RuntimeList: list() -> Vec<Found>, about Subject::Everything, does found;
+        RuntimeLogTail: log_tail(id: &InstanceId, bytes: usize) -> String,
+            about Subject::Instance(id.clone()), does log_tail;
+    }
+    Probe: String {
+        ProbeReady: ready(check: &Check) -> (), about Subject::Address(check.address), does ready;
+    }
+}
+
+impl Method {
+    /// Whether the call can be stopped in the middle, see [`super::Rule::halfway`].
+    fn has_half(self) -> bool {
+        matches!(self, Self::RuntimeCreate | Self::RuntimeRemove | Self::NetworkAttach | Self::NetworkDetach)
+    }
+}
+
+/// The error of a trait, made of a scripted one.
+trait Scripted: std::fmt::Display {
+    fn scripted(error: HostError) -> Self;
+}
+
+impl Scripted for HostError {
+    fn scripted(error: HostError) -> Self {
+        error
+    }
+}
+
+impl Scripted for String {
+    fn scripted(error: HostError) -> Self {
+        error.to_string()
+    }
+}
+
+impl FakeHost {
+    /// One call: `work` is told whether to do only half of itself.
+    async fn call<T, E, W>(&self, method: Method, subject: Subject, work: impl FnOnce(bool) -> W) -> Result<T, E>
+    where
+        E: Scripted,
+        W: Future<Output = Result<T, E>>,
+    {
+        let instance = match &subject {
+            Subject::Instance(id) => Some(id.clone()),
+            Subject::Address(address) => self.machine.lock().instance_at(address.ip()),
+            _ => None,
+        };
+        let fault = self.script.draw(method, &subject, instance.as_ref());
+        if let (Method::RuntimeKill | Method::RuntimeRemove, Some(id)) = (method, &instance) {
+            self.machine.lock().asked_to_end(id);
+        }
+        let ticket = self.calls.begin(method, subject);
+        let answer = self.work(method, fault, work).await;
+        ticket.end(answer.as_ref().map(|_| ()).map_err(ToString::to_string));
+        answer
+    }
+
+    async fn work<T, E, W>(
+        &self,
+        method: Method,
+        fault: Option<(Fault, Done)>,
+        work: impl FnOnce(bool) -> W,
+    ) -> Result<T, E>
+    where
+        E: Scripted,
+        W: Future<Output = Result<T, E>>,
+    {
+        let Some((fault, done)) = fault else { return work(false).await };
+        let half = done == Done::Half && method.has_half();
+        if half || done == Done::All {
+            let answer = work(half).await;
+            self.script.suffer(fault).await.map_err(E::scripted)?;
+            return answer;
+        }
+        self.script.suffer(fault).await.map_err(E::scripted)?;
+        work(false).await
+    }
+}
