@@ -1,0 +1,75 @@
+//! The host contract: what the actors rely on, held against the machine in memory and against a real one.
+//!
+//! A case is a function over a [`subject::Subject`]. The list at the end of this file is the only one: each case in it
+//! runs on the fake, in simulated time, and on containerd with CNI, as root. A case removes what it made; the subject
+//! then looks for leftovers.
+#![allow(missing_docs, unreachable_pub, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+
+mod fake;
+mod fixture;
+mod images;
+mod network;
+mod runtime;
+mod subject;
+
+macro_rules! contract {
+    ($($module:ident: $($case:ident)* $(, misusing: $($misuse:ident)*)?;)*) => {
+        mod on_the_fake {
+            $(
+                $(
+                    #[tokio::test(start_paused = true)]
+                    async fn $case() {
+                        crate::fake::run(crate::subject::Conduct::Correct, crate::$module::$case).await;
+                    }
+                )*
+                $($(
+                    #[tokio::test(start_paused = true)]
+                    async fn $misuse() {
+                        crate::fake::run(crate::subject::Conduct::Misuse, crate::$module::$misuse).await;
+                    }
+                )*)?
+            )*
+        }
+    };
+}
+
+contract! {
+    images:
+        an_image_is_pulled_when_it_is_absent_unless_the_policy_is_never
+        only_the_policy_always_follows_a_tag_that_moved
+        an_image_that_nobody_has_is_an_image_error_that_names_it
+        two_callers_at_once_get_the_same_image
+        an_imported_image_needs_no_registry
+        an_archive_can_be_imported_again
+        what_is_no_archive_is_an_image_error_that_names_the_file;
+    network:
+        an_attached_instance_is_listed_and_looked_up_until_it_is_detached
+        two_instances_have_different_addresses_and_namespaces
+        detach_of_what_is_not_there_is_success
+        an_instance_that_is_not_attached_is_not_found
+        an_instance_can_be_attached_while_others_come_and_go,
+        misusing: a_second_attach_is_an_error_and_leaves_the_first_as_it_was;
+    runtime:
+        an_instance_goes_from_created_to_ready_to_ended_to_nothing
+        a_process_that_is_asked_to_end_ends_with_its_own_code
+        a_process_that_ignores_term_is_ended_by_kill
+        a_kill_of_what_does_not_run_is_success
+        a_wait_for_what_is_not_there_says_vanished
+        all_who_wait_are_told_and_so_is_who_comes_late
+        the_exit_code_of_a_process_is_told_and_its_last_words_are_kept
+        the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_found
+        a_running_instance_is_removed_and_who_waits_for_it_is_told
+        an_instance_that_never_started_is_removed
+        remove_of_what_is_not_there_is_success
+        an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_removed
+        the_process_finds_its_secrets
+        two_instances_of_one_function_live_and_die_apart
+        a_process_that_has_not_started_or_has_ended_is_not_ready,
+        misusing:
+            an_id_that_exists_is_refused_and_goes_on
+            what_was_not_created_cannot_be_started
+            nothing_is_started_twice
+            without_its_network_an_instance_is_not_created
+            without_its_image_an_instance_is_not_created;
+}

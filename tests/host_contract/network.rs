@@ -1,0 +1,82 @@
+//! Networks: one namespace and address per instance, and nothing after detach.
+
+use std::collections::BTreeSet;
+
+use actord::host::HostError;
+
+use crate::fixture::fresh_id;
+use crate::subject::Subject;
+
+pub async fn an_attached_instance_is_listed_and_looked_up_until_it_is_detached<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let id = fresh_id("net");
+    assert_eq!(network.list().await.unwrap(), []);
+    let at = network.attach(&id).await.unwrap();
+    assert!(!at.address.is_unspecified());
+    assert!(at.netns.is_absolute());
+    assert_eq!(network.list().await.unwrap(), std::slice::from_ref(&id));
+    assert_eq!(network.lookup(&id).await.unwrap(), at);
+    network.detach(&id).await.unwrap();
+    assert_eq!(network.list().await.unwrap(), []);
+    assert!(matches!(network.lookup(&id).await, Err(HostError::NotFound(_))));
+}
+
+pub async fn two_instances_have_different_addresses_and_namespaces<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let (a, b) = (fresh_id("net"), fresh_id("net"));
+    let (at_a, at_b) = tokio::join!(network.attach(&a), network.attach(&b));
+    let (at_a, at_b) = (at_a.unwrap(), at_b.unwrap());
+    assert_ne!(at_a.address, at_b.address);
+    assert_ne!(at_a.netns, at_b.netns);
+    network.detach(&a).await.unwrap();
+    assert_eq!(network.list().await.unwrap(), std::slice::from_ref(&b));
+    assert_eq!(network.lookup(&b).await.unwrap(), at_b);
+    network.detach(&b).await.unwrap();
+}
+
+pub async fn detach_of_what_is_not_there_is_success<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let id = fresh_id("net");
+    network.detach(&id).await.unwrap();
+    network.attach(&id).await.unwrap();
+    for _ in 0..2 {
+        network.detach(&id).await.unwrap();
+    }
+    assert_eq!(network.list().await.unwrap(), []);
+}
+
+pub async fn an_instance_that_is_not_attached_is_not_found<S: Subject>(s: &S) {
+    let network = s.host().network;
+    match network.lookup(&fresh_id("net")).await {
+        Err(HostError::NotFound(_)) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn an_instance_can_be_attached_while_others_come_and_go<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let stays = fresh_id("stays");
+    let at = network.attach(&stays).await.unwrap();
+    let ids: Vec<_> = (0..8).map(|_| fresh_id("goes")).collect();
+    let (attached, mut addresses) = (ids.iter().map(|id| network.attach(id)), BTreeSet::from([at.address]));
+    for at in futures_util::future::join_all(attached).await {
+        assert!(addresses.insert(at.unwrap().address), "an address was given twice");
+    }
+    for done in futures_util::future::join_all(ids.iter().map(|id| network.detach(id))).await {
+        done.unwrap();
+    }
+    assert_eq!(network.list().await.unwrap(), std::slice::from_ref(&stays));
+    assert_eq!(network.lookup(&stays).await.unwrap(), at);
+    network.detach(&stays).await.unwrap();
+}
+
+pub async fn a_second_attach_is_an_error_and_leaves_the_first_as_it_was<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let id = fresh_id("net");
+    let at = network.attach(&id).await.unwrap();
+    let refused = network.attach(&id).await.unwrap_err();
+    assert!(refused.to_string().contains(id.as_str()), "{refused}");
+    assert_eq!(network.lookup(&id).await.unwrap(), at);
+    network.detach(&id).await.unwrap();
+    assert_eq!(network.list().await.unwrap(), []);
+}

@@ -1,0 +1,266 @@
+//! Containers and processes: up, down, and everything in between.
+
+use actord::function::{Exit, FunctionId, Generation, SecretName};
+use actord::host::{Creation, Found, HostError, Image, Signal};
+use tokio::time::timeout;
+
+use crate::fixture::{
+    A_WHILE, LONG, becomes_ready, check, creation, found, fresh_id, image, log_with, name, spec, started, torn_down,
+    waited,
+};
+use crate::subject::{Kind, Subject};
+
+pub async fn an_instance_goes_from_created_to_ready_to_ended_to_nothing<S: Subject>(s: &S) {
+    let host = s.host();
+    let hello = image(s, Kind::Hello).await;
+    let id = fresh_id("echo");
+    assert_eq!(host.runtime.list().await.unwrap(), []);
+    let creation = creation(&host, &id, "echo", &hello).await;
+    host.runtime.create(&creation).await.unwrap();
+    let mut expected = Found {
+        id: id.clone(),
+        of: Some((FunctionId::new(name("echo"), "contract".parse().unwrap()), Generation(3))),
+        running: false,
+    };
+    assert_eq!(host.runtime.list().await.unwrap(), [expected.clone()]);
+
+    host.runtime.start(&id).await.unwrap();
+    let at = host.network.lookup(&id).await.unwrap();
+    becomes_ready(&host, &at).await;
+    expected.running = true;
+    assert_eq!(host.runtime.list().await.unwrap(), [expected.clone()]);
+
+    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    waited(&host, &id).await;
+    expected.running = false;
+    assert_eq!(host.runtime.list().await.unwrap(), [expected]);
+    assert_eq!(host.network.lookup(&id).await.unwrap(), at, "the network outlives the process");
+
+    torn_down(&host, &id).await;
+    assert_eq!(host.runtime.list().await.unwrap(), []);
+}
+
+pub async fn a_process_that_is_asked_to_end_ends_with_its_own_code<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    becomes_ready(&host, &at).await;
+    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    assert_eq!(waited(&host, &id).await, Exit::Code(0));
+    torn_down(&host, &id).await;
+}
+
+pub async fn a_process_that_ignores_term_is_ended_by_kill<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(&host, "deaf", &image(s, Kind::IgnoresTerm).await).await;
+    becomes_ready(&host, &at).await;
+    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    assert!(timeout(A_WHILE, host.runtime.wait(&id)).await.is_err(), "it ignores SIGTERM");
+    assert!(found(&host, &id).await.unwrap().running);
+    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    assert_eq!(waited(&host, &id).await, Exit::Signal(9));
+    torn_down(&host, &id).await;
+}
+
+pub async fn a_kill_of_what_does_not_run_is_success<S: Subject>(s: &S) {
+    let host = s.host();
+    for signal in [Signal::Term, Signal::Kill] {
+        host.runtime.kill(&fresh_id("nobody"), signal).await.unwrap();
+    }
+    let (id, _) = started(&host, "brief", &image(s, Kind::ExitsAtStart).await).await;
+    waited(&host, &id).await;
+    for signal in [Signal::Term, Signal::Kill] {
+        host.runtime.kill(&id, signal).await.unwrap();
+    }
+    torn_down(&host, &id).await;
+    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+}
+
+pub async fn a_wait_for_what_is_not_there_says_vanished<S: Subject>(s: &S) {
+    let host = s.host();
+    assert_eq!(waited(&host, &fresh_id("nobody")).await, Exit::Vanished);
+    let (id, _) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    torn_down(&host, &id).await;
+    assert_eq!(waited(&host, &id).await, Exit::Vanished);
+}
+
+pub async fn all_who_wait_are_told_and_so_is_who_comes_late<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    becomes_ready(&host, &at).await;
+    let kill = async {
+        tokio::time::sleep(A_WHILE / 4).await;
+        host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    };
+    let (one, two, ()) = tokio::join!(waited(&host, &id), waited(&host, &id), kill);
+    assert_eq!([one, two], [Exit::Signal(9), Exit::Signal(9)]);
+    assert_eq!(waited(&host, &id).await, Exit::Signal(9), "the end is remembered until the instance is removed");
+    torn_down(&host, &id).await;
+}
+
+pub async fn the_exit_code_of_a_process_is_told_and_its_last_words_are_kept<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, _) = started(&host, "brief", &image(s, Kind::ExitsAtStart).await).await;
+    assert_eq!(waited(&host, &id).await, Exit::Code(7));
+    log_with(&host, &id, "exiting at start").await;
+    torn_down(&host, &id).await;
+}
+
+pub async fn the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_found<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    becomes_ready(&host, &at).await;
+    let whole = log_with(&host, &id, "hello").await;
+    let tail = host.runtime.log_tail(&id, 6).await.unwrap();
+    assert!(tail.len() <= 6 && whole.ends_with(&tail) && !tail.is_empty(), "{tail:?} of {whole:?}");
+    torn_down(&host, &id).await;
+    for unknown in [id, fresh_id("nobody")] {
+        let refused = host.runtime.log_tail(&unknown, 6).await;
+        assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
+    }
+}
+
+pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(&host, "echo", &image(s, Kind::IgnoresTerm).await).await;
+    becomes_ready(&host, &at).await;
+    let remove = async {
+        tokio::time::sleep(A_WHILE / 4).await;
+        torn_down(&host, &id).await;
+    };
+    let (exit, ()) = tokio::join!(waited(&host, &id), remove);
+    assert!(matches!(exit, Exit::Signal(9) | Exit::Vanished), "{exit:?}");
+}
+
+pub async fn an_instance_that_never_started_is_removed<S: Subject>(s: &S) {
+    let host = s.host();
+    let id = fresh_id("echo");
+    let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
+    host.runtime.create(&creation).await.unwrap();
+    torn_down(&host, &id).await;
+}
+
+pub async fn remove_of_what_is_not_there_is_success<S: Subject>(s: &S) {
+    let host = s.host();
+    host.runtime.remove(&fresh_id("nobody")).await.unwrap();
+    let (id, _) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    for _ in 0..2 {
+        torn_down(&host, &id).await;
+    }
+}
+
+pub async fn an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_removed<S: Subject>(s: &S) {
+    let host = s.host();
+    let id = fresh_id("hopeless");
+    let creation = creation(&host, &id, "hopeless", &image(s, Kind::Unrunnable).await).await;
+    let refused = host.runtime.create(&creation).await;
+    assert!(matches!(refused, Err(HostError::Spec(_))), "{refused:?}");
+    assert!(!found(&host, &id).await.is_some_and(|found| found.running));
+    torn_down(&host, &id).await;
+}
+
+pub async fn the_process_finds_its_secrets<S: Subject>(s: &S) {
+    let host = s.host();
+    let hello = image(s, Kind::Hello).await;
+    let id = fresh_id("keeper");
+    let secrets: [(SecretName, Vec<u8>); 2] =
+        [("db-password".parse().unwrap(), b"p\xc3\xa4ss\nword".to_vec()), ("empty".parse().unwrap(), Vec::new())];
+    let names = secrets.clone().map(|(name, _)| name);
+    let creation = Creation {
+        spec: spec(&hello, &names),
+        secrets: secrets.clone().into(),
+        ..creation(&host, &id, "keeper", &hello).await
+    };
+    host.runtime.create(&creation).await.unwrap();
+    host.runtime.start(&id).await.unwrap();
+    let at = host.network.lookup(&id).await.unwrap();
+    becomes_ready(&host, &at).await;
+    for (name, value) in &secrets {
+        assert_eq!(s.secret(&id, &at, name).await, *value, "{name}");
+    }
+    torn_down(&host, &id).await;
+}
+
+pub async fn two_instances_of_one_function_live_and_die_apart<S: Subject>(s: &S) {
+    let host = s.host();
+    let hello = image(s, Kind::Hello).await;
+    let ((a, at_a), (b, at_b)) = tokio::join!(started(&host, "echo", &hello), started(&host, "echo", &hello));
+    tokio::join!(becomes_ready(&host, &at_a), becomes_ready(&host, &at_b));
+    assert_eq!(host.runtime.list().await.unwrap().iter().filter(|found| found.running).count(), 2);
+    torn_down(&host, &a).await;
+    host.probe.ready(&check(&at_b)).await.unwrap();
+    assert!(timeout(A_WHILE / 4, host.runtime.wait(&b)).await.is_err(), "the other one goes on");
+    torn_down(&host, &b).await;
+}
+
+pub async fn a_process_that_has_not_started_or_has_ended_is_not_ready<S: Subject>(s: &S) {
+    let host = s.host();
+    let id = fresh_id("echo");
+    let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
+    let at = host.network.lookup(&id).await.unwrap();
+    host.runtime.create(&creation).await.unwrap();
+    let asked = timeout(LONG, host.probe.ready(&check(&at))).await.unwrap();
+    assert!(!asked.unwrap_err().is_empty());
+    host.runtime.start(&id).await.unwrap();
+    becomes_ready(&host, &at).await;
+    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    waited(&host, &id).await;
+    timeout(LONG, host.probe.ready(&check(&at))).await.unwrap().unwrap_err();
+    torn_down(&host, &id).await;
+}
+
+pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
+    let host = s.host();
+    let hello = image(s, Kind::Hello).await;
+    let (id, at) = started(&host, "echo", &hello).await;
+    becomes_ready(&host, &at).await;
+    let again = Creation {
+        id: id.clone(),
+        function: FunctionId::new(name("thief"), "contract".parse().unwrap()),
+        generation: Generation(9),
+        spec: spec(&hello, &[]),
+        image: hello,
+        netns: at.netns.clone(),
+        secrets: Default::default(),
+    };
+    let refused = host.runtime.create(&again).await.unwrap_err();
+    assert!(refused.to_string().contains(id.as_str()), "{refused}");
+    let found = found(&host, &id).await.unwrap();
+    assert!(found.running);
+    assert_eq!(found.of.unwrap().1, Generation(3));
+    host.probe.ready(&check(&at)).await.unwrap();
+    torn_down(&host, &id).await;
+}
+
+pub async fn what_was_not_created_cannot_be_started<S: Subject>(s: &S) {
+    let refused = s.host().runtime.start(&fresh_id("nobody")).await;
+    assert!(refused.is_err());
+}
+
+pub async fn nothing_is_started_twice<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    becomes_ready(&host, &at).await;
+    host.runtime.start(&id).await.unwrap_err();
+    host.probe.ready(&check(&at)).await.unwrap();
+    torn_down(&host, &id).await;
+}
+
+pub async fn without_its_network_an_instance_is_not_created<S: Subject>(s: &S) {
+    let host = s.host();
+    let hello = image(s, Kind::Hello).await;
+    let id = fresh_id("lonely");
+    let creation = creation(&host, &id, "lonely", &hello).await;
+    host.network.detach(&id).await.unwrap();
+    host.runtime.create(&creation).await.unwrap_err();
+    torn_down(&host, &id).await;
+}
+
+pub async fn without_its_image_an_instance_is_not_created<S: Subject>(s: &S) {
+    let host = s.host();
+    let id = fresh_id("empty");
+    let nowhere =
+        Image { reference: "docker.io/actord/nowhere:1".to_owned(), digest: format!("sha256:{}", "0".repeat(64)) };
+    let creation = creation(&host, &id, "empty", &nowhere).await;
+    host.runtime.create(&creation).await.unwrap_err();
+    torn_down(&host, &id).await;
+}
