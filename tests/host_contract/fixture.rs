@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actord::function::{
-    Exit, FunctionId, FunctionName, Generation, InstanceId, InstanceIds, SecretName, Spec, SpecDraft,
-};
+use actord::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName, Spec, SpecDraft};
 use actord::host::{Attachment, Check, Creation, Found, Host, Image, PullPolicy};
 use tokio::time::timeout;
 
@@ -20,10 +18,6 @@ pub const A_WHILE: Duration = Duration::from_secs(2);
 
 pub fn name(text: &str) -> FunctionName {
     text.parse().unwrap()
-}
-
-pub fn fresh_id(function: &str) -> InstanceId {
-    InstanceIds::new(&name(function), rand::random()).next_id()
 }
 
 /// The image, imported from an archive.
@@ -54,9 +48,9 @@ pub fn spec(image: &Image, secrets: &[SecretName]) -> Arc<Spec> {
 }
 
 /// Attaches, creates and starts an instance.
-pub async fn started(host: &Host, function: &str, image: &Image) -> (InstanceId, Attachment) {
-    let id = fresh_id(function);
-    let creation = creation(host, &id, function, image).await;
+pub async fn started<S: Subject>(s: &S, function: &str, image: &Image) -> (InstanceId, Attachment) {
+    let (host, id) = (s.host(), s.fresh_id(function));
+    let creation = creation(&host, &id, function, image).await;
     host.runtime.create(&creation).await.unwrap();
     host.runtime.start(&id).await.unwrap();
     let at = host.network.lookup(&id).await.unwrap();

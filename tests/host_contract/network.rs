@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use actord::host::HostError;
 
-use crate::fixture::fresh_id;
 use crate::subject::Subject;
 
 pub async fn an_attached_instance_is_listed_and_looked_up_until_it_is_detached<S: Subject>(s: &S) {
     let network = s.host().network;
-    let id = fresh_id("net");
+    let id = s.fresh_id("net");
     assert_eq!(network.list().await.unwrap(), []);
     let at = network.attach(&id).await.unwrap();
     assert!(!at.address.is_unspecified());
@@ -23,7 +22,7 @@ pub async fn an_attached_instance_is_listed_and_looked_up_until_it_is_detached<S
 
 pub async fn two_instances_have_different_addresses_and_namespaces<S: Subject>(s: &S) {
     let network = s.host().network;
-    let (a, b) = (fresh_id("net"), fresh_id("net"));
+    let (a, b) = (s.fresh_id("net"), s.fresh_id("net"));
     let (at_a, at_b) = tokio::join!(network.attach(&a), network.attach(&b));
     let (at_a, at_b) = (at_a.unwrap(), at_b.unwrap());
     assert_ne!(at_a.address, at_b.address);
@@ -36,7 +35,7 @@ pub async fn two_instances_have_different_addresses_and_namespaces<S: Subject>(s
 
 pub async fn detach_of_what_is_not_there_is_success<S: Subject>(s: &S) {
     let network = s.host().network;
-    let id = fresh_id("net");
+    let id = s.fresh_id("net");
     network.detach(&id).await.unwrap();
     network.attach(&id).await.unwrap();
     for _ in 0..2 {
@@ -47,7 +46,7 @@ pub async fn detach_of_what_is_not_there_is_success<S: Subject>(s: &S) {
 
 pub async fn an_instance_that_is_not_attached_is_not_found<S: Subject>(s: &S) {
     let network = s.host().network;
-    match network.lookup(&fresh_id("net")).await {
+    match network.lookup(&s.fresh_id("net")).await {
         Err(HostError::NotFound(_)) => {}
         other => panic!("{other:?}"),
     }
@@ -55,9 +54,9 @@ pub async fn an_instance_that_is_not_attached_is_not_found<S: Subject>(s: &S) {
 
 pub async fn an_instance_can_be_attached_while_others_come_and_go<S: Subject>(s: &S) {
     let network = s.host().network;
-    let stays = fresh_id("stays");
+    let stays = s.fresh_id("stays");
     let at = network.attach(&stays).await.unwrap();
-    let ids: Vec<_> = (0..8).map(|_| fresh_id("goes")).collect();
+    let ids: Vec<_> = (0..8).map(|_| s.fresh_id("goes")).collect();
     let (attached, mut addresses) = (ids.iter().map(|id| network.attach(id)), BTreeSet::from([at.address]));
     for at in futures_util::future::join_all(attached).await {
         assert!(addresses.insert(at.unwrap().address), "an address was given twice");
@@ -72,7 +71,7 @@ pub async fn an_instance_can_be_attached_while_others_come_and_go<S: Subject>(s:
 
 pub async fn a_second_attach_is_an_error_and_leaves_the_first_as_it_was<S: Subject>(s: &S) {
     let network = s.host().network;
-    let id = fresh_id("net");
+    let id = s.fresh_id("net");
     let at = network.attach(&id).await.unwrap();
     let refused = network.attach(&id).await.unwrap_err();
     assert!(refused.to_string().contains(id.as_str()), "{refused}");

@@ -5,15 +5,14 @@ use actord::host::{Creation, Found, HostError, Image, Signal};
 use tokio::time::timeout;
 
 use crate::fixture::{
-    A_WHILE, LONG, becomes_ready, check, creation, found, fresh_id, image, log_with, name, spec, started, torn_down,
-    waited,
+    A_WHILE, LONG, becomes_ready, check, creation, found, image, log_with, name, spec, started, torn_down, waited,
 };
 use crate::subject::{Kind, Subject};
 
 pub async fn an_instance_goes_from_created_to_ready_to_ended_to_nothing<S: Subject>(s: &S) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
-    let id = fresh_id("echo");
+    let id = s.fresh_id("echo");
     assert_eq!(host.runtime.list().await.unwrap(), []);
     let creation = creation(&host, &id, "echo", &hello).await;
     host.runtime.create(&creation).await.unwrap();
@@ -42,7 +41,7 @@ pub async fn an_instance_goes_from_created_to_ready_to_ended_to_nothing<S: Subje
 
 pub async fn a_process_that_is_asked_to_end_ends_with_its_own_code<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
     becomes_ready(&host, &at).await;
     host.runtime.kill(&id, Signal::Term).await.unwrap();
     assert_eq!(waited(&host, &id).await, Exit::Code(0));
@@ -51,7 +50,7 @@ pub async fn a_process_that_is_asked_to_end_ends_with_its_own_code<S: Subject>(s
 
 pub async fn a_process_that_ignores_term_is_ended_by_kill<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, at) = started(&host, "deaf", &image(s, Kind::IgnoresTerm).await).await;
+    let (id, at) = started(s, "deaf", &image(s, Kind::IgnoresTerm).await).await;
     becomes_ready(&host, &at).await;
     host.runtime.kill(&id, Signal::Term).await.unwrap();
     assert!(timeout(A_WHILE, host.runtime.wait(&id)).await.is_err(), "it ignores SIGTERM");
@@ -64,9 +63,9 @@ pub async fn a_process_that_ignores_term_is_ended_by_kill<S: Subject>(s: &S) {
 pub async fn a_kill_of_what_does_not_run_is_success<S: Subject>(s: &S) {
     let host = s.host();
     for signal in [Signal::Term, Signal::Kill] {
-        host.runtime.kill(&fresh_id("nobody"), signal).await.unwrap();
+        host.runtime.kill(&s.fresh_id("nobody"), signal).await.unwrap();
     }
-    let (id, _) = started(&host, "brief", &image(s, Kind::ExitsAtStart).await).await;
+    let (id, _) = started(s, "brief", &image(s, Kind::ExitsAtStart).await).await;
     waited(&host, &id).await;
     for signal in [Signal::Term, Signal::Kill] {
         host.runtime.kill(&id, signal).await.unwrap();
@@ -77,15 +76,15 @@ pub async fn a_kill_of_what_does_not_run_is_success<S: Subject>(s: &S) {
 
 pub async fn a_wait_for_what_is_not_there_says_vanished<S: Subject>(s: &S) {
     let host = s.host();
-    assert_eq!(waited(&host, &fresh_id("nobody")).await, Exit::Vanished);
-    let (id, _) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    assert_eq!(waited(&host, &s.fresh_id("nobody")).await, Exit::Vanished);
+    let (id, _) = started(s, "echo", &image(s, Kind::Hello).await).await;
     torn_down(&host, &id).await;
     assert_eq!(waited(&host, &id).await, Exit::Vanished);
 }
 
 pub async fn all_who_wait_are_told_and_so_is_who_comes_late<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
     becomes_ready(&host, &at).await;
     let kill = async {
         tokio::time::sleep(A_WHILE / 4).await;
@@ -99,7 +98,7 @@ pub async fn all_who_wait_are_told_and_so_is_who_comes_late<S: Subject>(s: &S) {
 
 pub async fn the_exit_code_of_a_process_is_told_and_its_last_words_are_kept<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, _) = started(&host, "brief", &image(s, Kind::ExitsAtStart).await).await;
+    let (id, _) = started(s, "brief", &image(s, Kind::ExitsAtStart).await).await;
     assert_eq!(waited(&host, &id).await, Exit::Code(7));
     log_with(&host, &id, "exiting at start").await;
     torn_down(&host, &id).await;
@@ -107,13 +106,13 @@ pub async fn the_exit_code_of_a_process_is_told_and_its_last_words_are_kept<S: S
 
 pub async fn the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_found<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
     becomes_ready(&host, &at).await;
     let whole = log_with(&host, &id, "hello").await;
     let tail = host.runtime.log_tail(&id, 6).await.unwrap();
     assert!(tail.len() <= 6 && whole.ends_with(&tail) && !tail.is_empty(), "{tail:?} of {whole:?}");
     torn_down(&host, &id).await;
-    for unknown in [id, fresh_id("nobody")] {
+    for unknown in [id, s.fresh_id("nobody")] {
         let refused = host.runtime.log_tail(&unknown, 6).await;
         assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
     }
@@ -121,7 +120,7 @@ pub async fn the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_fo
 
 pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, at) = started(&host, "echo", &image(s, Kind::IgnoresTerm).await).await;
+    let (id, at) = started(s, "echo", &image(s, Kind::IgnoresTerm).await).await;
     becomes_ready(&host, &at).await;
     let remove = async {
         tokio::time::sleep(A_WHILE / 4).await;
@@ -133,7 +132,7 @@ pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subje
 
 pub async fn an_instance_that_never_started_is_removed<S: Subject>(s: &S) {
     let host = s.host();
-    let id = fresh_id("echo");
+    let id = s.fresh_id("echo");
     let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
     host.runtime.create(&creation).await.unwrap();
     torn_down(&host, &id).await;
@@ -141,8 +140,8 @@ pub async fn an_instance_that_never_started_is_removed<S: Subject>(s: &S) {
 
 pub async fn remove_of_what_is_not_there_is_success<S: Subject>(s: &S) {
     let host = s.host();
-    host.runtime.remove(&fresh_id("nobody")).await.unwrap();
-    let (id, _) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    host.runtime.remove(&s.fresh_id("nobody")).await.unwrap();
+    let (id, _) = started(s, "echo", &image(s, Kind::Hello).await).await;
     for _ in 0..2 {
         torn_down(&host, &id).await;
     }
@@ -150,7 +149,7 @@ pub async fn remove_of_what_is_not_there_is_success<S: Subject>(s: &S) {
 
 pub async fn an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_removed<S: Subject>(s: &S) {
     let host = s.host();
-    let id = fresh_id("hopeless");
+    let id = s.fresh_id("hopeless");
     let creation = creation(&host, &id, "hopeless", &image(s, Kind::Unrunnable).await).await;
     let refused = host.runtime.create(&creation).await;
     assert!(matches!(refused, Err(HostError::Spec(_))), "{refused:?}");
@@ -161,7 +160,7 @@ pub async fn an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_rem
 pub async fn the_process_finds_its_secrets<S: Subject>(s: &S) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
-    let id = fresh_id("keeper");
+    let id = s.fresh_id("keeper");
     let secrets: [(SecretName, Vec<u8>); 2] =
         [("db-password".parse().unwrap(), b"p\xc3\xa4ss\nword".to_vec()), ("empty".parse().unwrap(), Vec::new())];
     let names = secrets.clone().map(|(name, _)| name);
@@ -183,7 +182,7 @@ pub async fn the_process_finds_its_secrets<S: Subject>(s: &S) {
 pub async fn two_instances_of_one_function_live_and_die_apart<S: Subject>(s: &S) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
-    let ((a, at_a), (b, at_b)) = tokio::join!(started(&host, "echo", &hello), started(&host, "echo", &hello));
+    let ((a, at_a), (b, at_b)) = tokio::join!(started(s, "echo", &hello), started(s, "echo", &hello));
     tokio::join!(becomes_ready(&host, &at_a), becomes_ready(&host, &at_b));
     assert_eq!(host.runtime.list().await.unwrap().iter().filter(|found| found.running).count(), 2);
     torn_down(&host, &a).await;
@@ -194,7 +193,7 @@ pub async fn two_instances_of_one_function_live_and_die_apart<S: Subject>(s: &S)
 
 pub async fn a_process_that_has_not_started_or_has_ended_is_not_ready<S: Subject>(s: &S) {
     let host = s.host();
-    let id = fresh_id("echo");
+    let id = s.fresh_id("echo");
     let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
     let at = host.network.lookup(&id).await.unwrap();
     host.runtime.create(&creation).await.unwrap();
@@ -211,7 +210,7 @@ pub async fn a_process_that_has_not_started_or_has_ended_is_not_ready<S: Subject
 pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
-    let (id, at) = started(&host, "echo", &hello).await;
+    let (id, at) = started(s, "echo", &hello).await;
     becomes_ready(&host, &at).await;
     let again = Creation {
         id: id.clone(),
@@ -232,13 +231,13 @@ pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
 }
 
 pub async fn what_was_not_created_cannot_be_started<S: Subject>(s: &S) {
-    let refused = s.host().runtime.start(&fresh_id("nobody")).await;
+    let refused = s.host().runtime.start(&s.fresh_id("nobody")).await;
     assert!(refused.is_err());
 }
 
 pub async fn nothing_is_started_twice<S: Subject>(s: &S) {
     let host = s.host();
-    let (id, at) = started(&host, "echo", &image(s, Kind::Hello).await).await;
+    let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
     becomes_ready(&host, &at).await;
     host.runtime.start(&id).await.unwrap_err();
     host.probe.ready(&check(&at)).await.unwrap();
@@ -248,7 +247,7 @@ pub async fn nothing_is_started_twice<S: Subject>(s: &S) {
 pub async fn without_its_network_an_instance_is_not_created<S: Subject>(s: &S) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
-    let id = fresh_id("lonely");
+    let id = s.fresh_id("lonely");
     let creation = creation(&host, &id, "lonely", &hello).await;
     host.network.detach(&id).await.unwrap();
     host.runtime.create(&creation).await.unwrap_err();
@@ -257,7 +256,7 @@ pub async fn without_its_network_an_instance_is_not_created<S: Subject>(s: &S) {
 
 pub async fn without_its_image_an_instance_is_not_created<S: Subject>(s: &S) {
     let host = s.host();
-    let id = fresh_id("empty");
+    let id = s.fresh_id("empty");
     let nowhere =
         Image { reference: "docker.io/actord/nowhere:1".to_owned(), digest: format!("sha256:{}", "0".repeat(64)) };
     let creation = creation(&host, &id, "empty", &nowhere).await;

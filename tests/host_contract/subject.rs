@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use actord::function::{InstanceId, SecretName};
+use actord::function::{InstanceId, InstanceIds, SecretName};
 use actord::host::{Attachment, Host};
 
 /// What an image does. Every subject can make each of them.
@@ -33,6 +33,11 @@ pub enum Conduct {
 pub trait Subject {
     /// It.
     fn host(&self) -> Host;
+
+    /// An id that was never used, for an instance of this function.
+    fn fresh_id(&self, function: &str) -> InstanceId {
+        InstanceIds::new(&function.parse().unwrap(), rand::random()).next_id()
+    }
 
     /// Puts an image into a registry that the host can reach, under a repository's name such as `team/hello` and the
     /// tag `1`. The reference to pull it by; publishing the same name again moves its tag.
