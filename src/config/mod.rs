@@ -1,0 +1,239 @@
+//! Every setting of actord: one struct, checked before anything starts, and the only reader of the environment.
+//!
+//! ```text
+//! flag  >  ACTORD_… variable  >  line of the TOML file  >  default
+//! ```
+//! The field's name is the setting's name everywhere: `data_dir` is `--data-dir`, `ACTORD_DATA_DIR` and `data-dir = "…"`.
+//! clap does the work: the file's lines become the flags' defaults ([`file`]), so each value has one parser and one rule.
+
+mod file;
+mod value;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::Ipv4Net;
+
+pub use file::{FileError, parse};
+pub use value::{LogFormat, parse_duration};
+
+use crate::host::PullPolicy;
+
+/// Where the TOML file is looked for when nobody names one.
+pub const CONFIG_FILE: &str = "/etc/actord/actord.toml";
+
+/// The longest name of a network interface.
+const INTERFACE_NAME_MAX: usize = 15;
+
+/// Settings of actord.
+///
+/// Durations are written `90` (seconds), `500ms`, `1.5s` or `1m30s`. Lists are given by repeating the flag, with commas in
+/// the environment, and as a list in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct Config {
+    /// TOML file with any of these settings; it may be missing at its default place
+    #[arg(long, env = "ACTORD_CONFIG", value_name = "FILE", default_value = CONFIG_FILE)]
+    pub config: PathBuf,
+
+    /// Directory for what survives a reboot: credentials, desired state, images, logs. One actord at a time
+    #[arg(long, env = "ACTORD_DATA_DIR", value_name = "DIR", default_value = "/var/lib/actord", value_parser = value::absolute)]
+    pub data_dir: PathBuf,
+
+    /// Directory for what a reboot clears: sockets, network state, the runtime's state. Keep it short: sockets are in it
+    #[arg(long, env = "ACTORD_STATE_DIR", value_name = "DIR", default_value = "/run/actord", value_parser = value::absolute)]
+    pub state_dir: PathBuf,
+
+    /// Address of the public API and of /function/{name}
+    #[arg(long, env = "ACTORD_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = value::socket)]
+    pub listen: SocketAddr,
+
+    /// Address of the same API in the shape that an OpenFaaS gateway expects of its provider
+    #[arg(long, env = "ACTORD_PROVIDER_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8081", value_parser = value::socket)]
+    pub provider_listen: SocketAddr,
+
+    /// Address of /metrics, without authentication
+    #[arg(long, env = "ACTORD_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = value::socket)]
+    pub metrics_listen: SocketAddr,
+
+    /// Socket of a containerd that runs already. Without it actord runs a private one in its own directories
+    #[arg(long, env = "ACTORD_CONTAINERD", value_name = "SOCKET", value_parser = value::absolute)]
+    pub containerd: Option<PathBuf>,
+
+    /// Program of the private containerd: a path, or a name to be found in PATH
+    #[arg(long, env = "ACTORD_CONTAINERD_BINARY", value_name = "PROGRAM", default_value = "containerd")]
+    pub containerd_binary: PathBuf,
+
+    /// containerd namespace that holds everything of actord's, whatever the functions' own namespaces are
+    #[arg(long, env = "ACTORD_CONTAINERD_NAMESPACE", value_name = "NAME", default_value = "actord", value_parser = value::identifier)]
+    pub containerd_namespace: String,
+
+    /// containerd snapshotter for the functions' root file systems
+    #[arg(long, env = "ACTORD_SNAPSHOTTER", value_name = "NAME", default_value = "overlayfs", value_parser = value::identifier)]
+    pub snapshotter: String,
+
+    /// When a deploy or update asks the registry for the image: always (a tag may have moved), if-not-present, or never
+    #[arg(long, env = "ACTORD_PULL_POLICY", value_name = "POLICY", default_value = "if-not-present", value_parser = value::pull_policy)]
+    pub pull_policy: PullPolicy,
+
+    /// Registry credentials in docker's format, read at every pull [default: <data-dir>/.docker/config.json]
+    #[arg(long, env = "ACTORD_DOCKER_CONFIG", value_name = "FILE", value_parser = value::absolute)]
+    pub docker_config: Option<PathBuf>,
+
+    /// Registry (HOST or HOST:PORT) to be asked over plain http; loopback ones always are. Repeatable
+    #[arg(long, env = "ACTORD_INSECURE_REGISTRY", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = value::registry)]
+    pub insecure_registry: Vec<String>,
+
+    /// Images that are pulled side by side
+    #[arg(long, env = "ACTORD_PARALLEL_PULLS", value_name = "N", default_value = "3", value_parser = value::count)]
+    pub parallel_pulls: usize,
+
+    /// Longest pull of one image
+    #[arg(long, env = "ACTORD_PULL_TIMEOUT", value_name = "TIME", default_value = "30m", value_parser = value::timeout)]
+    pub pull_timeout: Duration,
+
+    /// Name of the CNI network
+    #[arg(long, env = "ACTORD_CNI_NAME", value_name = "NAME", default_value = "actord", value_parser = value::identifier)]
+    pub cni_name: String,
+
+    /// Bridge that the functions' interfaces are plugged into; made when it is missing
+    #[arg(long, env = "ACTORD_CNI_BRIDGE", value_name = "INTERFACE", default_value = "actord0", value_parser = value::interface)]
+    pub cni_bridge: String,
+
+    /// Subnet that the functions' addresses are taken from; it must not overlap with a route of this machine
+    #[arg(long, env = "ACTORD_CNI_SUBNET", value_name = "CIDR", default_value = "10.62.0.0/16", value_parser = value::subnet)]
+    pub cni_subnet: Ipv4Net,
+
+    /// Directory with CNI plugins. Repeatable, searched in order
+    #[arg(long, env = "ACTORD_CNI_PLUGIN_DIR", value_name = "DIR", value_delimiter = ',',
+        default_values = ["/usr/lib/cni", "/opt/cni/bin"], value_parser = value::absolute)]
+    pub cni_plugin_dir: Vec<PathBuf>,
+
+    /// CNI network list to use instead of the built-in one
+    #[arg(long, env = "ACTORD_CNI_CONFLIST", value_name = "FILE", value_parser = value::absolute)]
+    pub cni_conflist: Option<PathBuf>,
+
+    /// Name server for functions. Repeatable [default: the name servers that this machine uses]
+    #[arg(long, env = "ACTORD_DNS", value_name = "ADDRESS", value_delimiter = ',')]
+    pub dns: Vec<IpAddr>,
+
+    /// Networks that are attached or detached side by side
+    #[arg(long, env = "ACTORD_PARALLEL_ATTACHMENTS", value_name = "N", default_value = "4", value_parser = value::count)]
+    pub parallel_attachments: usize,
+
+    /// Cgroup that the functions' cgroups are made in
+    #[arg(long, env = "ACTORD_CGROUP_PARENT", value_name = "PATH", default_value = "/actord", value_parser = value::cgroup)]
+    pub cgroup_parent: String,
+
+    /// Instances that are started side by side
+    #[arg(long, env = "ACTORD_PARALLEL_STARTS", value_name = "N", default_value = "4", value_parser = value::count)]
+    pub parallel_starts: usize,
+
+    /// How long a deploy or update waits for its instance before it is answered anyway
+    #[arg(long, env = "ACTORD_DEPLOY_WAIT", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
+    pub deploy_wait: Duration,
+
+    /// Longest single call to containerd or to the CNI plugins, other than a pull
+    #[arg(long, env = "ACTORD_HOST_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = value::timeout)]
+    pub host_timeout: Duration,
+
+    /// How long a started process may take to get ready
+    #[arg(long, env = "ACTORD_READY_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
+    pub ready_timeout: Duration,
+
+    /// How long a retired instance, or a stopping actord, may go on with the requests that it has
+    #[arg(long, env = "ACTORD_DRAIN_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub drain_timeout: Duration,
+
+    /// How long a process may take to end after SIGTERM before it is killed
+    #[arg(long, env = "ACTORD_GRACE_PERIOD", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub grace_period: Duration,
+
+    /// How long a function may take to begin its answer
+    #[arg(long, env = "ACTORD_UPSTREAM_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
+    pub upstream_timeout: Duration,
+
+    /// How long a request waits for a function that has no ready instance
+    #[arg(long, env = "ACTORD_PARK_TIME", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    pub park_time: Duration,
+
+    /// Most requests that wait for one function that has no ready instance
+    #[arg(long, env = "ACTORD_PARK_REQUESTS", value_name = "N", default_value = "512")]
+    pub park_requests: usize,
+
+    /// File that names this boot of the machine; another one is for tests
+    #[arg(long, env = "ACTORD_BOOT_ID_PATH", value_name = "FILE", default_value = "/proc/sys/kernel/random/boot_id", value_parser = value::absolute)]
+    pub boot_id_path: PathBuf,
+
+    /// What is logged: error, warn, info, debug or trace, also by module (info,actord::host=debug). RUST_LOG does the same
+    #[arg(long, env = "ACTORD_LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = value::log_filter)]
+    pub log_level: String,
+
+    /// Shape of the log on standard error: text or json
+    #[arg(long, env = "ACTORD_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Rules that concern more than one setting.
+    ///
+    /// # Errors
+    /// The sentence names both settings.
+    pub fn check(&self) -> Result<(), String> {
+        let (data, state) = (&self.data_dir, &self.state_dir);
+        if data.starts_with(state) || state.starts_with(data) {
+            return Err(format!(
+                "data-dir {} and state-dir {} are one inside the other: a reboot clears only the second",
+                data.display(),
+                state.display()
+            ));
+        }
+        let addresses = [
+            ("listen", self.listen),
+            ("provider-listen", self.provider_listen),
+            ("metrics-listen", self.metrics_listen),
+        ];
+        for (n, (name, address)) in addresses.iter().enumerate() {
+            for (other_name, other) in &addresses[..n] {
+                if address == other && address.port() != 0 {
+                    return Err(format!("{other_name} and {name} are both {address}: give each a port of its own"));
+                }
+            }
+        }
+        if let Some(server) = self.dns.iter().find(|server| server.is_loopback()) {
+            return Err(format!(
+                "dns {server}: a function can't reach this machine's loopback; name a server outside of it"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Registry credentials in docker's format; the file need not exist.
+    #[must_use]
+    pub fn docker_config(&self) -> PathBuf {
+        self.docker_config.clone().unwrap_or_else(|| self.data_dir.join(".docker/config.json"))
+    }
+
+    /// Archives that are imported at every start.
+    #[must_use]
+    pub fn images_dir(&self) -> PathBuf {
+        self.data_dir.join("images")
+    }
+
+    /// containerd's socket: the one that was named, else that of the private containerd.
+    #[must_use]
+    pub fn containerd_socket(&self) -> PathBuf {
+        self.containerd.clone().unwrap_or_else(|| self.state_dir.join("containerd.sock"))
+    }
+}
+
+/// The name of a setting in the file and as a flag, from its name as a field.
+fn setting_name(id: &str) -> String {
+    id.replace('_', "-")
+}
+
+/// Whether a path is where nobody had to say that it is.
+fn is_default_file(path: &Path) -> bool {
+    path == Path::new(CONFIG_FILE)
+}
