@@ -1,0 +1,172 @@
+//! The data directory: locked by one actord at a time, and the home of what identifies this installation.
+//!
+//! ```text
+//! <data-dir>/lock       flock of the running actord, with its pid in it
+//! <data-dir>/host-id    16 hex digits, made once: the owner label of all that is ours
+//! <data-dir>/auth/      see `credentials`
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// Why a data directory can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another actord has it.
+    #[error("{path} belongs to a running actord (pid {pid}): stop that one first, or give this one another --data-dir")]
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+        /// Who holds it, as far as it said.
+        pid: String,
+    },
+    /// Something in it can't be read or written.
+    #[error("can't use {0}: {1}")]
+    Io(PathBuf, io::Error),
+    /// A file in it holds something else than it should.
+    #[error("{0} {1}")]
+    Content(PathBuf, &'static str),
+}
+
+/// A data directory that is ours until this value goes.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    host_id: String,
+    /// Closed on exec, so that no child inherits the lock.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if it is missing, and locks it.
+    ///
+    /// # Errors
+    /// [`DataDirError::Locked`] while another actord has it.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        make_private_dir(path)?;
+        let lock = lock(path)?;
+        let host_id = host_id(&path.join("host-id"))?;
+        Ok(Self { path: path.to_owned(), host_id, _lock: lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What this installation calls itself: 16 hex digits, the same for ever.
+    #[must_use]
+    pub fn host_id(&self) -> &str {
+        &self.host_id
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, DataDirError> {
+    let path = directory.join("lock");
+    let io = |error| DataDirError::Io(path.clone(), error);
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).map_err(io)?;
+            let pid = if pid.trim().is_empty() { "unknown" } else { pid.trim() }.to_owned();
+            return Err(DataDirError::Locked { path: directory.to_owned(), pid });
+        }
+        Err(error) => return Err(io(error.into())),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
+    Ok(file)
+}
+
+fn host_id(path: &Path) -> Result<String, DataDirError> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let id = text.trim();
+            if id.len() == 16 && id.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+                return Ok(id.to_owned());
+            }
+            // A new one would make everything that runs here a stranger's.
+            Err(DataDirError::Content(path.to_owned(), "must hold 16 hex digits: restore it from a backup"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let id = format!("{:016x}", rand::random::<u64>());
+            write_atomically(path, format!("{id}\n").as_bytes(), 0o644)?;
+            Ok(id)
+        }
+        Err(error) => Err(DataDirError::Io(path.to_owned(), error)),
+    }
+}
+
+/// Makes a directory that only root can enter, unless it is there.
+pub(crate) fn make_private_dir(path: &Path) -> Result<(), DataDirError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| DataDirError::Io(path.to_owned(), error))
+}
+
+/// Writes a file so that after a power cut it holds all of the old content or all of the new one.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DataDirError> {
+    let unfinished = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    };
+    write().map_err(|error| DataDirError::Io(path.to_owned(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_second_actord_is_kept_out_and_told_who_is_in() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("new/data");
+        let first = DataDir::open(&path).unwrap();
+        let refused = DataDir::open(&path).unwrap_err();
+        assert!(matches!(&refused, DataDirError::Locked { pid, .. } if *pid == std::process::id().to_string()));
+        assert!(refused.to_string().contains(path.to_str().unwrap()), "{refused}");
+        drop(first);
+        DataDir::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn the_host_id_is_made_once() {
+        let home = tempfile::tempdir().unwrap();
+        let id = DataDir::open(home.path()).unwrap().host_id().to_owned();
+        assert_eq!(id.len(), 16);
+        assert_eq!(DataDir::open(home.path()).unwrap().host_id(), id);
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(DataDir::open(other.path()).unwrap().host_id(), id);
+    }
+
+    #[test]
+    fn a_damaged_host_id_is_not_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("host-id"), "").unwrap();
+        let refused = DataDir::open(home.path()).unwrap_err().to_string();
+        assert!(refused.contains("host-id") && refused.contains("16 hex digits"), "{refused}");
+        assert_eq!(fs::read(home.path().join("host-id")).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_directory_that_can_not_be_made_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = DataDir::open(&file.join("data")).unwrap_err().to_string();
+        assert!(refused.contains(file.to_str().unwrap()), "{refused}");
+    }
+}
