@@ -1,2 +1,44 @@
-//! x
-fn main() {}
+//! actord: flags -> Config -> Host -> actors -> http.
+
+use std::process::ExitCode;
+
+use actord::cli::{Cli, ImageVerb, Verb};
+use actord::{config, telemetry};
+
+mod up;
+
+fn main() -> ExitCode {
+    let cli = match config::parse::<Cli>(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match run(cli.verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("actord: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::Up(up) => {
+            telemetry::init(&up.config.log_level, up.config.log_format)?;
+            up::up(&up.config, up.stop_functions)
+        }
+        Verb::Down(down) => {
+            telemetry::init(&down.config.log_level, down.config.log_format)?;
+            up::down(&down.config)
+        }
+        Verb::Image(ImageVerb::Import(import)) => {
+            telemetry::init(&import.config.log_level, import.config.log_format)?;
+            up::import(&import.config, &import.path)
+        }
+        Verb::Image(ImageVerb::Pack(pack)) => Ok(pack.run()?),
+        Verb::Version => {
+            println!("actord {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    }
+}

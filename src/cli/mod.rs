@@ -1,0 +1,75 @@
+//! The command line: what each verb takes.
+
+mod pack;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use pack::PackArgs;
+
+use crate::config::Config;
+
+/// OpenFaaS functions on one machine, each supervised by an actor of its own, on containerd and CNI.
+#[derive(Debug, Parser)]
+#[command(name = "actord", version, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What actord can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run actord in the foreground until SIGTERM or SIGINT. Functions go on running after it
+    Up(Box<UpArgs>),
+    /// Remove every function and all that actord made on this machine, but no data. Give it the same settings as `up`
+    Down(Box<DownArgs>),
+    /// Import and pack images
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Print the version
+    Version,
+}
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub enum ImageVerb {
+    /// Load the images of an archive, or of every archive in a directory, into actord's containerd
+    Import(Box<ImportArgs>),
+    /// Pack files into an OCI image archive with one layer
+    Pack(Box<PackArgs>),
+}
+
+/// `actord up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub config: Config,
+
+    /// On SIGTERM remove every function and all that actord made on this machine, as `actord down` does
+    #[arg(long)]
+    pub stop_functions: bool,
+}
+
+/// `actord down`.
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// `actord image import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// OCI or docker archive (.tar, plain or gzipped), or a directory with such archives
+    #[arg(value_name = "FILE|DIR")]
+    pub path: PathBuf,
+
+    /// The settings.
+    #[command(flatten)]
+    pub config: Config,
+}
