@@ -1,0 +1,63 @@
+# actord: make help
+
+MAKEFLAGS += --no-print-directory
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SAMPLE := $(TARGET)/sample
+ACTORD := $(TARGET)/debug/actord
+TESTS ?=
+
+# nextest shows each test's time and runs binaries side by side; plain cargo does as well.
+RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
+	cargo nextest run --locked --no-fail-fast $(TESTS) && cargo test --locked --doc --quiet; \
+	else cargo test --locked --no-fail-fast $(TESTS); fi
+
+.PHONY: help run stop test bench setup build sample install clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 17
+
+run: setup build sample ## set up, start actord, deploy the sample function and call it (PORT=8080 SUBNET=10.62.0.0/16)
+	@ACTORD=$(ACTORD) config/demo up
+
+stop: ## end what `make run` started and remove its functions, network and all
+	@ACTORD=$(ACTORD) config/demo down
+
+test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" for some)
+	@config/setup --test
+	@started=$$(date +%s); set -e; \
+	cargo fmt --check; \
+	rustfmt --check --edition 2024 config/sample/hello.rs; \
+	cargo clippy --locked --all-targets --quiet -- -D warnings; \
+	$(RUN_TESTS); \
+	echo "all good in $$(( $$(date +%s) - started )) s"
+
+bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
+	cargo bench --locked
+
+setup: ## install what building and running needs (Debian packages; as root)
+	@config/setup
+
+build: setup
+	cargo build --locked
+
+sample: build ## build the sample function and pack it: target/sample/hello-1.tar, hello-2.tar
+	@mkdir -p $(SAMPLE)
+	@[ $(SAMPLE)/hello -nt config/sample/hello.rs ] || config/sample/build $(SAMPLE)/hello
+	@for version in 1 2; do \
+		$(ACTORD) image pack --reference docker.io/actord/hello:$$version --file $(SAMPLE)/hello:/hello \
+			--entrypoint /hello --env VERSION=$$version --port 8080/tcp --user 1000:1000 \
+			--output $(SAMPLE)/hello-$$version.tar; \
+	done
+
+install: setup ## install the release build with its unit and configuration (DESTDIR=)
+	cargo build --locked --release
+	install -D -m 755 $(TARGET)/release/actord $(DESTDIR)/usr/local/bin/actord
+	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
+	[ -e $(DESTDIR)/etc/actord/actord.toml ] || install -D -m 644 config/actord.toml $(DESTDIR)/etc/actord/actord.toml
+	@echo "start it: systemctl daemon-reload && systemctl enable --now actord"
+
+clean: ## stop what `make run` started and remove everything that was built
+	@[ ! -d $(TARGET)/run/data ] || ACTORD=$(ACTORD) config/demo down
+	cargo clean
