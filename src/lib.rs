@@ -1,4 +1,13 @@
-//! actord
+//! actord: OpenFaaS functions on one machine, each supervised by an actor of its own, on containerd and CNI.
+//!
+//! ```text
+//! http -> actors -> { function, host (traits), endpoints, store } <- host::{ containerd, cni, fake }
+//! ```
+//! [`function`] is the heart: it decides, purely. [`actors`] perform what it decides on a [`host`], and publish what is
+//! ready in [`endpoints`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line,
+//! [`archive`] packs images. The program's `main` introduces the rooms to each other; `tests/architecture.rs` keeps
+//! everybody else from it.
+
 pub mod actors;
 pub mod archive;
 pub mod cli;

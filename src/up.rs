@@ -10,7 +10,7 @@ use anyhow::bail;
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
 pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
-    let credentials = Credentials::read_or_make(&data.path().join("auth"))?;
+    let credentials = Credentials::read_or_make(&config.auth_dir())?;
     tracing::info!(
         data_dir = %data.path().display(), host_id = data.host_id(), user = credentials.user, stop_functions,
         "data directory is ours"

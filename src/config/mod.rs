@@ -221,6 +221,18 @@ impl Config {
         self.data_dir.join("images")
     }
 
+    /// What the functions write, one file per instance.
+    #[must_use]
+    pub fn logs_dir(&self) -> PathBuf {
+        self.data_dir.join("logs")
+    }
+
+    /// Where the API's name and password are.
+    #[must_use]
+    pub fn auth_dir(&self) -> PathBuf {
+        self.data_dir.join("auth")
+    }
+
     /// containerd's socket: the one that was named, else that of the private containerd.
     #[must_use]
     pub fn containerd_socket(&self) -> PathBuf {

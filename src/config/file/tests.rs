@@ -133,3 +133,15 @@ fn the_shipped_file_names_every_setting_with_its_default() {
     }
     assert_eq!(run(&[], Some(SHIPPED)).unwrap(), run(&[], None).unwrap());
 }
+
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    let readme = include_str!("../../../README.md");
+    for flag in Config::augment_args(Command::new("actord")).get_arguments() {
+        let name = setting_name(flag.get_id().as_str());
+        let values: Vec<_> =
+            flag.get_default_values().iter().map(|value| format!("`{}`", value.to_str().unwrap())).collect();
+        let row = format!("| `{name}` | {}", values.join(", "));
+        assert!(readme.contains(&row), "README.md has no row {row:?}");
+    }
+}
