@@ -1,9 +1,10 @@
 //! Every message that one actor sends another, on one page.
 //!
 //! ```text
-//! http --Apply, Delete, Scale, Get, List--> Registry --Accept, Withdraw, Resize--> Function --Ensure--> Puller
-//!                                              ^                                     |  ^ --Attach, Detach--> Network
-//!                                              +--- Finished, Died ------------------+  +-- Happened (its own effects)
+//! http --Apply, Scale, Delete, Get, List--> Registry --Accept, Resize, Withdraw--> Function
+//!                                              ^                                     |  ^ |
+//!                                              +---- Notice: finished, died ---------+  | +--Ensure--> Puller
+//!                                                                          Happened ----+ +--Attach, Detach--> Network
 //! ```
 
 use std::time::Duration;
@@ -110,6 +111,26 @@ pub struct List {
 
 // ---- to a function -----------------------------------------------------------------------------------------------
 
+/// [`Apply`], passed on to the function that it is for.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct Accept {
+    /// What the function is asked to be.
+    pub spec: Spec,
+    /// Create or update.
+    pub mode: Mode,
+}
+
+/// [`Scale`], passed on.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct Resize(pub u32);
+
+/// [`Delete`], passed on.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub struct Withdraw;
+
 /// Something happened to one of its instances, or a time has come: the answer of an effect.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -138,3 +159,30 @@ pub struct Attach(pub InstanceId);
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), HostError>")]
 pub struct Detach(pub InstanceId);
+
+// ---- to the registry, from a function ----------------------------------------------------------------------------
+
+/// What a function tells its supervisor. Notices go through a channel without a bound: none may be lost, least of all
+/// one that is sent while a panic unwinds.
+#[derive(Debug, Clone, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct Notice {
+    /// Which function.
+    pub id: FunctionId,
+    /// Which of the actors that this function had.
+    pub incarnation: u64,
+    /// What it has to say.
+    pub what: Farewell,
+}
+
+/// Why a function's actor is no longer needed, or no longer there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// The function is deleted and nothing of it is left; so many requests had been handled by then.
+    Finished {
+        /// Requests handled.
+        handled: u64,
+    },
+    /// The actor ended without being asked to: it panicked.
+    Died,
+}

@@ -1,2 +1,30 @@
-//! The actors.
+//! The actors: who does what, one at a time per function and side by side across functions.
+//!
+//! - [`Registry`] routes requests to functions, spawns them, and is their supervisor.
+//! - [`Function`](function::Function) owns one [`Lifecycle`](crate::function::Lifecycle): events in, effects performed.
+//! - [`instance`] holds the two procedures that touch the machine, `bring_up` and `tear_down`.
+//! - [`Puller`] lets callers for the same image share one pull; [`Network`] hands out attachments with a bound.
+//!
+//! Messages are on one page: [`messages`]. A mailbox never waits for the machine: effects run in tasks of their own and
+//! come back as [`Happened`](messages::Happened), so status and delete are answered during a long pull.
+
+mod board;
+mod commit;
+mod function;
+mod guard;
+mod instance;
 pub mod messages;
+mod network;
+mod puller;
+mod recovery;
+mod registry;
+mod settings;
+mod surroundings;
+mod waiting;
+
+pub use instance::tear_down;
+pub use network::Network;
+pub use puller::Puller;
+pub use registry::Registry;
+pub use settings::Settings;
+pub use surroundings::Surroundings;

@@ -54,7 +54,7 @@ impl From<HostError> for StartError {
 }
 
 /// When to ask the registry for an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PullPolicy {
     /// On every deploy and update: a tag may have moved.
     Always,

@@ -1,0 +1,67 @@
+//! One call to the host, with a deadline and with its panics caught.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::timeout;
+
+use crate::host::HostError;
+
+/// Runs a host call in a task of its own: a panic in an adapter becomes an error of this call and nothing else, and a
+/// call that does not answer in time is dropped. `what` names the call for the error.
+pub(super) async fn guarded<T: Send + 'static>(
+    runtime: &Handle,
+    what: impl FnOnce() -> String,
+    deadline: Duration,
+    call: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    match timeout(deadline, Task::spawn(runtime, call).join()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(lost)) if lost.is_panic() => Err(HostError::Failed(format!("{}: the call panicked", what()))),
+        Ok(Err(_)) => Err(HostError::Failed(format!("{}: the call was cancelled", what()))),
+        Err(_) => Err(HostError::Deadline(format!("{} ({} s)", what(), deadline.as_secs()))),
+    }
+}
+
+/// A task that ends with its owner.
+pub(super) struct Task<T>(JoinHandle<T>);
+
+impl<T: Send + 'static> Task<T> {
+    pub(super) fn spawn(runtime: &Handle, future: impl Future<Output = T> + Send + 'static) -> Self {
+        Self(runtime.spawn(future))
+    }
+
+    /// What the task returned, or that it panicked.
+    pub(super) async fn join(mut self) -> Result<T, JoinError> {
+        (&mut self.0).await
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_ends_at_its_deadline() {
+        let hang = std::future::pending::<Result<(), HostError>>();
+        let error = guarded(&Handle::current(), || "create x".into(), SECOND, hang).await.unwrap_err();
+        assert_eq!(error, HostError::Deadline("create x (1 s)".into()));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_error_that_names_it() {
+        let call = async { panic!("adapter bug") };
+        let error = guarded::<()>(&Handle::current(), || "create x".into(), SECOND, call).await.unwrap_err();
+        assert_eq!(error, HostError::Failed("create x: the call panicked".into()));
+    }
+}

@@ -1,0 +1,256 @@
+//! The two procedures that touch the machine.
+//!
+//! `bring_up`: image -> attach -> create -> start -> ready, then watch until the process ends. It undoes nothing: every
+//! failure is answered by the lifecycle with a [`tear_down`], which is idempotent, removes whatever there is, and is the
+//! only way down. A cancelled `bring_up` finishes the host call that it is in before it lets `tear_down` begin.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Surroundings;
+use super::guard::{Task, guarded};
+use super::messages::{Attach, Detach, Ensure};
+use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError};
+use crate::host::{Attachment, Check, Creation, HostError, Image, PullPolicy, Signal};
+
+/// Functions listen here, by OpenFaaS convention.
+const PORT: u16 = 8080;
+/// How much of a log the message about an early exit quotes, in bytes.
+const HINT: usize = 400;
+/// The wait between two readiness checks grows from the first to the second.
+const CHECK_SOON: Duration = Duration::from_millis(5);
+const CHECK_LATER: Duration = Duration::from_millis(250);
+
+/// An instance to bring up or to adopt.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) around: Arc<Surroundings>,
+    pub(super) function: FunctionId,
+    pub(super) id: InstanceId,
+    pub(super) generation: Generation,
+    pub(super) spec: Arc<Spec>,
+    pub(super) pull_policy: PullPolicy,
+    /// Ends the job at its next safe point.
+    pub(super) cancelled: CancellationToken,
+}
+
+/// Why a job ended without an instance that serves.
+enum Stopped {
+    /// Nobody wants it any more.
+    Cancelled,
+    Failed(StartError),
+}
+
+impl From<HostError> for Stopped {
+    fn from(error: HostError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Job {
+    /// Brings the instance up and returns where it serves; none when it was cancelled.
+    pub(super) async fn bring_up(&self) -> Option<Result<SocketAddr, StartError>> {
+        settle(self.try_bring_up().await)
+    }
+
+    /// Takes a running instance over; none when it was cancelled.
+    pub(super) async fn adopt(&self) -> Option<Result<SocketAddr, StartError>> {
+        settle(self.try_adopt().await)
+    }
+
+    /// The end of the instance's process; none when watching was cancelled.
+    pub(super) async fn exit(&self) -> Option<Exit> {
+        self.cancelled.run_until_cancelled(exit_of(&self.around, &self.id)).await
+    }
+
+    async fn try_bring_up(&self) -> Result<SocketAddr, Stopped> {
+        let image = self.image().await?;
+        let place = self.unless_cancelled(self.around.starts.acquire()).await?;
+        let attachment = self.attach().await?;
+        self.create(image, &attachment).await?;
+        let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
+        self.call("start", async move { runtime.start(&id).await }).await?;
+        drop(place);
+        self.ready(&attachment).await
+    }
+
+    async fn try_adopt(&self) -> Result<SocketAddr, Stopped> {
+        let (network, id) = (self.around.host.network.clone(), self.id.clone());
+        let attachment = self.call("look up the network of", async move { network.lookup(&id).await }).await?;
+        self.ready(&attachment).await
+    }
+
+    async fn image(&self) -> Result<Image, Stopped> {
+        let ensure = Ensure { reference: self.spec.image.clone(), policy: self.pull_policy };
+        match self.unless_cancelled(self.around.puller.send(ensure)).await? {
+            Ok(image) => Ok(image?),
+            Err(lost) => Err(Stopped::Failed(StartError::Host(format!("the puller is not there: {lost}")))),
+        }
+    }
+
+    async fn attach(&self) -> Result<Attachment, Stopped> {
+        let attached = self.around.network.send(Attach(self.id.clone())).await;
+        self.check_cancelled()?;
+        match attached {
+            Ok(attachment) => Ok(attachment?),
+            Err(lost) => Err(Stopped::Failed(StartError::Host(format!("the network actor is not there: {lost}")))),
+        }
+    }
+
+    async fn create(&self, image: Image, attachment: &Attachment) -> Result<(), Stopped> {
+        let secrets = self.around.secrets.clone();
+        let (namespace, names) = (self.function.namespace.clone(), self.spec.secrets.clone());
+        let read = tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await;
+        let secrets = match read {
+            Ok(Ok(secrets)) => secrets,
+            Ok(Err(error)) => return Err(Stopped::Failed(StartError::Spec(error.to_string()))),
+            Err(lost) => return Err(Stopped::Failed(StartError::Host(format!("reading secrets: {lost}")))),
+        };
+        let creation = Creation {
+            id: self.id.clone(),
+            function: self.function.clone(),
+            generation: self.generation,
+            spec: self.spec.clone(),
+            image,
+            netns: attachment.netns.clone(),
+            secrets,
+        };
+        let runtime = self.around.host.runtime.clone();
+        self.call("create", async move { runtime.create(&creation).await }).await
+    }
+
+    /// Waits until the started process answers its readiness check, ends, or takes too long.
+    async fn ready(&self, attachment: &Attachment) -> Result<SocketAddr, Stopped> {
+        let address = SocketAddr::new(attachment.address, PORT);
+        let check = Check { address, path: self.spec.annotations.get("com.openfaas.ready.http.path").cloned() };
+        let limit = self.around.settings.ready_timeout;
+        tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => Err(Stopped::Cancelled),
+            exit = exit_of(&self.around, &self.id) => {
+                Err(Stopped::Failed(StartError::Exited { exit, hint: self.hint().await }))
+            }
+            ready = self.poll_ready(&check, limit) => ready.map(|()| address).map_err(Stopped::Failed),
+        }
+    }
+
+    async fn poll_ready(&self, check: &Check, limit: Duration) -> Result<(), StartError> {
+        let deadline = Instant::now() + limit;
+        let mut pause = CHECK_SOON;
+        loop {
+            let (probe, one) = (self.around.host.probe.clone(), check.clone());
+            let asked = self.call("check", async move { Ok(probe.ready(&one).await) }).await;
+            let reason = match asked {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(reason)) => reason,
+                Err(Stopped::Failed(error)) => error.to_string(),
+                Err(Stopped::Cancelled) => "cancelled".to_owned(),
+            };
+            if Instant::now() + pause >= deadline {
+                let seconds = limit.as_secs();
+                return Err(StartError::NotReady(format!("the process was not ready within {seconds} s: {reason}")));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(CHECK_LATER);
+        }
+    }
+
+    /// The end of what the process wrote, for the message about its early exit.
+    async fn hint(&self) -> Option<String> {
+        let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
+        let tail = self.call("read the log of", async move { runtime.log_tail(&id, HINT).await }).await.ok()?;
+        let tail = tail.trim();
+        (!tail.is_empty()).then(|| tail.to_owned())
+    }
+
+    /// One host call with its deadline. It is not interrupted: the host should never be left in the middle of a step.
+    async fn call<T: Send + 'static>(
+        &self,
+        act: &'static str,
+        call: impl Future<Output = Result<T, HostError>> + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let what = || format!("{act} {}", self.id);
+        let done = guarded(&self.around.runtime, what, self.around.settings.host_timeout, call).await;
+        self.check_cancelled()?;
+        Ok(done?)
+    }
+
+    async fn unless_cancelled<T>(&self, wait: impl Future<Output = T>) -> Result<T, Stopped> {
+        self.cancelled.run_until_cancelled(wait).await.ok_or(Stopped::Cancelled)
+    }
+
+    fn check_cancelled(&self) -> Result<(), Stopped> {
+        if self.cancelled.is_cancelled() { Err(Stopped::Cancelled) } else { Ok(()) }
+    }
+}
+
+fn settle(done: Result<SocketAddr, Stopped>) -> Option<Result<SocketAddr, StartError>> {
+    match done {
+        Ok(address) => Some(Ok(address)),
+        Err(Stopped::Failed(error)) => Some(Err(error)),
+        Err(Stopped::Cancelled) => None,
+    }
+}
+
+/// The end of an instance's process, however often containerd goes away meanwhile.
+async fn exit_of(around: &Arc<Surroundings>, id: &InstanceId) -> Exit {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let (runtime, one) = (around.host.runtime.clone(), id.clone());
+        // A wait may last for years, so it has no deadline; a panic in it is caught all the same.
+        let wait = Task::spawn(&around.runtime, async move { runtime.wait(&one).await });
+        match wait.join().await {
+            Ok(Ok(exit)) => return exit,
+            Ok(Err(error)) => tracing::warn!(instance = %id, %error, "waiting for the process again"),
+            Err(lost) => tracing::error!(instance = %id, %lost, "waiting for the process again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// Removes all there is of an instance: asks its process to end, insists after the grace period, then removes container
+/// and network. Idempotent; goes on after an error, so that one fault leaves little behind.
+///
+/// # Errors
+/// Everything that could not be removed, for a person; the caller tries again.
+pub async fn tear_down(around: &Arc<Surroundings>, id: &InstanceId) -> Result<(), String> {
+    let mut errors = Vec::new();
+    end_process(around, id).await;
+    let (runtime, one) = (around.host.runtime.clone(), id.clone());
+    let removed = call(around, "remove", id, async move { runtime.remove(&one).await }).await;
+    errors.extend(removed.err().map(|error| error.to_string()));
+    match around.network.send(Detach(id.clone())).await {
+        Ok(detached) => errors.extend(detached.err().map(|error| error.to_string())),
+        Err(lost) => errors.push(format!("the network actor is not there: {lost}")),
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+}
+
+/// Ends the process politely if that works. Errors are left to `remove`, which kills whatever still runs.
+async fn end_process(around: &Arc<Surroundings>, id: &InstanceId) {
+    let (runtime, one) = (around.host.runtime.clone(), id.clone());
+    let asked = call(around, "signal", id, async move { runtime.kill(&one, Signal::Term).await }).await;
+    if asked.is_err() {
+        return;
+    }
+    let (runtime, one) = (around.host.runtime.clone(), id.clone());
+    let wait = Task::spawn(&around.runtime, async move { runtime.wait(&one).await });
+    if timeout(around.settings.grace_period, wait.join()).await.is_err() {
+        tracing::info!(instance = %id, "did not end within the grace period: killed");
+    }
+}
+
+async fn call<T: Send + 'static>(
+    around: &Arc<Surroundings>,
+    act: &'static str,
+    id: &InstanceId,
+    call: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    guarded(&around.runtime, || format!("{act} {id}"), around.settings.host_timeout, call).await
+}

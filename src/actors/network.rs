@@ -1,0 +1,68 @@
+//! The network actor: hands out attachments and takes them back, only so many at a time.
+//!
+//! An attachment costs several processes (one per plugin and step), so a burst of deploys would otherwise start hundreds
+//! of them at once and slow every function down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, Context, Handler, ResponseFuture};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::Settings;
+use super::guard::guarded;
+use super::messages::{Attach, Detach};
+use crate::host::{Attachment, HostError};
+
+/// See the module.
+pub struct Network {
+    network: Arc<dyn crate::host::Network>,
+    places: Arc<Semaphore>,
+    timeout: Duration,
+    runtime: Handle,
+}
+
+impl Network {
+    /// Starts the actor on this thread's actor system.
+    pub fn start(network: Arc<dyn crate::host::Network>, settings: &Settings, runtime: Handle) -> Addr<Self> {
+        let places = Arc::new(Semaphore::new(settings.parallel_attachments.max(1)));
+        Actor::start(Self { network, places, timeout: settings.host_timeout, runtime })
+    }
+}
+
+impl Actor for Network {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.set_mailbox_capacity(1024);
+    }
+}
+
+impl Handler<Attach> for Network {
+    type Result = ResponseFuture<Result<Attachment, HostError>>;
+
+    fn handle(&mut self, Attach(id): Attach, _: &mut Context<Self>) -> Self::Result {
+        let (network, places, runtime, timeout) =
+            (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
+        Box::pin(async move {
+            let _place = places.acquire().await;
+            let what = id.clone();
+            guarded(&runtime, move || format!("attach {what}"), timeout, async move { network.attach(&id).await }).await
+        })
+    }
+}
+
+impl Handler<Detach> for Network {
+    type Result = ResponseFuture<Result<(), HostError>>;
+
+    fn handle(&mut self, Detach(id): Detach, _: &mut Context<Self>) -> Self::Result {
+        let (network, places, runtime, timeout) =
+            (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
+        Box::pin(async move {
+            let _place = places.acquire().await;
+            let what = id.clone();
+            guarded(&runtime, move || format!("detach {what}"), timeout, async move { network.detach(&id).await }).await
+        })
+    }
+}

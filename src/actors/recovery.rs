@@ -1,0 +1,116 @@
+//! What the store and the host say, put together for those who take over: at start, and after an actor's panic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::guard::guarded;
+use super::surroundings::Surroundings;
+use crate::function::{Desired, FunctionId, Generation, InstanceId, Observed, ObservedState};
+use crate::host::{Found, HostError};
+use crate::store::StoreError;
+
+/// What one function is found to be.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    pub(super) desired: Option<Desired>,
+    pub(super) observed: Vec<Observed>,
+}
+
+/// Everything that is found.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    pub(super) functions: BTreeMap<FunctionId, Remembered>,
+    /// Remains of which nobody can tell whose they are.
+    pub(super) orphans: BTreeSet<InstanceId>,
+}
+
+/// Reads the store and the host. Waits for a host that is not there yet, and says so in the log.
+///
+/// # Errors
+/// [`StoreError`] when the store can't be read: nothing should be touched then.
+pub(super) async fn everything(around: &Arc<Surroundings>) -> Result<Recovered, StoreError> {
+    let mut recovered = Recovered::default();
+    for (id, desired) in around.store.all().await? {
+        recovered.functions.entry(id).or_default().desired = Some(desired);
+    }
+    let found = found(around).await;
+    let attached = attached(around).await;
+    let mut known = BTreeSet::new();
+    for instance in found {
+        match observe(&instance) {
+            Some((function, observed)) => {
+                known.insert(instance.id);
+                recovered.functions.entry(function).or_default().observed.push(observed);
+            }
+            None => drop(recovered.orphans.insert(instance.id)),
+        }
+    }
+    recovered.orphans.extend(attached.into_iter().filter(|id| !known.contains(id)));
+    Ok(recovered)
+}
+
+/// Reads what there is of one function. `begun` are instances that may have left traces only on the network.
+pub(super) async fn one(around: &Arc<Surroundings>, id: &FunctionId, begun: BTreeSet<InstanceId>) -> Remembered {
+    let desired = until_it_works("read the store", || async { around.store.get(id).await }).await;
+    let mut observed: Vec<Observed> = found(around)
+        .await
+        .iter()
+        .filter_map(observe)
+        .filter_map(|(function, observed)| (function == *id).then_some(observed))
+        .collect();
+    let seen: BTreeSet<InstanceId> = observed.iter().map(|observed| observed.id.clone()).collect();
+    let remains = begun.into_iter().filter(|id| !seen.contains(id));
+    observed.extend(remains.map(|id| Observed { id, generation: Generation(0), state: ObservedState::Remains }));
+    Remembered { desired, observed }
+}
+
+fn observe(found: &Found) -> Option<(FunctionId, Observed)> {
+    let (function, generation) = found.of.clone()?;
+    let state = if found.running { ObservedState::Running } else { ObservedState::Remains };
+    Some((function, Observed { id: found.id.clone(), generation, state }))
+}
+
+async fn found(around: &Arc<Surroundings>) -> Vec<Found> {
+    ask(around, "list the instances", || {
+        let runtime = around.host.runtime.clone();
+        async move { runtime.list().await }
+    })
+    .await
+}
+
+async fn attached(around: &Arc<Surroundings>) -> Vec<InstanceId> {
+    ask(around, "list the attachments", || {
+        let network = around.host.network.clone();
+        async move { network.list().await }
+    })
+    .await
+}
+
+/// Asks the host until it answers.
+async fn ask<T, F>(around: &Arc<Surroundings>, what: &str, call: impl Fn() -> F) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, HostError>> + Send + 'static,
+{
+    let timeout = around.settings.host_timeout;
+    until_it_works(what, || guarded(&around.runtime, || what.to_owned(), timeout, call())).await
+}
+
+async fn until_it_works<T, E: std::fmt::Display, F>(what: &str, act: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut pause = Duration::from_millis(200);
+    loop {
+        match act().await {
+            Ok(done) => return done,
+            Err(error) => tracing::warn!(%error, "could not {what}, trying again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,48 @@
+//! How long things may take and how many may run side by side.
+
+use std::time::Duration;
+
+use crate::host::PullPolicy;
+
+/// Bounds of the actors' work; every one is an option of the program.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a deploy or update waits for its instance before it is answered anyway.
+    pub deploy_wait: Duration,
+    /// When a deploy or update asks the registry for its image.
+    pub pull_policy: PullPolicy,
+    /// The longest pull of one image.
+    pub pull_timeout: Duration,
+    /// Pulls that run side by side.
+    pub parallel_pulls: usize,
+    /// The longest single call to the host other than a pull.
+    pub host_timeout: Duration,
+    /// Attachments that are made or removed side by side.
+    pub parallel_attachments: usize,
+    /// Instances that are started side by side.
+    pub parallel_starts: usize,
+    /// How long a started process may take to get ready.
+    pub ready_timeout: Duration,
+    /// How long a retracted instance may go on with the requests that it has.
+    pub drain_timeout: Duration,
+    /// How long a process may take to end after SIGTERM.
+    pub grace_period: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            deploy_wait: seconds(20),
+            pull_policy: PullPolicy::default(),
+            pull_timeout: seconds(1800),
+            parallel_pulls: 3,
+            host_timeout: seconds(30),
+            parallel_attachments: 4,
+            parallel_starts: 4,
+            ready_timeout: seconds(60),
+            drain_timeout: seconds(60),
+            grace_period: seconds(30),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What every function actor can reach.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::board::Board;
+use super::{Network, Puller, Settings};
+use crate::endpoints::Endpoints;
+use crate::function::Uptime;
+use crate::host::Host;
+use crate::store::{Secrets, Store};
+
+/// The world around the function actors, made once by `main`.
+pub struct Surroundings {
+    /// The machine. Images and networks are reached through their actors.
+    pub(super) host: Host,
+    pub(super) puller: Addr<Puller>,
+    pub(super) network: Addr<Network>,
+    pub(super) store: Store,
+    pub(super) secrets: Secrets,
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) board: Board,
+    pub(super) starts: Semaphore,
+    pub(super) settings: Settings,
+    /// Effects run here, away from the actors' thread.
+    pub(super) runtime: Handle,
+    started: Instant,
+}
+
+impl Surroundings {
+    /// Starts the puller and the network actor on this thread's actor system, and gathers the rest.
+    #[must_use]
+    pub fn new(
+        host: Host,
+        store: Store,
+        secrets: Secrets,
+        endpoints: Arc<Endpoints>,
+        settings: Settings,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let puller = Puller::start(host.images.clone(), &settings, runtime.clone());
+        let network = Network::start(host.network.clone(), &settings, runtime.clone());
+        let starts = Semaphore::new(settings.parallel_starts.max(1));
+        let board = Board::default();
+        let started = Instant::now();
+        Arc::new(Self { host, puller, network, store, secrets, endpoints, board, starts, settings, runtime, started })
+    }
+
+    /// The time since this process began, as the lifecycles see it.
+    pub(super) fn uptime(&self) -> Uptime {
+        Uptime(self.started.elapsed())
+    }
+}
