@@ -11,7 +11,7 @@ pub(super) const INTENTS_MAX: usize = 256;
 /// Something that was asked for and is not durable yet.
 pub(super) enum Intent {
     Apply {
-        spec: Spec,
+        spec: Box<Spec>,
         mode: Mode,
         reply: Reply,
     },

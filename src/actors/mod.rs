@@ -19,6 +19,8 @@ mod puller;
 mod recovery;
 mod registry;
 mod settings;
+#[cfg(test)]
+mod supervision;
 mod surroundings;
 mod waiting;
 

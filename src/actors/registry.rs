@@ -139,6 +139,18 @@ impl Registry {
         })
     }
 
+    /// The actor of a function, for tests that disturb it.
+    #[cfg(test)]
+    pub(super) fn actor(&self, id: &FunctionId) -> Option<Addr<Function>> {
+        self.routes.get(id).and_then(|route| route.actor.borrow().clone())
+    }
+
+    /// The functions that have an actor.
+    #[cfg(test)]
+    pub(super) fn routed(&self) -> Vec<FunctionId> {
+        self.routes.keys().cloned().collect()
+    }
+
     /// A function has nothing left to do: forgets it, unless a request is on its way to it.
     fn dismiss(&mut self, id: &FunctionId, handled: u64) {
         if self.routes.get(id).is_some_and(|route| route.sent == handled) {

@@ -1,0 +1,12 @@
+//! The life of functions as an operator sees it: the real actors, store and endpoints on the machine in memory.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+#[path = "../support/platform.rs"]
+mod platform;
+
+mod crashes;
+mod deploys;
+mod panics;
+mod recovers;
+mod updates;

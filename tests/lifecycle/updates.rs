@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use actord::actors::messages::Refused;
+use actord::endpoints::NoEndpoint;
+use actord::function::{Generation, Phase};
+use actord::host::fake::{Behaviour, Method};
+use tokio::time::{Instant, sleep};
+
+use crate::platform::{Platform, id, simulate};
+
+#[test]
+fn an_update_never_leaves_the_function_without_an_instance() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.host.publish_image(
+            "slow:2",
+            Behaviour::new().pulls_in(Duration::from_secs(3)).ready_after(Duration::from_secs(4)),
+        );
+        platform.deploy("f", "good:1").await.unwrap();
+        let old = platform.published("f");
+        let watcher = platform.clone();
+        let watched = actix::spawn(async move {
+            let mut seen = 0;
+            while watcher.published("f") == old || seen < 10 {
+                assert!(!watcher.published("f").is_empty(), "nobody serves");
+                seen += 1;
+                sleep(Duration::from_millis(10)).await;
+            }
+            seen
+        });
+        platform.update("f", "slow:2").await.unwrap();
+        assert!(watched.await.unwrap() > 500);
+        platform.tidy(&["f"]).await;
+        assert_eq!(platform.published("f").len(), 1);
+    });
+}
+
+#[test]
+fn an_update_whose_image_cannot_be_had_leaves_the_old_version_serving() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        let before = platform.published("f");
+        let refused = platform.update("f", "typo:2").await.unwrap_err();
+        assert!(matches!(&refused, Refused::Unrunnable(reason) if reason.contains("typo:2")), "{refused}");
+        assert_eq!(platform.published("f"), before);
+        let status = platform.view("f").await.unwrap().status;
+        assert_eq!((status.phase, status.serving, status.ready), (Phase::Failed, Some(Generation(1)), 1));
+        assert!(status.failure.unwrap().reason.contains("typo:2"));
+        let stored = platform.store.get(&id("f")).await.unwrap().unwrap();
+        assert_eq!((stored.spec.image.as_str(), stored.good.unwrap().1.image.as_str()), ("typo:2", "good:1"));
+        platform.update("f", "good:2").await.unwrap();
+        assert_eq!(platform.phase("f").await, Some(Phase::Ready));
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn a_request_in_flight_finishes_on_the_old_instance_before_that_is_torn_down() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        platform.update("f", "good:2").await.unwrap();
+        sleep(Duration::from_secs(30)).await;
+        assert!(platform.host.running().contains(lease.instance()), "torn down under a request");
+        assert_ne!(platform.published("f"), [lease.instance().clone()]);
+        drop(lease);
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn a_request_that_never_ends_holds_the_old_instance_no_longer_than_the_drain_timeout() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        platform.update("f", "good:2").await.unwrap();
+        sleep(Duration::from_secs(61)).await;
+        platform.until("the old one is gone", async |p| !p.host.running().contains(lease.instance())).await;
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn an_old_process_that_takes_long_to_die_delays_neither_the_answer_nor_the_next_update() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.host.publish_image("watchdog:1", Behaviour::new().ignores_term_for(Duration::from_secs(29)));
+        platform.deploy("f", "watchdog:1").await.unwrap();
+        let began = Instant::now();
+        platform.update("f", "good:2").await.unwrap();
+        platform.update("f", "good:3").await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn an_update_to_what_is_there_already_starts_nothing() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        platform.update("f", "good:1").await.unwrap();
+        assert_eq!(platform.host.count(Method::RuntimeCreate), 1);
+    });
+}
+
+#[test]
+fn an_update_that_never_gets_ready_is_given_up_and_says_why() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.host.publish_image("mute:2", Behaviour::new().never_ready());
+        platform.deploy("f", "good:1").await.unwrap();
+        let before = platform.published("f");
+        platform.update("f", "mute:2").await.unwrap();
+        platform.until("it is given up", async |p| p.phase("f").await == Some(Phase::Failed)).await;
+        assert_eq!(platform.published("f"), before);
+        let reason = platform.view("f").await.unwrap().status.failure.unwrap().reason;
+        assert!(reason.contains("not ready"), "{reason}");
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn replicas_are_updated_one_by_one() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        platform.scale("f", 4).await.unwrap();
+        platform.until("four serve", async |p| p.published("f").len() == 4).await;
+        let watcher = platform.clone();
+        let watched = actix::spawn(async move {
+            for _ in 0..1000 {
+                let serving = watcher.published("f").len();
+                assert!((4..=5).contains(&serving), "{serving} serve");
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        platform.host.publish_image("slow:2", Behaviour::new().ready_after(Duration::from_secs(1)));
+        platform.update("f", "slow:2").await.unwrap();
+        watched.await.unwrap();
+        platform.tidy(&["f"]).await;
+        assert_eq!(platform.published("f").len(), 4);
+    });
+}
+
+#[test]
+fn requests_wait_for_the_first_instance_and_are_refused_when_it_takes_too_long() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.host.publish_image("slow:1", Behaviour::new().ready_after(Duration::from_secs(35)));
+        platform.deploy("f", "slow:1").await.unwrap();
+        assert!(matches!(platform.endpoints.lease(&id("f")).await, Err(NoEndpoint::NotReady(..))));
+        assert!(platform.endpoints.lease(&id("f")).await.is_ok());
+    });
+}

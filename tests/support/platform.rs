@@ -1,0 +1,134 @@
+//! The whole of actord above the seam, on the machine in memory and on simulated time.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Addr, System};
+use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, View};
+use actord::actors::{Registry, Settings, Surroundings};
+use actord::endpoints::{Endpoints, Parking};
+use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft};
+use actord::host::fake::{Behaviour, FakeHost};
+use actord::store::{Secrets, Store};
+use tokio::time::{sleep, timeout};
+
+/// Runs a test in an actor system whose clock jumps over every wait.
+pub fn simulate<F: Future<Output = ()>>(test: F) {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    System::with_tokio_rt(runtime).block_on(async {
+        timeout(Duration::from_secs(24 * 3600), test).await.expect("the test hangs: a day went by");
+    });
+}
+
+/// A running platform; a clone is another handle of the same.
+#[derive(Clone)]
+pub struct Platform {
+    pub host: FakeHost,
+    pub store: Store,
+    pub secrets: Secrets,
+    pub endpoints: Arc<Endpoints>,
+    pub registry: Addr<Registry>,
+    pub dir: Arc<tempfile::TempDir>,
+    settings: Settings,
+}
+
+impl Platform {
+    /// A platform on an empty machine that can pull the images `good:1` to `good:3`.
+    pub async fn start() -> Self {
+        Self::start_with(Settings::default()).await
+    }
+
+    pub async fn start_with(settings: Settings) -> Self {
+        let host = FakeHost::new();
+        for tag in 1..=3 {
+            host.publish_image(&format!("good:{tag}"), Behaviour::new());
+        }
+        Self::boot(host, Store::in_memory().unwrap(), settings).await
+    }
+
+    /// A platform on a machine and a store that may have a past.
+    pub async fn boot(host: FakeHost, store: Store, settings: Settings) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let secrets = Secrets::new(dir.path().join("secrets"));
+        let endpoints = Arc::new(Endpoints::new(Parking::default()));
+        let runtime = tokio::runtime::Handle::current();
+        let (machine, all) = (host.host(), settings.clone());
+        let around = Surroundings::new(machine, store.clone(), secrets.clone(), endpoints.clone(), all, runtime);
+        let registry = Registry::recover(around).await.unwrap();
+        Self { host, store, secrets, endpoints, registry, dir, settings }
+    }
+
+    pub async fn apply(&self, mode: Mode, name: &str, spec: Spec) -> Result<(), Refused> {
+        self.registry.send(Apply { id: id(name), spec, mode }).await.unwrap()
+    }
+
+    pub async fn deploy(&self, name: &str, image: &str) -> Result<(), Refused> {
+        self.apply(Mode::Create, name, spec(image)).await
+    }
+
+    pub async fn update(&self, name: &str, image: &str) -> Result<(), Refused> {
+        self.apply(Mode::Update, name, spec(image)).await
+    }
+
+    pub async fn delete(&self, name: &str) -> Result<(), Refused> {
+        self.registry.send(Delete { id: id(name) }).await.unwrap()
+    }
+
+    pub async fn scale(&self, name: &str, replicas: u32) -> Result<(), Refused> {
+        self.registry.send(Scale { id: id(name), replicas }).await.unwrap()
+    }
+
+    pub async fn view(&self, name: &str) -> Option<View> {
+        self.registry.send(Get { id: id(name) }).await.unwrap()
+    }
+
+    pub async fn list(&self) -> Vec<View> {
+        self.registry.send(List { namespace: Namespace::default() }).await.unwrap()
+    }
+
+    pub async fn phase(&self, name: &str) -> Option<Phase> {
+        self.view(name).await.map(|view| view.status.phase)
+    }
+
+    /// The instances that requests for the function are sent to.
+    pub fn published(&self, name: &str) -> Vec<InstanceId> {
+        self.endpoints.published(&id(name))
+    }
+
+    /// Waits (in simulated time) until the condition holds.
+    pub async fn until(&self, what: &str, holds: impl AsyncFn(&Self) -> bool) {
+        for _ in 0..60_000 {
+            if holds(self).await {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never happened: {what}; machine: {:?}", self.host.leftovers());
+    }
+
+    /// Waits until the machine holds nothing but what is published, and checks that the host was used as its contract
+    /// says.
+    pub async fn tidy(&self, names: &[&str]) {
+        let wanted = |this: &Self| names.iter().flat_map(|name| this.published(name)).collect();
+        self.until("the machine is tidy", async |this| this.host.running() == wanted(this)).await;
+        if names.iter().all(|name| self.published(name).is_empty()) {
+            self.until("nothing is left", async |this| this.host.leftovers().is_empty()).await;
+        }
+        assert_eq!(self.host.violations(), Vec::<String>::new());
+    }
+}
+
+pub fn id(name: &str) -> FunctionId {
+    name.parse().unwrap()
+}
+
+pub fn draft(image: &str) -> SpecDraft {
+    SpecDraft { image: image.into(), ..SpecDraft::default() }
+}
+
+pub fn spec(image: &str) -> Spec {
+    draft(image).try_into().unwrap()
+}
