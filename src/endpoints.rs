@@ -193,6 +193,12 @@ impl Endpoints {
             .unwrap_or_default()
     }
 
+    /// Whether somebody deployed such a function.
+    #[must_use]
+    pub fn is_known(&self, function: &FunctionId) -> bool {
+        self.functions.contains_key(function)
+    }
+
     /// A lease on a ready instance, in turn; waits for one within the bounds of [`Parking`].
     ///
     /// # Errors

@@ -17,5 +17,6 @@ pub mod data_dir;
 pub mod endpoints;
 pub mod function;
 pub mod host;
+pub mod http;
 pub mod store;
 pub mod telemetry;

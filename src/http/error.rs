@@ -1,0 +1,107 @@
+//! What goes wrong under `/system`, as an answer: a status and a line of plain text, the way Go's `http.Error` writes it.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+
+use crate::actors::messages::Refused;
+use crate::function::Invalid;
+
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
+/// When a client that was told "not now" should ask again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// An answer that is not the one that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct HttpError {
+    pub(super) status: StatusCode,
+    pub(super) text: Cow<'static, str>,
+}
+
+impl HttpError {
+    pub(super) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    /// 503: the same request may succeed later.
+    pub(super) fn busy(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+impl From<Refused> for HttpError {
+    fn from(refused: Refused) -> Self {
+        let status = match &refused {
+            Refused::Invalid(_) | Refused::NoSecret(_) | Refused::Unrunnable(_) => StatusCode::BAD_REQUEST,
+            Refused::NotFound(_) => StatusCode::NOT_FOUND,
+            Refused::Exists(_) => StatusCode::CONFLICT,
+            Refused::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Refused::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, refused.to_string())
+    }
+}
+
+impl From<Invalid> for HttpError {
+    fn from(invalid: Invalid) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, invalid.0)
+    }
+}
+
+impl ResponseError for HttpError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        text(self.status, &self.text)
+    }
+}
+
+/// An answer of one line. A 503 says when to come back.
+pub(super) fn text(status: StatusCode, line: &str) -> HttpResponse {
+    let mut answer = HttpResponse::new(status).set_body(actix_web::body::BoxBody::new(format!("{line}\n")));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, PLAIN_TEXT);
+    headers.insert(HeaderName::from_static("x-content-type-options"), NOSNIFF);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::function::FunctionId;
+
+    fn id() -> FunctionId {
+        "echo".parse().unwrap()
+    }
+
+    #[test]
+    fn every_refusal_has_the_status_that_tells_who_can_act_on_it() {
+        for (refused, status) in [
+            (Refused::Invalid(Invalid("bad".into())), 400),
+            (Refused::NotFound(id()), 404),
+            (Refused::Exists(id()), 409),
+            (Refused::NoSecret("s".parse().unwrap()), 400),
+            (Refused::Unrunnable("no such image".into()), 400),
+            (Refused::Store("disk full".into()), 507),
+            (Refused::Busy("too many".into()), 503),
+        ] {
+            assert_eq!(HttpError::from(refused.clone()).status.as_u16(), status, "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn only_not_now_says_when_to_come_back() {
+        assert!(text(StatusCode::SERVICE_UNAVAILABLE, "x").headers().contains_key(header::RETRY_AFTER));
+        assert!(!text(StatusCode::BAD_REQUEST, "x").headers().contains_key(header::RETRY_AFTER));
+    }
+}

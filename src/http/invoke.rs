@@ -1,0 +1,261 @@
+//! `/function/{name}[.{namespace}][/{path}]`: the proxy.
+//!
+//! ```text
+//! path -> target (id and metrics, remembered by the worker) -> forward (lease, send) -> answer, streamed
+//! ```
+//! No message is sent to an actor and nothing is waited for but the instance. The lease and the metrics' guard travel
+//! in the answer's body and are dropped with it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::BodySize;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::web::{self, Payload};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use super::body::{Download, Upload};
+use super::error::text;
+use super::forward::{Connections, Outgoing, Unanswered, connections};
+use super::headers::{self, Stamp};
+use super::metrics::{Invocation, Series};
+use super::{Services, Settings, Shape, upgrade};
+use crate::endpoints::{Lease, NoEndpoint};
+use crate::function::FunctionId;
+
+/// The most targets that a worker remembers; beyond it, it begins anew.
+const TARGETS: usize = 4_096;
+
+/// A function that requests are sent to, as a worker remembers it.
+pub(super) struct Target {
+    id: FunctionId,
+    series: Series,
+}
+
+impl AsRef<Series> for Rc<Target> {
+    fn as_ref(&self) -> &Series {
+        &self.series
+    }
+}
+
+/// What is held until an answer's last byte is out.
+pub(super) type Held = (Lease, Invocation<Rc<Target>>);
+
+/// The proxy of one worker.
+pub(super) struct Proxy {
+    services: Arc<Services>,
+    shape: Shape,
+    timeout: Duration,
+    connections: Connections,
+    targets: RefCell<HashMap<Box<str>, Rc<Target>>>,
+}
+
+/// Why a request got no answer of its function.
+enum Trouble {
+    Unanswered(Unanswered),
+    Timeout(Duration),
+}
+
+impl Proxy {
+    pub(super) fn new(services: Arc<Services>, settings: &Settings) -> Self {
+        Self {
+            services,
+            shape: settings.shape,
+            timeout: settings.upstream_timeout,
+            connections: connections(),
+            targets: RefCell::default(),
+        }
+    }
+
+    /// The target that a path names, if that can be a function's name.
+    fn target(&self, name: &str) -> Option<Rc<Target>> {
+        if let Some(target) = self.targets.borrow().get(name) {
+            return Some(target.clone());
+        }
+        let id: FunctionId = name.parse().ok()?;
+        // A name that nobody deployed must leave no trace: the world can call any.
+        if !self.services.endpoints.is_known(&id) {
+            return None;
+        }
+        let target = Rc::new(Target { series: self.services.metrics.series(&id), id });
+        let mut targets = self.targets.borrow_mut();
+        if targets.len() >= TARGETS {
+            targets.clear();
+        }
+        targets.insert(name.into(), target.clone());
+        Some(target)
+    }
+
+    async fn exchange(&self, outgoing: Outgoing<'_>, target: &Target) -> Result<(Response<Incoming>, Lease), Trouble> {
+        let deadline = Instant::now() + self.timeout;
+        let answer = outgoing.send(&self.connections, &self.services.endpoints, &target.id);
+        match timeout_at(deadline, answer).await {
+            Ok(result) => result.map_err(Trouble::Unanswered),
+            Err(_) => Err(Trouble::Timeout(self.timeout)),
+        }
+    }
+
+    /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
+    fn refuse(&self, name: &str, trouble: &Trouble) -> HttpResponse {
+        use NoEndpoint::{Crowded, NotReady, ScaledToZero, Unknown};
+        let (status, line) = match (self.shape, trouble) {
+            (_, Trouble::Unanswered(Unanswered::Malformed(error))) => {
+                (StatusCode::BAD_REQUEST, format!("the request can't be sent on: {error}"))
+            }
+            (Shape::Public, Trouble::Unanswered(Unanswered::NoEndpoint(why @ Unknown(_)))) => {
+                (StatusCode::NOT_FOUND, why.to_string())
+            }
+            (Shape::Public, Trouble::Unanswered(Unanswered::NoEndpoint(why))) => {
+                (StatusCode::SERVICE_UNAVAILABLE, why.to_string())
+            }
+            (
+                Shape::Provider,
+                Trouble::Unanswered(Unanswered::NoEndpoint(Unknown(_) | ScaledToZero(_) | NotReady(..) | Crowded(..))),
+            ) => (StatusCode::SERVICE_UNAVAILABLE, format!("No endpoints available for: {name}.")),
+            (Shape::Public, Trouble::Unanswered(Unanswered::Unreachable(_))) => {
+                (StatusCode::BAD_GATEWAY, format!("function {name} can't be reached"))
+            }
+            (Shape::Public, Trouble::Timeout(longest)) => {
+                (StatusCode::GATEWAY_TIMEOUT, format!("function {name} did not answer within {longest:?}"))
+            }
+            (Shape::Provider, Trouble::Unanswered(Unanswered::Unreachable(_)) | Trouble::Timeout(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, format!("Can't reach service for: {name}."))
+            }
+        };
+        refusal(status, &line)
+    }
+}
+
+/// Any request under `/function`.
+pub(super) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
+    let mut answer = answer(&request, payload, &proxy).await;
+    if proxy.services.draining.is_raised() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    answer
+}
+
+async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpResponse {
+    let since = Instant::now();
+    if *request.method() == Method::CONNECT {
+        return HttpResponse::MethodNotAllowed().finish();
+    }
+    let Some((name, path_and_query)) = request.uri().path_and_query().and_then(|path| split(path.as_str())) else {
+        return text(StatusCode::NOT_FOUND, "404 page not found");
+    };
+    if name.is_empty() {
+        return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
+    }
+    let Some(target) = proxy.target(name) else { return proxy.unknown(name) };
+    let mut invocation = Invocation::begin(target.clone(), since);
+    let stamp = (proxy.shape == Shape::Public).then(|| Stamp::of(request));
+    let web_socket = headers::asks_for_web_socket(request.headers());
+    let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
+    let outgoing = Outgoing { request, path_and_query, stamp: stamp.as_ref(), web_socket, upload };
+    match proxy.exchange(outgoing, &target).await {
+        Ok((head, lease)) => {
+            invocation.answered(head.status().as_u16());
+            let held = (lease, invocation);
+            match socket {
+                Some(payload) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS => {
+                    upgrade::answer(head, payload, held)
+                }
+                _ => stream(request, head, stamp.as_ref(), held),
+            }
+        }
+        Err(trouble) => {
+            if let Trouble::Unanswered(Unanswered::NoEndpoint(NoEndpoint::Unknown(_))) = &trouble {
+                proxy.targets.borrow_mut().remove(name);
+            }
+            if let Trouble::Unanswered(Unanswered::Unreachable(error)) = &trouble {
+                let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                warn!(function = %target.id, %error, cause, "a request got no answer");
+            }
+            let answer = proxy.refuse(name, &trouble);
+            invocation.answered(answer.status().as_u16());
+            answer
+        }
+    }
+}
+
+/// The name and what the function sees of the path, from `/function/name/path?query`.
+fn split(path_and_query: &str) -> Option<(&str, &str)> {
+    let rest = path_and_query.strip_prefix("/function/")?;
+    Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
+}
+
+/// The request's body, if it has one.
+fn upload(request: &HttpRequest, payload: Payload) -> Upload {
+    if request.chunked().unwrap_or(false) {
+        return Upload::of(payload, None);
+    }
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match length {
+        None | Some(0) => Upload::EMPTY,
+        some => Upload::of(payload, some),
+    }
+}
+
+/// The function's own answer, with its body to come.
+fn stream(request: &HttpRequest, answer: Response<Incoming>, stamp: Option<&Stamp>, held: Held) -> HttpResponse {
+    let (head, incoming) = answer.into_parts();
+    let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = head.headers.get(hyper::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let size = match length {
+        _ if !has_body => BodySize::None,
+        Some(length) => BodySize::Sized(length),
+        None => BodySize::Stream,
+    };
+    let mut answer = HttpResponse::with_body(status, Download::new(incoming, size, held));
+    headers::to_client(&head.headers, false, &mut answer);
+    headers::complete(request, stamp, has_body, &mut answer);
+    answer.map_into_boxed_body()
+}
+
+impl Proxy {
+    fn unknown(&self, name: &str) -> HttpResponse {
+        match self.shape {
+            Shape::Public => refusal(StatusCode::NOT_FOUND, &format!("function {name} not found")),
+            Shape::Provider => {
+                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
+            }
+        }
+    }
+}
+
+/// An answer of the proxy's own.
+fn refusal(status: StatusCode, line: &str) -> HttpResponse {
+    let mut answer = text(status, line);
+    let proxy = HeaderValue::from_static("proxy");
+    answer.headers_mut().insert(HeaderName::from_static("x-openfaas-internal"), proxy);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_splits_after_the_name_and_keeps_every_byte_of_the_rest() {
+        for (path, name, rest) in [
+            ("/function/echo", "echo", ""),
+            ("/function/echo?", "echo", "?"),
+            ("/function/echo.dev?a=b/c", "echo.dev", "?a=b/c"),
+            ("/function/echo//x/../%2e%2F?q=%20+", "echo", "//x/../%2e%2F?q=%20+"),
+            ("/function/", "", ""),
+        ] {
+            assert_eq!(split(path), Some((name, rest)), "{path}");
+        }
+        assert_eq!(split("/function"), None);
+    }
+}

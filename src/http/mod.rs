@@ -1,0 +1,176 @@
+//! The REST surface and the function proxy, on actix-web.
+//!
+//! ```text
+//! /system/...    auth -> functions, system: parse with `wire`, ask the registry through `provider`, answer
+//! /function/...  invoke: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
+//! /metrics       metrics, on a listener of its own
+//! ```
+//! Two listeners have the same routes and differ in their [`Shape`]. What goes wrong becomes an answer in `error`, for
+//! everything under `/system`, or in `invoke`, for the proxy.
+
+mod auth;
+mod body;
+mod error;
+mod forward;
+mod functions;
+mod headers;
+mod invoke;
+mod json;
+mod metrics;
+mod provider;
+mod server;
+mod system;
+mod upgrade;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+
+pub use auth::Credentials;
+pub use metrics::Metrics;
+pub use provider::Provider;
+pub use server::{serve, serve_metrics};
+
+use crate::endpoints::Endpoints;
+use crate::function::Namespace;
+
+/// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// The gateway, where clients come in.
+    Public,
+    /// The provider, behind a gateway.
+    Provider,
+}
+
+/// What this build calls itself in `/system/info`.
+#[derive(Debug, Clone, Default)]
+pub struct Release {
+    /// Its version, such as `0.1.0`.
+    pub version: String,
+    /// The commit that it was built from.
+    pub sha: String,
+    /// The subject of that commit.
+    pub commit_message: String,
+}
+
+/// What can be set about a listener.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who may use `/system`.
+    pub credentials: Credentials,
+    /// Which peer it stands for.
+    pub shape: Shape,
+    /// The longest time from a request for a function to the head of its answer, waiting for an instance included.
+    pub upstream_timeout: Duration,
+    /// The longest wait for an actor's answer; longer than a deployment waits for its instance.
+    pub answer_timeout: Duration,
+    /// What it calls itself.
+    pub release: Release,
+}
+
+impl Settings {
+    /// The defaults: 60 s for a function, 55 s for an actor (faas-cli gives up after 60 s).
+    #[must_use]
+    pub fn new(credentials: Credentials, shape: Shape) -> Self {
+        Self {
+            credentials,
+            shape,
+            upstream_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(55),
+            release: Release { version: env!("CARGO_PKG_VERSION").to_owned(), ..Release::default() },
+        }
+    }
+}
+
+/// Which namespaces functions may live in.
+pub trait Namespaces: Send + Sync {
+    /// All of them.
+    fn all(&self) -> Vec<Namespace>;
+
+    /// Whether this is one of them.
+    fn contains(&self, namespace: &Namespace) -> bool {
+        self.all().contains(namespace)
+    }
+}
+
+/// Only the default namespace.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DefaultNamespace;
+
+impl Namespaces for DefaultNamespace {
+    fn all(&self) -> Vec<Namespace> {
+        vec![Namespace::default()]
+    }
+}
+
+/// Raised when actord is about to end: from then on every answer asks its client to come back on a new connection.
+#[derive(Debug, Clone, Default)]
+pub struct Draining(Arc<AtomicBool>);
+
+impl Draining {
+    /// Raises it, for good.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was raised.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What the handlers work with; shared by all listeners.
+pub struct Services {
+    /// Who is asked about functions.
+    pub provider: Provider,
+    /// Where requests for functions may go.
+    pub endpoints: Arc<Endpoints>,
+    /// Which namespaces there are.
+    pub namespaces: Arc<dyn Namespaces>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether actord is about to end.
+    pub draining: Draining,
+}
+
+/// The route table. Call it in the application factory of each worker: the proxy's connections belong to the worker.
+pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
+    let function = web::resource("/function/{name}");
+    let functions = web::resource("/functions");
+    cfg.app_data(web::Data::from(services.clone()))
+        .app_data(web::Data::from(settings.clone()))
+        .app_data(web::Data::new(invoke::Proxy::new(services.clone(), settings)))
+        .service(web::scope("/function").default_service(web::to(invoke::invoke)))
+        .service(web::scope("/async-function").default_service(web::to(system::no_async)))
+        .service(
+            web::scope("/system")
+                .wrap(from_fn(auth::require))
+                .service(
+                    functions
+                        .route(web::get().to(functions::list))
+                        .route(web::post().to(functions::create))
+                        .route(web::put().to(functions::update))
+                        .route(web::delete().to(functions::delete)),
+                )
+                .service(function.route(web::get().to(functions::status)))
+                .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
+                .service(web::resource("/info").route(web::get().to(system::info)))
+                .default_service(web::to(system::not_found)),
+        )
+        .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
+        .default_service(web::to(system::not_found));
+}
+
+/// The route table of the metrics listener, which asks for no credentials.
+pub fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
+    cfg.app_data(web::Data::from(services.clone()))
+        .service(web::resource("/metrics").route(web::get().to(metrics::scrape)))
+        .service(web::resource("/healthz").route(web::get().to(system::healthz_ok)))
+        .default_service(web::to(system::not_found));
+}

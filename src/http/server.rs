@@ -1,0 +1,55 @@
+//! Listeners: how actix is set up for ours. The sockets come from outside, and whoever started them ends them.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer};
+
+use super::{Services, Settings, configure, configure_metrics};
+
+/// A client's idle connection is closed after this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// A client must have sent its first request's head by then.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
+/// after the server was asked to stop.
+///
+/// # Errors
+/// When the socket can't be used.
+pub fn serve(
+    listener: TcpListener,
+    workers: usize,
+    drain: Duration,
+    services: &Arc<Services>,
+    settings: Settings,
+) -> std::io::Result<Server> {
+    let (services, settings) = (services.clone(), Arc::new(settings));
+    let server = HttpServer::new(move || App::new().configure(|cfg| configure(cfg, &services, &settings)))
+        .workers(workers)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_WITHIN)
+        // A client that closes its side is gone: its function should not work on for nobody (Go's server does so, too).
+        .h1_allow_half_closed(false)
+        .tcp_nodelay(true)
+        .shutdown_timeout(drain.as_secs())
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Serves the metrics.
+///
+/// # Errors
+/// When the socket can't be used.
+pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io::Result<Server> {
+    let services = services.clone();
+    let server = HttpServer::new(move || App::new().configure(|cfg| configure_metrics(cfg, &services)))
+        .workers(1)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}

@@ -1,0 +1,53 @@
+//! The small routes: what this is, whether it is well, and what it does not have.
+
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::{HttpResponse, web};
+
+use super::error::text;
+use super::wire::{GatewayInfo, ProviderInfo, Version};
+use super::{Services, Settings, Shape};
+
+/// GET `/system/info`, in the shape of the peer that the listener stands for.
+pub(super) async fn info(settings: web::Data<Settings>) -> HttpResponse {
+    let version = || Version {
+        release: &settings.release.version,
+        sha: &settings.release.sha,
+        commit_message: &settings.release.commit_message,
+    };
+    let provider = ProviderInfo { provider: "actord", version: version(), orchestration: "containerd" };
+    match settings.shape {
+        Shape::Provider => HttpResponse::Ok().json(provider),
+        Shape::Public => {
+            HttpResponse::Ok().json(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH })
+        }
+    }
+}
+
+/// GET and HEAD `/healthz`.
+pub(super) async fn healthz(services: web::Data<Services>) -> HttpResponse {
+    polite(HttpResponse::Ok().finish(), &services)
+}
+
+/// GET `/healthz` of the metrics listener.
+pub(super) async fn healthz_ok() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK")
+}
+
+/// Any path that is not there.
+pub(super) async fn not_found(services: web::Data<Services>) -> HttpResponse {
+    polite(text(StatusCode::NOT_FOUND, "404 page not found"), &services)
+}
+
+/// `/async-function/...`.
+pub(super) async fn no_async(services: web::Data<Services>) -> HttpResponse {
+    let line = "asynchronous invocations are not available: call /function/ instead";
+    polite(text(StatusCode::NOT_IMPLEMENTED, line), &services)
+}
+
+/// Asks the client to come back on a new connection if this process is about to end.
+pub(super) fn polite(mut answer: HttpResponse, services: &Services) -> HttpResponse {
+    if services.draining.is_raised() {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    answer
+}
