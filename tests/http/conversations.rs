@@ -1,0 +1,112 @@
+//! Replays what a real faas-cli sent, byte for byte, and expects the statuses that made it succeed, or fail, as recorded.
+
+use crate::support::{House, ask, function};
+
+/// One request and the status of its answer.
+struct Turn {
+    head: String,
+    body: String,
+    status: u16,
+}
+
+/// Reads a recording (see `recorded/README.md`).
+fn turns(recording: &str) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    let (mut head, mut body, mut in_body) = (String::new(), String::new(), false);
+    for line in recording.lines() {
+        if let Some(sent) = line.strip_prefix('>') {
+            let sent = sent.strip_prefix(' ').unwrap_or(sent);
+            if in_body {
+                body.push_str(sent);
+            } else if sent.is_empty() {
+                in_body = true;
+            } else if head.is_empty() {
+                head = format!("{sent} HTTP/1.1\r\nHost: gateway\r\n");
+            } else {
+                head.push_str(&format!("{sent}\r\n"));
+            }
+        } else if let Some(status) = line.strip_prefix("< ").and_then(|text| text.parse().ok()) {
+            // A numeric answer body would look like a status: none of the recordings has one.
+            let (head, body) = (std::mem::take(&mut head), std::mem::take(&mut body));
+            turns.push(Turn { head, body, status });
+            in_body = false;
+        }
+    }
+    turns
+}
+
+/// A house as the stand-in was: one function named `known`, of whatever namespace.
+async fn stand_in() -> House {
+    let house = House::public().await;
+    // It answers as soon as it has the whole short request.
+    let known = function(|mut connection| async move {
+        let head = connection.head().await;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+        connection.read(length.parse().unwrap()).await;
+        connection.say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nanswer").await;
+    })
+    .await;
+    for name in ["known", "known.dev"] {
+        house.add(name, "docker.io/library/known:1");
+        house.publish(name, known);
+    }
+    house
+}
+
+async fn replay(name: &str, recording: &str) {
+    let house = stand_in().await;
+    let turns = turns(recording);
+    assert!(!turns.is_empty(), "{name}");
+    for turn in turns {
+        // The recorded head has its own Content-Length.
+        let head = format!("{}Connection: close\r\n\r\n{}", turn.head, turn.body);
+        let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut client, head.as_bytes()).await.unwrap();
+        let reply = crate::support::read_reply(&mut client).await;
+        assert_eq!(reply.status, turn.status, "{name}: {}{}: {reply:?}", turn.head, turn.body);
+    }
+}
+
+macro_rules! replays {
+    ($($test:ident: $file:literal),* $(,)?) => {$(
+        #[actix_web::test]
+        async fn $test() {
+            replay($file, include_str!(concat!("recorded/", $file, ".txt"))).await;
+        }
+    )*};
+}
+
+replays! {
+    faas_cli_updates_a_function: "deploy-known",
+    faas_cli_deploys_into_a_namespace: "deploy-namespace",
+    faas_cli_deploys_a_new_function: "deploy-new",
+    faas_cli_removes_a_function: "remove",
+    faas_cli_replaces_a_function: "deploy-replace",
+    faas_cli_deploys_a_stack: "deploy-stack",
+    faas_cli_describes_a_function: "describe",
+    faas_cli_describes_an_unknown_function: "describe-unknown",
+    faas_cli_compares_a_stack: "diff-stack",
+    faas_cli_invokes_a_function: "invoke",
+    faas_cli_invokes_in_a_namespace: "invoke-namespace",
+    faas_cli_invokes_with_query_header_and_method: "invoke-query-header-method",
+    faas_cli_lists: "list",
+    faas_cli_lists_a_namespace: "list-namespace",
+    faas_cli_lists_with_more: "list-verbose",
+    faas_cli_logs_in: "login",
+    faas_cli_waits_for_a_function: "ready-function",
+    faas_cli_waits_for_the_gateway: "ready-gateway",
+    faas_cli_waits_for_an_unknown_function: "ready-unknown",
+    faas_cli_removes_a_stack: "remove-stack",
+    faas_cli_removes_an_unknown_function: "remove-unknown",
+    faas_cli_asks_for_the_version: "version",
+}
+
+#[actix_web::test]
+async fn what_faas_cli_reads_of_a_function_is_there() {
+    let house = stand_in().await;
+    let head = format!("GET /system/functions HTTP/1.1\r\nHost: h\r\n{}", crate::support::AUTH);
+    let list = ask(house.address, &head, "").await.json();
+    for key in ["name", "image", "namespace", "replicas", "availableReplicas", "createdAt"] {
+        assert!(list[0].get(key).is_some(), "{key}: {list}");
+    }
+}

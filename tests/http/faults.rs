@@ -1,0 +1,210 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::support::{House, answering, ask, function, mirror, nobody, read_reply};
+
+#[actix_web::test]
+async fn a_body_with_a_length_that_breaks_off_does_not_look_complete() {
+    let house = House::public().await;
+    let broken = function(|mut connection| async move {
+        connection.head().await;
+        connection.say("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this").await;
+    })
+    .await;
+    house.publish("broken", broken);
+    let reply = house.get("/function/broken").await;
+    assert!(!reply.complete, "{reply:?}");
+}
+
+#[actix_web::test]
+async fn a_body_in_chunks_that_breaks_off_does_not_look_complete() {
+    let house = House::public().await;
+    let broken = function(|mut connection| async move {
+        connection.head().await;
+        connection.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+        // Long enough for the beginning to be passed on.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    })
+    .await;
+    house.publish("broken", broken);
+    let reply = house.get("/function/broken").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+    assert!(!reply.complete, "{reply:?}");
+}
+
+#[actix_web::test]
+async fn an_upload_that_breaks_off_does_not_look_complete_to_the_function() {
+    let house = House::public().await;
+    let (to, mut from) = mpsc::unbounded_channel();
+    let listener = function(move |mut connection| {
+        let to = to.clone();
+        async move {
+            connection.head().await;
+            let mut rest = String::new();
+            connection.0.read_to_string(&mut rest).await.ok();
+            to.send(rest).unwrap();
+        }
+    })
+    .await;
+    house.publish("echo", listener);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    let head = "POST /function/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(client);
+    let got = timeout(Duration::from_secs(5), from.recv()).await.expect("the function was left waiting").unwrap();
+    assert_eq!(got, "5\r\nhello\r\n", "no last chunk");
+}
+
+#[actix_web::test]
+async fn when_the_client_is_gone_the_function_is_told() {
+    let house = House::public().await;
+    let (to, mut from) = mpsc::unbounded_channel();
+    let slow = function(move |mut connection| {
+        let to = to.clone();
+        async move {
+            connection.head().await;
+            to.send("asked").unwrap();
+            assert!(connection.head().await.is_empty());
+            to.send("left alone").unwrap();
+        }
+    })
+    .await;
+    house.publish("slow", slow);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(b"GET /function/slow HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    assert_eq!(from.recv().await, Some("asked"));
+    drop(client);
+    let told = timeout(Duration::from_secs(5), from.recv()).await.expect("the function works on for nobody");
+    assert_eq!(told, Some("left alone"));
+}
+
+#[actix_web::test]
+async fn when_the_client_leaves_during_a_stream_the_function_is_told() {
+    let house = House::public().await;
+    let (to, mut from) = mpsc::unbounded_channel();
+    let stream = function(move |mut connection| {
+        let to = to.clone();
+        async move {
+            connection.head().await;
+            connection.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+            connection.0.read_u8().await.ok();
+            to.send(()).unwrap();
+        }
+    })
+    .await;
+    let instance = house.publish("stream", stream);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(b"GET /function/stream HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    let mut some = [0; 1];
+    client.read_exact(&mut some).await.unwrap();
+
+    let id = "stream".parse().unwrap();
+    house.endpoints.retract(&id, &instance);
+    let draining = house.endpoints.drained(&id, &instance);
+    let drained = timeout(Duration::from_millis(100), draining.wait()).await;
+    assert!(drained.is_err(), "the lease lasts as long as the body");
+    drop(client);
+    timeout(Duration::from_secs(5), from.recv()).await.expect("the function talks to nobody").unwrap();
+    timeout(Duration::from_secs(5), house.endpoints.drained(&id, &instance).wait()).await.expect("the lease is over");
+}
+
+#[actix_web::test]
+async fn a_request_that_finds_nobody_listening_goes_to_another_instance() {
+    let house = House::public().await;
+    house.publish("echo", nobody());
+    house.publish("echo", mirror().await);
+    for _ in 0..4 {
+        assert_eq!(house.get("/function/echo").await.status, 200);
+    }
+}
+
+#[actix_web::test]
+async fn a_request_whose_instance_just_died_waits_for_the_next_with_its_body_whole() {
+    let house = House::public().await;
+    let id = "echo".parse().unwrap();
+    let dead = house.publish("echo", nobody());
+    let request = ask(house.address, "POST /function/echo HTTP/1.1\r\nHost: h\r\n", "hello");
+    let replace = async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        house.endpoints.retract(&id, &dead);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let next = function(|mut connection| async move {
+            connection.head().await;
+            let body = connection.read(5).await;
+            connection.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{body}")).await;
+        });
+        house.publish("echo", next.await);
+    };
+    let (reply, ()) = tokio::join!(request, replace);
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+}
+
+#[actix_web::test]
+async fn a_safe_request_is_sent_again_when_its_connection_ends_without_an_answer_but_only_once() {
+    let house = House::public().await;
+    let (to, mut from) = mpsc::unbounded_channel();
+    let dying = function(move |mut connection| {
+        let to = to.clone();
+        async move {
+            to.send(connection.head().await).unwrap();
+        }
+    })
+    .await;
+    house.publish("dying", dying);
+    assert_eq!(house.get("/function/dying").await.status, 502);
+    let mut tries = 0;
+    while from.try_recv().is_ok() {
+        tries += 1;
+    }
+    assert_eq!(tries, 2);
+
+    let reply = ask(house.address, "POST /function/dying HTTP/1.1\r\nHost: h\r\n", "").await;
+    assert_eq!(reply.status, 502);
+    assert!(from.try_recv().is_ok() && from.try_recv().is_err(), "what may have had an effect is sent once");
+}
+
+#[actix_web::test]
+async fn a_connection_that_the_function_closed_while_idle_costs_no_request() {
+    let house = House::public().await;
+    // Says that it keeps the connection, and closes it.
+    let fickle = function(|mut connection| async move {
+        connection.head().await;
+        connection.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+    })
+    .await;
+    house.publish("fickle", fickle);
+    for i in 0..50 {
+        let reply = ask(house.address, "POST /function/fickle HTTP/1.1\r\nHost: h\r\n", "").await;
+        assert_eq!(reply.status, 200, "request {i}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_no_http_is_a_502() {
+    let house = House::public().await;
+    house.publish("odd", answering(|_| "SSH-2.0-OpenSSH_9.2\r\n\r\n".into()).await);
+    assert_eq!(house.get("/function/odd").await.status, 502);
+}
+
+#[actix_web::test]
+async fn a_request_that_can_not_be_read_is_refused_and_reaches_no_function() {
+    let house = House::public().await;
+    house.publish("echo", mirror().await);
+    for head in [
+        "POST /function/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "POST /function/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+        "POST /function/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n",
+        "GET /function/echo HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
+    ] {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        client.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
+        let reply = read_reply(&mut client).await;
+        assert_eq!(reply.status, 400, "{head}");
+    }
+}

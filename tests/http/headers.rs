@@ -1,0 +1,91 @@
+use actord::http::Shape;
+
+use crate::support::{House, answering, mirror};
+
+/// A request's head as the function saw it, without the request line.
+async fn seen(house: &House, headers: &str) -> Vec<String> {
+    let reply = house.ask(&format!("GET /function/echo HTTP/1.1\r\nHost: gateway:8080\r\n{headers}"), "").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.text().lines().skip(1).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn value<'a>(lines: &'a [String], name: &str) -> Option<&'a str> {
+    lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+#[actix_web::test]
+async fn a_function_learns_who_called_and_for_which_host_and_is_called_by_its_own_address() {
+    let house = House::public().await;
+    let address = mirror().await;
+    house.publish("echo", address);
+    let lines = seen(&house, "X-Custom: 1\r\nX-Custom: 2\r\nAuthorization: Bearer t\r\n").await;
+    assert_eq!(value(&lines, "host"), Some(address.to_string().as_str()));
+    assert_eq!(value(&lines, "x-forwarded-host"), Some("gateway:8080"));
+    assert!(value(&lines, "x-forwarded-for").unwrap().starts_with("127.0.0.1:"), "{lines:?}");
+    assert_eq!(value(&lines, "authorization"), Some("Bearer t"));
+    assert_eq!(lines.iter().filter(|line| line.starts_with("x-custom: ")).count(), 2);
+    for hop in ["connection", "transfer-encoding", "keep-alive", "te", "upgrade"] {
+        assert_eq!(value(&lines, hop), None, "{lines:?}");
+    }
+}
+
+#[actix_web::test]
+async fn what_an_earlier_proxy_said_of_the_caller_is_kept() {
+    let house = House::public().await;
+    house.publish("echo", mirror().await);
+    let lines = seen(&house, "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Host: shop.example\r\n").await;
+    assert_eq!(value(&lines, "x-forwarded-for"), Some("10.1.2.3"));
+    assert_eq!(value(&lines, "x-forwarded-host"), Some("shop.example"));
+}
+
+#[actix_web::test]
+async fn a_call_id_is_made_and_told_to_both_sides_unless_the_client_has_its_own() {
+    let house = House::public().await;
+    house.publish("echo", mirror().await);
+    let reply = house.get("/function/echo").await;
+    let id = reply.header("x-call-id").unwrap();
+    assert_eq!(id.len(), 36, "{id}");
+    assert!(reply.text().contains(&format!("x-call-id: {id}\r\n")), "{reply:?}");
+    let start: u128 = reply.header("x-start-time").unwrap().parse().unwrap();
+    assert!(start > 1_700_000_000_000_000_000, "nanoseconds since 1970: {start}");
+    assert!(reply.text().contains(&format!("x-start-time: {start}\r\n")), "{reply:?}");
+
+    let reply = house.ask("GET /function/echo HTTP/1.1\r\nHost: h\r\nX-Call-Id: mine\r\n", "").await;
+    assert_eq!(reply.header("x-call-id"), None);
+    assert!(reply.text().contains("x-call-id: mine\r\n"), "{reply:?}");
+}
+
+#[actix_web::test]
+async fn the_provider_port_stamps_nothing_because_the_gateway_did() {
+    let house = House::with(Shape::Provider, |_| {}).await;
+    house.publish("echo", mirror().await);
+    let reply = house.get("/function/echo").await;
+    assert!(!reply.text().contains("x-call-id") && !reply.text().contains("x-start-time"), "{reply:?}");
+    assert_eq!((reply.header("x-call-id"), reply.header("x-start-time")), (None, None));
+}
+
+#[actix_web::test]
+async fn all_headers_of_the_answer_arrive_but_those_of_its_hop() {
+    let house = House::public().await;
+    let answer = "HTTP/1.1 200 Fine\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Duration-Seconds: 0.1\r\n\
+                  Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive, X-Secret\r\nX-Secret: s\r\n\
+                  Keep-Alive: timeout=5\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok";
+    house.publish("echo", answering(move |_| answer.into()).await);
+    let reply = house.get("/function/echo").await;
+    assert_eq!(reply.headers("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(reply.header("x-duration-seconds").as_deref(), Some("0.1"));
+    assert_eq!(reply.headers("date"), ["Thu, 01 Jan 1970 00:00:00 GMT"]);
+    assert_eq!(reply.headers("content-type"), ["a/b"]);
+    assert_eq!(reply.headers("content-length"), ["2"]);
+    assert_eq!((reply.header("x-secret"), reply.header("keep-alive")), (None, None));
+    assert_eq!(reply.text(), "ok");
+}
+
+#[actix_web::test]
+async fn an_answer_without_a_content_type_gets_the_requests_or_plain_text() {
+    let house = House::public().await;
+    house.publish("echo", answering(|_| "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into()).await);
+    assert_eq!(house.get("/function/echo").await.header("content-type").as_deref(), Some("text/plain"));
+    let reply = house.ask("GET /function/echo HTTP/1.1\r\nHost: h\r\nContent-Type: a/b\r\n", "").await;
+    assert_eq!(reply.headers("content-type"), ["a/b"]);
+}

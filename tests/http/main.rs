@@ -1,0 +1,19 @@
+//! The REST surface and the proxy, over real sockets: an actor of the test's own stands for the registry, raw listeners
+//! stand for functions.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
+
+mod support;
+
+mod auth;
+mod bodies;
+mod conversations;
+mod deploy;
+mod faults;
+mod headers;
+mod invoke;
+mod metrics;
+mod scale;
+mod status;
+mod system;
+mod upgrade;

@@ -1,0 +1,92 @@
+use std::time::Duration;
+
+use actord::function::{Failure, Generation, Phase, SpecDraft, Uptime};
+use serde_json::json;
+
+use crate::support::{House, view};
+
+#[actix_web::test]
+async fn without_functions_the_list_is_an_empty_array() {
+    let house = House::public().await;
+    assert_eq!(house.system("GET /system/functions", "").await.json(), json!([]));
+}
+
+#[actix_web::test]
+async fn a_function_is_shown_as_it_was_deployed_and_what_is_empty_is_left_out() {
+    let house = House::public().await;
+    house.add("plain", "docker.io/library/plain:1");
+    let plain = json!({"name": "plain", "image": "docker.io/library/plain:1", "namespace": "openfaas-fn",
+        "replicas": 1, "availableReplicas": 1, "createdAt": "2026-01-02T03:04:05.000000006Z"});
+    assert_eq!(house.system("GET /system/function/plain?usage=1", "").await.json(), plain);
+    assert_eq!(house.system("GET /system/functions", "").await.json(), json!([plain]));
+
+    let body = json!({"service": "full", "image": "i", "envProcess": "cat", "envVars": {"a": "b=c=d"},
+        "constraints": ["c"], "secrets": ["s"], "labels": {"l": "m"}, "annotations": {"n": "o"},
+        "limits": {"memory": "64Mi", "cpu": "100m"}, "requests": {"memory": "1.5Gi"}, "readOnlyRootFilesystem": true});
+    assert_eq!(house.system("POST /system/functions", &body.to_string()).await.status, 202);
+    let mut shown = house.system("GET /system/function/full", "").await.json();
+    for (key, value) in body.as_object().unwrap() {
+        let key = if key == "service" { "name" } else { key };
+        assert_eq!(shown[key].take(), *value, "{key}");
+    }
+}
+
+#[actix_web::test]
+async fn a_stopped_function_has_no_replicas_key_and_no_lifecycle() {
+    let house = House::public().await;
+    house.add("idle", "i");
+    let id = "idle".parse().unwrap();
+    {
+        let mut script = house.script.lock().unwrap();
+        let status = &mut script.functions.get_mut(&id).unwrap().status;
+        status.desired.as_mut().unwrap().replicas = 0;
+        (status.phase, status.ready) = (Phase::Stopped, 0);
+    }
+    let shown = house.system("GET /system/function/idle", "").await.json();
+    for key in ["replicas", "availableReplicas", "invocationCount", "lifecycle"] {
+        assert!(shown.get(key).is_none(), "{key}: {shown}");
+    }
+}
+
+#[actix_web::test]
+async fn a_function_in_trouble_says_what_it_is() {
+    let house = House::public().await;
+    let id = "sick".parse().unwrap();
+    let mut sick = view(&id, SpecDraft { image: "i".into(), ..SpecDraft::default() }.try_into().unwrap());
+    sick.status.desired.as_mut().unwrap().generation = Generation(3);
+    sick.status.phase = Phase::BackingOff { until: Uptime::default() };
+    sick.status.serving = Some(Generation(2));
+    sick.status.restarts = 5;
+    sick.status.failure = Some(Failure { generation: Generation(3), reason: "exited with code 1".into() });
+    sick.retry_in = Some(Duration::from_millis(7_100));
+    house.script.lock().unwrap().functions.insert(id, sick);
+    let shown = house.system("GET /system/function/sick", "").await.json();
+    let expected = json!({"phase": "backing off", "generation": 3, "servingGeneration": 2,
+        "reason": "exited with code 1", "restarts": 5, "retryInSeconds": 8});
+    assert_eq!(shown["lifecycle"], expected);
+}
+
+#[actix_web::test]
+async fn what_is_not_there_is_a_404_without_a_body() {
+    let house = House::public().await;
+    house.add("known", "i");
+    for path in ["nosuch", "known.openfaas-fn", "known?namespace=dev", "known?namespace=nope", "UPPER"] {
+        let reply = house.system(&format!("GET /system/function/{path}"), "").await;
+        assert_eq!((reply.status, reply.text().as_str()), (404, ""), "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_list_is_of_one_namespace_and_that_must_be_valid() {
+    let house = House::public().await;
+    house.add("a", "i");
+    house.add("b.dev", "i");
+    let names = |reply: crate::support::Reply| -> Vec<String> {
+        reply.json().as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(house.system("GET /system/functions", "").await), ["a"]);
+    assert_eq!(names(house.system("GET /system/functions?namespace=", "").await), ["a"]);
+    assert_eq!(names(house.system("GET /system/functions?namespace=dev", "").await), ["b"]);
+    let reply = house.system("GET /system/functions?namespace=nope", "").await;
+    assert_eq!((reply.status, reply.text().as_str()), (400, "namespace not valid\n"));
+}

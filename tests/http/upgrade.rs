@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::{House, function, mirror};
+
+const ASK: &str = "GET /function/chat/room?x=1 HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Key: abc\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+async fn head(client: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(Duration::from_secs(5), client.read_u8()).await.expect("no answer").unwrap());
+    }
+    String::from_utf8(head).unwrap().to_ascii_lowercase()
+}
+
+#[actix_web::test]
+async fn a_web_socket_goes_through_to_the_function_and_back() {
+    let house = House::public().await;
+    let chat = function(|mut connection| async move {
+        let head = connection.head().await;
+        assert!(head.starts_with("GET /room?x=1 HTTP/1.1"), "{head}");
+        assert!(head.contains("upgrade: websocket") && head.contains("connection: upgrade"), "{head}");
+        assert!(head.contains("sec-websocket-key: abc"), "{head}");
+        connection
+            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: def\r\n\r\nfirst")
+            .await;
+        while let Ok(byte) = connection.0.read_u8().await {
+            connection.0.write_all(&[byte.to_ascii_uppercase()]).await.unwrap();
+        }
+        connection.say("bye").await;
+    })
+    .await;
+    let instance = house.publish("chat", chat);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(ASK.as_bytes()).await.unwrap();
+    let answer = head(&mut client).await;
+    assert!(answer.starts_with("http/1.1 101 "), "{answer}");
+    for line in ["connection: upgrade", "upgrade: websocket", "sec-websocket-accept: def"] {
+        assert!(answer.contains(&format!("{line}\r\n")), "{answer}");
+    }
+    assert!(!answer.contains("transfer-encoding") && !answer.contains("content-length"), "{answer}");
+    let mut first = [0; 5];
+    client.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"first");
+    for word in [b"hello", b"world"] {
+        client.write_all(word).await.unwrap();
+        let mut back = [0; 5];
+        timeout(Duration::from_secs(5), client.read_exact(&mut back)).await.expect("no echo").unwrap();
+        assert_eq!(back.as_slice(), word.to_ascii_uppercase());
+    }
+    let id = "chat".parse().unwrap();
+    house.endpoints.retract(&id, &instance);
+    let drained = house.endpoints.drained(&id, &instance);
+    assert!(timeout(Duration::from_millis(50), drained.wait()).await.is_err(), "an open socket holds its lease");
+    drop(client);
+    timeout(Duration::from_secs(5), house.endpoints.drained(&id, &instance).wait()).await.expect("the lease is over");
+}
+
+#[actix_web::test]
+async fn a_function_that_does_not_switch_answers_as_to_any_request() {
+    let house = House::public().await;
+    house.publish("chat", mirror().await);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(ASK.as_bytes()).await.unwrap();
+    let answer = head(&mut client).await;
+    assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+}
+
+#[actix_web::test]
+async fn when_the_function_ends_a_web_socket_the_client_sees_its_end() {
+    let house = House::public().await;
+    let brief = function(|mut connection| async move {
+        connection.head().await;
+        connection
+            .say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nbye")
+            .await;
+    })
+    .await;
+    house.publish("chat", brief);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(ASK.as_bytes()).await.unwrap();
+    head(&mut client).await;
+    let mut rest = Vec::new();
+    timeout(Duration::from_secs(5), client.read_to_end(&mut rest)).await.expect("still open").ok();
+    assert_eq!(rest, b"bye");
+}
