@@ -172,7 +172,8 @@ pub struct Desired {
     pub spec: std::sync::Arc<Spec>,
     /// How many instances should serve.
     pub replicas: u32,
-    /// The newest generation that ever served, when that is another one than `generation`.
+    /// The newest generation before `generation` that ever served: what serves if `generation` fails, and what is still
+    /// adopted if actord restarts in the middle of a rolling update.
     pub good: Option<(Generation, std::sync::Arc<Spec>)>,
     /// Whether `generation` itself ever served.
     pub proven: bool,

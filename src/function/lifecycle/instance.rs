@@ -1,0 +1,112 @@
+//! What a lifecycle knows of one instance, and the ways out of service.
+
+use std::time::Duration;
+
+use super::{Effect, Lifecycle};
+use crate::function::{Generation, InstanceId, InstancePhase, Uptime};
+
+#[derive(Debug, Clone)]
+pub(super) struct Instance {
+    pub(super) generation: Generation,
+    pub(super) phase: InstancePhase,
+    /// Since when it is in this phase.
+    pub(super) since: Uptime,
+    /// Whether requests may be on their way to it.
+    pub(super) published: bool,
+    /// Whether its bring-up came to an end after its tear-down was asked for, and may have outlived it.
+    pub(super) outlived: bool,
+    /// Tear-downs that failed, and when the next one is due.
+    failed_removals: u32,
+    pub(super) remove_again: Option<Uptime>,
+}
+
+impl Instance {
+    pub(super) fn new(generation: Generation, phase: InstancePhase, now: Uptime) -> Self {
+        Self {
+            generation,
+            phase,
+            since: now,
+            published: false,
+            outlived: false,
+            failed_removals: 0,
+            remove_again: None,
+        }
+    }
+
+    /// Serving, as far as anybody knows.
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.phase, InstancePhase::Ready | InstancePhase::Adopting)
+    }
+
+    /// Serving, or on its way to it.
+    pub(super) fn counts(&self) -> bool {
+        self.serves() || self.phase == InstancePhase::Starting
+    }
+
+    /// How much would be lost with it: nothing while it starts, the unknown while it is looked at.
+    pub(super) fn worth(&self) -> u8 {
+        match self.phase {
+            InstancePhase::Ready => 2,
+            InstancePhase::Adopting => 1,
+            InstancePhase::Starting | InstancePhase::Draining | InstancePhase::Removing => 0,
+        }
+    }
+
+    /// Puts the next tear-down off: 1, 2, 4 ... 64 s. A failure that is told twice counts once.
+    pub(super) fn removal_failed(&mut self, now: Uptime) {
+        if self.phase == InstancePhase::Removing && self.remove_again.is_none() {
+            let wait = Duration::from_secs(1 << self.failed_removals.min(6));
+            self.failed_removals = self.failed_removals.saturating_add(1);
+            self.remove_again = Some(now.after(wait));
+        }
+    }
+
+    fn enter(&mut self, phase: InstancePhase, now: Uptime) {
+        self.phase = phase;
+        self.since = now;
+    }
+}
+
+impl Lifecycle {
+    /// Sends requests to an instance that is ready.
+    pub(super) fn serve(&mut self, id: &InstanceId, address: std::net::SocketAddr, now: Uptime) -> Option<Effect> {
+        let instance = self.instances.get_mut(id)?;
+        instance.enter(InstancePhase::Ready, now);
+        instance.published = true;
+        Some(Effect::Publish(id.clone(), address))
+    }
+
+    /// Takes an instance out of service: politely if it serves, at once if it never did.
+    pub(super) fn retire(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        if instance.serves() {
+            instance.enter(InstancePhase::Draining, now);
+            if std::mem::take(&mut instance.published) {
+                effects.push(Effect::Retract(id.clone()));
+            }
+            effects.push(Effect::Drain(id.clone()));
+        } else {
+            self.remove(id, now, effects);
+        }
+    }
+
+    /// The one way down. Asks once: the answer to a tear-down under way is still to come.
+    pub(super) fn remove(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        if instance.phase == InstancePhase::Removing {
+            return;
+        }
+        if std::mem::take(&mut instance.published) {
+            effects.push(Effect::Retract(id.clone()));
+        }
+        instance.enter(InstancePhase::Removing, now);
+        effects.push(Effect::TearDown(id.clone()));
+    }
+
+    /// Somebody brought up an instance that nobody knows any more: it goes the way of all others.
+    pub(super) fn remove_stranger(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
+        let instance = Instance::new(Generation::default(), InstancePhase::Starting, now);
+        self.instances.insert(id.clone(), instance);
+        self.remove(id, now, effects);
+    }
+}

@@ -1,0 +1,218 @@
+//! What happens next in the life of one function: the only place that decides.
+//!
+//! ```text
+//!             Apply              Started                Exited
+//!  (nothing) -------> STARTING ----------> READY ----------------> removing, then STARTING after the backoff
+//!                        | StartFailed       |
+//!                        v                   | superseded, surplus or deleted
+//!                     removing <---------- DRAINING        (TearDown is the only way out, answered by Removed)
+//! ```
+//! [`Lifecycle::on`] first notes what the event says (`observe`), then compares desired with observed and asks for
+//! whatever is missing (`decide`). Events may be late, doubled or out of order: the next comparison still comes to the
+//! right answer. Every effect is answered in the end; where an answer got lost with whoever owed it, the owner starts over
+//! with [`Lifecycle::recover`]. (Freezing an idle instance will be one more [`InstancePhase`].)
+
+mod decide;
+mod instance;
+mod observe;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use self::instance::Instance;
+pub use self::words::{Effect, Event, Observed, ObservedState, Outcome};
+use super::{
+    Backoff, Desired, Failure, FunctionName, Generation, InstanceId, InstanceIds, InstancePhase, Phase, Spec, Status,
+    Uptime,
+};
+
+/// The life of one function, without its body.
+#[derive(Debug, Clone)]
+pub struct Lifecycle {
+    ids: InstanceIds,
+    jitter: u64,
+    desired: Option<Desired>,
+    /// Since when the newest generation is wanted.
+    wanted_since: Uptime,
+    /// The newest generation ever seen, so that a name that is deleted and made again does not count from 1 beside
+    /// instances that are still on their way out.
+    newest: Generation,
+    instances: BTreeMap<InstanceId, Instance>,
+    /// One for each generation: what goes wrong with an update does not hold up the one that serves, nor the reverse.
+    backoffs: BTreeMap<Generation, Backoff>,
+    /// The time of the earliest `RetryAfter` that is still to come.
+    armed: Option<Uptime>,
+    restarts: u64,
+    failure: Option<Failure>,
+    gone: bool,
+}
+
+impl Lifecycle {
+    /// A function of which nothing is known and nothing exists. `seed` must be random and fresh.
+    #[must_use]
+    pub fn new(name: &FunctionName, seed: u64) -> Self {
+        Self {
+            ids: InstanceIds::new(name, seed),
+            jitter: seed,
+            desired: None,
+            wanted_since: Uptime::default(),
+            newest: Generation::default(),
+            instances: BTreeMap::new(),
+            backoffs: BTreeMap::new(),
+            armed: None,
+            restarts: 0,
+            failure: None,
+            gone: true,
+        }
+    }
+
+    /// A lifecycle that takes over what the store and the host say, after a restart or a panic: it adopts what runs and
+    /// is still wanted, drains what runs and is not, and tears down remains.
+    #[must_use]
+    pub fn recover(
+        name: &FunctionName,
+        seed: u64,
+        desired: Option<Desired>,
+        observed: Vec<Observed>,
+        now: Uptime,
+    ) -> (Self, Vec<Effect>) {
+        let mut life = Self::new(name, seed);
+        let mut effects = Vec::new();
+        life.newest = desired.as_ref().map_or(life.newest, |desired| desired.generation);
+        life.wanted_since = now;
+        life.failure = desired.as_ref().and_then(|desired| {
+            desired.failed.clone().map(|reason| Failure { generation: desired.generation, reason })
+        });
+        life.desired = desired;
+        life.gone = life.desired.is_none() && observed.is_empty();
+        for Observed { id, generation, state } in observed {
+            life.newest = life.newest.max(generation);
+            let mut instance = Instance::new(generation, InstancePhase::Adopting, now);
+            // An actor before this one may have published it.
+            instance.published = true;
+            life.instances.insert(id.clone(), instance);
+            match (state, life.runnable(generation)) {
+                (ObservedState::Running, Some(spec)) => effects.push(Effect::Adopt(id, generation, spec)),
+                (ObservedState::Running, None) => life.retire(&id, now, &mut effects),
+                (ObservedState::Remains, _) => life.remove(&id, now, &mut effects),
+            }
+        }
+        life.reconcile(now, &mut effects);
+        (life, effects)
+    }
+
+    /// Notes an event and says what follows from it.
+    pub fn on(&mut self, event: Event, now: Uptime) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if event == Event::RetryDue || self.armed.is_some_and(|due| due <= now) {
+            self.armed = None;
+        }
+        match event {
+            Event::Apply(next) => self.apply(next, now, &mut effects),
+            Event::Scale(replicas) => self.scale(replicas, now),
+            Event::Delete => self.desired = None,
+            Event::Started(id, address) => self.started(&id, address, now, &mut effects),
+            Event::StartFailed(id, error) => self.start_failed(&id, &error, now, &mut effects),
+            Event::Exited(id, exit) => self.exited(&id, &exit, now, &mut effects),
+            Event::Drained(id) => self.drained(&id, now, &mut effects),
+            Event::Removed(id) => self.removed(&id, &mut effects),
+            Event::RemoveFailed(id, _) => self.remove_failed(&id, now),
+            Event::RetryDue => {}
+        }
+        self.reconcile(now, &mut effects);
+        effects
+    }
+
+    /// What must be made durable before [`Event::Apply`] may say that `spec` was accepted. It equals [`Self::desired`]
+    /// when the function is already all that `spec` asks for: then there is nothing to do.
+    ///
+    /// One at a time: what is accepted has to be applied, or dropped, before the next spec is accepted.
+    #[must_use]
+    pub fn accept(&self, spec: Spec, created_at: &str) -> Desired {
+        let least = spec.min_replicas();
+        match &self.desired {
+            Some(now) if *now.spec == spec && now.failed.is_none() => {
+                Desired { replicas: now.replicas.max(least), ..now.clone() }
+            }
+            before => Desired {
+                generation: self.newest.next(),
+                replicas: before.as_ref().map_or(least, |before| before.replicas.max(least)),
+                good: before.as_ref().and_then(last_good),
+                created_at: before.as_ref().map_or(created_at, |before| &before.created_at).to_owned(),
+                spec: Arc::new(spec),
+                proven: false,
+                failed: None,
+            },
+        }
+    }
+
+    /// What was last asked for.
+    #[must_use]
+    pub fn desired(&self) -> Option<&Desired> {
+        self.desired.as_ref()
+    }
+
+    /// What became of `generation`.
+    #[must_use]
+    pub fn outcome(&self, generation: Generation) -> Outcome {
+        match &self.desired {
+            Some(desired) if desired.generation == generation => match &desired.failed {
+                Some(reason) => Outcome::Failed(reason.clone()),
+                None if self.ready_of(generation) >= desired.replicas as usize => Outcome::Ready,
+                None => Outcome::Pending,
+            },
+            _ => Outcome::Superseded,
+        }
+    }
+
+    /// What the function looks like from outside.
+    #[must_use]
+    pub fn status(&self, now: Uptime) -> Status {
+        let ready = || self.instances.values().filter(|instance| instance.serves());
+        let phase = match &self.desired {
+            None => Phase::Deleting,
+            Some(desired) if desired.failed.is_some() => Phase::Failed,
+            Some(desired) if desired.replicas == 0 => Phase::Stopped,
+            Some(desired) if self.ready_of(desired.generation) >= desired.replicas as usize => Phase::Ready,
+            Some(desired) => {
+                self.backoff_of(desired.generation, now).map_or(Phase::Starting, |until| Phase::BackingOff { until })
+            }
+        };
+        Status {
+            desired: self.desired.clone(),
+            phase,
+            ready: u32::try_from(ready().count()).unwrap_or(u32::MAX),
+            serving: ready().map(|instance| instance.generation).max(),
+            restarts: self.restarts,
+            failure: self.failure.clone(),
+        }
+    }
+
+    /// Every instance that is known, with its generation and where it stands.
+    pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, Generation, InstancePhase)> {
+        self.instances.iter().map(|(id, instance)| (id, instance.generation, instance.phase))
+    }
+
+    fn ready_of(&self, generation: Generation) -> usize {
+        self.count(|i| i.generation == generation && i.phase == InstancePhase::Ready)
+    }
+
+    /// The spec of a generation that may still serve: the newest unless it failed, and the last good one.
+    fn runnable(&self, generation: Generation) -> Option<Arc<Spec>> {
+        let desired = self.desired.as_ref()?;
+        if desired.generation == generation {
+            return desired.failed.is_none().then(|| desired.spec.clone());
+        }
+        desired.good.as_ref().filter(|(good, _)| *good == generation).map(|(_, spec)| spec.clone())
+    }
+}
+
+/// The generation to fall back on if the one after `desired` fails.
+fn last_good(desired: &Desired) -> Option<(Generation, Arc<Spec>)> {
+    if desired.proven { Some((desired.generation, desired.spec.clone())) } else { desired.good.clone() }
+}

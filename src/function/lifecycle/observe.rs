@@ -1,0 +1,166 @@
+//! What events say: each one changes what is desired or observed, and asks for nothing that [`super::decide`] can find
+//! out by comparing. What it does ask for can't wait: publish, retract, tear down, record.
+
+use std::net::SocketAddr;
+
+use super::instance::Instance;
+use super::{Effect, Lifecycle, last_good};
+use crate::function::{Desired, Exit, Failure, Generation, InstanceId, InstancePhase, StartError, Uptime};
+
+impl Lifecycle {
+    pub(super) fn apply(&mut self, mut next: Desired, now: Uptime, effects: &mut Vec<Effect>) {
+        let accepted = next.clone();
+        let before = self.desired.take();
+        match &before {
+            // More replicas of what is there: what was learnt while it was being committed stays.
+            Some(before) if before.generation == next.generation => {
+                next = Desired { replicas: next.replicas, ..before.clone() };
+            }
+            // The generation before may have proved itself while this one was being committed.
+            Some(before) => next.good = last_good(before),
+            None => {}
+        }
+        if next != accepted {
+            effects.push(Effect::Record(next.clone()));
+        }
+        let is_new = before.as_ref().is_none_or(|before| before.generation != next.generation);
+        if is_new {
+            self.failure = None;
+            self.backoffs.retain(|generation, _| next.good.as_ref().is_some_and(|(good, _)| good == generation));
+        }
+        if is_new || before.is_some_and(|before| before.replicas == 0) {
+            self.wanted_since = now;
+        }
+        self.newest = self.newest.max(next.generation);
+        self.desired = Some(next);
+    }
+
+    pub(super) fn scale(&mut self, replicas: u32, now: Uptime) {
+        let Some(desired) = &mut self.desired else { return };
+        if desired.replicas == 0 {
+            self.wanted_since = now;
+        }
+        desired.replicas = replicas;
+    }
+
+    pub(super) fn started(&mut self, id: &InstanceId, address: SocketAddr, now: Uptime, effects: &mut Vec<Effect>) {
+        match self.instances.get(id).map(|instance| (instance.phase, instance.generation)) {
+            Some((InstancePhase::Starting | InstancePhase::Adopting, generation)) => {
+                effects.extend(self.serve(id, address, now));
+                self.prove(generation, effects);
+            }
+            Some(_) => self.note_late_bring_up(id),
+            None => self.remove_stranger(id, now, effects),
+        }
+    }
+
+    /// A generation that served once is good: it is never given up, and the next one falls back on it.
+    fn prove(&mut self, generation: Generation, effects: &mut Vec<Effect>) {
+        let Some(desired) = &mut self.desired else { return };
+        if desired.generation != generation || desired.failed.is_some() {
+            return;
+        }
+        self.failure = None;
+        if !desired.proven {
+            desired.proven = true;
+            effects.push(Effect::Record(desired.clone()));
+        }
+    }
+
+    pub(super) fn start_failed(&mut self, id: &InstanceId, error: &StartError, now: Uptime, effects: &mut Vec<Effect>) {
+        match self.instances.get(id).map(|instance| (instance.phase, instance.generation)) {
+            Some((InstancePhase::Starting | InstancePhase::Adopting, generation)) => {
+                self.remove(id, now, effects);
+                self.note_failure(generation, error.to_string());
+                if error.is_hopeless() && self.is_on_trial(generation) {
+                    self.give_up(error.to_string(), effects);
+                } else {
+                    let jitter = self.next_jitter();
+                    self.backoffs.entry(generation).or_default().start_failed(now, jitter);
+                }
+            }
+            Some(_) => self.note_late_bring_up(id),
+            None => self.remove_stranger(id, now, effects),
+        }
+    }
+
+    pub(super) fn exited(&mut self, id: &InstanceId, exit: &Exit, now: Uptime, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let (generation, ran) = (instance.generation, now.since(instance.since));
+        match instance.phase {
+            InstancePhase::Ready => {
+                self.restarts += 1;
+                self.note_failure(generation, format!("the process {exit}"));
+                let jitter = self.next_jitter();
+                self.backoffs.entry(generation).or_default().crashed(now, ran, jitter);
+                self.remove(id, now, effects);
+            }
+            InstancePhase::Starting | InstancePhase::Adopting => {
+                let error = StartError::Exited { exit: exit.clone(), hint: None };
+                self.start_failed(id, &error, now, effects);
+            }
+            InstancePhase::Draining => self.remove(id, now, effects),
+            InstancePhase::Removing => {}
+        }
+    }
+
+    pub(super) fn drained(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
+        if self.instances.get(id).is_some_and(|instance| instance.phase == InstancePhase::Draining) {
+            self.remove(id, now, effects);
+        }
+    }
+
+    /// What a bring-up made while its instance was being torn down may still be there: once more, to be sure. And where
+    /// the newest news are of a failure, this is an old tale.
+    pub(super) fn removed(&mut self, id: &InstanceId, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.remove_again.is_none()) else {
+            return;
+        };
+        if std::mem::take(&mut instance.outlived) {
+            effects.push(Effect::TearDown(id.clone()));
+            return;
+        }
+        if instance.published {
+            effects.push(Effect::Retract(id.clone()));
+        }
+        self.instances.remove(id);
+    }
+
+    /// Whatever could not be removed is there, known or not.
+    pub(super) fn remove_failed(&mut self, id: &InstanceId, now: Uptime) {
+        let unknown = || Instance::new(Generation::default(), InstancePhase::Removing, now);
+        self.instances.entry(id.clone()).or_insert_with(unknown).removal_failed(now);
+    }
+
+    fn note_late_bring_up(&mut self, id: &InstanceId) {
+        if let Some(instance) = self.instances.get_mut(id) {
+            instance.outlived = instance.phase == InstancePhase::Removing;
+        }
+    }
+
+    /// The newest generation will not serve: an older good one does, or nothing.
+    pub(super) fn give_up(&mut self, reason: String, effects: &mut Vec<Effect>) {
+        let Some(desired) = &mut self.desired else { return };
+        self.failure = Some(Failure { generation: desired.generation, reason: reason.clone() });
+        desired.failed = Some(reason);
+        effects.push(Effect::Record(desired.clone()));
+    }
+
+    fn note_failure(&mut self, generation: Generation, reason: String) {
+        let failed_for_good = self.desired.as_ref().is_some_and(|desired| desired.failed.is_some());
+        // The reason why the newest generation was given up is worth more than a hiccup of the one that serves.
+        if !failed_for_good {
+            self.failure = Some(Failure { generation, reason });
+        }
+    }
+
+    /// Whether `generation` is the newest, never served, and may still be given up.
+    fn is_on_trial(&self, generation: Generation) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.generation == generation && !desired.proven)
+    }
+
+    fn next_jitter(&mut self) -> u64 {
+        self.jitter = self.jitter.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.jitter >> 33
+    }
+}

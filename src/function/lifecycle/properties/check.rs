@@ -1,0 +1,184 @@
+//! The rules applied: to every effect, to the state after every event, and to the end of every history.
+
+use std::collections::BTreeSet;
+
+use super::rule::{Rule, Violation, check};
+use super::step::{Death, How, Step};
+use super::world::{Pending, World};
+use crate::function::{Effect, Event, Generation, InstanceId, InstancePhase, Outcome};
+
+/// Deliveries after the last fault that are more than enough for any history.
+const ENOUGH: usize = 600;
+
+impl World {
+    pub(super) fn check_effect(&self, event: Option<&Event>, effect: &Effect) -> Result<(), Violation> {
+        match effect {
+            Effect::BringUp(id, generation, _) => {
+                check(!self.used.contains(id), Rule::InstanceIdsAreNeverReused, || format!("{id} again"))?;
+                let early = self.not_before.get(generation).is_some_and(|then| self.now < *then);
+                check(!early, Rule::StartsWaitForTheBackoff, || format!("{id} of generation {generation}"))
+            }
+            Effect::Publish(id, _) => {
+                check(!self.condemned.contains(id), Rule::NothingIsPublishedAfterItsTearDown, || id.to_string())
+            }
+            Effect::Drain(id) => self.check_retracted(id),
+            Effect::TearDown(id) => {
+                self.check_retracted(id)?;
+                let about_it = event.is_some_and(|event| subject(event) == Some(id)) || self.condemned.contains(id);
+                let requests = self.host.get(id).map_or(0, |real| real.requests);
+                check(about_it || requests == 0, Rule::RequestsAreFinishedBeforeTearDown, || {
+                    format!("{id} has {requests} requests")
+                })
+            }
+            Effect::Gone => {
+                let unheard = |id: &InstanceId| self.pending.iter().any(|pending| told_of(pending) == Some(id));
+                let left = self.host.keys().find(|id| !unheard(id));
+                // (The store may hold a new deployment already, which is about to be applied.)
+                let desired = self.life.desired();
+                check(desired.is_none() && left.is_none(), Rule::GoneMeansNothingIsLeft, || {
+                    format!("{left:?} is left of {desired:?}")
+                })
+            }
+            Effect::Adopt(..) | Effect::Retract(_) | Effect::RetryAfter(_) | Effect::Record(_) => Ok(()),
+        }
+    }
+
+    fn check_retracted(&self, id: &InstanceId) -> Result<(), Violation> {
+        check(!self.published.contains(id), Rule::RetractComesBeforeTearDownAndDrain, || {
+            format!("{id} is asked to go and gets requests")
+        })
+    }
+
+    /// How many instances ought to serve in the end.
+    fn replicas(&self) -> usize {
+        let Some(desired) = self.life.desired() else { return 0 };
+        if desired.failed.is_some() && desired.good.is_none() { 0 } else { desired.replicas as usize }
+    }
+
+    /// `before` is how many were published before the event, without the one that it tells the end of.
+    pub(super) fn check_state(&self, before: usize, brought_up: &BTreeSet<Generation>) -> Result<(), Violation> {
+        let replicas = self.replicas();
+        for id in &self.published {
+            let alive = self.host.get(id).is_some_and(|real| real.alive);
+            let unheard = || self.pending.iter().any(|pending| told_of(pending) == Some(id));
+            check(alive || unheard(), Rule::NoEndpointWithoutALiveInstance, || id.to_string())?;
+        }
+        let after = self.published.len();
+        check(after >= before.min(replicas), Rule::TheNewAnswersBeforeTheOldGoes, || {
+            format!("{before} served, {after} do, {replicas} are asked for")
+        })?;
+        let unconfirmed = self.life.instances().filter(|(_, _, phase)| *phase == InstancePhase::Adopting).count();
+        check(after <= replicas + unconfirmed, Rule::AtMostReplicasServe, || {
+            format!("{after} serve, {unconfirmed} are being adopted, {replicas} are asked for")
+        })?;
+        for generation in brought_up {
+            let of = |wanted: fn(InstancePhase) -> bool, same: bool| {
+                let matching = self.life.instances().filter(|(_, of, _)| (of == generation) == same);
+                matching.filter(|(_, _, phase)| wanted(*phase)).count()
+            };
+            let own = of(|phase| !matches!(phase, InstancePhase::Draining | InstancePhase::Removing), true);
+            let others = of(|phase| phase == InstancePhase::Ready, false);
+            let newest = self.life.desired().is_some_and(|desired| desired.generation == *generation);
+            let crowded = newest && others > 0 && own + others > replicas + 1;
+            check(own <= replicas && !crowded, Rule::OneStartAtATimeBesideWhatServes, || {
+                format!("{own} of generation {generation} beside {others}, {replicas} are asked for")
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_store(&self, lost_a_record: bool) -> Result<(), Violation> {
+        let (store, life) = (self.store.as_ref(), self.life.desired());
+        let same = if lost_a_record {
+            // What was asked for was committed; only what was learnt since may be lost.
+            store.map(|d| (d.generation, &d.spec, d.replicas)) == life.map(|d| (d.generation, &d.spec, d.replicas))
+        } else {
+            store == life
+        };
+        check(same, Rule::TheStoreKnowsWhatIsDesired, || format!("stored {store:?}, desired {life:?}"))
+    }
+
+    /// No more faults: everything is delivered and time passes until nothing is left to come.
+    pub(super) fn settle(&mut self) -> Result<(), Violation> {
+        self.say(|| "            ---- no more faults".into());
+        for _ in 0..ENOUGH {
+            let work = self.pending.iter().position(|pending| !matches!(pending, Pending::Timer(_)));
+            let timers = self.pending.iter().enumerate().filter_map(|(at, pending)| match pending {
+                Pending::Timer(due) => Some((*due, at)),
+                _ => None,
+            });
+            let at = match (work, timers.min()) {
+                (Some(at), _) => at,
+                (None, Some((due, at))) => {
+                    self.now = self.now.max(due);
+                    at
+                }
+                (None, None) => return self.check_end(),
+            };
+            for real in self.host.values_mut() {
+                real.requests = 0;
+            }
+            self.proceed(at, How::Well)?;
+        }
+        let pending = self.pending.clone();
+        check(false, Rule::EffectsAreBounded, || format!("still to come after {ENOUGH} more: {pending:?}"))
+    }
+
+    fn check_end(&mut self) -> Result<(), Violation> {
+        self.write();
+        self.check_store(false)?;
+        let left = self.host.iter().find(|(id, real)| !real.alive || !self.published.contains(*id));
+        check(left.is_none(), Rule::NothingIsLeftBehind, || format!("{left:?}"))?;
+        let Some(desired) = self.life.desired() else {
+            return check(self.gone, Rule::GoneMeansNothingIsLeft, || "nobody said so".into());
+        };
+        let serving = match (&desired.failed, &desired.good) {
+            (None, _) => Some(desired.generation),
+            (Some(_), good) => good.as_ref().map(|(generation, _)| *generation),
+        };
+        let right = self.published.iter().filter(|id| Some(self.host[*id].generation) == serving).count();
+        let reached = right == self.replicas() && right == self.published.len();
+        check(reached, Rule::QuiescenceReachesWhatIsDesired, || {
+            format!("{right} of {} serve {serving:?}, desired {desired:?}", self.published.len())
+        })?;
+        let status = self.life.status(self.now);
+        let told = match self.life.outcome(desired.generation) {
+            Outcome::Ready => desired.failed.is_none(),
+            Outcome::Failed(_) => desired.failed.is_some(),
+            Outcome::Pending | Outcome::Superseded => false,
+        };
+        check(told && status.ready as usize == right, Rule::QuiescenceReachesWhatIsDesired, || format!("{status:?}"))
+    }
+
+    /// After the end: a restart finds everything as it should be, and leaves it so.
+    pub(super) fn check_recovery(&mut self) -> Result<(), Violation> {
+        let (serving, used) = (self.published.clone(), self.used.len());
+        self.step(Step::Restart { death: Death::Kill, bits: 0 })?;
+        self.settle()?;
+        check(serving == self.published && used == self.used.len(), Rule::RecoveryLeavesAloneWhatServes, || {
+            format!("before {serving:?}, after {:?}", self.published)
+        })
+    }
+}
+
+/// The instance that an event is about.
+fn subject(event: &Event) -> Option<&InstanceId> {
+    match event {
+        Event::Started(id, _)
+        | Event::StartFailed(id, _)
+        | Event::Exited(id, _)
+        | Event::Drained(id)
+        | Event::Removed(id)
+        | Event::RemoveFailed(id, _) => Some(id),
+        Event::Apply(_) | Event::Scale(_) | Event::Delete | Event::RetryDue => None,
+    }
+}
+
+/// The instance whose state is about to be told, or to change by something that was asked for.
+fn told_of(pending: &Pending) -> Option<&InstanceId> {
+    match pending {
+        Pending::Adopt(id) | Pending::TearDown(id) => Some(id),
+        Pending::Told(event) => subject(event),
+        Pending::BringUp(..) | Pending::Drain(_) | Pending::Timer(_) => None,
+    }
+}

@@ -1,0 +1,171 @@
+//! Mistakes that a decision function could make, one at a time: each stands between a sound lifecycle and its owner and
+//! spoils what it knows or says. The property test must find every one of them, or it proves little.
+
+use super::rule::Rule;
+use crate::function::lifecycle::instance::Instance;
+use crate::function::{
+    Desired, Effect, Event, FunctionName, Generation, InstanceId, InstanceIds, InstancePhase, Lifecycle, Observed,
+    ObservedState, Uptime,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    None,
+    RetiresTheOldBeforeTheNewIsReady,
+    ForgetsToTearDownAFailedStart,
+    KeepsACrashedEndpointPublished,
+    StartsWithoutWaitingForTheBackoff,
+    ForgetsTheRetryTimer,
+    TrustsALateStart,
+    SurgesAllReplicasAtOnce,
+    GivesUpWithoutFallingBack,
+    ReusesAnInstanceId,
+    CutsRequestsShort,
+    GivesUpOnAFailedRemoval,
+    ForgetsToRecordWhatItLearnt,
+    RestartsWhatItShouldAdopt,
+    KeepsTheOldGenerationForEver,
+    RearmsItsTimerForEver,
+    SaysGoneTooEarly,
+}
+
+impl Flaw {
+    /// All flaws, with the rules by which they are allowed to be found.
+    pub(super) const ALL: [(Self, &[Rule]); 16] = [
+        (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
+        (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
+        (
+            Self::KeepsACrashedEndpointPublished,
+            &[Rule::RetractComesBeforeTearDownAndDrain, Rule::NoEndpointWithoutALiveInstance],
+        ),
+        (Self::StartsWithoutWaitingForTheBackoff, &[Rule::StartsWaitForTheBackoff]),
+        (Self::ForgetsTheRetryTimer, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
+        (Self::TrustsALateStart, &[Rule::NothingIsPublishedAfterItsTearDown, Rule::AtMostReplicasServe]),
+        (Self::SurgesAllReplicasAtOnce, &[Rule::OneStartAtATimeBesideWhatServes]),
+        (Self::GivesUpWithoutFallingBack, &[Rule::TheNewAnswersBeforeTheOldGoes, Rule::QuiescenceReachesWhatIsDesired]),
+        (Self::ReusesAnInstanceId, &[Rule::InstanceIdsAreNeverReused]),
+        (Self::CutsRequestsShort, &[Rule::RequestsAreFinishedBeforeTearDown]),
+        (Self::GivesUpOnAFailedRemoval, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
+        (Self::ForgetsToRecordWhatItLearnt, &[Rule::TheStoreKnowsWhatIsDesired]),
+        (
+            Self::RestartsWhatItShouldAdopt,
+            &[
+                Rule::RecoveryLeavesAloneWhatServes,
+                Rule::TheNewAnswersBeforeTheOldGoes,
+                Rule::RequestsAreFinishedBeforeTearDown,
+            ],
+        ),
+        (
+            Self::KeepsTheOldGenerationForEver,
+            &[Rule::QuiescenceReachesWhatIsDesired, Rule::AtMostReplicasServe, Rule::OneStartAtATimeBesideWhatServes],
+        ),
+        (Self::RearmsItsTimerForEver, &[Rule::EffectsAreBounded]),
+        (Self::SaysGoneTooEarly, &[Rule::GoneMeansNothingIsLeft]),
+    ];
+
+    pub(super) fn recover(
+        self,
+        name: &FunctionName,
+        seed: u64,
+        desired: Option<Desired>,
+        mut observed: Vec<Observed>,
+        now: Uptime,
+    ) -> (Lifecycle, Vec<Effect>) {
+        if self == Self::RestartsWhatItShouldAdopt {
+            observed.iter_mut().for_each(|observed| observed.state = ObservedState::Remains);
+        }
+        Lifecycle::recover(name, seed, desired, observed, now)
+    }
+
+    pub(super) fn on(self, life: &mut Lifecycle, name: &FunctionName, event: Event, now: Uptime) -> Vec<Effect> {
+        if self == Self::ReusesAnInstanceId {
+            life.ids = InstanceIds::new(name, 7);
+        }
+        if let (Self::TrustsALateStart, Event::Started(id, address)) = (self, &event)
+            && !life.instances.contains_key(id)
+        {
+            let newest = life.desired.as_ref().map_or(Generation::default(), |desired| desired.generation);
+            life.instances.insert(id.clone(), Instance::new(newest, InstancePhase::Starting, now));
+            return life.on(Event::Started(id.clone(), *address), now);
+        }
+        let mut effects = life.on(event.clone(), now);
+        match (self, event) {
+            (Self::RetiresTheOldBeforeTheNewIsReady, Event::Apply(next)) => {
+                for id in serving_others(life, next.generation) {
+                    life.retire(&id, now, &mut effects);
+                }
+            }
+            (Self::ForgetsToTearDownAFailedStart, Event::StartFailed(id, _)) => {
+                effects.retain(|effect| *effect != Effect::TearDown(id.clone()));
+                life.instances.remove(&id);
+            }
+            (Self::KeepsACrashedEndpointPublished, Event::Exited(id, _)) => {
+                effects.retain(|effect| *effect != Effect::Retract(id.clone()));
+            }
+            (Self::StartsWithoutWaitingForTheBackoff, _) => {
+                life.backoffs.clear();
+                life.reconcile(now, &mut effects);
+            }
+            (Self::ForgetsTheRetryTimer, _) => effects.retain(|effect| !matches!(effect, Effect::RetryAfter(_))),
+            (Self::SurgesAllReplicasAtOnce, Event::Apply(_)) => {
+                let wanted = life.wanted();
+                if let Some((generation, spec)) = wanted.target {
+                    let have = life.count(|i| i.generation == generation && i.counts());
+                    life.start(generation, &spec, wanted.replicas.saturating_sub(have), now, &mut effects);
+                }
+            }
+            (Self::GivesUpWithoutFallingBack, _) if life.desired.as_ref().is_some_and(|d| d.failed.is_some()) => {
+                for id in serving_others(life, life.newest) {
+                    life.retire(&id, now, &mut effects);
+                }
+                effects.retain(|effect| !matches!(effect, Effect::BringUp(..)));
+                life.instances.retain(|_, instance| instance.phase != InstancePhase::Starting);
+            }
+            (Self::CutsRequestsShort, _) => {
+                let drained = effects.extract_if(.., |effect| matches!(effect, Effect::Drain(_)));
+                for effect in drained.collect::<Vec<_>>() {
+                    if let Effect::Drain(id) = effect {
+                        life.remove(&id, now, &mut effects);
+                    }
+                }
+            }
+            (Self::GivesUpOnAFailedRemoval, Event::RemoveFailed(id, _)) => {
+                life.instances.remove(&id);
+                life.reconcile(now, &mut effects);
+            }
+            (Self::ForgetsToRecordWhatItLearnt, _) => effects.retain(|effect| !matches!(effect, Effect::Record(_))),
+            (Self::KeepsTheOldGenerationForEver, Event::Started(id, _)) => {
+                let new = life.instances.get(&id).map(|instance| instance.generation);
+                for id in effects.iter().filter_map(drained).collect::<Vec<_>>() {
+                    let Some(instance) = life.instances.get_mut(&id).filter(|i| Some(i.generation) != new) else {
+                        continue;
+                    };
+                    instance.phase = InstancePhase::Ready;
+                    instance.published = true;
+                    effects.retain(|effect| {
+                        *effect != Effect::Retract(id.clone()) && drained(effect).as_ref() != Some(&id)
+                    });
+                }
+            }
+            (Self::RearmsItsTimerForEver, Event::RetryDue) => {
+                effects.push(Effect::RetryAfter(std::time::Duration::from_secs(1)));
+            }
+            (Self::SaysGoneTooEarly, Event::Delete) => {
+                if !effects.contains(&Effect::Gone) {
+                    effects.push(Effect::Gone);
+                }
+            }
+            _ => {}
+        }
+        effects
+    }
+}
+
+fn drained(effect: &Effect) -> Option<InstanceId> {
+    if let Effect::Drain(id) = effect { Some(id.clone()) } else { None }
+}
+
+fn serving_others(life: &Lifecycle, generation: Generation) -> Vec<InstanceId> {
+    let others = life.instances.iter().filter(|(_, instance)| instance.serves() && instance.generation != generation);
+    others.map(|(id, _)| id.clone()).collect()
+}

@@ -1,0 +1,49 @@
+//! What must hold in every history.
+
+/// The rules, each of which at least one flaw breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// A published instance is alive, or the news of its end are on their way.
+    NoEndpointWithoutALiveInstance,
+    /// No request is possible to an instance that is being torn down or drained.
+    RetractComesBeforeTearDownAndDrain,
+    /// What was told to go is never published again.
+    NothingIsPublishedAfterItsTearDown,
+    /// Requests under way are waited for, unless the instance failed or their time is over.
+    RequestsAreFinishedBeforeTearDown,
+    /// No id is brought up twice, by this lifecycle or one after it.
+    InstanceIdsAreNeverReused,
+    /// Confirmed instances that get requests: at most as many as replicas are asked for.
+    AtMostReplicasServe,
+    /// A generation never has more instances than replicas, and beside others that are known to serve, at most one
+    /// more in all.
+    OneStartAtATimeBesideWhatServes,
+    /// Whatever happens but a death: as many serve afterwards as before, or as many as are asked for.
+    TheNewAnswersBeforeTheOldGoes,
+    /// After a failure no start of that generation for (nearly) a second at least.
+    StartsWaitForTheBackoff,
+    /// `Gone` is said when the function is deleted and nothing is left, and then always.
+    GoneMeansNothingIsLeft,
+    /// An event has few effects, and without new faults they come to an end, timers included.
+    EffectsAreBounded,
+    /// In the end the desired state is reached, or the last good one if the newest failed.
+    QuiescenceReachesWhatIsDesired,
+    /// In the end everything that was ever brought up serves or is removed.
+    NothingIsLeftBehind,
+    /// The store holds what the lifecycle desires, whenever it dies.
+    TheStoreKnowsWhatIsDesired,
+    /// A restart touches nothing that serves.
+    RecoveryLeavesAloneWhatServes,
+}
+
+/// A rule that was broken, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Violation {
+    pub(super) rule: Rule,
+    pub(super) what: String,
+}
+
+/// Fails with `rule` unless `holds`. The text is made only when it is needed.
+pub(super) fn check(holds: bool, rule: Rule, what: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { rule, what: what() }) }
+}
