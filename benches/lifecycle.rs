@@ -1,6 +1,6 @@
 //! What one decision costs: nanoseconds an event, whole lives and idle looks.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::expect_used)]
 
 use std::hint::black_box;
 use std::net::SocketAddr;

@@ -150,11 +150,7 @@ impl Flaw {
             (Self::RearmsItsTimerForEver, Event::RetryDue) => {
                 effects.push(Effect::RetryAfter(std::time::Duration::from_secs(1)));
             }
-            (Self::SaysGoneTooEarly, Event::Delete) => {
-                if !effects.contains(&Effect::Gone) {
-                    effects.push(Effect::Gone);
-                }
-            }
+            (Self::SaysGoneTooEarly, Event::Delete) if !effects.contains(&Effect::Gone) => effects.push(Effect::Gone),
             _ => {}
         }
         effects

@@ -8,6 +8,7 @@
 
 mod check;
 mod flaw;
+mod host;
 mod rule;
 mod step;
 mod world;

@@ -2,16 +2,14 @@
 //! time, and messages that come late, twice or in the wrong order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::flaw::Flaw;
 use super::rule::{Rule, Violation, check};
-use super::step::{Death, How, Step};
+use super::step::{How, Step};
 use crate::function::{
-    Desired, Effect, Event, Exit, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, Observed,
-    ObservedState, Spec, SpecDraft, StartError, Uptime,
+    Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, Spec, SpecDraft, Uptime,
 };
 
 /// What there is of one instance on the host.
@@ -20,7 +18,7 @@ pub(super) struct Real {
     pub(super) generation: Generation,
     pub(super) alive: bool,
     /// Whether somebody would tell of its end.
-    watched: bool,
+    pub(super) watched: bool,
     pub(super) requests: u32,
 }
 
@@ -36,15 +34,15 @@ pub(super) enum Pending {
 }
 
 pub(super) struct World {
-    flaw: Flaw,
-    name: FunctionName,
+    pub(super) flaw: Flaw,
+    pub(super) name: FunctionName,
     specs: Vec<Spec>,
     pub(super) now: Uptime,
     pub(super) life: Lifecycle,
-    seed: u64,
+    pub(super) seed: u64,
     pub(super) store: Option<Desired>,
     /// Recorded, and not written yet.
-    unwritten: Option<Desired>,
+    pub(super) unwritten: Option<Desired>,
     pub(super) host: BTreeMap<InstanceId, Real>,
     pub(super) published: BTreeSet<InstanceId>,
     pub(super) pending: Vec<Pending>,
@@ -60,15 +58,11 @@ pub(super) struct World {
 }
 
 /// The image that no registry has.
-const HOPELESS: &str = "hopeless";
+pub(super) const HOPELESS: &str = "hopeless";
 
 pub(super) fn specs() -> Vec<Spec> {
     let image = |image: &str| SpecDraft { image: image.to_owned(), ..SpecDraft::default() };
     ["a", "b", "c", HOPELESS].map(|name| Spec::try_from(image(name)).unwrap()).into()
-}
-
-fn address() -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 1], 8080))
 }
 
 impl World {
@@ -138,22 +132,22 @@ impl World {
             Step::Apply { spec, meanwhile } => {
                 let desired = self.life.accept(self.specs[spec as usize % self.specs.len()].clone(), "then");
                 if Some(&desired) != self.life.desired() {
-                    self.commit(Some(desired.clone()), meanwhile, Event::Apply(desired))?;
+                    self.commit(Some(desired.clone()), meanwhile, &Event::Apply(desired))?;
                 }
             }
             Step::Scale { replicas, meanwhile } => {
                 if let Some(desired) = self.life.desired().cloned() {
-                    self.commit(Some(Desired { replicas, ..desired }), meanwhile, Event::Scale(replicas))?;
+                    self.commit(Some(Desired { replicas, ..desired }), meanwhile, &Event::Scale(replicas))?;
                 }
             }
-            Step::Delete { meanwhile } => self.commit(None, meanwhile, Event::Delete)?,
+            Step::Delete { meanwhile } => self.commit(None, meanwhile, &Event::Delete)?,
             Step::Restart { death, bits } => self.restart(death, bits)?,
         }
         Ok(())
     }
 
     /// Makes it durable, then tells of it; something else may happen in between.
-    fn commit(&mut self, desired: Option<Desired>, meanwhile: Option<usize>, event: Event) -> Result<(), Violation> {
+    fn commit(&mut self, desired: Option<Desired>, meanwhile: Option<usize>, event: &Event) -> Result<(), Violation> {
         self.write();
         self.store = desired;
         if let Some(pick) = meanwhile {
@@ -162,118 +156,12 @@ impl World {
         self.deliver(event)
     }
 
-    fn pick(&self, pick: usize) -> Option<usize> {
+    pub(super) fn pick(&self, pick: usize) -> Option<usize> {
         (!self.pending.is_empty()).then(|| pick % self.pending.len())
     }
 
-    /// Does a piece of work, or delivers a message.
-    pub(super) fn proceed(&mut self, pick: usize, how: How) -> Result<(), Violation> {
-        let Some(at) = self.pick(pick) else { return Ok(()) };
-        match self.pending.remove(at) {
-            Pending::BringUp(id, generation, spec) => {
-                let hopeless = spec.image == HOPELESS;
-                let alive = how == How::Well && !hopeless;
-                self.host.insert(id.clone(), Real { generation, alive, watched: alive, requests: 0 });
-                let answer = match how {
-                    _ if hopeless => Event::StartFailed(id, StartError::Image("no such image".into())),
-                    How::Well => Event::Started(id, address()),
-                    How::Badly => Event::StartFailed(id, StartError::Host("not now".into())),
-                    How::Hopelessly => Event::StartFailed(id, StartError::Spec("never".into())),
-                };
-                self.pending.push(Pending::Told(answer));
-            }
-            Pending::Adopt(id) => {
-                let alive = how == How::Well && self.host.get(&id).is_some_and(|real| real.alive);
-                let answer = if alive {
-                    self.host.entry(id.clone()).and_modify(|real| real.watched = true);
-                    Event::Started(id, address())
-                } else {
-                    Event::StartFailed(id, StartError::Host("can't be adopted".into()))
-                };
-                self.pending.push(Pending::Told(answer));
-            }
-            Pending::Drain(id) => {
-                if how == How::Well && self.host.get(&id).is_some_and(|real| real.requests > 0) {
-                    self.pending.push(Pending::Drain(id));
-                } else {
-                    self.pending.push(Pending::Told(Event::Drained(id)));
-                }
-            }
-            Pending::TearDown(id) => {
-                check(!self.published.contains(&id), Rule::RetractComesBeforeTearDownAndDrain, || {
-                    format!("{id} is torn down and gets requests")
-                })?;
-                self.end(&id);
-                let answer = if how == How::Well {
-                    self.host.remove(&id);
-                    Event::Removed(id)
-                } else {
-                    Event::RemoveFailed(id, "busy".into())
-                };
-                self.pending.push(Pending::Told(answer));
-            }
-            Pending::Timer(due) if due > self.now => self.pending.push(Pending::Timer(due)),
-            Pending::Timer(_) => self.deliver(Event::RetryDue)?,
-            Pending::Told(event) => self.deliver(event)?,
-        }
-        Ok(())
-    }
-
-    /// Ends a process.
-    fn end(&mut self, id: &InstanceId) {
-        let Some(real) = self.host.get_mut(id).filter(|real| real.alive) else { return };
-        real.alive = false;
-        real.requests = 0;
-        if real.watched {
-            self.pending.push(Pending::Told(Event::Exited(id.clone(), Exit::Code(1))));
-        }
-    }
-
-    fn restart(&mut self, death: Death, bits: u32) -> Result<(), Violation> {
-        let mut bit = (0..32).map(|at| bits >> at & 1 == 1).cycle();
-        let mut bit = move || bit.next().unwrap_or(false);
-        for work in std::mem::take(&mut self.pending) {
-            match work {
-                Pending::BringUp(id, generation, spec) if bit() => {
-                    let alive = bit() && spec.image != HOPELESS;
-                    self.host.insert(id, Real { generation, alive, watched: false, requests: 0 });
-                }
-                Pending::TearDown(id) if bit() => {
-                    self.host.remove(&id);
-                }
-                _ => {}
-            }
-        }
-        let lost = if death == Death::Kill && bit() { self.unwritten.take() } else { None };
-        self.write();
-        self.check_store(lost.is_some())?;
-        if death == Death::Kill {
-            self.published.clear();
-        }
-        for real in self.host.values_mut() {
-            real.watched = false;
-            if death == Death::Kill {
-                real.requests = 0;
-            }
-        }
-        let observed = self.host.iter().map(|(id, real)| {
-            let state = if real.alive { ObservedState::Running } else { ObservedState::Remains };
-            Observed { id: id.clone(), generation: real.generation, state }
-        });
-        let observed: Vec<_> = observed.collect();
-        self.condemned.clear();
-        self.not_before.clear();
-        self.gone = self.store.is_none() && observed.is_empty();
-        self.seed += 1;
-        let seed = self.seed.wrapping_mul(0xd134_2543_de82_ef95);
-        let before = self.published_of_the_store();
-        let (life, effects) = self.flaw.recover(&self.name, seed, self.store.clone(), observed, self.now);
-        self.life = life;
-        self.perform(None, before, effects)
-    }
-
     /// Published instances that live and that the store knows the spec of.
-    fn published_of_the_store(&self) -> usize {
+    pub(super) fn published_of_the_store(&self) -> usize {
         let Some(store) = &self.store else { return 0 };
         let known = |generation: Generation| {
             (store.generation == generation && store.failed.is_none())
@@ -284,19 +172,24 @@ impl World {
     }
 
     /// Tells the lifecycle, and does what it says.
-    pub(super) fn deliver(&mut self, event: Event) -> Result<(), Violation> {
-        let dead = match &event {
+    pub(super) fn deliver(&mut self, event: &Event) -> Result<(), Violation> {
+        let dead = match event {
             Event::Exited(id, _) | Event::StartFailed(id, _) | Event::Removed(id) => Some(id),
             _ => None,
         };
         let before = self.published.iter().filter(|id| Some(*id) != dead).count();
-        self.note_backoff(&event);
+        self.note_backoff(event);
         let effects = self.flaw.on(&mut self.life, &self.name, event.clone(), self.now);
-        self.say(|| format!("            {}", brief(&event)));
-        self.perform(Some(&event), before, effects)
+        self.say(|| format!("            {}", brief(event)));
+        self.perform(Some(event), before, effects)
     }
 
-    fn perform(&mut self, event: Option<&Event>, before: usize, effects: Vec<Effect>) -> Result<(), Violation> {
+    pub(super) fn perform(
+        &mut self,
+        event: Option<&Event>,
+        before: usize,
+        effects: Vec<Effect>,
+    ) -> Result<(), Violation> {
         let known = self.life.instances().count();
         let count = effects.len();
         check(count <= 3 * known + 12, Rule::EffectsAreBounded, || format!("{count} effects at once"))?;

@@ -73,7 +73,7 @@ fn in_the_middle_of_an_update_the_old_serves_until_the_new_does() {
     assert_eq!(effects.iter().filter(|effect| matches!(effect, Effect::Adopt(..))).count(), 2);
     let (old, new): (InstanceId, InstanceId) = ("f-1".parse().unwrap(), "f-2".parse().unwrap());
     heart.start(&old);
-    assert_eq!(heart.in_phase(InstancePhase::Ready), [old.clone()]);
+    assert_eq!(heart.in_phase(InstancePhase::Ready), std::slice::from_ref(&old));
     heart.start(&new);
     assert_eq!(heart.in_phase(InstancePhase::Draining), [old]);
 }

@@ -1,0 +1,120 @@
+//! What the host does in the model: its work, well or badly, the ends of processes, and restarts of actord.
+
+use std::net::SocketAddr;
+
+use super::rule::{Rule, Violation, check};
+use super::step::{Death, How};
+use super::world::{HOPELESS, Pending, Real, World};
+use crate::function::{Event, Exit, InstanceId, Observed, ObservedState, StartError};
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1], 8080))
+}
+
+impl World {
+    /// Does a piece of work, or delivers a message.
+    pub(super) fn proceed(&mut self, pick: usize, how: How) -> Result<(), Violation> {
+        let Some(at) = self.pick(pick) else { return Ok(()) };
+        match self.pending.remove(at) {
+            Pending::BringUp(id, generation, spec) => {
+                let hopeless = spec.image == HOPELESS;
+                let alive = how == How::Well && !hopeless;
+                self.host.insert(id.clone(), Real { generation, alive, watched: alive, requests: 0 });
+                let answer = match how {
+                    _ if hopeless => Event::StartFailed(id, StartError::Image("no such image".into())),
+                    How::Well => Event::Started(id, address()),
+                    How::Badly => Event::StartFailed(id, StartError::Host("not now".into())),
+                    How::Hopelessly => Event::StartFailed(id, StartError::Spec("never".into())),
+                };
+                self.pending.push(Pending::Told(answer));
+            }
+            Pending::Adopt(id) => {
+                let alive = how == How::Well && self.host.get(&id).is_some_and(|real| real.alive);
+                let answer = if alive {
+                    self.host.entry(id.clone()).and_modify(|real| real.watched = true);
+                    Event::Started(id, address())
+                } else {
+                    Event::StartFailed(id, StartError::Host("can't be adopted".into()))
+                };
+                self.pending.push(Pending::Told(answer));
+            }
+            Pending::Drain(id) => {
+                if how == How::Well && self.host.get(&id).is_some_and(|real| real.requests > 0) {
+                    self.pending.push(Pending::Drain(id));
+                } else {
+                    self.pending.push(Pending::Told(Event::Drained(id)));
+                }
+            }
+            Pending::TearDown(id) => {
+                check(!self.published.contains(&id), Rule::RetractComesBeforeTearDownAndDrain, || {
+                    format!("{id} is torn down and gets requests")
+                })?;
+                self.end(&id);
+                let answer = if how == How::Well {
+                    self.host.remove(&id);
+                    Event::Removed(id)
+                } else {
+                    Event::RemoveFailed(id, "busy".into())
+                };
+                self.pending.push(Pending::Told(answer));
+            }
+            Pending::Timer(due) if due > self.now => self.pending.push(Pending::Timer(due)),
+            Pending::Timer(_) => self.deliver(&Event::RetryDue)?,
+            Pending::Told(event) => self.deliver(&event)?,
+        }
+        Ok(())
+    }
+
+    /// Ends a process.
+    pub(super) fn end(&mut self, id: &InstanceId) {
+        let Some(real) = self.host.get_mut(id).filter(|real| real.alive) else { return };
+        real.alive = false;
+        real.requests = 0;
+        if real.watched {
+            self.pending.push(Pending::Told(Event::Exited(id.clone(), Exit::Code(1))));
+        }
+    }
+
+    pub(super) fn restart(&mut self, death: Death, bits: u32) -> Result<(), Violation> {
+        let mut bit = (0..32).map(|at| bits >> at & 1 == 1).cycle();
+        let mut bit = move || bit.next().unwrap_or(false);
+        for work in std::mem::take(&mut self.pending) {
+            match work {
+                Pending::BringUp(id, generation, spec) if bit() => {
+                    let alive = bit() && spec.image != HOPELESS;
+                    self.host.insert(id, Real { generation, alive, watched: false, requests: 0 });
+                }
+                Pending::TearDown(id) if bit() => {
+                    self.host.remove(&id);
+                }
+                _ => {}
+            }
+        }
+        let lost = if death == Death::Kill && bit() { self.unwritten.take() } else { None };
+        self.write();
+        self.check_store(lost.is_some())?;
+        if death == Death::Kill {
+            self.published.clear();
+        }
+        for real in self.host.values_mut() {
+            real.watched = false;
+            if death == Death::Kill {
+                real.requests = 0;
+            }
+        }
+        let observed = self.host.iter().map(|(id, real)| {
+            let state = if real.alive { ObservedState::Running } else { ObservedState::Remains };
+            Observed { id: id.clone(), generation: real.generation, state }
+        });
+        let observed: Vec<_> = observed.collect();
+        self.condemned.clear();
+        self.not_before.clear();
+        self.gone = self.store.is_none() && observed.is_empty();
+        self.seed += 1;
+        let seed = self.seed.wrapping_mul(0xd134_2543_de82_ef95);
+        let before = self.published_of_the_store();
+        let (life, effects) = self.flaw.recover(&self.name, seed, self.store.clone(), observed, self.now);
+        self.life = life;
+        self.perform(None, before, effects)
+    }
+}
