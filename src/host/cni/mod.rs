@@ -1,1 +1,245 @@
 //! CNI: plugins executed. The only place that knows their protocol.
+//!
+//! ```text
+//! attach: named netns (lo up) -> bridge ADD (host-local) -> firewall ADD -> address     each result into the cache
+//! detach: firewall DEL -> bridge DEL -> leftovers of iptables -> netns removed -> cache removed
+//! ```
+//! An attach that fails is undone by the same code that detaches. Everything is found again by what is on the host:
+//! namespaces named `BRIDGE.INSTANCE`, cached results and leases.
+
+mod cache;
+mod chain;
+mod conflist;
+mod detach;
+mod exec;
+mod host_lock;
+mod leases;
+mod netlink;
+mod netns;
+mod options;
+mod plugin;
+mod routes;
+mod rules;
+mod turns;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::RwLock;
+use tracing::{info, warn};
+
+pub use options::{CniOptions, Ipv4Net};
+
+use self::cache::{Cache, Cached, names};
+use self::chain::Chain;
+use self::conflist::Conflist;
+use self::plugin::{Fault, PluginError, Plugins};
+use self::rules::Rules;
+use self::turns::Turns;
+use super::{Attachment, HostError, Network};
+use crate::function::InstanceId;
+
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
+/// The network that functions live in, by CNI plugins. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CniNetwork(Arc<Cni>);
+
+#[derive(Debug)]
+struct Cni {
+    options: CniOptions,
+    list: Conflist,
+    plugins: Plugins,
+    cache: Cache,
+    rules: Rules,
+    turns: Turns,
+    /// Held for writing while the first ADD makes what all share: the bridge, its address and the firewall's chains.
+    /// The plugins do that without a lock of their own, and two at once fail.
+    shared: RwLock<()>,
+}
+
+impl CniNetwork {
+    /// Reads the network list and checks all that can be checked before the first attach: the bridge's name, the
+    /// subnet and its overlap with routes of this host, the plugins' binaries, iptables and forwarding.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] names what is wrong and what to install or set.
+    pub fn new(options: CniOptions) -> Result<Self, HostError> {
+        options.check()?;
+        let list = Conflist::load(&options)?;
+        let plugins = Plugins::new(options.plugin_dirs.clone(), options.deadline);
+        for binary in list.binaries() {
+            plugins.find(binary).map_err(|error| HostError::Failed(error.to_string()))?;
+        }
+        if options.conflist.is_none() {
+            routes::check(&options)?;
+        }
+        if list.needs_iptables() && !Rules::installed() {
+            let text = "the CNI plugins need iptables, which is not installed (Debian: apt-get install iptables)";
+            return Err(HostError::Failed(text.to_owned()));
+        }
+        let network = Self(Arc::new(Cni {
+            cache: Cache::new(&options.state_dir, &list.name),
+            rules: Rules::find(options.deadline),
+            turns: Turns::default(),
+            shared: RwLock::new(()),
+            list,
+            plugins,
+            options,
+        }));
+        network.ensure_forwarding()?;
+        Ok(network)
+    }
+
+    /// Sees to it that the kernel forwards IPv4, without which instances reach nothing outside the host; says so where
+    /// it did not. Meant to be called again from time to time: other software switches it off.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when it is off and can't be switched on.
+    pub fn ensure_forwarding(&self) -> Result<(), HostError> {
+        let failed = |error| HostError::Failed(format!("{FORWARDING}: {error}: set net.ipv4.ip_forward=1 by sysctl"));
+        if std::fs::read_to_string(FORWARDING).map_err(failed)?.trim() == "1" {
+            return Ok(());
+        }
+        std::fs::write(FORWARDING, "1").map_err(failed)?;
+        info!("IPv4 forwarding was off on this host and is on now: instances need it to reach anything outside");
+        Ok(())
+    }
+}
+
+impl Cni {
+    fn chain<'a>(&'a self, list: &'a Conflist, id: &'a InstanceId, netns: Option<&'a std::path::Path>) -> Chain<'a> {
+        Chain { plugins: &self.plugins, list, container: id.as_str(), netns }
+    }
+
+    /// The firewall plugin's binary, if the list has that plugin.
+    fn firewall(&self) -> Option<std::path::PathBuf> {
+        self.list.binaries().find(|binary| *binary == "firewall").and_then(|binary| self.plugins.find(binary).ok())
+    }
+
+    async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
+        let _turn = self.turns.take(id).await;
+        let netns = self.options.netns(id);
+        let exists = |what| HostError::Failed(format!("attach {id}: it has {what} already: detach it first"));
+        if self.cache.read(id).is_some() {
+            return Err(exists("an attachment"));
+        }
+        match netns::create(netns.clone()).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(exists("a network namespace"));
+            }
+            Err(error) => {
+                return Err(HostError::Failed(format!("attach {id}: network namespace {}: {error}", netns.display())));
+            }
+            Ok(()) => {}
+        }
+        let error = match self.connect(id, &netns).await {
+            Ok(attachment) => return Ok(attachment),
+            Err(error) => error,
+        };
+        // On the way down nothing is assumed to be complete. What can't be undone now, a detach tries again.
+        if let Err(left) = self.clear(id, true).await {
+            warn!(instance = %id, "roll-back of a failed attach is not complete: {left}");
+        }
+        Err(error)
+    }
+
+    async fn connect(&self, id: &InstanceId, netns: &std::path::Path) -> Result<Attachment, HostError> {
+        let lock = host_lock::shared(self.firewall()).await;
+        let lock = lock.map_err(|error| HostError::Failed(format!("attach {id}: lock of the chains: {error}")))?;
+        let (mut together, mut alone) = (None, None);
+        match netlink::link_exists(&self.options.bridge) {
+            Ok(true) => together = Some(self.shared.read().await),
+            _ => alone = Some(self.shared.write().await),
+        }
+        let result = self
+            .chain(&self.list, id, Some(netns))
+            .add(|result, complete| {
+                let entry = Cached::new(&self.list, id, result.clone(), complete);
+                self.cache.write(id, &entry).map_err(|error| PluginError {
+                    plugin: "result cache".to_owned(),
+                    fault: Fault::Other(error.to_string()),
+                })
+            })
+            .await;
+        drop((together.take(), alone.take(), lock));
+        let result = result.map_err(|error| self.attach_error(id, &error))?;
+        let address = cache::address(&result)
+            .ok_or_else(|| HostError::Failed(format!("attach {id}: the CNI plugins gave it no address")))?;
+        Ok(Attachment { address, netns: netns.to_owned() })
+    }
+
+    fn attach_error(&self, id: &InstanceId, error: &PluginError) -> HostError {
+        if error.is_deadline() {
+            return HostError::Deadline(format!("attach {id}: {error}"));
+        }
+        let text = error.to_string();
+        // host-local's words when all are taken.
+        if text.contains("no IP addresses available") {
+            let subnet = self.options.subnet;
+            return HostError::Failed(format!(
+                "attach {id}: every address of the functions' network {subnet} is taken: delete functions or set a \
+                 larger subnet ({text})"
+            ));
+        }
+        HostError::Failed(format!("attach {id}: {text}"))
+    }
+
+    async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {
+        let _turn = self.turns.take(id).await;
+        let missing = || HostError::NotFound(format!("network of {id}"));
+        let netns = self.options.netns(id);
+        let entry = self.cache.read(id).filter(|entry| entry.complete).ok_or_else(missing)?;
+        if !netns::is_live(&netns) {
+            return Err(missing());
+        }
+        let address = entry.address().ok_or_else(missing)?;
+        let list = entry.list().unwrap_or_else(|| self.list.clone());
+        match self.chain(&list, id, Some(&netns)).check(&entry.result).await {
+            Ok(()) => Ok(Attachment { address, netns }),
+            Err(error) if error.is_deadline() => Err(HostError::Deadline(format!("network of {id}: {error}"))),
+            Err(error) => Err(HostError::Failed(format!("network of {id}: {error}"))),
+        }
+    }
+
+    fn instances(&self) -> std::io::Result<BTreeSet<InstanceId>> {
+        let netns = names(&self.options.netns_dir)?;
+        let mut found: BTreeSet<InstanceId> =
+            netns.iter().filter_map(|name| self.options.instance_of(name.as_ref())).collect();
+        found.extend(self.cache.instances()?);
+        if let Some(dir) = self.list.leases(&self.options.state_dir) {
+            found.extend(leases::read(&dir)?.into_iter().map(|(id, _)| id));
+        }
+        Ok(found)
+    }
+}
+
+/// Runs `act` in a task of its own: a caller that goes away does not stop it in the middle.
+async fn to_its_end<T: Send + 'static>(
+    act: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    tokio::spawn(act).await.unwrap_or_else(|error| Err(HostError::Failed(format!("network: {error}"))))
+}
+
+#[async_trait]
+impl Network for CniNetwork {
+    async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
+        let (cni, id) = (self.0.clone(), id.clone());
+        to_its_end(async move { cni.attach(&id).await }).await
+    }
+
+    async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {
+        self.0.lookup(id).await
+    }
+
+    async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
+        let (cni, id) = (self.0.clone(), id.clone());
+        to_its_end(async move { cni.detach(&id).await }).await
+    }
+
+    async fn list(&self) -> Result<Vec<InstanceId>, HostError> {
+        let found = self.0.instances().map_err(|error| HostError::Failed(format!("list networks: {error}")))?;
+        Ok(found.into_iter().collect())
+    }
+}

@@ -1,0 +1,136 @@
+//! The way down: one instance, or all there is of the network.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use tracing::info;
+
+use super::cache::Cached;
+use super::conflist::Conflist;
+use super::rules::Sweep;
+use super::{Cni, CniNetwork, host_lock, leases, netlink, netns};
+use crate::function::InstanceId;
+use crate::host::HostError;
+
+impl CniNetwork {
+    /// Removes the network as a whole, as `actord down` needs it: every instance's attachment, our rules, the bridge,
+    /// leases and cached results. Idempotent, and goes on after an error.
+    ///
+    /// What others may have a part in stays: IPv4 forwarding stays on, a bridge that a user's network list does not
+    /// name as ours stays, and the chains CNI-FORWARD and CNI-ADMIN, which all CNI networks of a host share, go only
+    /// when they are empty.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] with everything that could not be removed.
+    pub async fn teardown_all(&self) -> Result<(), HostError> {
+        let cni = &self.0;
+        let mut errors = Vec::new();
+        match cni.instances() {
+            Ok(ids) => {
+                for id in ids {
+                    errors.extend(cni.detach(&id).await.err().map(|error| error.to_string()));
+                }
+            }
+            Err(error) => errors.push(format!("list instances: {error}")),
+        }
+        let subnet = cni.options.conflist.is_none().then_some(cni.options.subnet);
+        // Somebody who has the lock is about to use the shared chains: then they stay, and the last to go takes them.
+        let lock = host_lock::alone(cni.firewall());
+        let chains = matches!(lock, Ok(Some(_)));
+        errors.extend(cni.rules.remove(Sweep::Network { network: &cni.list.name, subnet, chains }).await.err());
+        drop(lock);
+        errors.extend(self.remove_bridge().err().map(|error| error.to_string()));
+        // With something left, what is needed to try again is left, too.
+        if errors.is_empty() {
+            errors.extend(cni.forget_state().err().map(|error| format!("state: {error}")));
+        }
+        if !errors.is_empty() {
+            return Err(HostError::Failed(format!("remove network {}: {}", cni.list.name, errors.join("; "))));
+        }
+        info!(network = %cni.list.name, bridge = %cni.options.bridge, "the functions' network is removed");
+        Ok(())
+    }
+
+    /// Removes the bridge, if our network list is what makes it. Idempotent.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] with the kernel's reason.
+    pub fn remove_bridge(&self) -> Result<(), HostError> {
+        let bridge = &self.0.options.bridge;
+        if !self.0.list.makes_bridge(bridge) {
+            return Ok(());
+        }
+        netlink::delete_link(bridge).map_err(|error| HostError::Failed(format!("remove bridge {bridge}: {error}")))
+    }
+}
+
+impl Cni {
+    pub(super) async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
+        let _turn = self.turns.take(id).await;
+        self.clear(id, false).await.map_err(|left| HostError::Failed(format!("detach {id}: {left}")))
+    }
+
+    /// Removes all there is of an instance's network. `suspect`: what is there may be half-made, even if it looks
+    /// complete. The caller has the instance's turn.
+    pub(super) async fn clear(&self, id: &InstanceId, suspect: bool) -> Result<(), String> {
+        let path = self.options.netns(id);
+        let entry = self.cache.read(id);
+        let live = netns::is_live(&path);
+        let lease = if entry.is_some() { None } else { self.lease(id)? };
+        let known = entry.is_some() || lease.is_some() || self.cache.holds(id) || path.exists();
+        if !known && !suspect {
+            return Ok(());
+        }
+        let result = entry.as_ref().map(|entry| &entry.result).filter(|result| !result.is_null());
+        let list = entry.as_ref().and_then(Cached::list);
+        let list: &Conflist = list.as_ref().unwrap_or(&self.list);
+        let whole = live && entry.as_ref().is_some_and(|entry| entry.complete) && !suspect;
+        let mut errors = Vec::new();
+
+        // Before the lease is given back: afterwards the address, and rules for it, may be another instance's.
+        if let Some(address) = lease {
+            errors.extend(self.rules.remove(Sweep::Address(address)).await.err());
+        }
+        let failed = self.chain(list, id, live.then_some(path.as_path())).del(result).await;
+        errors.extend(failed.iter().map(ToString::to_string));
+        if !whole || !errors.is_empty() {
+            errors.extend(self.rules.remove(Sweep::Instance { network: &list.name, id: id.as_str() }).await.err());
+        }
+        errors.extend(remove_netns(&path).await.err());
+        let cached = if errors.is_empty() {
+            self.cache.remove(id)
+        } else if entry.is_none() {
+            // So that `list` still shows it, and the next detach knows that something is left.
+            self.cache.write(id, &Cached::new(list, id, serde_json::Value::Null, false))
+        } else {
+            // The result is what a plugin needs when it is asked again.
+            Ok(())
+        };
+        errors.extend(cached.err().map(|error| format!("cached result: {error}")));
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+    }
+
+    fn lease(&self, id: &InstanceId) -> Result<Option<IpAddr>, String> {
+        let Some(dir) = self.list.leases(&self.options.state_dir) else { return Ok(None) };
+        let leases = leases::read(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        Ok(leases.into_iter().find(|(holder, _)| holder == id).map(|(_, address)| address))
+    }
+
+    /// Removes the directories of leases and results.
+    fn forget_state(&self) -> std::io::Result<()> {
+        let leases = self.list.leases(&self.options.state_dir);
+        for dir in leases.into_iter().chain([self.options.leases(), self.options.state_dir.join("results")]) {
+            match std::fs::remove_dir_all(dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn remove_netns(path: &Path) -> Result<(), String> {
+    let owned = path.to_owned();
+    let done = tokio::task::spawn_blocking(move || netns::remove(&owned)).await.map_err(std::io::Error::other);
+    done.flatten().map_err(|error| format!("network namespace {}: {error}", path.display()))
+}

@@ -1,0 +1,89 @@
+//! Named network namespaces, made and removed as `ip netns` does, so that it shows them: a file under `/run/netns` that
+//! keeps the namespace alive by a bind mount.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use tokio::sync::oneshot;
+
+use super::netlink;
+
+/// The file system of namespaces (linux/magic.h).
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+
+/// Makes a namespace at `path`, with its loopback up. Fails when there is a file already.
+pub(super) async fn create(path: PathBuf) -> io::Result<()> {
+    let (send, done) = oneshot::channel();
+    // A thread of its own, since a thread that left our network namespace must never run anything else.
+    std::thread::Builder::new().name("netns".to_owned()).spawn(move || {
+        let _ = send.send(create_on_this_thread(&path));
+    })?;
+    done.await.unwrap_or_else(|_| Err(io::Error::other("the thread that made the namespace died")))
+}
+
+fn create_on_this_thread(path: &Path) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    share(dir)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
+    let mounted = enter_new().and_then(|()| mount_bind("/proc/thread-self/ns/net", path));
+    if let Err(error) = mounted {
+        let _ = fs::remove_file(path);
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+fn enter_new() -> rustix::io::Result<()> {
+    // SAFETY: what makes unshare unsafe is CLONE_FILES; this only changes the network namespace of this thread, which
+    // ends after the namespace was mounted.
+    #[allow(unsafe_code)]
+    unsafe {
+        unshare_unsafe(UnshareFlags::NEWNET)?;
+    }
+    netlink::loopback_up()
+}
+
+/// Makes `dir` a shared mount, as `ip netns` does, so that mount namespaces made later see a namespace's removal; else
+/// each would keep it alive. Locks the directory as `ip netns` does, so that two never stack a mount.
+fn share(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let lock = File::open(dir)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let shared = || mount_change(dir, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
+    match shared() {
+        // Not a mount point yet.
+        Err(Errno::INVAL) => {
+            mount_bind_recursive(dir, dir)?;
+            shared()?;
+        }
+        other => other?,
+    }
+    Ok(())
+}
+
+/// Whether there is a namespace at `path`, not only a file without one.
+pub(super) fn is_live(path: &Path) -> bool {
+    statfs(path).is_ok_and(|found| found.f_type == NSFS_MAGIC)
+}
+
+/// Removes the namespace, or the file that was to be one. Idempotent.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    // Each unmount takes one layer off; a file without any layer answers INVAL.
+    loop {
+        match unmount(path, UnmountFlags::DETACH) {
+            Ok(()) => {}
+            Err(Errno::INVAL | Errno::NOENT) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
