@@ -4,27 +4,23 @@
 
 #[path = "support/leaks.rs"]
 mod leaks;
+#[path = "support/run.rs"]
+mod run;
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use leaks::Traces;
+use run::Run;
 use sha2::{Digest, Sha256};
 
-fn traces(directory: &Path) -> Traces {
-    let run: u32 = rand::random();
-    Traces {
-        directory: directory.to_owned(),
-        socket: directory.join("containerd.sock"),
-        namespace: format!("leaks-{run:08x}"),
-        snapshotter: "overlayfs".to_owned(),
-        bridge: format!("lk{run:08x}"),
-        // A test network (RFC 5737) that no run uses.
-        subnet: "198.51.100.".to_owned(),
-        cgroup_parent: format!("leaks-{run:08x}"),
-        instances: [format!("leaky-{run:08x}")].into(),
-    }
+/// A run and one instance of it.
+fn traces() -> (Run, Traces) {
+    let run = Run::new();
+    let socket = run.directory().join("containerd.sock");
+    let instance = format!("leaky-{}", run.bridge());
+    let traces = run.traces(&socket, [instance].into());
+    (run, traces)
 }
 
 fn sh(command: &str) {
@@ -43,11 +39,10 @@ fn is_found(traces: &Traces, words: &str, plant: &str, remove: &str) {
 
 #[test]
 fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
-    let directory = tempfile::tempdir().unwrap();
-    let traces = traces(directory.path());
+    let (run, traces) = traces();
     assert_eq!(traces.on_the_machine(), [""; 0]);
-    let (dir, id) = (directory.path().display(), traces.instances.first().unwrap());
-    let Traces { bridge, cgroup_parent, socket, namespace, .. } = &traces;
+    let (dir, id) = (run.directory().display(), traces.instances.first().unwrap());
+    let Traces { bridge, subnet, cgroup_parent, socket, namespace, .. } = &traces;
 
     is_found(
         &traces,
@@ -56,11 +51,10 @@ fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
         &format!("rm /run/netns/{id}"),
     );
     is_found(&traces, "a link", &format!("ip link add {bridge} type bridge"), &format!("ip link del {bridge}"));
-    is_found(&traces, "still given out", &format!("touch {dir}/198.51.100.7"), &format!("rm {dir}/198.51.100.7"));
+    is_found(&traces, "still given out", &format!("touch {dir}/{subnet}7"), &format!("rm {dir}/{subnet}7"));
     let result = format!("{dir}/cni/results/actord-{id}-eth0");
     is_found(&traces, "a CNI file", &format!("mkdir -p {dir}/cni/results; touch {result}"), &format!("rm {result}"));
-    for rule in [format!("FORWARD -i {bridge} -j ACCEPT"), format!("FORWARD -s 198.51.100.9 -m comment --comment {id}")]
-    {
+    for rule in [format!("FORWARD -i {bridge} -j ACCEPT"), format!("FORWARD -s {subnet}9 -m comment --comment {id}")] {
         is_found(&traces, "a rule", &format!("iptables -w -A {rule}"), &format!("iptables -w -D {rule}"));
     }
     is_found(&traces, "a mount", &format!("mkdir -p {dir}/m; mount -t tmpfs none {dir}/m"), &format!("umount {dir}/m"));
@@ -87,5 +81,23 @@ fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
     process.kill().unwrap();
     process.wait().unwrap();
     assert!(found.len() == 1 && found[0].contains("sleep 60"), "{found:?}");
-    assert!(fs::exists(directory.path()).unwrap());
+}
+
+#[test]
+fn what_a_run_that_broke_off_left_is_swept_away() {
+    let (run, traces) = traces();
+    let (dir, id) = (run.directory().display(), traces.instances.first().unwrap());
+    let Traces { bridge, subnet, .. } = &traces;
+    sh(&format!(
+        "ip link add {bridge} type bridge; ip netns add {bridge}.{id}
+        iptables -w -t nat -N CNI-{chain:024x}; iptables -w -t nat -A CNI-{chain:024x} -d {subnet}0/24 -j ACCEPT
+        iptables -w -t nat -A POSTROUTING -s {subnet}2/32 -m comment --comment 'id: \"{id}\"' -j CNI-{chain:024x}
+        mkdir {dir}/a; mount -t tmpfs none {dir}/a; mkdir {dir}/a/b; mount -t tmpfs none {dir}/a/b",
+        chain = rand::random::<u64>(),
+    ));
+    let mut process = Command::new("sleep").arg("60").current_dir(&traces.directory).spawn().unwrap();
+    assert!(traces.on_the_machine().len() >= 8, "{:?}", traces.on_the_machine());
+    run::sweep(&traces);
+    process.wait().unwrap();
+    assert_eq!(traces.on_the_machine(), [""; 0]);
 }

@@ -59,18 +59,18 @@ impl Traces {
 
     /// What is left outside of containerd's own records. Its processes count: call it when containerd was stopped.
     pub fn on_the_machine(&self) -> Vec<String> {
-        [
-            self.namespaces(),
-            self.links(),
-            self.address_files(),
-            self.firewall_rules(),
-            self.mounts(),
-            self.cgroups(),
-            self.runc_states(),
-            self.shim_sockets(),
-            self.processes(),
-        ]
-        .concat()
+        let mut found = Vec::new();
+        found.extend(self.namespaces().iter().map(|name| format!("network namespace {name} is left in /run/netns")));
+        found.extend(self.links().iter().map(|line| format!("a link is left: {line}")));
+        found.extend(self.address_files());
+        let rules = self.firewall_rules();
+        found.extend(rules.iter().map(|(command, table, rule)| format!("a rule is left: {command} -t {table} {rule}")));
+        found.extend(self.mounts().iter().map(|point| format!("a mount is left at {point}")));
+        found.extend(self.cgroups().iter().map(|path| format!("a cgroup is left: {}", path.display())));
+        found.extend(self.runc_states());
+        found.extend(self.shim_sockets().iter().map(|path| format!("a shim's socket is left: {}", path.display())));
+        found.extend(self.processes().iter().map(|(pid, command)| format!("process {pid} is left: {command}")));
+        found
     }
 
     fn ctr(&self, arguments: &[&str]) -> String {
@@ -90,22 +90,22 @@ impl Traces {
         Path::new(path).starts_with(&self.directory)
     }
 
-    /// Network namespaces of an instance's name, and those with an address of the subnet in them.
-    fn namespaces(&self) -> Vec<String> {
+    /// Network namespaces that are named after the bridge or an instance, and those with an address of the subnet in them.
+    pub fn namespaces(&self) -> Vec<String> {
         let addresses = |name: &str| {
             // Others' namespaces come and go meanwhile.
             let answer = Command::new("ip").args(["-n", name, "-o", "address"]).output().unwrap();
             String::from_utf8_lossy(&answer.stdout).into_owned()
         };
         let names = children(Path::new("/run/netns")).into_iter().map(|path| file_name(&path));
-        let left = names.filter(|name| self.names(name) || self.names(&addresses(name)));
-        left.map(|name| format!("network namespace {name} is left in /run/netns")).collect()
+        names.filter(|name| self.names(name) || self.names(&addresses(name))).collect()
     }
 
+    /// The bridge, and links that it is the master of.
     fn links(&self) -> Vec<String> {
         let links = output("ip", &["-o", "link"]);
-        let left = links.lines().filter(|line| line.split([':', ' ', '@']).any(|word| word == self.bridge));
-        left.map(|line| format!("a link is left: {line}")).collect()
+        let own = |line: &&str| line.split([':', ' ', '@']).any(|word| word == self.bridge);
+        links.lines().filter(own).map(str::to_owned).collect()
     }
 
     /// Addresses that host-local gave out, and cached results, wherever they are kept.
@@ -127,28 +127,36 @@ impl Traces {
         found
     }
 
-    fn firewall_rules(&self) -> Vec<String> {
-        let rules = |command: &str| {
-            let text = output(command, &[]);
-            let left = text.lines().filter(|line| self.names(line));
-            left.map(|line| format!("a rule is left ({command}): {line}")).collect::<Vec<_>>()
-        };
-        [rules("iptables-save"), rules("ip6tables-save")].concat()
+    /// Rules that name the run, as `-A CHAIN ...`, with their command and table.
+    pub fn firewall_rules(&self) -> Vec<(&'static str, String, String)> {
+        let mut found = Vec::new();
+        for command in ["iptables", "ip6tables"] {
+            let mut table = String::new();
+            for line in output(&format!("{command}-save"), &[]).lines() {
+                if let Some(name) = line.strip_prefix('*') {
+                    name.clone_into(&mut table);
+                } else if self.names(line) {
+                    found.push((command, table.clone(), line.to_owned()));
+                }
+            }
+        }
+        found
     }
 
-    fn mounts(&self) -> Vec<String> {
+    /// Mount points below the directory, or named after the run; the first were mounted first.
+    pub fn mounts(&self) -> Vec<String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-        let left = points.filter(|point| self.is_inside(point) || self.names(point));
-        left.map(|point| format!("a mount is left at {point}")).collect()
+        points.filter(|point| self.is_inside(point) || self.names(point)).map(str::to_owned).collect()
     }
 
-    fn cgroups(&self) -> Vec<String> {
+    /// Control groups in any hierarchy; parents come before their children.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         walk_directories(Path::new("/sys/fs/cgroup"), &mut |path| {
             let own = path.strip_prefix("/sys/fs/cgroup").unwrap().to_string_lossy().contains(&self.cgroup_parent);
             if own || self.instances.contains(&file_name(path)) {
-                found.push(format!("a cgroup is left: {}", path.display()));
+                found.push(path.to_owned());
             }
         });
         found
@@ -172,27 +180,23 @@ impl Traces {
     }
 
     /// containerd 1.6 and later name a shim's socket by a hash of their own address, namespace and container id.
-    fn shim_sockets(&self) -> Vec<String> {
+    pub fn shim_sockets(&self) -> Vec<PathBuf> {
         let socket = |id: &String| {
             let key = self.socket.join(&self.namespace).join(id);
             let hash: String =
                 Sha256::digest(key.as_os_str().as_encoded_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
             Path::new("/run/containerd/s").join(hash)
         };
-        let left = self.instances.iter().map(|id| (id, socket(id))).filter(|(_, path)| path.exists());
-        left.map(|(id, path)| format!("the shim's socket of {id} is left: {}", path.display())).collect()
+        self.instances.iter().map(socket).filter(|path| path.exists()).collect()
     }
 
     /// Processes that were started with the directory in their arguments, work in it, or are in the cgroup.
-    fn processes(&self) -> Vec<String> {
-        let own = std::process::id().to_string();
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let own = i32::try_from(std::process::id()).unwrap();
         let directory = self.directory.to_str().unwrap();
         let mut found = Vec::new();
         for process in children(Path::new("/proc")) {
-            let pid = file_name(&process);
-            if pid.parse::<u32>().is_err() || pid == own {
-                continue;
-            }
+            let Some(pid) = file_name(&process).parse().ok().filter(|pid| *pid != own) else { continue };
             let read =
                 |file: &str| String::from_utf8_lossy(&fs::read(process.join(file)).unwrap_or_default()).into_owned();
             let link = |file: &str| fs::read_link(process.join(file)).map(|path| path.display().to_string());
@@ -203,7 +207,7 @@ impl Traces {
             let command = read("cmdline").replace('\0', " ");
             let inside = ["cwd", "exe", "root"].iter().any(|file| link(file).is_ok_and(|path| self.is_inside(&path)));
             if command.contains(directory) || inside || read("cgroup").contains(&self.cgroup_parent) {
-                found.push(format!("process {pid} is left: {}", command.trim()));
+                found.push((pid, command.trim().to_owned()));
             }
         }
         found
