@@ -46,10 +46,11 @@ impl Traces {
             ("container", &["containers", "list", "-q"][..]),
             ("task", &["tasks", "list", "-q"]),
             ("lease", &["leases", "list", "-q"]),
-            ("unfinished download", &["content", "active", "-q"]),
         ] {
             found.extend(self.ctr(arguments).lines().map(|id| format!("{what} {id} is left in containerd")));
         }
+        let downloads = self.ctr(&["content", "active"]);
+        found.extend(downloads.lines().skip(1).map(|line| format!("an unfinished download is left: {line}")));
         // Committed snapshots are the images' layers.
         let snapshots = self.ctr(&["snapshots", "--snapshotter", &self.snapshotter, "list"]);
         let active = snapshots.lines().skip(1).filter(|line| !line.trim_end().ends_with("Committed"));
