@@ -10,24 +10,16 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Services, Settings};
+use super::Services;
+use crate::credentials::Credentials;
 
-/// The one user who may use `/system`. Only a digest is kept: comparing digests takes the same time whatever was sent,
-/// its length included.
-#[derive(Clone)]
-pub struct Credentials([u8; 32]);
+/// What the one user who may use `/system` has to send. Only a digest is kept: comparing digests takes the same time
+/// whatever was sent, its length included.
+pub(super) struct Expected([u8; 32]);
 
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(..)")
-    }
-}
-
-impl Credentials {
-    /// Credentials that match this user and password.
-    #[must_use]
-    pub fn new(user: &str, password: &str) -> Self {
-        Self(Sha256::digest(format!("{user}:{password}")).into())
+impl Expected {
+    pub(super) fn new(credentials: &Credentials) -> Self {
+        Self(Sha256::digest(format!("{}:{}", credentials.user, credentials.password)).into())
     }
 
     /// Whether an `Authorization` header carries them.
@@ -41,13 +33,13 @@ impl Credentials {
 
 /// Lets a request pass that carries the credentials; answers any other with 401.
 pub(super) async fn require(
-    settings: web::Data<Settings>,
+    expected: web::Data<Expected>,
     services: web::Data<Services>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let header = request.headers().get(header::AUTHORIZATION);
-    let allowed = header.is_some_and(|value| settings.credentials.match_header(value.as_bytes()));
+    let allowed = header.is_some_and(|value| expected.match_header(value.as_bytes()));
     let mut answer = if allowed {
         next.call(request).await?.map_into_boxed_body()
     } else {
@@ -68,7 +60,8 @@ mod tests {
     use super::*;
 
     fn matches(header: &str) -> bool {
-        Credentials::new("admin", "secret-pw").match_header(header.as_bytes())
+        let credentials = Credentials { user: "admin".into(), password: "secret-pw".into() };
+        Expected::new(&credentials).match_header(header.as_bytes())
     }
 
     #[test]

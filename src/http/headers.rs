@@ -76,6 +76,8 @@ pub(super) fn to_function(request: &HttpRequest, stamp: Option<&Stamp>, web_sock
         }
     }
     if web_socket {
+        // What follows is no body.
+        headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }

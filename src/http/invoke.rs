@@ -138,7 +138,9 @@ impl Proxy {
 /// Any request under `/function`.
 pub(super) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
     let mut answer = answer(&request, payload, &proxy).await;
-    if proxy.services.draining.is_raised() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+    // An upgrade that was asked for and not granted would leave both sides guessing what comes next on the connection.
+    let declined = request.head().upgrade() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+    if declined || proxy.services.draining.is_raised() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.head_mut().set_connection_type(ConnectionType::Close);
     }
     answer

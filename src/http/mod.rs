@@ -30,11 +30,11 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-pub use auth::Credentials;
 pub use metrics::Metrics;
 pub use provider::Provider;
 pub use server::{serve, serve_metrics};
 
+use crate::credentials::Credentials;
 use crate::endpoints::Endpoints;
 use crate::function::Namespace;
 
@@ -145,6 +145,7 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
     let functions = web::resource("/functions");
     cfg.app_data(web::Data::from(services.clone()))
         .app_data(web::Data::from(settings.clone()))
+        .app_data(web::Data::new(auth::Expected::new(&settings.credentials)))
         .app_data(web::Data::new(invoke::Proxy::new(services.clone(), settings)))
         .service(web::scope("/function").default_service(web::to(invoke::invoke)))
         .service(web::scope("/async-function").default_service(web::to(system::no_async)))

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
 use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, View};
+use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{Desired, FunctionId, Generation, InstanceId, Namespace, Phase, Spec, Status};
-use actord::http::{self, Credentials, Draining, Metrics, Namespaces, Provider, Services, Settings, Shape};
+use actord::http::{self, Draining, Metrics, Namespaces, Provider, Services, Settings, Shape};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -169,7 +170,7 @@ impl House {
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
         });
-        let mut settings = Settings::new(Credentials::new("admin", "secret-pw"), shape);
+        let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, shape);
         settings.release.sha = "abc".into();
         set(&mut settings);
         let (listener, metrics) = (local_listener(), local_listener());

@@ -88,3 +88,29 @@ async fn when_the_function_ends_a_web_socket_the_client_sees_its_end() {
     timeout(Duration::from_secs(5), client.read_to_end(&mut rest)).await.expect("still open").ok();
     assert_eq!(rest, b"bye");
 }
+
+#[actix_web::test]
+async fn an_upgrade_that_is_not_passed_on_is_answered_plainly_and_the_connection_closed() {
+    let house = House::public().await;
+    house.publish("chat", mirror().await);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    let ask = "GET /function/chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+               HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n";
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let reply = crate::support::read_reply(&mut client).await;
+    assert_eq!((reply.status, reply.header("connection").as_deref()), (200, Some("close")));
+    assert!(!reply.text().contains("upgrade") && !reply.text().contains("http2-settings"), "{reply:?}");
+}
+
+#[actix_web::test]
+async fn a_web_socket_request_has_no_body_whatever_it_says() {
+    let house = House::public().await;
+    house.publish("chat", mirror().await);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    let ask = ASK.replace("\r\n\r\n", "\r\nContent-Length: 40\r\n\r\nGET /function/chat HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let reply = crate::support::read_reply(&mut client).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(!reply.text().contains("content-length"), "{reply:?}");
+    assert_eq!(reply.text().matches("HTTP/1.1").count(), 1, "one request reached the function: {reply:?}");
+}
