@@ -129,6 +129,28 @@ async fn a_registry_that_does_not_answer_is_a_503_that_says_when_to_come_back() 
 }
 
 #[actix_web::test]
+async fn a_registry_that_is_gone_is_a_503_and_functions_go_on() {
+    let house = House::public().await;
+    house.publish("echo", crate::support::mirror().await);
+    house.script.lock().unwrap().stops = true;
+    house.system("GET /system/function/a", "").await;
+    for (line, body) in [
+        ("GET /system/functions", ""),
+        ("GET /system/function/a", ""),
+        ("PUT /system/functions", r#"{"service":"a","image":"i"}"#),
+        ("DELETE /system/functions", r#"{"functionName":"a"}"#),
+        ("POST /system/scale-function/a", r#"{"replicas":1}"#),
+    ] {
+        let reply = house.system(line, body).await;
+        assert_eq!(reply.status, 503, "{line}: {reply:?}");
+        assert_eq!(reply.header("retry-after").as_deref(), Some("1"), "{line}");
+    }
+    assert_eq!(house.get("/function/echo").await.status, 200);
+    let page = crate::support::ask(house.metrics, "GET /metrics HTTP/1.1\r\nHost: h\r\n", "").await;
+    assert!(page.text().contains("gateway_function_invocation_total"), "{page:?}");
+}
+
+#[actix_web::test]
 async fn a_client_that_disconnects_cancels_nothing() {
     let house = House::public().await;
     house.script.lock().unwrap().silent = true;

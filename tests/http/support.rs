@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
+use actix::{Actor, ActorContext as _, Context, Handler};
 use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, View};
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) functions: BTreeMap<FunctionId, View>,
     pub(crate) refuse: Option<Refused>,
     pub(crate) silent: bool,
+    /// Whether it stops at the next look at one function.
+    pub(crate) stops: bool,
     pub(crate) seen: Vec<Seen>,
 }
 
@@ -101,7 +103,10 @@ impl Handler<Scale> for Registry {
 
 impl Handler<Get> for Registry {
     type Result = Option<View>;
-    fn handle(&mut self, message: Get, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, message: Get, context: &mut Context<Self>) -> Self::Result {
+        if self.0.lock().unwrap().stops {
+            context.stop();
+        }
         self.0.lock().unwrap().functions.get(&message.id).cloned()
     }
 }
