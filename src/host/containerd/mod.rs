@@ -2,4 +2,5 @@
 
 pub mod channel;
 pub mod content;
+pub mod daemon;
 mod manifest;
