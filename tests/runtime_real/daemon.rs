@@ -9,17 +9,7 @@ use actord::host::HostError;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{directory, options};
-
-/// Whether a process runs; a zombie does not.
-fn runs(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
-}
-
-fn kill(pid: i32, signal: rustix::process::Signal) {
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
+use crate::support::{directory, kill, options, runs};
 
 /// A program that does as `script` says, in place of containerd.
 fn program(base: &Path, script: &str) -> DaemonOptions {

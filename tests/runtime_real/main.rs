@@ -1,4 +1,9 @@
 //! The runtime half of the containerd adapter on a real, private containerd. Needs root.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod daemon;
+mod images;
+mod inside;
+mod life;
+mod remains;
 mod support;

@@ -1,9 +1,23 @@
-//! A machine of its own for each test: directories, a private containerd, names that nobody else has.
+//! A machine of its own for each test: directories, a private containerd, names that nobody else has. At its end it is
+//! looked through for anything left.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use actord::host::containerd::daemon::DaemonOptions;
+use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraft};
+use actord::host::containerd::channel::Containerd;
+use actord::host::containerd::daemon::{Daemon, DaemonOptions};
+use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
+use actord::host::{Creation, HostError, Image, Runtime};
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 /// Directories that are removed at the end. Short, because a unix socket's path must be.
 pub(crate) fn directory() -> TempDir {
@@ -19,4 +33,242 @@ pub(crate) fn options(base: &Path) -> DaemonOptions {
         socket: base.join("state/containerd.sock"),
         log: base.join("data/containerd.log"),
     }
+}
+
+/// Whether a process runs; a zombie does not.
+pub(crate) fn runs(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+}
+
+pub(crate) fn kill(pid: i32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(pid).unwrap(), signal);
+}
+
+/// The hierarchies of control groups on this machine.
+fn hierarchies() -> Vec<PathBuf> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let groups = text.lines().filter(|line| line.contains(" - cgroup"));
+    groups.map(|line| PathBuf::from(line.split(' ').nth(4).unwrap())).collect()
+}
+
+fn entries(directory: &Path) -> Vec<String> {
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+pub(crate) struct World {
+    base: TempDir,
+    pub(crate) name: String,
+    pub(crate) daemon: Option<Daemon>,
+    pub(crate) containerd: Containerd,
+    pub(crate) options: RuntimeOptions,
+    pub(crate) runtime: ContainerdRuntime,
+    images: BTreeMap<&'static str, Image>,
+    seed: AtomicU64,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let base = directory();
+        let name = base.path().file_name().unwrap().to_str().unwrap().to_lowercase();
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        let options = options(base.path());
+        let daemon = Daemon::adopt_or_start(options.clone()).await.unwrap();
+        let containerd = Containerd::new(&options.socket, &name, "host-of-the-test").unwrap();
+        let options = RuntimeOptions {
+            snapshotter: "overlayfs".into(),
+            containerd_root: options.root,
+            containerd_state: options.state,
+            runc_root: base.path().join("state/runc"),
+            cgroup_parent: format!("/{name}"),
+            instances_dir: base.path().join("state/instances"),
+            logs_dir: base.path().join("data/logs"),
+            dns: Dns::Servers(vec!["10.9.8.7".parse().unwrap()]),
+        };
+        let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
+        let archive = base.path().join("images.tar");
+        let images = crate::images::write(&archive);
+        let seed = AtomicU64::new(u64::from(std::process::id()) << 20);
+        let world = Self { base, name, daemon: Some(daemon), containerd, options, runtime, images, seed };
+        world.ctr(&["images", "import", "--snapshotter", "overlayfs", archive.to_str().unwrap()]);
+        run("ip", &["netns", "add", &world.name]);
+        world
+    }
+
+    pub(crate) fn base(&self) -> &Path {
+        self.base.path()
+    }
+
+    pub(crate) fn ctr(&self, arguments: &[&str]) -> String {
+        let socket = self.containerd.socket.to_str().unwrap();
+        run("ctr", &[&["-a", socket, "-n", &self.name], arguments].concat())
+    }
+
+    /// What is needed to make an instance of `function` from an image, that does `todo`.
+    pub(crate) fn creation(&self, function: &str, image: &str, todo: &str) -> Creation {
+        self.creation_of(
+            function,
+            image,
+            SpecDraft { env_vars: [("DO".into(), todo.into())].into(), ..SpecDraft::default() },
+        )
+    }
+
+    pub(crate) fn creation_of(&self, function: &str, image: &str, draft: SpecDraft) -> Creation {
+        let image = self.images[image].clone();
+        let spec = Spec::try_from(SpecDraft { image: image.reference.clone(), ..draft }).unwrap();
+        let seed = self.seed.fetch_add(1, Ordering::Relaxed);
+        Creation {
+            id: InstanceIds::new(&function.parse().unwrap(), seed).next_id(),
+            function: function.parse().unwrap(),
+            generation: Generation(3),
+            spec: Arc::new(spec),
+            image,
+            netns: Path::new("/run/netns").join(&self.name),
+            secrets: BTreeMap::new(),
+        }
+    }
+
+    /// Makes and starts an instance.
+    pub(crate) async fn up(&self, creation: &Creation) -> InstanceId {
+        self.runtime.create(creation).await.unwrap();
+        self.runtime.start(&creation.id).await.unwrap();
+        creation.id.clone()
+    }
+
+    /// Runs an instance to its end, and removes it. Returns how it ended and what it wrote.
+    pub(crate) async fn run(&self, creation: &Creation) -> (Exit, String) {
+        let id = self.up(creation).await;
+        let exit = self.exit(&id).await.unwrap();
+        let log = self.runtime.log_tail(&id, 100_000).await.unwrap();
+        self.runtime.remove(&id).await.unwrap();
+        (exit, log)
+    }
+
+    /// Waits for an instance's end, bounded.
+    pub(crate) async fn exit(&self, id: &InstanceId) -> Result<Exit, HostError> {
+        timeout(Duration::from_secs(60), self.runtime.wait(id)).await.expect("it ends")
+    }
+
+    /// The process id of an instance, as containerd tells it.
+    pub(crate) fn pid(&self, id: &InstanceId) -> i32 {
+        let listed = self.ctr(&["tasks", "ls"]);
+        let line = listed.lines().find(|line| line.starts_with(id.as_str())).expect("a task");
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The one file of that name in an instance's control groups.
+    pub(crate) fn cgroup_file(&self, id: &InstanceId, names: &[&str]) -> String {
+        let paths = hierarchies().into_iter().flat_map(|mount| {
+            names
+                .iter()
+                .map(move |name| mount.clone().join(&self.name).join(id.as_str()).join(name))
+                .collect::<Vec<_>>()
+        });
+        paths.filter_map(|path| fs::read_to_string(path).ok()).next().expect("such a file")
+    }
+
+    fn shim_socket(&self, id: &str) -> PathBuf {
+        let name = format!("{}/{}/{id}", self.containerd.socket.display(), self.name);
+        let hash = Sha256::digest(name.as_bytes());
+        Path::new("/run/containerd/s").join(hash.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
+    }
+
+    pub(crate) fn has_shim_socket(&self, id: &InstanceId) -> bool {
+        self.shim_socket(id.as_str()).exists()
+    }
+
+    /// Everything that is there of an instance; empty once it is removed.
+    pub(crate) fn traces(&self, id: &str) -> Vec<String> {
+        let mut traces = Vec::new();
+        for (what, listed) in [
+            ("container", self.ctr(&["containers", "ls", "-q"])),
+            ("task", self.ctr(&["tasks", "ls", "-q"])),
+            ("snapshot", self.ctr(&["snapshots", "ls"])),
+            ("lease", self.ctr(&["leases", "ls"])),
+            ("mount", fs::read_to_string("/proc/self/mountinfo").unwrap()),
+        ] {
+            traces.extend(listed.lines().filter(|line| line.contains(id)).map(|line| format!("{what}: {line}")));
+        }
+        let mut paths = vec![
+            self.options.instances_dir.join(id),
+            self.options.logs_dir.join(format!("{id}.log")),
+            self.options.runc_root.join(&self.name).join(id),
+            self.shim_socket(id),
+        ];
+        for directory in [&self.options.containerd_root, &self.options.containerd_state] {
+            paths.push(directory.join("io.containerd.runtime.v2.task").join(&self.name).join(id));
+        }
+        paths.extend(hierarchies().into_iter().map(|mount| mount.join(&self.name).join(id)));
+        traces
+            .extend(paths.iter().filter(|path| path.symlink_metadata().is_ok()).map(|path| path.display().to_string()));
+        traces.extend(self.processes(id).into_iter().map(|(pid, line)| format!("process {pid}: {line}")));
+        traces
+    }
+
+    /// Processes whose command line or environment names something, other than this test.
+    fn processes(&self, text: &str) -> Vec<(i32, String)> {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let pids = entries(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
+        pids.filter(|pid| *pid != own && runs(*pid))
+            .filter_map(|pid: i32| Some((pid, fs::read(format!("/proc/{pid}/cmdline")).ok()?)))
+            .map(|(pid, line)| (pid, String::from_utf8_lossy(&line).replace('\0', " ")))
+            .filter(|(_, line)| line.contains(text))
+            .collect()
+    }
+
+    /// Checks that nothing is left, and ends the machine.
+    pub(crate) async fn finish(mut self) {
+        assert_eq!(self.runtime.list().await.unwrap(), []);
+        assert_eq!(self.ctr(&["containers", "ls", "-q"]), "");
+        assert_eq!(self.ctr(&["leases", "ls", "-q"]), "");
+        let snapshots = self.ctr(&["snapshots", "ls"]);
+        assert_eq!(snapshots.lines().count(), 2, "a heading and the images' one layer: {snapshots}");
+        for directory in [&self.options.instances_dir, &self.options.logs_dir, &self.options.runc_root.join(&self.name)]
+        {
+            assert_eq!(entries(directory), Vec::<String>::new(), "{}", directory.display());
+        }
+        self.runtime.remove_shared();
+        for mount in hierarchies() {
+            assert!(!mount.join(&self.name).exists(), "{} has a group of ours left", mount.display());
+        }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(self.base().to_str().unwrap()), "{mounts}");
+        self.daemon.take().unwrap().stop().await.unwrap();
+        assert_eq!(self.processes(self.base().to_str().unwrap()), []);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // After a failed test: whatever belongs to its directories goes.
+        for (pid, _) in self.processes(self.base().to_str().unwrap()) {
+            kill(pid, Signal::KILL);
+        }
+        for mount in hierarchies() {
+            let parent = mount.join(&self.name);
+            for group in entries(&parent).iter().map(|name| parent.join(name)).filter(|path| path.is_dir()) {
+                for pid in fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default().lines() {
+                    kill(pid.parse().unwrap(), Signal::KILL);
+                }
+            }
+        }
+        for line in fs::read_to_string("/proc/self/mountinfo").unwrap().lines().rev() {
+            let at = line.split(' ').nth(4).unwrap();
+            if at.starts_with(self.base().to_str().unwrap()) {
+                let _ = rustix::mount::unmount(at, rustix::mount::UnmountFlags::DETACH);
+            }
+        }
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
 }

@@ -1,5 +1,6 @@
 //! The connection to containerd: every call goes through [`Containerd::request`], which names the namespace.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +69,10 @@ pub fn host_error(what: &str, status: &Status) -> HostError {
             HostError::Unavailable(format!("{what}: containerd can't be reached: {}", status.message()))
         }
         Code::DeadlineExceeded => HostError::Deadline(what.to_owned()),
+        // Made on this side: the connection was lost, before or during the call.
+        _ if status.source().is_some() => {
+            HostError::Unavailable(format!("{what}: lost the connection to containerd: {}", status.message()))
+        }
         _ => HostError::Failed(format!("{what}: {}", status.message())),
     }
 }

@@ -5,15 +5,14 @@ use serde::Serialize;
 use super::DaemonOptions;
 
 /// Plugins that we have no use for, or that would touch the machine outside of our directories: the Kubernetes runtime
-/// interface (a port and CNI files of its own), `/opt/containerd`, a second opinion on restarts, the v1 shim, and
+/// interface (a port and CNI files of its own), `/opt/containerd`, a second opinion on restarts, and
 /// snapshotters that load kernel modules. Names that a containerd does not know are ignored by it.
-const DISABLED: [&str; 9] = [
+const DISABLED: [&str; 8] = [
     "io.containerd.grpc.v1.cri",
     "io.containerd.internal.v1.opt",
     "io.containerd.internal.v1.restart",
     "io.containerd.internal.v1.tracing",
     "io.containerd.nri.v1.nri",
-    "io.containerd.runtime.v1.linux",
     "io.containerd.snapshotter.v1.aufs",
     "io.containerd.snapshotter.v1.devmapper",
     "io.containerd.tracing.processor.v1.otlp",
@@ -25,7 +24,7 @@ struct Config<'a> {
     version: u32,
     root: &'a str,
     state: &'a str,
-    disabled_plugins: [&'a str; 9],
+    disabled_plugins: [&'a str; 8],
     grpc: Address<'a>,
     debug: Debug<'a>,
 }

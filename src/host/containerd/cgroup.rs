@@ -1,0 +1,167 @@
+//! An instance's control groups: whether the kernel killed in them for lack of memory, and their removal.
+//!
+//! runc makes one under every hierarchy of the machine (several with version 1, one with version 2) and removes them
+//! with the container. What is looked at and removed here is always `<hierarchy>/<our parent>/<instance id>`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::sleep;
+
+use super::oci::Machine;
+use crate::function::InstanceId;
+
+/// The hierarchies of this machine, and the parent of all our groups in them.
+#[derive(Debug, Clone)]
+pub(super) struct Cgroups {
+    hierarchies: Vec<Hierarchy>,
+    parent: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hierarchy {
+    mount: PathBuf,
+    /// Controls memory the way of version 1.
+    memory_v1: bool,
+}
+
+impl Cgroups {
+    /// Reads which hierarchies are mounted.
+    pub(super) fn of_this_machine(parent: &str) -> io::Result<Self> {
+        let hierarchies = parse(&fs::read_to_string("/proc/self/mountinfo")?);
+        Ok(Self { hierarchies, parent: parent.trim_matches('/').to_owned() })
+    }
+
+    /// The OCI spec's `cgroupsPath` of an instance.
+    pub(super) fn path(&self, id: &InstanceId) -> String {
+        format!("/{}/{id}", self.parent)
+    }
+
+    /// What an instance's spec has to know of the machine.
+    pub(super) fn machine(&self) -> Machine {
+        let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.memory_v1);
+        Machine {
+            open_files: open_files.unwrap_or(u64::MAX),
+            swap_limit: v1.is_none_or(|memory| memory.mount.join("memory.memsw.limit_in_bytes").exists()),
+        }
+    }
+
+    /// Whether the kernel killed a process of the instance because it used more memory than it may. Only until the
+    /// group is removed.
+    pub(super) fn ran_out_of_memory(&self, id: &InstanceId) -> bool {
+        self.hierarchies.iter().any(|hierarchy| {
+            let file = if hierarchy.memory_v1 { "memory.oom_control" } else { "memory.events" };
+            let path = self.group(hierarchy, id).join(file);
+            fs::read_to_string(path).is_ok_and(|text| oom_kills(&text) > 0)
+        })
+    }
+
+    /// Kills every process that is left in the instance's groups. The id is never used twice, so they are its own.
+    pub(super) fn kill(&self, id: &InstanceId) {
+        for hierarchy in &self.hierarchies {
+            let processes = fs::read_to_string(self.group(hierarchy, id).join("cgroup.procs")).unwrap_or_default();
+            // 0 stands for a process of another pid namespace, which is none that we started.
+            for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+
+    /// Removes the instance's groups, with what still runs in them. Returns what could not be removed.
+    pub(super) async fn remove(&self, id: &InstanceId) -> Vec<String> {
+        let groups = || self.hierarchies.iter().map(|hierarchy| self.group(hierarchy, id));
+        // A killed process leaves its group a moment after it was killed.
+        for _ in 0..50 {
+            if groups().all(|group| remove_tree(&group).is_ok()) {
+                return Vec::new();
+            }
+            self.kill(id);
+            sleep(Duration::from_millis(20)).await;
+        }
+        let failed = groups().filter_map(|group| Some((remove_tree(&group).err()?, group)));
+        failed.map(|(error, group)| format!("remove cgroup {}: {error}", group.display())).collect()
+    }
+
+    /// Removes the parent of all groups where it is empty.
+    pub(super) fn remove_parent(&self) {
+        for hierarchy in &self.hierarchies {
+            let _ = fs::remove_dir(hierarchy.mount.join(&self.parent));
+        }
+    }
+
+    fn group(&self, hierarchy: &Hierarchy, id: &InstanceId) -> PathBuf {
+        hierarchy.mount.join(&self.parent).join(id.as_str())
+    }
+}
+
+/// Removes a group and those that its processes made in it. The files of a group go with it.
+fn remove_tree(group: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(group) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(group) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The count in a line `oom_kill N`, which both versions write.
+fn oom_kills(text: &str) -> u64 {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The hierarchies in the text of a `mountinfo` file, each once.
+fn parse(mountinfo: &str) -> Vec<Hierarchy> {
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((mount, kind)) = line.split_once(" - ") else { continue };
+        let (Some(at), mut kind) = (mount.split(' ').nth(4), kind.split(' ')) else { continue };
+        let (Some(kind), Some(options)) = (kind.next(), kind.nth(1)) else { continue };
+        if !matches!(kind, "cgroup" | "cgroup2") {
+            continue;
+        }
+        let memory_v1 = kind == "cgroup" && options.split(',').any(|option| option == "memory");
+        let hierarchy = Hierarchy { mount: at.into(), memory_v1 };
+        if !found.contains(&hierarchy) {
+            found.push(hierarchy);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hybrid_machine_has_a_memory_hierarchy_of_version_1_beside_version_2() {
+        let text = "30 25 0:26 / /sys/fs/cgroup/unified rw,nosuid shared:4 - cgroup2 cgroup2 rw\n\
+                    31 25 0:27 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory\n\
+                    31 25 0:27 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory\n\
+                    32 25 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 master:2 - cgroup cgroup rw,cpu,cpuacct\n\
+                    33 25 0:29 / /proc rw - proc proc rw\n";
+        let found = parse(text);
+        assert_eq!(found.len(), 3);
+        assert_eq!(found.iter().filter(|hierarchy| hierarchy.memory_v1).count(), 1);
+        assert_eq!(found[0], Hierarchy { mount: "/sys/fs/cgroup/unified".into(), memory_v1: false });
+    }
+
+    #[test]
+    fn out_of_memory_is_counted_in_either_versions_file() {
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
+        assert_eq!(oom_kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"), 1);
+        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"), 0);
+        assert_eq!(oom_kills(""), 0);
+    }
+}

@@ -1,0 +1,85 @@
+//! Making an instance: lease -> snapshot -> user -> files -> container -> task. What fails half-way is `remove`d.
+
+use std::sync::Arc;
+
+use super::containers;
+use super::content::{ResolvedImage, resolve_image};
+use super::instance_dir::Files;
+use super::oci::{self, Places};
+use super::rootfs::read_accounts;
+use super::runtime::Inner;
+use super::tasks;
+use super::user::{Identity, UserText};
+use crate::function::InstanceId;
+use crate::host::{Creation, HostError};
+use containerd_client::types::Mount;
+
+impl Inner {
+    /// Makes an instance and its task.
+    pub(super) async fn create(self: &Arc<Self>, creation: &Creation) -> Result<(), HostError> {
+        let (containerd, options) = (&self.containerd, &self.options);
+        let labels = containers::labels(&containerd.owner, creation)?;
+        let image = resolve_image(containerd, &creation.image.digest).await?;
+        let id = &creation.id;
+        containers::take_lease(containerd, id).await?;
+        let mounts = containers::prepare_snapshot(containerd, &options.snapshotter, id, &image.chain_id).await?;
+        let identity = self.identity(id, &image, &mounts).await?;
+        let files = self.write_files(creation, &identity).await?;
+        let spec = self.runtime_spec(creation, &image, &identity, &files)?;
+        let runc_root = options.runc_root.to_string_lossy();
+        containers::create_container(containerd, &options.snapshotter, &runc_root, creation, labels, spec).await?;
+        tasks::create(containerd, id, mounts, &files.log).await?;
+        // The container record keeps the snapshot from here on.
+        containers::end_lease(containerd, id).await
+    }
+
+    /// Who the image's process runs as; its root file system is looked into only where its config does not say.
+    async fn identity(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        image: &ResolvedImage,
+        mounts: &[Mount],
+    ) -> Result<Identity, HostError> {
+        let text = image.config.config().as_ref().and_then(|config| config.user().clone());
+        if let Some(identity) = UserText::new(text.as_deref()).by_number() {
+            return Ok(identity);
+        }
+        let (at, mounts) = (self.dirs.rootfs(id), mounts.to_vec());
+        let accounts = self
+            .blocking(format!("read the account files of {id}'s image"), move |_| read_accounts(&mounts, &at))
+            .await?;
+        UserText::new(text.as_deref()).resolve(&accounts)
+    }
+
+    async fn write_files(self: &Arc<Self>, creation: &Creation, identity: &Identity) -> Result<Files, HostError> {
+        let (creation, identity) = (creation.clone(), identity.clone());
+        let resolv_conf = self.options.dns.resolv_conf()?;
+        self.blocking(format!("write the files of {}", creation.id), move |inner| {
+            let hostname = creation.function.name.as_str();
+            inner.dirs.create(&creation.id, hostname, &resolv_conf, &identity, &creation.secrets)
+        })
+        .await
+    }
+
+    /// The OCI runtime spec as containerd takes it: JSON.
+    fn runtime_spec(
+        &self,
+        creation: &Creation,
+        image: &ResolvedImage,
+        identity: &Identity,
+        files: &Files,
+    ) -> Result<Vec<u8>, HostError> {
+        let places = Places {
+            netns: &creation.netns,
+            resolv_conf: &files.resolv_conf,
+            hosts: &files.hosts,
+            secrets: (!creation.spec.secrets.is_empty()).then_some(&files.secrets),
+            cgroup: &self.cgroups.path(&creation.id),
+        };
+        let hostname = creation.function.name.as_str();
+        let machine = self.cgroups.machine();
+        let spec = oci::runtime_spec(&image.config, &creation.spec, hostname, identity, &places, machine)?;
+        serde_json::to_vec(&spec)
+            .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
+    }
+}

@@ -1,0 +1,96 @@
+//! The name servers that functions ask: configured ones, else the host's real upstreams.
+
+use std::fs;
+use std::net::IpAddr;
+
+use crate::host::HostError;
+
+/// Where functions' name servers come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dns {
+    /// From here.
+    Servers(Vec<IpAddr>),
+    /// From the host: `/etc/resolv.conf`, or the file that systemd-resolved keeps of its upstreams. Servers on the
+    /// loopback are left out: an instance can't reach them from its own network namespace.
+    Host,
+}
+
+const HOST: &str = "/etc/resolv.conf";
+const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+
+impl Dns {
+    /// The text of an instance's `/etc/resolv.conf`.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when the host's file can't be read.
+    pub(super) fn resolv_conf(&self) -> Result<String, HostError> {
+        match self {
+            Self::Servers(servers) => Ok(servers.iter().map(|server| format!("nameserver {server}\n")).collect()),
+            Self::Host => {
+                let text = fs::read_to_string(HOST).map_err(|error| {
+                    HostError::Failed(format!("read {HOST}: {error}; or configure the functions' DNS servers"))
+                })?;
+                let upstream = if asks_resolved(&text) { fs::read_to_string(RESOLVED).ok() } else { None };
+                let reachable = reachable(upstream.as_deref().unwrap_or(&text));
+                if !reachable.lines().any(|line| line.starts_with("nameserver")) {
+                    tracing::warn!("{HOST} names no server that functions can reach: configure their DNS servers");
+                }
+                Ok(reachable)
+            }
+        }
+    }
+}
+
+/// The server that a line names, if it is such a line.
+fn server(line: &str) -> Option<&str> {
+    let mut words = line.split_ascii_whitespace();
+    (words.next()? == "nameserver").then(|| words.next()).flatten()
+}
+
+/// Whether the text sends everybody to systemd-resolved's own listener.
+fn asks_resolved(text: &str) -> bool {
+    let mut servers = text.lines().filter_map(server).peekable();
+    servers.peek().is_some() && servers.all(|server| matches!(server, "127.0.0.53" | "127.0.0.54"))
+}
+
+/// The text without comments, and without servers that only the host itself reaches.
+fn reachable(text: &str) -> String {
+    let reaches = |line: &&str| {
+        server(line).is_none_or(|server| {
+            // A link-local IPv6 server carries a zone of the host's interfaces.
+            server.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback() && !address.is_unspecified())
+        })
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    lines.filter(reaches).fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configured_servers_are_taken_as_they_are() {
+        let dns = Dns::Servers(vec!["10.0.0.2".parse().unwrap(), "2001:db8::1".parse().unwrap()]);
+        assert_eq!(dns.resolv_conf().unwrap(), "nameserver 10.0.0.2\nnameserver 2001:db8::1\n");
+    }
+
+    #[test]
+    fn servers_on_the_loopback_are_left_out_and_search_domains_kept() {
+        let text = "# made by hand\nnameserver 127.0.0.1\nnameserver ::1\nnameserver 10.1.1.1 \nnameserver fe80::1%eth0\n\
+                    search a.example b.example\noptions edns0 trust-ad\n;x\n\n";
+        assert_eq!(reachable(text), "nameserver 10.1.1.1\nsearch a.example b.example\noptions edns0 trust-ad\n");
+    }
+
+    #[test]
+    fn a_stub_resolver_is_recognised_only_when_there_is_nothing_else() {
+        assert!(asks_resolved("nameserver 127.0.0.53\noptions edns0\n"));
+        assert!(!asks_resolved("nameserver 127.0.0.53\nnameserver 10.0.0.1\n"));
+        assert!(!asks_resolved("search x\n"));
+    }
+
+    #[test]
+    fn this_hosts_own_servers_can_be_read() {
+        assert!(!Dns::Host.resolv_conf().unwrap().contains("127.0.0."));
+    }
+}

@@ -1,0 +1,199 @@
+//! An instance's own files on the host: resolv.conf, hosts, secrets, and its log.
+//!
+//! They lie in `<instances>/<id>/`, which a reboot may empty (and should, for the secrets), and in `<logs>/<id>.log`,
+//! which it should not.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use super::rootfs::unmount_all;
+use super::user::Identity;
+use crate::function::{InstanceId, SecretName};
+
+/// Where the files of all instances lie.
+#[derive(Debug, Clone)]
+pub(super) struct InstanceDirs {
+    pub(super) instances: PathBuf,
+    pub(super) logs: PathBuf,
+}
+
+/// The files of one instance.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) resolv_conf: PathBuf,
+    pub(super) hosts: PathBuf,
+    pub(super) secrets: PathBuf,
+    pub(super) log: PathBuf,
+}
+
+impl InstanceDirs {
+    fn directory(&self, id: &InstanceId) -> PathBuf {
+        self.instances.join(id.as_str())
+    }
+
+    /// Where an instance's root file system is mounted while it is looked into.
+    pub(super) fn rootfs(&self, id: &InstanceId) -> PathBuf {
+        self.directory(id).join("rootfs")
+    }
+
+    pub(super) fn files(&self, id: &InstanceId) -> Files {
+        let directory = self.directory(id);
+        Files {
+            resolv_conf: directory.join("resolv.conf"),
+            hosts: directory.join("hosts"),
+            secrets: directory.join("secrets"),
+            log: self.logs.join(format!("{id}.log")),
+        }
+    }
+
+    /// Writes an instance's files; its secrets belong to `identity` alone.
+    pub(super) fn create(
+        &self,
+        id: &InstanceId,
+        hostname: &str,
+        resolv_conf: &str,
+        identity: &Identity,
+        secrets: &BTreeMap<SecretName, Vec<u8>>,
+    ) -> io::Result<Files> {
+        let files = self.files(id);
+        DirBuilder::new().recursive(true).mode(0o700).create(self.directory(id))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.logs)?;
+        write(&files.resolv_conf, resolv_conf.as_bytes(), 0o644)?;
+        // The instance's address is not known yet to whoever makes it; its own name has to lead to itself all the same.
+        let hosts = format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+        write(&files.hosts, hosts.as_bytes(), 0o644)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&files.secrets)?;
+        for (name, value) in secrets {
+            let path = files.secrets.join(name.as_str());
+            write(&path, value, 0o400)?;
+            chown(&path, Some(identity.uid), Some(identity.gid))?;
+        }
+        fs::set_permissions(&files.secrets, Permissions::from_mode(0o500))?;
+        chown(&files.secrets, Some(identity.uid), Some(identity.gid))?;
+        write(&files.log, b"", 0o600)?;
+        Ok(files)
+    }
+
+    /// Removes an instance's files; none there is fine. Returns what could not be removed.
+    pub(super) fn remove(&self, id: &InstanceId) -> Vec<String> {
+        let directory = self.directory(id);
+        let failed = |path: &Path, error: io::Error| format!("remove {}: {error}", path.display());
+        let mut faults = Vec::new();
+        // What is still mounted in there is the image's, and must not be removed with it.
+        match unmount_all(&self.rootfs(id)).and_then(|()| gone(fs::remove_dir_all(&directory))) {
+            Ok(()) => {}
+            Err(error) => faults.push(failed(&directory, error)),
+        }
+        let log = self.files(id).log;
+        if let Err(error) = gone(fs::remove_file(&log)) {
+            faults.push(failed(&log, error));
+        }
+        faults
+    }
+
+    /// Every instance that has a directory or a log here.
+    pub(super) fn list(&self) -> io::Result<Vec<InstanceId>> {
+        let directories = names(&self.instances)?.into_iter();
+        let logs = names(&self.logs)?.into_iter().filter_map(|name| name.strip_suffix(".log").map(str::to_owned));
+        Ok(directories.chain(logs).filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// The last whole lines of an instance's log, at most `bytes` of them; of a longer line, its end.
+    pub(super) fn log_tail(&self, id: &InstanceId, bytes: usize) -> io::Result<String> {
+        let mut file = fs::File::open(self.files(id).log)?;
+        let length = file.metadata()?.len();
+        let skipped = length.saturating_sub(bytes as u64);
+        // One byte more: whether the first line is whole.
+        file.seek(SeekFrom::Start(skipped.saturating_sub(1)))?;
+        let mut read = Vec::new();
+        file.take(bytes as u64 + u64::from(skipped > 0)).read_to_end(&mut read)?;
+        let cut = match read.iter().position(|byte| *byte == b'\n') {
+            Some(end) if skipped > 0 && end + 1 < read.len() => end + 1,
+            _ => usize::from(skipped > 0).min(read.len()),
+        };
+        Ok(String::from_utf8_lossy(&read[cut..]).into_owned())
+    }
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(path)?;
+    // Whatever the umask is.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)
+}
+
+/// "Already gone" is done.
+pub(super) fn gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// The names in a directory; none when there is no such directory.
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    fn dirs(base: &Path) -> InstanceDirs {
+        InstanceDirs { instances: base.join("instances"), logs: base.join("logs") }
+    }
+
+    #[test]
+    fn secrets_belong_to_the_process_alone_and_the_log_to_us() {
+        let base = tempfile::tempdir().unwrap();
+        let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
+        let identity = Identity { uid: 1234, gid: 1235, groups: Vec::new() };
+        let secrets = [("db".parse().unwrap(), b"\0\xff".to_vec())].into();
+        let files = dirs.create(&id, "f", "nameserver 10.0.0.1\n", &identity, &secrets).unwrap();
+        let about =
+            |path: &Path| fs::metadata(path).map(|about| (about.mode() & 0o7777, about.uid(), about.gid())).unwrap();
+        assert_eq!(about(&files.secrets), (0o500, 1234, 1235));
+        assert_eq!(about(&files.secrets.join("db")), (0o400, 1234, 1235));
+        assert_eq!(about(&files.log), (0o600, 0, 0));
+        assert_eq!(about(&files.hosts), (0o644, 0, 0));
+        assert!(fs::read_to_string(&files.hosts).unwrap().contains("127.0.1.1\tf\n"));
+        assert_eq!(fs::read(files.secrets.join("db")).unwrap(), b"\0\xff");
+    }
+
+    #[test]
+    fn removing_twice_is_fine_and_a_lone_log_is_still_listed() {
+        let base = tempfile::tempdir().unwrap();
+        let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
+        assert_eq!(dirs.list().unwrap(), []);
+        dirs.create(&id, "f", "", &Identity::default(), &BTreeMap::new()).unwrap();
+        fs::remove_dir_all(dirs.directory(&id)).unwrap();
+        assert_eq!(dirs.list().unwrap(), std::slice::from_ref(&id));
+        for _ in 0..2 {
+            assert_eq!(dirs.remove(&id), Vec::<String>::new());
+        }
+        assert_eq!(dirs.list().unwrap(), []);
+    }
+
+    #[test]
+    fn the_tail_of_a_log_begins_with_a_whole_line() {
+        let base = tempfile::tempdir().unwrap();
+        let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
+        let files = dirs.create(&id, "f", "", &Identity::default(), &BTreeMap::new()).unwrap();
+        fs::write(files.log, "one\ntwo\nthree\n").unwrap();
+        for (bytes, tail) in
+            [(100, "one\ntwo\nthree\n"), (14, "one\ntwo\nthree\n"), (10, "two\nthree\n"), (9, "three\n")]
+        {
+            assert_eq!(dirs.log_tail(&id, bytes).unwrap(), tail, "{bytes}");
+        }
+        assert_eq!(dirs.log_tail(&id, 3).unwrap(), "ee\n", "of a longer line, its end");
+        assert_eq!(dirs.log_tail(&id, 0).unwrap(), "");
+    }
+}

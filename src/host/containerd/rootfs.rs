@@ -1,0 +1,173 @@
+//! A look into an instance's root file system before it runs: the image's account files.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use containerd_client::types::Mount;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::user::Accounts;
+
+/// The longest account file that is read.
+const ACCOUNTS_MAX: u64 = 4 << 20;
+
+/// The kernel takes one page of mount options.
+const OPTIONS_MAX: usize = 4_000;
+
+/// Mounts the root at `at`, reads its account files and unmounts it again. A file that is not there is empty.
+pub(super) fn read_accounts(mounts: &[Mount], at: &Path) -> io::Result<Accounts> {
+    fs::create_dir_all(at)?;
+    let root = Mounted::new(mounts, at)?;
+    Ok(Accounts { passwd: root.read("etc/passwd")?, group: root.read("etc/group")? })
+}
+
+/// Unmounts whatever is mounted at `at`, once or several times over; nothing there is fine.
+pub(super) fn unmount_all(at: &Path) -> io::Result<()> {
+    loop {
+        match unmount(at, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+struct Mounted<'a>(&'a Path);
+
+impl<'a> Mounted<'a> {
+    fn new(mounts: &[Mount], at: &'a Path) -> io::Result<Self> {
+        let mounted = Self(at);
+        for wanted in mounts {
+            let plan = Plan::of(wanted)?;
+            let flags = plan.flags | MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+            mount(&wanted.source, at, &wanted.r#type, flags, plan.options.as_deref())?;
+        }
+        Ok(mounted)
+    }
+
+    /// Reads a file of the image's, whose links are followed inside the image only.
+    fn read(&self, path: &str) -> io::Result<String> {
+        let root = fs::File::open(self.0)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match openat2(root.as_fd(), path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Ok(file) => fs::File::from(file),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(String::new()),
+            Err(error) => return Err(error.into()),
+        };
+        if !file.metadata()?.is_file() {
+            return Ok(String::new());
+        }
+        let mut bytes = Vec::new();
+        file.take(ACCOUNTS_MAX).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = unmount_all(self.0) {
+            tracing::warn!(%error, "could not unmount {}; removing the instance tries again", self.0.display());
+        }
+    }
+}
+
+/// One of containerd's mounts in the terms of mount(2).
+struct Plan {
+    flags: MountFlags,
+    options: Option<std::ffi::CString>,
+    /// Held open for as long as `options` name it.
+    _common: Option<fs::File>,
+}
+
+impl Plan {
+    fn of(wanted: &Mount) -> io::Result<Self> {
+        let mut flags = MountFlags::empty();
+        let mut options = Vec::new();
+        for option in &wanted.options {
+            match option.as_str() {
+                "rw" | "ro" => {}
+                "bind" => flags |= MountFlags::BIND,
+                "rbind" => flags |= MountFlags::BIND | MountFlags::REC,
+                other => options.push(other.to_owned()),
+            }
+        }
+        let mut common = None;
+        if options.iter().map(String::len).sum::<usize>() > OPTIONS_MAX {
+            common = shorten(&mut options)?;
+        }
+        let joined = options.join(",");
+        let options = (!joined.is_empty()).then(|| std::ffi::CString::new(joined)).transpose()?;
+        Ok(Self { flags, options, _common: common })
+    }
+}
+
+/// An overlay of many layers has more text than fits: names their common directory by an open file instead.
+fn shorten(options: &mut [String]) -> io::Result<Option<fs::File>> {
+    let Some(lower) = options.iter_mut().find(|option| option.starts_with("lowerdir=")) else { return Ok(None) };
+    let layers: Vec<PathBuf> = lower["lowerdir=".len()..].split(':').map(PathBuf::from).collect();
+    let mut common = layers[0].clone();
+    while !layers.iter().all(|layer| layer.starts_with(&common)) {
+        common.pop();
+    }
+    let directory = fs::File::open(&common)?;
+    let from = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let short = layers.iter().filter_map(|layer| layer.strip_prefix(&common).ok());
+    let short: Vec<_> = short.map(|layer| format!("{from}/{}", layer.display())).collect();
+    *lower = format!("lowerdir={}", short.join(":"));
+    Ok(Some(directory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn overlay(base: &Path, layers: usize) -> Mount {
+        let layer = |n: usize| base.join(format!("a-rather-long-directory-name-for-a-layer/{n}/fs"));
+        for n in 0..layers {
+            fs::create_dir_all(layer(n).join("etc")).unwrap();
+        }
+        for directory in ["upper", "work"] {
+            fs::create_dir_all(base.join(directory)).unwrap();
+        }
+        fs::write(layer(layers - 1).join("etc/passwd"), "low:x:1:1::/:\n").unwrap();
+        fs::write(layer(0).join("etc/group"), "top:x:2:\n").unwrap();
+        // An absolute link, as images have them: it must not lead out of the image.
+        std::os::unix::fs::symlink("/etc/passwd", layer(1).join("etc/shadow")).unwrap();
+        let lower: Vec<_> = (0..layers).map(|n| layer(n).display().to_string()).collect();
+        Mount {
+            r#type: "overlay".into(),
+            source: "overlay".into(),
+            target: String::new(),
+            options: vec![
+                "index=off".into(),
+                format!("workdir={}", base.join("work").display()),
+                format!("upperdir={}", base.join("upper").display()),
+                format!("lowerdir={}", lower.join(":")),
+            ],
+        }
+    }
+
+    #[test]
+    fn account_files_are_read_through_all_layers_however_many_and_nothing_stays_mounted() {
+        for layers in [2, 100] {
+            let base = tempfile::tempdir().unwrap();
+            let at = base.path().join("root");
+            let accounts = read_accounts(&[overlay(base.path(), layers)], &at).unwrap();
+            assert_eq!((accounts.passwd.as_str(), accounts.group.as_str()), ("low:x:1:1::/:\n", "top:x:2:\n"));
+            assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "unmounted");
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_image_is_followed_inside_the_image_only() {
+        let base = tempfile::tempdir().unwrap();
+        let at = base.path().join("root");
+        fs::create_dir_all(&at).unwrap();
+        let root = Mounted::new(&[overlay(base.path(), 2)], &at).unwrap();
+        assert_eq!(root.read("etc/shadow").unwrap(), "low:x:1:1::/:\n");
+    }
+}

@@ -1,0 +1,183 @@
+//! [`Runtime`] on containerd: each call in a task of its own, so that a caller who goes away leaves nothing half-done.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dashmap::DashMap;
+use tokio::sync::Mutex;
+
+use super::cgroup::Cgroups;
+use super::channel::Containerd;
+pub use super::dns::Dns;
+use super::instance_dir::InstanceDirs;
+use super::{containers, tasks};
+use crate::function::{Exit, InstanceId};
+use crate::host::{Creation, Found, HostError, Runtime, Signal};
+
+/// Where and how instances are made.
+#[derive(Debug, Clone)]
+pub struct RuntimeOptions {
+    /// containerd's snapshotter: `overlayfs`.
+    pub snapshotter: String,
+    /// Where containerd keeps what it keeps (`root` in its configuration).
+    pub containerd_root: PathBuf,
+    /// Where containerd keeps bundles (`state` in its configuration).
+    pub containerd_state: PathBuf,
+    /// Where runc keeps its state; of our own, since its default is shared by the whole machine.
+    pub runc_root: PathBuf,
+    /// The control group above those of all instances, such as `/actord`.
+    pub cgroup_parent: String,
+    /// Each instance's own files, secrets among them: best on a file system in memory.
+    pub instances_dir: PathBuf,
+    /// Each instance's log.
+    pub logs_dir: PathBuf,
+    /// The name servers that functions ask.
+    pub dns: Dns,
+}
+
+/// Instances as containerd's containers and tasks.
+#[derive(Debug, Clone)]
+pub struct ContainerdRuntime(Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) containerd: Containerd,
+    pub(super) options: RuntimeOptions,
+    pub(super) cgroups: Cgroups,
+    pub(super) dirs: InstanceDirs,
+    /// One at a time of what makes and removes an instance: a removal waits for a creation that nobody waits for.
+    changing: DashMap<InstanceId, Arc<Mutex<()>>>,
+}
+
+/// The exit status of a process that SIGKILL ended, as the kernel's out-of-memory killer sends it.
+const KILLED: u32 = 128 + 9;
+
+impl ContainerdRuntime {
+    /// A runtime on this containerd. Reads which control groups the machine has.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when that can't be read.
+    pub fn new(containerd: Containerd, options: RuntimeOptions) -> Result<Self, HostError> {
+        let cgroups = Cgroups::of_this_machine(&options.cgroup_parent)
+            .map_err(|error| HostError::Failed(format!("read the control groups of this machine: {error}")))?;
+        let dirs = InstanceDirs { instances: options.instances_dir.clone(), logs: options.logs_dir.clone() };
+        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, changing: DashMap::new() })))
+    }
+
+    /// Removes what all instances share, once there is none left: the parent control group and runc's directory.
+    pub fn remove_shared(&self) {
+        self.0.cgroups.remove_parent();
+        for directory in [self.0.options.runc_root.join(&self.0.containerd.namespace), self.0.options.runc_root.clone()]
+        {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+impl Inner {
+    /// Runs `work` where it may block. An error of it is one of `what`.
+    pub(super) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: String,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let inner = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(HostError::Failed(format!("{what}: {error}"))),
+            Err(error) => Err(HostError::Failed(format!("{what}: {error}"))),
+        }
+    }
+
+    fn lock_of(&self, id: &InstanceId) -> Arc<Mutex<()>> {
+        Arc::clone(&self.changing.entry(id.clone()).or_default())
+    }
+
+    async fn list(self: &Arc<Self>) -> Result<Vec<Found>, HostError> {
+        let mut found: BTreeMap<InstanceId, Found> = BTreeMap::new();
+        let files = self.blocking("list the instances' files".to_owned(), |inner| inner.dirs.list()).await?;
+        let snapshots = containers::list_snapshots(&self.containerd, &self.options.snapshotter).await?;
+        for id in files.into_iter().chain(snapshots) {
+            found.insert(id.clone(), Found { id, of: None, running: false });
+        }
+        let running = tasks::running(&self.containerd).await?;
+        for (id, labels) in containers::list_containers(&self.containerd).await? {
+            let running = running.contains(id.as_str());
+            found.insert(id.clone(), Found { id, of: containers::of(&labels), running });
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+/// Runs `work` to its end, whatever becomes of the caller.
+async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, HostError>> + Send + 'static,
+) -> Result<T, HostError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(HostError::Failed(format!("a call to containerd: {error}"))))
+}
+
+#[async_trait]
+impl Runtime for ContainerdRuntime {
+    async fn create(&self, creation: &Creation) -> Result<(), HostError> {
+        let (inner, creation) = (Arc::clone(&self.0), creation.clone());
+        let lock = inner.lock_of(&creation.id).lock_owned().await;
+        detached(async move {
+            let _lock = lock;
+            inner.create(&creation).await
+        })
+        .await
+    }
+
+    async fn start(&self, id: &InstanceId) -> Result<(), HostError> {
+        let (inner, id) = (Arc::clone(&self.0), id.clone());
+        let lock = inner.lock_of(&id).lock_owned().await;
+        detached(async move {
+            let _lock = lock;
+            tasks::start(&inner.containerd, &id).await
+        })
+        .await
+    }
+
+    async fn wait(&self, id: &InstanceId) -> Result<Exit, HostError> {
+        match tasks::wait(&self.0.containerd, id).await {
+            Ok(KILLED) if self.0.cgroups.ran_out_of_memory(id) => Ok(Exit::OutOfMemory),
+            Ok(status) => Ok(Exit::from_status(status)),
+            Err(HostError::NotFound(_)) => Ok(Exit::Vanished),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
+        let (inner, id) = (Arc::clone(&self.0), id.clone());
+        detached(async move { tasks::kill(&inner.containerd, &id, signal).await }).await
+    }
+
+    async fn remove(&self, id: &InstanceId) -> Result<(), HostError> {
+        let (inner, id) = (Arc::clone(&self.0), id.clone());
+        let lock = inner.lock_of(&id).lock_owned().await;
+        detached(async move {
+            let _lock = lock;
+            inner.remove(&id).await?;
+            inner.changing.remove(&id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, HostError> {
+        self.0.list().await
+    }
+
+    async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError> {
+        let log = id.clone();
+        let read = move |inner: &Inner| match inner.dirs.log_tail(&log, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        };
+        let text = self.0.blocking(format!("read the log of {id}"), read).await?;
+        text.ok_or_else(|| HostError::NotFound(format!("log of instance {id}")))
+    }
+}

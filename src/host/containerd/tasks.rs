@@ -1,0 +1,194 @@
+//! An instance's process, as containerd's tasks: made, started, waited for, killed, deleted.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use containerd_client::services::v1::tasks_client::TasksClient;
+use containerd_client::services::v1::{
+    CreateTaskRequest, DeleteTaskRequest, KillRequest, ListTasksRequest, StartRequest, WaitRequest,
+};
+use containerd_client::tonic::transport::Channel;
+use containerd_client::tonic::{Code, Status};
+use containerd_client::types::Mount;
+use containerd_client::types::v1::Status as TaskStatus;
+use tokio::time::timeout;
+
+use super::channel::{Containerd, host_error};
+use super::containers::{ask, gone};
+use super::content::within;
+use crate::function::InstanceId;
+use crate::host::{HostError, Signal};
+
+/// How long making or starting a task may take: a shim is started, and runc sets the container up.
+const START: Duration = Duration::from_secs(60);
+/// How long a killed task may take to end.
+const END: Duration = Duration::from_secs(10);
+
+fn client(containerd: &Containerd) -> TasksClient<Channel> {
+    TasksClient::new(containerd.channel.clone())
+}
+
+/// Makes an instance's task: everything but its process's first instruction. Both of its streams go to `log`.
+pub(super) async fn create(
+    containerd: &Containerd,
+    id: &InstanceId,
+    rootfs: Vec<Mount>,
+    log: &Path,
+) -> Result<(), HostError> {
+    let what = format!("create task {id}");
+    let stream = file_uri(log);
+    let request = containerd.request(CreateTaskRequest {
+        container_id: id.to_string(),
+        rootfs,
+        stdout: stream.clone(),
+        stderr: stream,
+        ..CreateTaskRequest::default()
+    });
+    within(&what, START, async {
+        client(containerd).create(request).await.map_err(|status| start_error(&what, &status))?;
+        Ok(())
+    })
+    .await
+}
+
+/// Starts the process of a task.
+pub(super) async fn start(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
+    let what = format!("start task {id}");
+    let request = containerd.request(StartRequest { container_id: id.to_string(), exec_id: String::new() });
+    within(&what, START, async {
+        client(containerd).start(request).await.map_err(|status| start_error(&what, &status))?;
+        Ok(())
+    })
+    .await
+}
+
+/// Waits for the end of a task's process, without a deadline, and returns its exit status.
+pub(super) async fn wait(containerd: &Containerd, id: &InstanceId) -> Result<u32, HostError> {
+    let request = containerd.request(WaitRequest { container_id: id.to_string(), exec_id: String::new() });
+    let response = client(containerd).wait(request).await;
+    Ok(response.map_err(|status| host_error(&format!("wait for task {id}"), &status))?.into_inner().exit_status)
+}
+
+/// Sends a signal; no task, or one whose process has ended, is fine.
+pub(super) async fn kill(containerd: &Containerd, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
+    let (number, all) = match signal {
+        Signal::Term => (15, false),
+        Signal::Kill => (9, true),
+    };
+    let request =
+        containerd.request(KillRequest { container_id: id.to_string(), exec_id: String::new(), signal: number, all });
+    gone(ask(&format!("kill task {id}"), client(containerd).kill(request)).await)
+}
+
+/// Ends a task for good: kills all of its processes, waits a while, deletes it. None is fine.
+pub(super) async fn end(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
+    let killed = kill(containerd, id, Signal::Kill).await;
+    let ended = timeout(END, wait(containerd, id)).await;
+    let what = format!("delete task {id}");
+    let request = containerd.request(DeleteTaskRequest { container_id: id.to_string() });
+    match gone(ask(&what, client(containerd).delete(request)).await) {
+        Err(HostError::Failed(reason)) if ended.is_err() => {
+            let killed = killed.map_or_else(|error| error.to_string(), |()| "it was killed".to_owned());
+            Err(HostError::Failed(format!("{reason} ({killed}, and did not end within {END:?})")))
+        }
+        deleted => deleted,
+    }
+}
+
+/// The tasks whose process runs.
+pub(super) async fn running(containerd: &Containerd) -> Result<HashSet<String>, HostError> {
+    let request = containerd.request(ListTasksRequest::default());
+    let tasks = ask("list tasks", client(containerd).list(request)).await?.tasks;
+    let runs = |status: i32| {
+        matches!(TaskStatus::try_from(status), Ok(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing))
+    };
+    // A container's task carries its id in `id`; `container_id` is for further processes in it.
+    Ok(tasks.into_iter().filter(|task| runs(task.status)).map(|task| task.id).collect())
+}
+
+/// `file://` with what a URI can't hold as it is written as `%XX`.
+fn file_uri(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().iter().fold("file://".to_owned(), |mut uri, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(*byte)),
+            other => {
+                let _ = write!(uri, "%{other:02X}");
+            }
+        }
+        uri
+    })
+}
+
+/// What runc says when the image's command or the function's limits are at fault. It comes as text only.
+const CALLERS_FAULT: [(&str, &str); 6] = [
+    ("executable file not found", "the image's command is not there: mend its entrypoint or command"),
+    ("no such file or directory", "the image's command is not there: mend its entrypoint or command"),
+    ("permission denied", "the image's command may not be executed by the image's user"),
+    ("exec format error", "the image's command is not a program for this machine: check its platform"),
+    ("is a directory", "the image's command is a directory: mend its entrypoint or command"),
+    ("chdir to cwd", "the image's working directory can't be entered by the image's user"),
+];
+
+/// What a failed create or start of a task means.
+fn start_error(what: &str, status: &Status) -> HostError {
+    let message = status.message();
+    let detail = |from: usize| message[from..].trim_end_matches(": unknown").trim();
+    if message.contains("OOM-killed") {
+        return HostError::Spec("the memory limit is too low for the process to start at all: raise it".to_owned());
+    }
+    // Only what runc says about the process itself: a missing mount source is not the caller's fault.
+    let process = message.find("exec: \"").or_else(|| message.find("exec /")).or_else(|| message.find("chdir to cwd"));
+    if let Some(from) = process
+        && let Some((_, sentence)) = CALLERS_FAULT.iter().find(|(sign, _)| message[from..].contains(sign))
+    {
+        return HostError::Spec(format!("{sentence} ({})", detail(from)));
+    }
+    match status.code() {
+        Code::NotFound => HostError::Failed(format!("{what}: {message}")),
+        _ => host_error(what, status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runc(text: &str) -> HostError {
+        start_error("create task f-1", &Status::unknown(format!("failed to create shim task: {text}: unknown")))
+    }
+
+    #[test]
+    fn a_command_that_can_not_be_executed_is_the_callers_to_mend() {
+        let prefix = "OCI runtime create failed: runc create failed: unable to start container process: ";
+        for (text, says) in [
+            ("exec: \"nope\": executable file not found in $PATH", "\"nope\""),
+            ("exec: \"/nope\": stat /nope: no such file or directory", "is not there"),
+            ("exec: \"/etc/passwd\": permission denied", "may not be executed"),
+            ("chdir to cwd (\"/root\") set in config.json failed: permission denied", "/root"),
+        ] {
+            let error = runc(&format!("{prefix}{text}"));
+            assert!(matches!(&error, HostError::Spec(reason) if reason.contains(says)), "{text}: {error:?}");
+            assert!(!error.to_string().contains("unknown"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_host_is_not_blamed_on_the_caller() {
+        for text in [
+            "OCI runtime create failed: error mounting \"/s/x\" to rootfs: stat /s/x: no such file or directory",
+            "OCI runtime create failed: mkdir /sys/fs/cgroup/x: permission denied",
+            "start shim: exec failed: fork: resource temporarily unavailable",
+        ] {
+            assert!(matches!(runc(text), HostError::Failed(reason) if reason.contains("create task f-1")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_becomes_a_uri_whatever_it_holds() {
+        assert_eq!(file_uri(Path::new("/var/lib/actord/f-1.log")), "file:///var/lib/actord/f-1.log");
+        assert_eq!(file_uri(Path::new("/a b/%?#ä")), "file:///a%20b/%25%3F%23%C3%A4");
+    }
+}

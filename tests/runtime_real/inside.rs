@@ -1,0 +1,148 @@
+//! What a function sees from inside.
+
+use std::collections::BTreeMap;
+
+use actord::function::{Exit, SpecDraft};
+use actord::host::{Creation, HostError, Runtime};
+
+use crate::support::World;
+
+fn report(world: &World, function: &str, image: &str, draft: SpecDraft) -> Creation {
+    let mut creation = world.creation_of(
+        function,
+        image,
+        SpecDraft {
+            env_vars: draft.env_vars.into_iter().chain([("DO".to_owned(), "report".to_owned())]).collect(),
+            secrets: vec!["db".parse().unwrap()],
+            ..draft
+        },
+    );
+    creation.secrets = [("db".parse().unwrap(), b"s3cret".to_vec())].into();
+    creation
+}
+
+async fn seen(world: &World, creation: &Creation) -> BTreeMap<String, String> {
+    let (exit, log) = world.run(creation).await;
+    assert_eq!(exit, Exit::Code(0), "{log}");
+    log.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+#[tokio::test]
+async fn root_sees_its_name_servers_and_secrets_and_no_more_of_the_host_than_it_should() {
+    let world = World::new().await;
+    let draft = SpecDraft { env_process: "cat -".into(), ..SpecDraft::default() };
+    let seen = seen(&world, &report(&world, "my-name", "root", draft)).await;
+    assert_eq!(seen["hostname"], "my-name");
+    assert_eq!(seen["fprocess"], "cat -", "over the image's own");
+    assert!(seen["path"].starts_with("/usr/local/sbin:"));
+    assert_eq!(seen["resolv"], "nameserver 10.9.8.7");
+    assert!(seen["hosts"].contains("localhost") && seen["hosts"].contains("my-name"), "{}", seen["hosts"]);
+    assert_eq!(seen["Uid"], "0 0 0 0");
+    assert_eq!(seen["NoNewPrivs"], "1");
+    assert_eq!(seen["Seccomp"], "2");
+    assert_eq!(seen["secret"], "s3cret");
+    assert_eq!(seen["secret-mode"], "Ok(\"400 0 0\")");
+    assert_eq!(seen["write-secret"], "Err(ReadOnlyFilesystem)");
+    assert_eq!(seen["write-resolv"], "Err(ReadOnlyFilesystem)");
+    assert_eq!(seen["write-root"], "Ok(())");
+    assert_eq!(seen["write-proc"], "Err(ReadOnlyFilesystem)");
+    assert_eq!(seen["masked"], "Ok(0)", "the host's timers are the host's");
+    assert_eq!(seen["pids"], "1", "its own process alone");
+    assert_eq!(seen["fds"], "4", "its streams and the directory it reads");
+    // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT
+    let granted = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18].iter().fold(0_u64, |set, bit| set | 1 << bit);
+    assert_eq!(seen["CapBnd"], format!("{granted:016x}"));
+    let files: u64 = seen["limits"].split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!((1_024..=65_536).contains(&files), "{files}");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_fprocess_among_the_variables_wins() {
+    let world = World::new().await;
+    let draft = SpecDraft {
+        env_process: "loses".into(),
+        env_vars: [("fprocess".to_owned(), "wins".to_owned())].into(),
+        ..SpecDraft::default()
+    };
+    assert_eq!(seen(&world, &report(&world, "f", "root", draft)).await["fprocess"], "wins");
+    assert_eq!(seen(&world, &report(&world, "f", "root", SpecDraft::default())).await["fprocess"], "of-the-image");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_images_user_reads_its_secrets_and_has_no_capability() {
+    let world = World::new().await;
+    let named = seen(&world, &report(&world, "f", "named", SpecDraft::default())).await;
+    assert_eq!((named["Uid"].as_str(), named["Gid"].as_str()), ("1000 1000 1000 1000", "1001 1001 1001 1001"));
+    assert!(named["Groups"].split(' ').any(|group| group == "44"), "{}", named["Groups"]);
+    assert_eq!(named["cwd"], "/work");
+    assert_eq!((named["secret"].as_str(), named["secret-mode"].as_str()), ("s3cret", "Ok(\"400 1000 1001\")"));
+    assert_eq!(named["write-secret"], "Err(ReadOnlyFilesystem)");
+    assert_eq!(named["CapEff"], "0000000000000000");
+    assert_eq!(named["low-port"], "Ok(())", "port 80 needs no capability");
+
+    let numbered = seen(&world, &report(&world, "f", "numbered", SpecDraft::default())).await;
+    assert_eq!(numbered["Uid"], "4242 4242 4242 4242");
+    assert_eq!(numbered["secret-mode"], "Ok(\"400 4242 4343\")");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_read_only_root_can_not_be_written() {
+    let world = World::new().await;
+    let draft = SpecDraft { read_only_root_filesystem: true, ..SpecDraft::default() };
+    let seen = seen(&world, &report(&world, "f", "root", draft)).await;
+    assert_eq!(seen["write-root"], "Err(ReadOnlyFilesystem)");
+    assert_eq!(seen["secret"], "s3cret");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_image_that_can_not_run_is_the_callers_to_mend_and_leaves_nothing() {
+    let world = World::new().await;
+    for (image, says) in [
+        ("stranger", "nobody-knows"),
+        ("missing", "/nope"),
+        ("not-in-path", "nope"),
+        ("denied", "/not-executable"),
+        ("empty", "no entrypoint"),
+    ] {
+        let creation = world.creation("f", image, "exit 0");
+        let error = match world.runtime.create(&creation).await {
+            Ok(()) => world.runtime.start(&creation.id).await.expect_err(image),
+            Err(error) => error,
+        };
+        assert!(matches!(&error, HostError::Spec(reason) if reason.contains(says)), "{image}: {error:?}");
+        world.runtime.remove(&creation.id).await.unwrap();
+        assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new(), "{image}");
+    }
+    // The kernel finds out only after runc has handed over: it ends at once, and its log says why.
+    let creation = world.creation("f", "garbage", "exit 0");
+    world.runtime.create(&creation).await.unwrap();
+    match world.runtime.start(&creation.id).await {
+        Ok(()) => {
+            assert_ne!(world.exit(&creation.id).await.unwrap(), Exit::Code(0));
+            let log = world.runtime.log_tail(&creation.id, 1_000).await.unwrap();
+            assert!(log.contains("exec format error"), "{log}");
+        }
+        Err(error) => assert!(matches!(&error, HostError::Spec(reason) if reason.contains("format")), "{error:?}"),
+    }
+    world.runtime.remove(&creation.id).await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_label_that_is_too_long_for_containerd_does_not_fail_the_deploy() {
+    let world = World::new().await;
+    let draft = SpecDraft {
+        annotations: [("long".to_owned(), "x".repeat(10_000)), ("short".to_owned(), "y".to_owned())].into(),
+        env_vars: [("DO".to_owned(), "exit 0".to_owned())].into(),
+        ..SpecDraft::default()
+    };
+    let creation = world.creation_of("f", "root", draft);
+    world.up(&creation).await;
+    assert!(world.ctr(&["containers", "info", creation.id.as_str()]).contains("com.openfaas.annotations.short"));
+    world.runtime.remove(&creation.id).await.unwrap();
+    world.finish().await;
+}

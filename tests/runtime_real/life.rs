@@ -1,0 +1,116 @@
+//! The life of an instance: started, seen to end, killed, removed.
+
+use std::time::Duration;
+
+use actord::function::{Exit, Resources, SpecDraft};
+use actord::host::{Found, HostError, Runtime, Signal};
+use tokio::time::timeout;
+
+use crate::support::{World, kill, runs};
+
+#[tokio::test]
+async fn an_exit_code_and_what_was_written_are_seen() {
+    let world = World::new().await;
+    assert_eq!(world.run(&world.creation("f", "root", "exit 7")).await.0, Exit::Code(7));
+    let (exit, log) = world.run(&world.creation("f", "root", "say hello")).await;
+    assert_eq!(exit, Exit::Code(0));
+    assert!(log.contains("out hello\n") && log.contains("err hello\n"), "{log}");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_end_by_signal_is_seen_by_whoever_waits() {
+    let world = World::new().await;
+    let id = world.up(&world.creation("f", "root", "sleep")).await;
+    let (runtime, waited) = (world.runtime.clone(), id.clone());
+    let waiting = tokio::spawn(async move { runtime.wait(&waited).await });
+    kill(world.pid(&id), rustix::process::Signal::KILL);
+    let exit = timeout(Duration::from_secs(30), waiting).await.expect("in time").unwrap().unwrap();
+    assert_eq!(exit, Exit::Signal(9));
+    assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "asked again, it is told again");
+    world.runtime.remove(&id).await.unwrap();
+    assert_eq!(world.exit(&id).await.unwrap(), Exit::Vanished);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn more_memory_than_the_limit_is_told_as_out_of_memory() {
+    let world = World::new().await;
+    let limits = Some(Resources { memory: Some("32Mi".into()), cpu: None });
+    let draft = |todo: &str| SpecDraft {
+        env_vars: [("DO".to_owned(), todo.to_owned())].into(),
+        limits: limits.clone(),
+        ..SpecDraft::default()
+    };
+    assert_eq!(world.run(&world.creation_of("f", "root", draft("eat"))).await.0, Exit::OutOfMemory);
+
+    let id = world.up(&world.creation_of("f", "root", draft("sleep"))).await;
+    let limit = world.cgroup_file(&id, &["memory.limit_in_bytes", "memory.max"]);
+    assert_eq!(limit.trim(), (32 << 20).to_string());
+    let pids = world.cgroup_file(&id, &["pids.max"]);
+    assert_eq!(pids.trim(), "4096");
+    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "killed by us, not by its limit");
+    world.runtime.remove(&id).await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_has_vanished_and_needs_no_kill_and_no_removal() {
+    let world = World::new().await;
+    let id = world.creation("f", "root", "").id;
+    assert_eq!(world.exit(&id).await.unwrap(), Exit::Vanished);
+    world.runtime.kill(&id, Signal::Term).await.unwrap();
+    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    world.runtime.remove(&id).await.unwrap();
+    assert!(matches!(world.runtime.log_tail(&id, 100).await, Err(HostError::NotFound(_))));
+    assert!(matches!(world.runtime.start(&id).await, Err(HostError::Failed(_))));
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_twice_without_a_trace() {
+    let world = World::new().await;
+    // A name that containerd would not take as it is.
+    let creation = world.creation("a--b", "root", "sleep");
+    let of = Some(("a--b".parse().unwrap(), creation.generation));
+    world.runtime.create(&creation).await.unwrap();
+    let id = creation.id.clone();
+    assert_eq!(world.runtime.list().await.unwrap(), [Found { id: id.clone(), of: of.clone(), running: false }]);
+    world.runtime.start(&id).await.unwrap();
+    assert_eq!(world.runtime.list().await.unwrap(), [Found { id: id.clone(), of, running: true }]);
+    assert!(world.has_shim_socket(&id), "else the check for its absence says nothing");
+    assert!(world.traces(id.as_str()).len() > 8, "{:#?}", world.traces(id.as_str()));
+    assert_eq!(world.ctr(&["leases", "ls", "-q"]), "", "the lease ends with the creation");
+    let pid = world.pid(&id);
+    for _ in 0..2 {
+        world.runtime.remove(&id).await.unwrap();
+        assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+        assert!(!runs(pid));
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_has_ended_takes_further_signals_without_complaint() {
+    let world = World::new().await;
+    let id = world.up(&world.creation("f", "root", "exit 0")).await;
+    assert_eq!(world.exit(&id).await.unwrap(), Exit::Code(0));
+    world.runtime.kill(&id, Signal::Term).await.unwrap();
+    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    assert!(!world.runtime.list().await.unwrap()[0].running);
+    world.runtime.remove(&id).await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_in_the_middle_leaves_a_whole_instance_that_can_be_removed() {
+    let world = World::new().await;
+    for patience in [0, 1, 5, 20, 60] {
+        let creation = world.creation("f", "root", "sleep");
+        let _ = timeout(Duration::from_millis(patience), world.runtime.create(&creation)).await;
+        world.runtime.remove(&creation.id).await.unwrap();
+        assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new());
+    }
+    world.finish().await;
+}

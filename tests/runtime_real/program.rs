@@ -1,0 +1,65 @@
+//! The program in the test images: does what `DO` says. Compiled by itself into a static binary.
+
+use std::os::unix::fs::MetadataExt;
+
+fn main() {
+    let todo = std::env::var("DO").unwrap_or_default();
+    let (verb, rest) = todo.split_once(' ').unwrap_or((todo.as_str(), ""));
+    match verb {
+        "exit" => std::process::exit(rest.parse().unwrap()),
+        "say" => {
+            println!("out {rest}");
+            eprintln!("err {rest}");
+        }
+        "sleep" => loop {
+            std::thread::sleep(std::time::Duration::from_secs(3_600));
+        },
+        "eat" => {
+            let mut eaten = Vec::new();
+            loop {
+                eaten.push(vec![1u8; 1 << 20]);
+                if eaten.len() > 2_000 {
+                    println!("never full");
+                    return;
+                }
+            }
+        }
+        "report" => report(),
+        other => {
+            eprintln!("what is {other:?}?");
+            std::process::exit(99);
+        }
+    }
+}
+
+/// Prints what it sees of its surroundings, a line each.
+fn report() {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_else(|error| format!("({error})"));
+    let one_line = |text: String| text.trim_end().replace('\n', "|");
+    println!("hostname={}", one_line(read("/proc/sys/kernel/hostname")));
+    println!("fprocess={}", std::env::var("fprocess").unwrap_or_default());
+    println!("path={}", std::env::var("PATH").unwrap_or_default());
+    println!("cwd={}", std::env::current_dir().unwrap().display());
+    println!("resolv={}", one_line(read("/etc/resolv.conf")));
+    println!("hosts={}", one_line(read("/etc/hosts")));
+    let status = read("/proc/self/status");
+    for field in ["Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "CapEff", "CapBnd"] {
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
+        println!("{field}={}", value.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    println!("limits={}", read("/proc/self/limits").lines().find(|line| line.starts_with("Max open files")).unwrap_or_default());
+    println!("secret={}", one_line(read("/var/openfaas/secrets/db")));
+    let about = std::fs::metadata("/var/openfaas/secrets/db").map(|about| format!("{:o} {} {}", about.mode() & 0o777, about.uid(), about.gid()));
+    println!("secret-mode={about:?}");
+    let tried = |path: &str| std::fs::write(path, "x").map_err(|error| error.kind());
+    println!("write-secret={:?}", tried("/var/openfaas/secrets/new"));
+    println!("write-resolv={:?}", tried("/etc/resolv.conf"));
+    println!("write-root={:?}", tried("/written"));
+    println!("write-proc={:?}", tried("/proc/sys/kernel/hostname"));
+    println!("masked={:?}", std::fs::read("/proc/timer_list").map(|bytes| bytes.len()));
+    println!("pids={}", std::fs::read_dir("/proc").unwrap().filter(|entry| {
+        entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+    }).count());
+    println!("fds={}", std::fs::read_dir("/proc/self/fd").unwrap().count());
+    println!("low-port={:?}", std::net::TcpListener::bind("0.0.0.0:80").map(|_| ()));
+}
