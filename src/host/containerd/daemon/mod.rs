@@ -212,11 +212,20 @@ async fn living(options: &DaemonOptions) -> Result<Option<Process>, HostError> {
     {
         return Ok(Some(process));
     }
-    let Ok(Ok(stream)) = timeout(ANSWER, UnixStream::connect(&options.socket)).await else { return Ok(None) };
-    let holder = stream.peer_cred().ok().and_then(|peer| peer.pid());
-    if let Some(process) = holder.and_then(|pid| Process::ours(pid, &config)) {
-        return Ok(Some(process));
-    }
+    let mut asked = 0;
+    let holder = loop {
+        let Ok(Ok(stream)) = timeout(ANSWER, UnixStream::connect(&options.socket)).await else { return Ok(None) };
+        let holder = stream.peer_cred().ok().and_then(|peer| peer.pid());
+        if let Some(process) = holder.and_then(|pid| Process::ours(pid, &config)) {
+            return Ok(Some(process));
+        }
+        // A process that is just being killed holds its socket for a moment longer.
+        if asked == 100 || holder.is_none_or(process::lives) {
+            break holder;
+        }
+        asked += 1;
+        sleep(Duration::from_millis(20)).await;
+    };
     let who = holder.map_or_else(|| "a process".to_owned(), |pid| format!("process {pid}"));
     Err(HostError::Unavailable(format!(
         "{who} that is not our containerd listens on {}: end it, or choose another state directory",

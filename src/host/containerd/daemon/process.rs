@@ -118,6 +118,11 @@ fn detach() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether there is such a process and it has not ended.
+pub(super) fn lives(pid: i32) -> bool {
+    Pid::from_raw(pid).and_then(stat).is_some_and(|(state, _)| !matches!(state, b'Z' | b'X'))
+}
+
 /// State and start time from `/proc/PID/stat`. The second field is the command's name and may hold anything.
 fn stat(pid: Pid) -> Option<(u8, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
