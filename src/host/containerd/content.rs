@@ -1,14 +1,17 @@
 //! Reading containerd's content store: digest -> bytes, and image digest -> its config and chain id.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use containerd_client::services::v1::ReadContentRequest;
 use containerd_client::services::v1::content_client::ContentClient;
-use oci_spec::image::{ImageConfiguration, ImageManifest};
+use containerd_client::services::v1::{Info, InfoRequest, ReadContentRequest, UpdateRequest};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
+use tonic::Code;
 
 use super::channel::{Containerd, host_error};
-use super::manifest::{self, DOCUMENT_LIMIT, Document, Platform, wrong_document};
+use super::manifest::{self, DOCUMENT_LIMIT, Document, MAX_NESTING, Platform, wrong_document};
 use crate::host::HostError;
 
 /// The longest that a small call to containerd may take.
@@ -46,6 +49,40 @@ pub async fn read_blob(containerd: &Containerd, digest: &str) -> Result<Vec<u8>,
     .await
 }
 
+/// What the content store knows of a blob; None when it does not have it.
+pub(crate) async fn stat_blob(containerd: &Containerd, digest: &str) -> Result<Option<Info>, HostError> {
+    let what = format!("look up blob {digest}");
+    within(&what, CALL_DEADLINE, async {
+        let request = containerd.request(InfoRequest { digest: digest.to_owned() });
+        match ContentClient::new(containerd.channel.clone()).info(request).await {
+            Ok(response) => Ok(response.into_inner().info),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(host_error(&what, &status)),
+        }
+    })
+    .await
+}
+
+/// Adds labels to a blob; those that it has stay.
+pub(crate) async fn label_blob(
+    containerd: &Containerd,
+    digest: &str,
+    labels: HashMap<String, String>,
+) -> Result<(), HostError> {
+    if labels.is_empty() {
+        return Ok(());
+    }
+    let what = format!("label blob {digest}");
+    let paths = labels.keys().map(|label| format!("labels.{label}")).collect();
+    let info = Info { digest: digest.to_owned(), labels, ..Info::default() };
+    let request = containerd.request(UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) });
+    within(&what, CALL_DEADLINE, async {
+        let mut client = ContentClient::new(containerd.channel.clone());
+        client.update(request).await.map(drop).map_err(|status| host_error(&what, &status))
+    })
+    .await
+}
+
 /// An image as it is run.
 #[derive(Debug, Clone)]
 pub struct ResolvedImage {
@@ -61,25 +98,37 @@ pub struct ResolvedImage {
 /// [`HostError::NotFound`] when a blob is missing; [`HostError::Image`] when one can't be read or is for another
 /// platform.
 pub async fn resolve_image(containerd: &Containerd, manifest_digest: &str) -> Result<ResolvedImage, HostError> {
-    let (_, manifest) = find_manifest(containerd, manifest_digest).await?;
-    let config = read_config(containerd, &manifest).await?;
+    let found = find_manifest(containerd, manifest_digest).await?;
+    let config = read_config(containerd, &found.manifest).await?;
     let chain_id = chain_ids(config.rootfs().diff_ids())
         .pop()
         .ok_or_else(|| wrong_document(manifest_digest, "it has no layers"))?;
     Ok(ResolvedImage { config, chain_id })
 }
 
-/// Follows an index to this platform's manifest, and returns its digest with it.
-pub(crate) async fn find_manifest(containerd: &Containerd, digest: &str) -> Result<(String, ImageManifest), HostError> {
+/// This platform's manifest, and how an image's digest leads to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// The indices on the way, outermost first, each with the entry that was followed.
+    pub(crate) indices: Vec<(String, Descriptor)>,
+    /// The manifest's digest.
+    pub(crate) digest: String,
+    /// The manifest.
+    pub(crate) manifest: ImageManifest,
+}
+
+/// Follows an index to this platform's manifest.
+pub(crate) async fn find_manifest(containerd: &Containerd, digest: &str) -> Result<Found, HostError> {
     let mut digest = digest.to_owned();
-    // An index of indices is rare but legal; more than that is not worth following.
-    for _ in 0..3 {
+    let mut indices = Vec::new();
+    while indices.len() <= MAX_NESTING {
         let bytes = read_blob(containerd, &digest).await?;
         match manifest::parse(&bytes).map_err(|why| wrong_document(&digest, &why))? {
-            Document::Manifest(manifest) => return Ok((digest, *manifest)),
+            Document::Manifest(manifest) => return Ok(Found { indices, digest, manifest: *manifest }),
             Document::Index(index) => {
                 let entry = Platform::host().choose(&index).map_err(|why| wrong_document(&digest, &why))?;
-                digest = entry.digest().to_string();
+                let next = entry.digest().to_string();
+                indices.push((std::mem::replace(&mut digest, next), entry.clone()));
             }
         }
     }

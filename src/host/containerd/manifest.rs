@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde_json::Value;
 
 use crate::host::HostError;
@@ -10,11 +10,14 @@ use crate::host::HostError;
 /// The most bytes that a manifest, an index or a config may have: registries agree on 4 MiB.
 pub(crate) const DOCUMENT_LIMIT: u64 = 4 << 20;
 
+/// How deep indices may be nested: an index of indices is rare but legal, more is not worth following.
+pub(crate) const MAX_NESTING: usize = 2;
+
 /// What a manifest's digest or a tag may point at.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Document {
     /// Several platforms' manifests.
-    Index(ImageIndex),
+    Index(Box<ImageIndex>),
     /// One platform's image.
     Manifest(Box<ImageManifest>),
 }
@@ -35,12 +38,49 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, String> {
     let unreadable = |error: serde_json::Error| format!("its manifest can't be read: {error}");
     match (index, image) {
         (true, true) => Err("its manifest is an index and an image at once".to_owned()),
-        (true, false) => serde_json::from_value(value).map(Document::Index).map_err(unreadable),
+        (true, false) => {
+            serde_json::from_value(value).map(|index| Document::Index(Box::new(index))).map_err(unreadable)
+        }
         (false, true) => {
             serde_json::from_value(value).map(|image| Document::Manifest(Box::new(image))).map_err(unreadable)
         }
         (false, false) => Err("its manifest names neither layers nor manifests".to_owned()),
     }
+}
+
+/// The media type to keep a manifest under, where its descriptor has none.
+pub(crate) fn media_type(document: &Document) -> String {
+    let (declared, default) = match document {
+        Document::Index(index) => (index.media_type(), MediaType::ImageIndex),
+        Document::Manifest(manifest) => (manifest.media_type(), MediaType::ImageManifest),
+    };
+    declared.as_ref().unwrap_or(&default).to_string()
+}
+
+/// Refuses layers that can't be fetched or unpacked, before anything is.
+pub(crate) fn check_layers(manifest: &ImageManifest) -> Result<(), String> {
+    if manifest.layers().is_empty() {
+        return Err("it has no layers".to_owned());
+    }
+    for layer in manifest.layers() {
+        let kind = layer.media_type().to_string();
+        if kind.contains(".nondistributable.") || kind.contains(".foreign.") {
+            return Err(format!(
+                "its layer {} may not be distributed by registries ({kind}): rebuild it on a base without such layers",
+                layer.digest()
+            ));
+        }
+        let form = kind
+            .strip_prefix("application/vnd.oci.image.layer.v1.tar")
+            .or_else(|| kind.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"));
+        if !matches!(form, Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd")) {
+            return Err(format!("its layer {} is of the kind {kind}: that is no container image", layer.digest()));
+        }
+        if layer.digest().algorithm().as_ref() != "sha256" {
+            return Err(format!("its layer {} is not named by a sha256, which containerd needs", layer.digest()));
+        }
+    }
+    Ok(())
 }
 
 /// An operating system, an architecture and its variant: `linux/arm/v7`.
@@ -202,6 +242,29 @@ mod tests {
     fn an_index_without_this_platform_says_what_it_has() {
         let why = platform("amd64", "").choose(&index(&["linux/arm64/v8", "unknown/unknown"])).unwrap_err();
         assert_eq!(why, "it has no image for linux/amd64, only for linux/arm64/v8: build it for linux/amd64");
+    }
+
+    #[test]
+    fn layers_that_can_not_be_had_or_unpacked_are_refused() {
+        let with_layer = |kind: &str| {
+            let descriptor =
+                |kind: &str| serde_json::json!({"mediaType": kind, "size": 1, "digest": format!("sha256:{:064}", 1)});
+            let config = descriptor("application/vnd.oci.image.config.v1+json");
+            let json = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [descriptor(kind)]});
+            check_layers(&serde_json::from_value(json).unwrap())
+        };
+        for good in [
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        ] {
+            with_layer(good).unwrap();
+        }
+        let foreign = with_layer("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip").unwrap_err();
+        assert!(foreign.contains("may not be distributed"), "{foreign}");
+        with_layer("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip").unwrap_err();
+        with_layer("application/vnd.cncf.helm.chart.content.v1.tar+gzip").unwrap_err();
+        with_layer("application/vnd.oci.image.layer.v1.tar+gzip+encrypted").unwrap_err();
     }
 
     #[test]

@@ -1,0 +1,69 @@
+//! Identity tokens: what `docker login` keeps for single sign-on is a refresh token, to be exchanged for each pull.
+
+use std::time::Duration;
+
+use http_auth::parser::ChallengeParser;
+use serde::Deserialize;
+
+use super::fault::Fault;
+
+#[derive(Deserialize)]
+struct Granted {
+    #[serde(default, alias = "token")]
+    access_token: String,
+}
+
+/// Asks the registry at `base` where to exchange tokens, and exchanges `refresh` there for one that may pull
+/// `repository`.
+pub(crate) async fn exchange(base: &str, repository: &str, refresh: &str, stall: Duration) -> Result<String, Fault> {
+    let failed = |error: reqwest::Error| Fault::of_request(&error);
+    let client = reqwest::Client::builder().read_timeout(stall).build().map_err(failed)?;
+    let greeting = client.get(base).send().await.map_err(failed)?;
+    let challenge = greeting.headers().get(reqwest::header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+    let (realm, service) = challenge
+        .and_then(token_server)
+        .ok_or_else(|| Fault::Permanent("an identity token is configured, but it takes no tokens".to_owned()))?;
+    let scope = format!("repository:{repository}:pull");
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("client_id", "actord"),
+        ("service", &service),
+        ("scope", &scope),
+        ("refresh_token", refresh),
+    ];
+    let answer = client.post(&realm).form(&form).send().await.map_err(failed)?;
+    let status = answer.status();
+    if status.is_client_error() {
+        return Err(Fault::Denied);
+    }
+    if !status.is_success() {
+        return Err(Fault::Transient(format!("its token server {realm} answered {status}")));
+    }
+    let granted: Granted = answer.json().await.map_err(failed)?;
+    match granted.access_token {
+        token if token.is_empty() => Err(Fault::Permanent(format!("its token server {realm} granted no token"))),
+        token => Ok(token),
+    }
+}
+
+/// The token server and service that a `WWW-Authenticate: Bearer` header names.
+fn token_server(header: &str) -> Option<(String, String)> {
+    let challenge = ChallengeParser::new(header).flatten().find(|found| found.scheme.eq_ignore_ascii_case("bearer"))?;
+    let param = |name: &str| {
+        challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_unescaped())
+    };
+    Some((param("realm")?, param("service").unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_server_is_read_from_the_challenge() {
+        let header = r#"Bearer realm="https://auth.example.com/token",service="registry.example.com",scope="a:b""#;
+        let found = token_server(header);
+        assert_eq!(found, Some(("https://auth.example.com/token".to_owned(), "registry.example.com".to_owned())));
+        assert_eq!(token_server(r#"Basic realm="x""#), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! Images on containerd: the pull policy decides between what is here and what a registry has.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use containerd_client::types::Descriptor as Target;
+use oci_spec::distribution::Reference;
+
+use super::channel::Containerd;
+use super::content::{chain_ids, find_manifest, read_config, stat_blob};
+use super::import;
+use super::lease::{self, Lease};
+use super::locks::Locks;
+use super::manifest;
+use super::pull::{Progress, Pull};
+use super::record;
+use super::reference;
+use super::registry::{Access, Registry};
+use super::unpack::has_snapshot;
+use crate::host::{HostError, Image, Images, PullPolicy};
+
+/// How images are pulled.
+#[derive(Debug, Clone)]
+pub struct ImagesOptions {
+    /// containerd's snapshotter: `overlayfs`.
+    pub snapshotter: String,
+    /// docker's config.json with the registries' credentials. None: `$DOCKER_CONFIG/config.json`, or the one in
+    /// `~/.docker`.
+    pub docker_config: Option<PathBuf>,
+    /// Registries (`host` or `host:port`) that are spoken to in plain http, besides those on this machine.
+    pub insecure_registries: Vec<String>,
+    /// How many layers of an image are fetched at once.
+    pub parallel_layers: usize,
+    /// How long a registry may send nothing before the attempt is given up.
+    pub stall: Duration,
+    /// How many attempts in a row may fail before a pull does.
+    pub attempts: u32,
+}
+
+impl Default for ImagesOptions {
+    fn default() -> Self {
+        Self {
+            snapshotter: "overlayfs".to_owned(),
+            docker_config: None,
+            insecure_registries: Vec::new(),
+            parallel_layers: 3,
+            stall: Duration::from_secs(60),
+            attempts: 5,
+        }
+    }
+}
+
+/// The images of one containerd.
+#[derive(Debug, Clone)]
+pub struct ContainerdImages {
+    containerd: Containerd,
+    options: ImagesOptions,
+    access: Access,
+    locks: Locks,
+}
+
+impl ContainerdImages {
+    /// Images of `containerd`. Speaks to nobody yet.
+    #[must_use]
+    pub fn new(containerd: Containerd, options: ImagesOptions) -> Self {
+        let access = Access {
+            docker_config: options.docker_config.clone().unwrap_or_else(default_docker_config),
+            insecure: options.insecure_registries.clone(),
+            stall: options.stall,
+        };
+        Self { containerd, options, access, locks: Locks::default() }
+    }
+
+    /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
+    ///
+    /// # Errors
+    /// As containerd says.
+    pub async fn recover(&self) -> Result<usize, HostError> {
+        lease::end_stale(&self.containerd).await
+    }
+
+    /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
+    async fn local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+        match self.find_local(reference).await {
+            // A part is missing, or can't be read: as good as not here. A pull replaces it.
+            Err(HostError::NotFound(what) | HostError::Image(what)) => {
+                tracing::info!(image = %reference, what, "the image on this machine is not complete");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    async fn find_local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+        let name = reference.whole();
+        let recorded = record::look_up(&self.containerd, &name).await?;
+        let recorded_digest = recorded.as_ref().map(|target| target.digest.clone());
+        let target = match (recorded, reference.digest()) {
+            (Some(target), Some(digest)) if target.digest != digest => self.by_digest(digest).await?,
+            (Some(target), _) => Some(target),
+            // Content is known by its digest whatever name it came under.
+            (None, Some(digest)) => self.by_digest(digest).await?,
+            (None, None) => None,
+        };
+        let Some(target) = target else { return Ok(None) };
+        let found = find_manifest(&self.containerd, &target.digest).await?;
+        let config = read_config(&self.containerd, &found.manifest).await?;
+        let top = chain_ids(config.rootfs().diff_ids()).pop().unwrap_or_default();
+        let named = recorded_digest.as_ref() == Some(&target.digest);
+        if named && !top.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, &top).await? {
+            return Ok(Some(Image { reference: name, digest: found.digest }));
+        }
+        for layer in found.manifest.layers() {
+            if stat_blob(&self.containerd, layer.digest().as_ref()).await?.is_none() {
+                return Err(HostError::NotFound(format!("layer {}", layer.digest())));
+            }
+        }
+        let lease = self.lease().await?;
+        let completed = self.complete(&lease, &target, &name).await;
+        let digest = lease.settle(completed).await?;
+        Ok(Some(Image { reference: name, digest }))
+    }
+
+    /// What a digest names in the content store, if it is there.
+    async fn by_digest(&self, digest: &str) -> Result<Option<Target>, HostError> {
+        let Some(info) = stat_blob(&self.containerd, digest).await? else { return Ok(None) };
+        let bytes = super::content::read_blob(&self.containerd, digest).await?;
+        let document = manifest::parse(&bytes).map_err(|why| manifest::wrong_document(digest, &why))?;
+        Ok(Some(Target {
+            media_type: manifest::media_type(&document),
+            digest: digest.to_owned(),
+            size: info.size,
+            ..Target::default()
+        }))
+    }
+
+    async fn pull(&self, reference: &Reference) -> Result<Image, HostError> {
+        let registry = Registry::new(reference, &self.access).await?;
+        let lease = self.lease().await?;
+        let pulled = self.pull_under(&lease, &registry, reference).await;
+        let digest = lease.settle(pulled).await?;
+        Ok(Image { reference: reference.whole(), digest })
+    }
+
+    async fn pull_under(&self, lease: &Lease, registry: &Registry, reference: &Reference) -> Result<String, HostError> {
+        let begun = tokio::time::Instant::now();
+        let pull = Pull {
+            lease,
+            locks: &self.locks,
+            registry,
+            reference,
+            parallel: self.options.parallel_layers,
+            attempts: self.options.attempts,
+            stall: self.options.stall,
+            progress: Progress::default(),
+        };
+        let target = pull.fetch().await?;
+        let digest = self.complete(lease, &target, &reference.whole()).await?;
+        tracing::info!(image = %reference, digest, bytes = pull.bytes(), took = ?begun.elapsed(), "pulled");
+        Ok(digest)
+    }
+
+    /// A lease to make images under.
+    pub(super) async fn lease(&self) -> Result<Lease, HostError> {
+        Lease::take(&self.containerd).await
+    }
+
+    /// Makes an image of what is in the content store, and returns its manifest's digest.
+    async fn complete(&self, lease: &Lease, target: &Target, name: &str) -> Result<String, HostError> {
+        let digest = self.prepare(lease, target).await?;
+        record::put(lease, name, target).await?;
+        Ok(digest)
+    }
+
+    /// Unpacks and labels what is in the content store.
+    pub(super) async fn prepare(&self, lease: &Lease, target: &Target) -> Result<String, HostError> {
+        record::prepare(lease, &self.options.snapshotter, &self.locks, target).await
+    }
+
+    /// The locks that this machine's pulls and imports share.
+    pub(super) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+}
+
+#[async_trait]
+impl Images for ContainerdImages {
+    async fn ensure(&self, reference: &str, policy: PullPolicy) -> Result<Image, HostError> {
+        let reference = reference::parse(reference)?;
+        if policy != PullPolicy::Always
+            && let Some(image) = self.local(&reference).await?
+        {
+            return Ok(image);
+        }
+        if policy == PullPolicy::Never {
+            return Err(HostError::Image(format!(
+                "image {reference} is not complete on this machine and the pull policy is Never: import it, or allow pulling"
+            )));
+        }
+        self.pull(&reference).await
+    }
+
+    async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError> {
+        import::import(self, archive).await
+    }
+}
+
+/// Where docker keeps its config.
+fn default_docker_config() -> PathBuf {
+    let directory = std::env::var_os("DOCKER_CONFIG").filter(|directory| !directory.is_empty()).map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
+    directory.unwrap_or_else(|| home().join(".docker")).join("config.json")
+}

@@ -1,0 +1,169 @@
+//! One repository of one registry, over HTTP: manifests, and blobs from an offset.
+//!
+//! The transport and its token dance are oci-client's; what an answer means is `fault`'s; what to do with it, `pull`'s.
+
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
+use oci_client::RegistryOperation;
+use oci_client::client::{BlobResponse, Client, ClientConfig, ClientProtocol};
+use oci_client::secrets::RegistryAuth;
+use oci_client::token_cache::{RegistryToken, RegistryTokenType};
+use oci_spec::distribution::Reference;
+use oci_spec::image::Descriptor;
+use tokio::time::timeout;
+
+use super::credentials::{self, Credentials};
+use super::fault::Fault;
+use super::identity;
+use super::manifest::DOCUMENT_LIMIT;
+use super::reference::speaks_plain_http;
+use crate::host::HostError;
+
+/// The longest that connecting may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+const MANIFESTS: &[&str] = &[
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+/// How to speak to registries.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    /// docker's config.json.
+    pub(crate) docker_config: PathBuf,
+    /// Registries to speak plain http to.
+    pub(crate) insecure: Vec<String>,
+    /// How long may pass without a byte.
+    pub(crate) stall: Duration,
+}
+
+/// Where an image comes from.
+pub(crate) struct Registry {
+    client: Client,
+    reference: Reference,
+    credentials: Credentials,
+    access: Access,
+    plain: bool,
+}
+
+/// A blob's bytes from some offset on.
+pub(crate) struct Bytestream {
+    /// Whether it begins at the offset that was asked for; else at the blob's first byte.
+    pub(crate) resumed: bool,
+    /// The bytes as they come.
+    pub(crate) stream: BoxStream<'static, Result<Bytes, std::io::Error>>,
+}
+
+impl Registry {
+    /// Looks the credentials up. Speaks to nobody yet.
+    pub(crate) async fn new(reference: &Reference, access: &Access) -> Result<Self, HostError> {
+        let host = reference.registry();
+        let plain = speaks_plain_http(host, &access.insecure);
+        let protocol = match plain {
+            true => ClientProtocol::HttpsExcept(vec![reference.resolve_registry().to_owned()]),
+            false => ClientProtocol::Https,
+        };
+        install_tls();
+        let config = ClientConfig {
+            protocol,
+            read_timeout: Some(access.stall),
+            connect_timeout: Some(access.stall.min(CONNECT_DEADLINE)),
+            user_agent: concat!("actord/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = Client::try_from(config).map_err(|error| {
+            HostError::Failed(format!("can't speak to registries: {error}: is the package ca-certificates installed?"))
+        })?;
+        let credentials = credentials::look_up(&access.docker_config, host).await?;
+        Ok(Self { client, reference: reference.clone(), credentials, access: access.clone(), plain })
+    }
+
+    /// Logs in, if the registry wants that.
+    pub(crate) async fn log_in(&self) -> Result<(), Fault> {
+        let auth = match &self.credentials {
+            Credentials::Anonymous => RegistryAuth::Anonymous,
+            Credentials::Basic(user, password) => RegistryAuth::Basic(user.clone(), password.clone()),
+            Credentials::Bearer(token) => RegistryAuth::Bearer(token.clone()),
+            Credentials::Identity(refresh) => RegistryAuth::Bearer(self.exchange(refresh).await?),
+        };
+        if let (Credentials::Identity(_), RegistryAuth::Bearer(token)) = (&self.credentials, &auth) {
+            let token = RegistryTokenType::Bearer(RegistryToken::Token { token: token.clone() });
+            self.client.tokens.insert(&self.reference, RegistryOperation::Pull, token).await;
+        }
+        let logged_in = self.client.auth(&self.reference, &auth, RegistryOperation::Pull);
+        self.unstalled(logged_in).await?.map(drop).map_err(|error| Fault::of(&error))
+    }
+
+    async fn exchange(&self, refresh: &str) -> Result<String, Fault> {
+        let scheme = if self.plain { "http" } else { "https" };
+        let base = format!("{scheme}://{}/v2/", self.reference.resolve_registry());
+        let exchanged = identity::exchange(&base, self.reference.repository(), refresh, self.access.stall);
+        self.unstalled(exchanged).await?
+    }
+
+    /// The bytes of what the reference names, or of a digest in its repository.
+    pub(crate) async fn manifest(&self, digest: Option<&str>) -> Result<Bytes, Fault> {
+        let named = match digest {
+            Some(digest) => self.reference.clone_with_digest(digest.to_owned()),
+            None => self.reference.clone(),
+        };
+        let pulled = self.client.pull_manifest_raw(&named, &RegistryAuth::Anonymous, MANIFESTS);
+        let (bytes, _) = self.unstalled(pulled).await?.map_err(|error| Fault::of(&error))?;
+        match bytes.len() as u64 {
+            0..=DOCUMENT_LIMIT => Ok(bytes),
+            size => Err(Fault::Permanent(format!("its manifest has {size} bytes; {DOCUMENT_LIMIT} are allowed"))),
+        }
+    }
+
+    /// A blob's bytes from `offset` on, where the registry can do that.
+    pub(crate) async fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<Bytestream, Fault> {
+        let digest = descriptor.digest().to_string();
+        let asked = self.client.pull_blob_stream_partial(&self.reference, digest.as_str(), offset, None);
+        let (resumed, body) = match self.unstalled(asked).await?.map_err(|error| Fault::of(&error))? {
+            BlobResponse::Partial(body) => (true, body),
+            BlobResponse::Full(body) => (offset == 0, body),
+        };
+        Ok(Bytestream { resumed, stream: Box::pin(body.stream.into_stream()) })
+    }
+
+    /// `call`, ended when the registry says nothing for too long.
+    async fn unstalled<T>(&self, call: impl Future<Output = T>) -> Result<T, Fault> {
+        let silent = |_| Fault::Transient(format!("the registry said nothing for {:?}", self.access.stall));
+        timeout(self.access.stall, call).await.map_err(silent)
+    }
+
+    /// Whether logging in again gives a fresh token.
+    pub(crate) fn renews(&self) -> bool {
+        matches!(self.credentials, Credentials::Identity(_))
+    }
+
+    /// Why a registry denied us, with what to do about it.
+    pub(crate) fn denial(&self) -> String {
+        let (host, file) = (self.reference.registry(), self.access.docker_config.display());
+        match self.credentials {
+            Credentials::Anonymous => {
+                format!(
+                    "it wants credentials and {file} has none for it: run docker login {host} (a registry may also say so of what it does not have)"
+                )
+            }
+            _ => format!("it refused the credentials that {file} has for it: run docker login {host} again"),
+        }
+    }
+}
+
+/// Chooses the cryptography for all of the process's TLS, once.
+fn install_tls() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // An error means that somebody else has chosen already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
