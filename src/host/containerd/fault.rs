@@ -75,6 +75,9 @@ impl Fault {
             return Self::Permanent(chain(error));
         }
         let why = chain(error);
+        if error.is_decode() {
+            return Self::Permanent(format!("its answer can't be read: {why}"));
+        }
         if error.is_timeout() {
             return Self::Transient(format!("no answer in time ({why})"));
         }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 use super::fault::Fault;
 
+/// A token server's answer. It calls the token by one name, the other or both.
 #[derive(Deserialize)]
 struct Granted {
-    #[serde(default, alias = "token")]
-    access_token: String,
+    access_token: Option<String>,
+    token: Option<String>,
 }
 
 /// Asks the registry at `base` where to exchange tokens, and exchanges `refresh` there for one that may pull
@@ -40,10 +41,8 @@ pub(crate) async fn exchange(base: &str, repository: &str, refresh: &str, stall:
         return Err(Fault::Transient(format!("its token server {realm} answered {status}")));
     }
     let granted: Granted = answer.json().await.map_err(failed)?;
-    match granted.access_token {
-        token if token.is_empty() => Err(Fault::Permanent(format!("its token server {realm} granted no token"))),
-        token => Ok(token),
-    }
+    let token = granted.access_token.or(granted.token).filter(|token| !token.is_empty());
+    token.ok_or_else(|| Fault::Permanent(format!("its token server {realm} granted no token")))
 }
 
 /// The token server and service that a `WWW-Authenticate: Bearer` header names.
