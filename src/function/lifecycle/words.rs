@@ -44,7 +44,8 @@ pub enum Effect {
     Retract(InstanceId),
     /// Wait for the requests that the instance has; answer with `Drained`.
     Drain(InstanceId),
-    /// Remove all there is of the instance, whatever there is; answer with `Removed` or `RemoveFailed`.
+    /// Remove all there is of the instance, whatever there is, also while it is still being brought up; answer with
+    /// `Removed` or `RemoveFailed`.
     TearDown(InstanceId),
     /// Send `RetryDue` after this long.
     RetryAfter(Duration),

@@ -18,6 +18,7 @@ impl World {
         match self.pending.remove(at) {
             Pending::BringUp(id, generation, spec) => {
                 let hopeless = spec.image == HOPELESS;
+                self.outlived |= self.condemned.contains(&id);
                 let alive = how == How::Well && !hopeless;
                 self.host.insert(id.clone(), Real { generation, alive, watched: alive, requests: 0 });
                 let answer = match how {

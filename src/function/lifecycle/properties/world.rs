@@ -53,6 +53,10 @@ pub(super) struct World {
     /// Before then no start of this generation may happen.
     pub(super) not_before: BTreeMap<Generation, Uptime>,
     pub(super) gone: bool,
+    /// Whether a good generation was ever started beside a newer one that stumbled.
+    pub(super) held: bool,
+    /// Whether a bring-up ever came to its end after the tear-down of its instance.
+    pub(super) outlived: bool,
     /// What happened, if somebody wants to read it.
     pub(super) trace: Option<Vec<String>>,
 }
@@ -84,6 +88,8 @@ impl World {
             condemned: BTreeSet::new(),
             not_before: BTreeMap::new(),
             gone: true,
+            held: false,
+            outlived: false,
             trace: trace.then(Vec::new),
         }
     }
@@ -200,6 +206,8 @@ impl World {
             match effect {
                 Effect::BringUp(id, generation, spec) => {
                     brought_up.insert(generation);
+                    let newer = self.life.desired().filter(|desired| desired.generation > generation);
+                    self.held |= newer.is_some_and(|newer| newer.failed.is_none());
                     self.used.insert(id.clone());
                     self.gone = false;
                     self.pending.push(Pending::BringUp(id, generation, spec));
