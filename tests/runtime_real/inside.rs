@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actord::function::{Exit, SpecDraft};
+use actord::function::{Exit, Resources, SpecDraft};
 use actord::host::{Creation, HostError, Runtime};
 
 use crate::support::World;
@@ -114,6 +114,10 @@ async fn an_image_that_can_not_run_is_the_callers_to_mend_and_leaves_nothing() {
             Err(error) => error,
         };
         assert!(matches!(&error, HostError::Spec(reason) if reason.contains(says)), "{image}: {error:?}");
+        if image != "empty" {
+            let leases = world.ctr(&["leases", "ls"]);
+            assert!(leases.contains("containerd.io/gc.expire"), "should nobody remove it, it ends by itself: {leases}");
+        }
         world.runtime.remove(&creation.id).await.unwrap();
         assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new(), "{image}");
     }
@@ -144,5 +148,23 @@ async fn a_label_that_is_too_long_for_containerd_does_not_fail_the_deploy() {
     world.up(&creation).await;
     assert!(world.ctr(&["containers", "info", creation.id.as_str()]).contains("com.openfaas.annotations.short"));
     world.runtime.remove(&creation.id).await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
+    let world = World::new().await;
+    // Too little for runc to set it, to make the process, and to start it.
+    for memory in ["64Ki", "1Mi", "2500Ki"] {
+        let limits = Some(Resources { memory: Some(memory.into()), cpu: None });
+        let creation = world.creation_of("f", "root", SpecDraft { limits, ..SpecDraft::default() });
+        let error = match world.runtime.create(&creation).await {
+            Ok(()) => world.runtime.start(&creation.id).await.expect_err("too little"),
+            Err(error) => error,
+        };
+        assert!(matches!(&error, HostError::Spec(reason) if reason.contains("memory limit")), "{memory}: {error:?}");
+        world.runtime.remove(&creation.id).await.unwrap();
+        assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new());
+    }
     world.finish().await;
 }

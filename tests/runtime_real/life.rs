@@ -36,7 +36,7 @@ async fn an_end_by_signal_is_seen_by_whoever_waits() {
 #[tokio::test]
 async fn more_memory_than_the_limit_is_told_as_out_of_memory() {
     let world = World::new().await;
-    let limits = Some(Resources { memory: Some("32Mi".into()), cpu: None });
+    let limits = Some(Resources { memory: Some("32Mi".into()), cpu: Some("250m".into()) });
     let draft = |todo: &str| SpecDraft {
         env_vars: [("DO".to_owned(), todo.to_owned())].into(),
         limits: limits.clone(),
@@ -47,6 +47,8 @@ async fn more_memory_than_the_limit_is_told_as_out_of_memory() {
     let id = world.up(&world.creation_of("f", "root", draft("sleep"))).await;
     let limit = world.cgroup_file(&id, &["memory.limit_in_bytes", "memory.max"]);
     assert_eq!(limit.trim(), (32 << 20).to_string());
+    let cpu = world.cgroup_file(&id, &["cpu.cfs_quota_us", "cpu.max"]);
+    assert_eq!(cpu.split_whitespace().next(), Some("25000"));
     let pids = world.cgroup_file(&id, &["pids.max"]);
     assert_eq!(pids.trim(), "4096");
     world.runtime.kill(&id, Signal::Kill).await.unwrap();
@@ -80,6 +82,8 @@ async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_t
     world.runtime.start(&id).await.unwrap();
     assert_eq!(world.runtime.list().await.unwrap(), [Found { id: id.clone(), of, running: true }]);
     assert!(world.has_shim_socket(&id), "else the check for its absence says nothing");
+    assert!(world.options.runc_root.join(&world.name).join(id.as_str()).exists());
+    assert!(!std::path::Path::new("/run/containerd/runc").join(&world.name).exists(), "shared by the whole machine");
     assert!(world.traces(id.as_str()).len() > 8, "{:#?}", world.traces(id.as_str()));
     assert_eq!(world.ctr(&["leases", "ls", "-q"]), "", "the lease ends with the creation");
     let pid = world.pid(&id);

@@ -262,6 +262,17 @@ impl Drop for World {
                 let _ = rustix::mount::unmount(at, rustix::mount::UnmountFlags::DETACH);
             }
         }
+        for mount in hierarchies() {
+            let parent = mount.join(&self.name);
+            for group in entries(&parent) {
+                let _ = fs::remove_dir(parent.join(group));
+            }
+            let _ = fs::remove_dir(parent);
+        }
+        let bundles = self.options.containerd_state.join("io.containerd.runtime.v2.task").join(&self.name);
+        for id in entries(&bundles) {
+            let _ = fs::remove_file(self.shim_socket(&id));
+        }
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
     }
 }

@@ -136,7 +136,11 @@ impl Runtime for ContainerdRuntime {
         let lock = inner.lock_of(&id).lock_owned().await;
         detached(async move {
             let _lock = lock;
-            tasks::start(&inner.containerd, &id).await
+            tasks::start(&inner.containerd, &id).await.map_err(|error| match error {
+                // Killed between its creation and its start, of which the message says nothing.
+                HostError::Failed(_) if inner.cgroups.ran_out_of_memory(&id) => tasks::too_little_memory(),
+                other => other,
+            })
         })
         .await
     }

@@ -132,12 +132,17 @@ const CALLERS_FAULT: [(&str, &str); 6] = [
     ("chdir to cwd", "the image's working directory can't be entered by the image's user"),
 ];
 
+/// The error of a function whose memory limit is less than runc itself needs to start a process.
+pub(super) fn too_little_memory() -> HostError {
+    HostError::Spec("the memory limit is too low for the process to start at all: raise it".to_owned())
+}
+
 /// What a failed create or start of a task means.
 fn start_error(what: &str, status: &Status) -> HostError {
     let message = status.message();
     let detail = |from: usize| message[from..].trim_end_matches(": unknown").trim();
-    if message.contains("OOM-killed") {
-        return HostError::Spec("the memory limit is too low for the process to start at all: raise it".to_owned());
+    if message.contains("OOM-killed") || message.contains("unable to set memory limit") {
+        return too_little_memory();
     }
     // Only what runc says about the process itself: a missing mount source is not the caller's fault.
     let process = message.find("exec: \"").or_else(|| message.find("exec /")).or_else(|| message.find("chdir to cwd"));
