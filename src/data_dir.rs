@@ -54,6 +54,18 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), host_id, _lock: lock })
     }
 
+    /// The host id of a data directory that another actord may have locked.
+    ///
+    /// # Errors
+    /// When there is no such directory, or it was never used.
+    pub fn host_id_of(path: &Path) -> Result<String, DataDirError> {
+        let path = path.join("host-id");
+        if !path.exists() {
+            return Err(DataDirError::Content(path, "is not there: no actord ever ran with this data directory"));
+        }
+        host_id(&path)
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

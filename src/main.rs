@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use actord::cli::{Cli, ImageVerb, Verb};
 use actord::{config, telemetry};
 
+mod machine;
+mod preload;
 mod up;
 
 fn main() -> ExitCode {

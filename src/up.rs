@@ -1,30 +1,223 @@
 //! Puts the rooms together: Config -> Host -> actors -> http. With `main` the only place that knows every room.
+//!
+//! ```text
+//! lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain
+//! ```
+//! The sockets listen from the start, so clients that come early wait instead of being refused.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 
+use actix::System;
+use actord::actors::{Registry, Settings, Surroundings, tear_down};
 use actord::config::Config;
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
-use anyhow::bail;
+use actord::endpoints::{Endpoints, Parking};
+use actord::function::InstanceId;
+use actord::host::containerd::daemon::Daemon;
+use actord::host::containerd::images::ContainerdImages;
+use actord::http;
+use actord::store::{Secrets, Store};
+use anyhow::{Context, anyhow, bail};
+use futures_util::{StreamExt, stream};
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::machine::{Machine, connect, daemon_options, images_options};
+use crate::preload;
 
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
 pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
-    tracing::info!(
-        data_dir = %data.path().display(), host_id = data.host_id(), user = credentials.user, stop_functions,
-        "data directory is ours"
-    );
-    bail!("the host is not connected yet")
+    let sockets = Sockets::listen(config)?;
+    System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
+    if stop_functions {
+        // The actors are gone by now, so nobody starts again what is removed here.
+        remove_everything(config, &data)?;
+    }
+    Ok(())
 }
 
 /// `actord down`: removes every function and all that actord made on this machine, but no data.
 pub(crate) fn down(config: &Config) -> anyhow::Result<()> {
-    let _data = DataDir::open(&config.data_dir)?;
-    bail!("the host is not connected yet")
+    let data = DataDir::open(&config.data_dir)?;
+    remove_everything(config, &data)
 }
 
-/// `actord image import`: whether an actord runs or not, but its containerd must.
-pub(crate) fn import(_config: &Config, _path: &Path) -> anyhow::Result<()> {
-    bail!("the host is not connected yet")
+/// `actord image import`: into the containerd of an actord that runs.
+pub(crate) fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
+    let host_id = DataDir::host_id_of(&config.data_dir)?;
+    multi_threaded().block_on(async {
+        if config.containerd.is_none() && Daemon::adopt(daemon_options(config)).await?.is_none() {
+            let directory = config.images_dir();
+            bail!(
+                "no containerd of ours runs: start `actord up`, or put the archive into {} to be imported at its next \
+                 start",
+                directory.display()
+            );
+        }
+        let images = ContainerdImages::new(connect(config, &host_id)?, images_options(config));
+        let archives = match path.is_dir() {
+            true => preload::archives(path).with_context(|| format!("read {}", path.display()))?,
+            false => vec![path.to_owned()],
+        };
+        if archives.is_empty() {
+            bail!("{} holds no archive: no file in it ends with .tar, .tar.gz or .tgz", path.display());
+        }
+        for archive in archives {
+            for reference in preload::import(&images, &archive).await? {
+                println!("{reference}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[expect(clippy::expect_used, reason = "actix wants a runtime, not an error; without one there is nothing to do")]
+fn multi_threaded() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives us threads")
+}
+
+/// The sockets that requests come in by.
+struct Sockets {
+    public: TcpListener,
+    provider: TcpListener,
+    metrics: TcpListener,
+}
+
+impl Sockets {
+    fn listen(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            public: listen("listen", config.listen)?,
+            provider: listen("provider-listen", config.provider_listen)?,
+            metrics: listen("metrics-listen", config.metrics_listen)?,
+        })
+    }
+}
+
+fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        format!("can't listen on {address}: end what listens there, or choose another address with --{setting}")
+    })
+}
+
+async fn serve(config: &Config, data: &DataDir, credentials: Credentials, sockets: Sockets) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let asked_to_end = async {
+        tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
+    };
+    tokio::pin!(asked_to_end);
+    let running = async {
+        let machine = Machine::open(config, data.host_id()).await?;
+        if let Err(error) = machine.images.recover().await {
+            tracing::warn!(%error, "leases of interrupted pulls stay until they expire");
+        }
+        preload::import_new(&*machine.images, &config.images_dir()).await;
+        let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
+        let around = surroundings(config, &machine, endpoints.clone())?;
+        let registry = Registry::recover(around).await?;
+        let services = http::Services {
+            provider: registry.into(),
+            endpoints,
+            namespaces: Arc::new(http::DefaultNamespace),
+            metrics: http::Metrics::new()?,
+            draining: http::Draining::default(),
+        };
+        anyhow::Ok((machine, services))
+    };
+    let (machine, services) = tokio::select! {
+        running = running => running?,
+        signal = &mut asked_to_end => {
+            tracing::info!("{signal} before everything was up");
+            return Ok(());
+        }
+    };
+    let forwarding = tokio::spawn(Machine::keep_forwarding(machine.network.clone()));
+    let servers = start_servers(config, &credentials, sockets, &Arc::new(services))?;
+    tracing::info!(public = %config.listen, provider = %config.provider_listen, metrics = %config.metrics_listen, "ready");
+    let signal = asked_to_end.await;
+    tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
+    forwarding.abort();
+    servers.drain().await;
+    Ok(())
+}
+
+/// The listeners at work.
+struct Servers {
+    handles: Vec<actix_web::dev::ServerHandle>,
+    draining: http::Draining,
+}
+
+impl Servers {
+    async fn drain(self) {
+        self.draining.raise();
+        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+    }
+}
+
+fn start_servers(
+    config: &Config,
+    credentials: &Credentials,
+    sockets: Sockets,
+    services: &Arc<http::Services>,
+) -> anyhow::Result<Servers> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let settings = |shape| http::Settings {
+        upstream_timeout: config.upstream_timeout,
+        answer_timeout: config.deploy_wait + config.host_timeout,
+        ..http::Settings::new(credentials.clone(), shape)
+    };
+    let (public, provider) = (settings(http::Shape::Public), settings(http::Shape::Provider));
+    let servers = [
+        http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
+        http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,
+        http::serve_metrics(sockets.metrics, services)?,
+    ];
+    let handles = servers.iter().map(actix_web::dev::Server::handle).collect();
+    for server in servers {
+        actix::spawn(server);
+    }
+    Ok(Servers { handles, draining: services.draining.clone() })
+}
+
+fn surroundings(config: &Config, machine: &Machine, endpoints: Arc<Endpoints>) -> anyhow::Result<Arc<Surroundings>> {
+    let path = config.data_dir.join("actord.db");
+    let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
+    let secrets = Secrets::new(config.data_dir.join("secrets"));
+    let settings = Settings {
+        deploy_wait: config.deploy_wait,
+        pull_policy: config.pull_policy,
+        pull_timeout: config.pull_timeout,
+        parallel_pulls: config.parallel_pulls,
+        host_timeout: config.host_timeout,
+        parallel_attachments: config.parallel_attachments,
+        parallel_starts: config.parallel_starts,
+        ready_timeout: config.ready_timeout,
+        drain_timeout: config.drain_timeout,
+        grace_period: config.grace_period,
+    };
+    Ok(Surroundings::new(machine.host(), store, secrets, endpoints, settings, Handle::current()))
+}
+
+fn remove_everything(config: &Config, data: &DataDir) -> anyhow::Result<()> {
+    System::with_tokio_rt(multi_threaded).block_on(async {
+        let machine = Machine::open(config, data.host_id()).await?;
+        let around = surroundings(config, &machine, Arc::new(Endpoints::default()))?;
+        let host = machine.host();
+        let found = host.runtime.list().await?.into_iter().map(|found| found.id);
+        let attached = host.network.list().await?;
+        let all: std::collections::BTreeSet<InstanceId> = found.chain(attached).collect();
+        tracing::info!(instances = all.len(), "removing");
+        let removed = stream::iter(&all).map(|id| tear_down(&around, id)).buffer_unordered(16);
+        let errors: Vec<String> = removed.filter_map(|removed| async { removed.err() }).collect().await;
+        if !errors.is_empty() {
+            return Err(anyhow!("could not be removed completely, try again: {}", errors.join("; ")));
+        }
+        machine.remove_shared().await?;
+        tracing::info!("everything is removed; the data directory stays");
+        Ok(())
+    })
 }

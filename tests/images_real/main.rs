@@ -44,10 +44,9 @@ impl Machine {
         let daemon = PrivateContainerd::start();
         let containerd = Containerd::new(&daemon.socket(), NAMESPACE, "test-host").unwrap();
         let options = ImagesOptions {
-            docker_config: Some(daemon.directory().join("docker/config.json")),
             stall: Duration::from_secs(10),
             attempts: 3,
-            ..ImagesOptions::default()
+            ..ImagesOptions::new(daemon.directory().join("docker/config.json"))
         };
         let images = ContainerdImages::new(containerd.clone(), options.clone());
         Self { daemon, containerd, options, images }
@@ -77,7 +76,7 @@ impl Machine {
     }
 
     fn write_docker_config(&self, json: &str) {
-        let path = self.options.docker_config.as_ref().unwrap();
+        let path = &self.options.docker_config;
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, json).unwrap();
     }

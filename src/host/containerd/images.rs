@@ -25,9 +25,8 @@ use crate::host::{HostError, Image, Images, PullPolicy};
 pub struct ImagesOptions {
     /// containerd's snapshotter: `overlayfs`.
     pub snapshotter: String,
-    /// docker's config.json with the registries' credentials. None: `$DOCKER_CONFIG/config.json`, or the one in
-    /// `~/.docker`.
-    pub docker_config: Option<PathBuf>,
+    /// docker's config.json with the registries' credentials; it need not exist.
+    pub docker_config: PathBuf,
     /// Registries (`host` or `host:port`) that are spoken to in plain http, besides those on this machine.
     pub insecure_registries: Vec<String>,
     /// How many layers of an image are fetched at once.
@@ -38,11 +37,13 @@ pub struct ImagesOptions {
     pub attempts: u32,
 }
 
-impl Default for ImagesOptions {
-    fn default() -> Self {
+impl ImagesOptions {
+    /// The defaults, with credentials from this file.
+    #[must_use]
+    pub fn new(docker_config: PathBuf) -> Self {
         Self {
             snapshotter: "overlayfs".to_owned(),
-            docker_config: None,
+            docker_config,
             insecure_registries: Vec::new(),
             parallel_layers: 3,
             stall: Duration::from_secs(60),
@@ -65,7 +66,7 @@ impl ContainerdImages {
     #[must_use]
     pub fn new(containerd: Containerd, options: ImagesOptions) -> Self {
         let access = Access {
-            docker_config: options.docker_config.clone().unwrap_or_else(default_docker_config),
+            docker_config: options.docker_config.clone(),
             insecure: options.insecure_registries.clone(),
             stall: options.stall,
         };
@@ -204,11 +205,4 @@ impl Images for ContainerdImages {
     async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError> {
         import::import(self, archive).await
     }
-}
-
-/// Where docker keeps its config.
-fn default_docker_config() -> PathBuf {
-    let directory = std::env::var_os("DOCKER_CONFIG").filter(|directory| !directory.is_empty()).map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
-    directory.unwrap_or_else(|| home().join(".docker")).join("config.json")
 }

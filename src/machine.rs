@@ -1,0 +1,129 @@
+//! The real host, put together from the settings: containerd (our own, unless one was named), images, network, probe.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actord::config::Config;
+use actord::host::cni::{CniNetwork, CniOptions};
+use actord::host::containerd::channel::Containerd;
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, Watch};
+use actord::host::containerd::dns::Dns;
+use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
+use actord::host::containerd::runtime::{ContainerdRuntime, RuntimeOptions};
+use actord::host::{Host, HostError, HttpProbe};
+
+/// What a private containerd's name, root and state are.
+pub(crate) fn daemon_options(config: &Config) -> DaemonOptions {
+    DaemonOptions {
+        binary: config.containerd_binary.clone(),
+        root: config.data_dir.join("containerd"),
+        state: config.state_dir.join("containerd"),
+        socket: config.containerd_socket(),
+        log: config.data_dir.join("containerd.log"),
+    }
+}
+
+/// The adapters over one containerd. Cheap to make: nothing is asked of the machine before the first call, but the
+/// checks that [`CniNetwork::new`] and [`ContainerdRuntime::new`] make.
+pub(crate) struct Machine {
+    pub(crate) images: Arc<ContainerdImages>,
+    pub(crate) runtime: Arc<ContainerdRuntime>,
+    pub(crate) network: CniNetwork,
+    /// Our own containerd, watched; none where one was named.
+    daemon: Option<Watch>,
+    state_dir: PathBuf,
+}
+
+impl Machine {
+    /// Adopts or starts the private containerd, or uses the one that was named.
+    pub(crate) async fn open(config: &Config, host_id: &str) -> Result<Self, HostError> {
+        // What can be wrong with the settings is found before anything is started.
+        let network = CniNetwork::new(cni_options(config))?;
+        let daemon = match config.containerd {
+            Some(_) => None,
+            None => Some(Daemon::adopt_or_start(daemon_options(config)).await?.supervise()),
+        };
+        let containerd = connect(config, host_id)?;
+        let images = Arc::new(ContainerdImages::new(containerd.clone(), images_options(config)));
+        let runtime = Arc::new(ContainerdRuntime::new(containerd, runtime_options(config))?);
+        Ok(Self { images, runtime, network, daemon, state_dir: config.state_dir.clone() })
+    }
+
+    /// The machine as the actors see it.
+    pub(crate) fn host(&self) -> Host {
+        Host {
+            images: self.images.clone(),
+            network: Arc::new(self.network.clone()),
+            runtime: self.runtime.clone(),
+            probe: Arc::new(HttpProbe::default()),
+        }
+    }
+
+    /// Keeps what other software on the machine may undo.
+    pub(crate) async fn keep_forwarding(network: CniNetwork) {
+        const EVERY: Duration = Duration::from_secs(30);
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if let Err(error) = network.ensure_forwarding() {
+                tracing::error!(%error, "functions may reach nothing outside of this machine");
+            }
+        }
+    }
+
+    /// Removes what all instances shared, and our containerd itself. Goes on after an error.
+    pub(crate) async fn remove_shared(self) -> Result<(), HostError> {
+        let mut errors = Vec::new();
+        errors.extend(self.network.teardown_all().await.err().map(|error| error.to_string()));
+        self.runtime.remove_shared();
+        if let Some(daemon) = self.daemon {
+            errors.extend(daemon.stop().await.err().map(|error| error.to_string()));
+            match std::fs::remove_dir_all(&self.state_dir) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    errors.push(format!("remove {}: {error}", self.state_dir.display()));
+                }
+                _ => {}
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(HostError::Failed(errors.join("; "))) }
+    }
+}
+
+/// A connection to the containerd of these settings.
+pub(crate) fn connect(config: &Config, host_id: &str) -> Result<Containerd, HostError> {
+    Containerd::new(&config.containerd_socket(), &config.containerd_namespace, host_id)
+}
+
+/// The images of the containerd of these settings.
+pub(crate) fn images_options(config: &Config) -> ImagesOptions {
+    ImagesOptions {
+        snapshotter: config.snapshotter.clone(),
+        insecure_registries: config.insecure_registry.clone(),
+        ..ImagesOptions::new(config.docker_config())
+    }
+}
+
+fn runtime_options(config: &Config) -> RuntimeOptions {
+    let daemon = daemon_options(config);
+    RuntimeOptions {
+        snapshotter: config.snapshotter.clone(),
+        containerd_root: daemon.root,
+        containerd_state: daemon.state,
+        runc_root: config.state_dir.join("runc"),
+        cgroup_parent: config.cgroup_parent.clone(),
+        instances_dir: config.state_dir.join("instances"),
+        logs_dir: config.logs_dir(),
+        dns: if config.dns.is_empty() { Dns::Host } else { Dns::Servers(config.dns.clone()) },
+    }
+}
+
+fn cni_options(config: &Config) -> CniOptions {
+    CniOptions {
+        name: config.cni_name.clone(),
+        bridge: config.cni_bridge.clone(),
+        plugin_dirs: config.cni_plugin_dir.clone(),
+        conflist: config.cni_conflist.clone(),
+        deadline: config.host_timeout,
+        ..CniOptions::new(config.cni_subnet, config.state_dir.join("cni"))
+    }
+}
