@@ -61,8 +61,19 @@ pub(super) struct Proxy {
 
 /// Why a request got no answer of its function.
 enum Trouble {
+    /// Nobody deployed it, or nobody could have.
+    Unknown,
     Unanswered(Unanswered),
     Timeout(Duration),
+}
+
+impl From<Unanswered> for Trouble {
+    fn from(why: Unanswered) -> Self {
+        match why {
+            Unanswered::NoEndpoint(NoEndpoint::Unknown(_)) => Self::Unknown,
+            why => Self::Unanswered(why),
+        }
+    }
 }
 
 impl Proxy {
@@ -99,39 +110,35 @@ impl Proxy {
         let deadline = Instant::now() + self.timeout;
         let answer = outgoing.send(&self.connections, &self.services.endpoints, &target.id);
         match timeout_at(deadline, answer).await {
-            Ok(result) => result.map_err(Trouble::Unanswered),
+            Ok(result) => result.map_err(Trouble::from),
             Err(_) => Err(Trouble::Timeout(self.timeout)),
         }
     }
 
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
     fn refuse(&self, name: &str, trouble: &Trouble) -> HttpResponse {
-        use NoEndpoint::{Crowded, NotReady, ScaledToZero, Unknown};
-        let (status, line) = match (self.shape, trouble) {
-            (_, Trouble::Unanswered(Unanswered::Malformed(error))) => {
-                (StatusCode::BAD_REQUEST, format!("the request can't be sent on: {error}"))
+        let (status, line) = match trouble {
+            Trouble::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
+            Trouble::Unanswered(Unanswered::Malformed(error)) => {
+                return refusal(StatusCode::BAD_REQUEST, &format!("the request can't be sent on: {error}"));
             }
-            (Shape::Public, Trouble::Unanswered(Unanswered::NoEndpoint(why @ Unknown(_)))) => {
-                (StatusCode::NOT_FOUND, why.to_string())
-            }
-            (Shape::Public, Trouble::Unanswered(Unanswered::NoEndpoint(why))) => {
-                (StatusCode::SERVICE_UNAVAILABLE, why.to_string())
-            }
-            (
-                Shape::Provider,
-                Trouble::Unanswered(Unanswered::NoEndpoint(Unknown(_) | ScaledToZero(_) | NotReady(..) | Crowded(..))),
-            ) => (StatusCode::SERVICE_UNAVAILABLE, format!("No endpoints available for: {name}.")),
-            (Shape::Public, Trouble::Unanswered(Unanswered::Unreachable(_))) => {
+            Trouble::Unanswered(Unanswered::NoEndpoint(why)) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+            Trouble::Unanswered(Unanswered::Unreachable(_)) => {
                 (StatusCode::BAD_GATEWAY, format!("function {name} can't be reached"))
             }
-            (Shape::Public, Trouble::Timeout(longest)) => {
+            Trouble::Timeout(longest) => {
                 (StatusCode::GATEWAY_TIMEOUT, format!("function {name} did not answer within {longest:?}"))
             }
-            (Shape::Provider, Trouble::Unanswered(Unanswered::Unreachable(_)) | Trouble::Timeout(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, format!("Can't reach service for: {name}."))
-            }
         };
-        refusal(status, &line)
+        match (self.shape, status) {
+            (Shape::Public, _) => refusal(status, &line),
+            (Shape::Provider, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE) => {
+                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
+            }
+            (Shape::Provider, _) => {
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}."))
+            }
+        }
     }
 }
 
@@ -139,8 +146,8 @@ impl Proxy {
 pub(super) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
     let mut answer = answer(&request, payload, &proxy).await;
     // An upgrade that was asked for and not granted would leave both sides guessing what comes next on the connection.
-    let declined = request.head().upgrade() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
-    if declined || proxy.services.draining.is_raised() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !switched && (request.head().upgrade() || proxy.services.draining.is_raised()) {
         answer.head_mut().set_connection_type(ConnectionType::Close);
     }
     answer
@@ -157,7 +164,7 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
     if name.is_empty() {
         return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
     }
-    let Some(target) = proxy.target(name) else { return proxy.unknown(name) };
+    let Some(target) = proxy.target(name) else { return proxy.refuse(name, &Trouble::Unknown) };
     let mut invocation = Invocation::begin(target.clone(), since);
     let stamp = (proxy.shape == Shape::Public).then(|| Stamp::of(request));
     let web_socket = headers::asks_for_web_socket(request.headers());
@@ -175,12 +182,13 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
             }
         }
         Err(trouble) => {
-            if let Trouble::Unanswered(Unanswered::NoEndpoint(NoEndpoint::Unknown(_))) = &trouble {
-                proxy.targets.borrow_mut().remove(name);
-            }
-            if let Trouble::Unanswered(Unanswered::Unreachable(error)) = &trouble {
-                let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                warn!(function = %target.id, %error, cause, "a request got no answer");
+            match &trouble {
+                Trouble::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
+                Trouble::Unanswered(Unanswered::Unreachable(error)) => {
+                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                    warn!(function = %target.id, %error, cause, "a request got no answer");
+                }
+                _ => {}
             }
             let answer = proxy.refuse(name, &trouble);
             invocation.answered(answer.status().as_u16());
@@ -222,17 +230,6 @@ fn stream(request: &HttpRequest, answer: Response<Incoming>, stamp: Option<&Stam
     headers::to_client(&head.headers, false, &mut answer);
     headers::complete(request, stamp, has_body, &mut answer);
     answer.map_into_boxed_body()
-}
-
-impl Proxy {
-    fn unknown(&self, name: &str) -> HttpResponse {
-        match self.shape {
-            Shape::Public => refusal(StatusCode::NOT_FOUND, &format!("function {name} not found")),
-            Shape::Provider => {
-                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
-            }
-        }
-    }
 }
 
 /// An answer of the proxy's own.

@@ -208,3 +208,32 @@ async fn a_request_that_can_not_be_read_is_refused_and_reaches_no_function() {
         assert_eq!(reply.status, 400, "{head}");
     }
 }
+
+#[actix_web::test]
+async fn a_server_that_is_stopped_finishes_the_requests_that_it_has() {
+    let house = House::public().await;
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let slow = function(move |mut connection| {
+        let mut gate = gate.clone();
+        async move {
+            connection.head().await;
+            connection.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello").await;
+            gate.wait_for(|open| *open).await.unwrap();
+            connection.say("world").await;
+        }
+    })
+    .await;
+    house.publish("slow", slow);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    client.write_all(b"GET /function/slow HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    client.readable().await.unwrap();
+    house.draining.raise();
+    let stopped = actix_web::rt::spawn(house.server.stop(true));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!stopped.is_finished(), "a request is still under way");
+    go.send(true).unwrap();
+    let reply = read_reply(&mut client).await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "helloworld"));
+    timeout(Duration::from_secs(5), stopped).await.expect("the server did not end").unwrap();
+    assert!(TcpStream::connect(house.address).await.is_err(), "nobody listens any more");
+}

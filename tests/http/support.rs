@@ -157,6 +157,7 @@ pub(crate) struct House {
     pub(crate) script: Arc<Mutex<Script>>,
     pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) draining: Draining,
+    pub(crate) server: actix_web::dev::ServerHandle,
 }
 
 impl House {
@@ -180,10 +181,11 @@ impl House {
         set(&mut settings);
         let (listener, metrics) = (local_listener(), local_listener());
         let (address, metrics_address) = (listener.local_addr().unwrap(), metrics.local_addr().unwrap());
-        let server = http::serve(listener, 1, Duration::from_secs(1), &services, settings).unwrap();
+        let server = http::serve(listener, 1, Duration::from_secs(10), &services, settings).unwrap();
+        let handle = server.handle();
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
-        Self { address, metrics: metrics_address, script, endpoints, draining }
+        Self { address, metrics: metrics_address, script, endpoints, draining, server: handle }
     }
 
     /// Publishes an instance of a function.
