@@ -32,7 +32,7 @@ async fn the_right_password_pulls_and_the_wrong_one_says_what_to_do() {
     let (machine, registry, reference) = private().await;
 
     let none = machine.refused(&reference).await;
-    assert!(none.contains("wants credentials") && none.contains("docker login"), "{none}");
+    assert!(none.contains("wants credentials") && none.contains("docker --config"), "{none}");
     machine.write_docker_config(&config(&registry.address, USER, "wrong"));
     let wrong = machine.refused(&reference).await;
     assert!(wrong.contains("refused the credentials") && wrong.contains("docker/config.json"), "{wrong}");

@@ -93,9 +93,16 @@ pub(crate) async fn look_up(config: &Path, registry: &str) -> Result<Credentials
 
 fn unusable(config: &Path, registry: &str, why: &str) -> HostError {
     HostError::Image(format!(
-        "credentials for registry {registry} in {}: {why}: mend it, or log in again with docker login {registry}",
-        config.display()
+        "credentials for registry {registry} in {}: {why}: mend it, or log in again: {}",
+        config.display(),
+        login_command(config, registry)
     ))
+}
+
+/// The command that writes a registry's credentials into this file.
+pub(crate) fn login_command(config: &Path, registry: &str) -> String {
+    let directory = config.parent().unwrap_or(Path::new("."));
+    format!("docker --config {} login {registry}", directory.display())
 }
 
 /// The name that docker files a registry's credentials under.

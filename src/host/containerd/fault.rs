@@ -99,9 +99,7 @@ impl Fault {
     }
 
     fn not_found() -> Self {
-        Self::Permanent(
-            "not found there: check the name and the tag (a private image may need docker login)".to_owned(),
-        )
+        Self::Permanent("not found there: check the name and the tag".to_owned())
     }
 }
 

@@ -147,14 +147,15 @@ impl Registry {
 
     /// Why a registry denied us, with what to do about it.
     pub(crate) fn denial(&self) -> String {
-        let (host, file) = (self.reference.registry(), self.access.docker_config.display());
+        let host = self.reference.registry();
+        let file = &self.access.docker_config;
+        let (name, command) = (file.display(), credentials::login_command(file, host));
         match self.credentials {
-            Credentials::Anonymous => {
-                format!(
-                    "it wants credentials and {file} has none for it: run docker login {host} (a registry may also say so of what it does not have)"
-                )
-            }
-            _ => format!("it refused the credentials that {file} has for it: run docker login {host} again"),
+            // Registries don't tell strangers what they don't have.
+            Credentials::Anonymous => format!(
+                "it wants credentials, or does not have the image; {name} has none for it: check the name, or run {command}"
+            ),
+            _ => format!("it refused the credentials that {name} has for it: renew them with {command}"),
         }
     }
 }
