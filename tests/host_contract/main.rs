@@ -10,8 +10,19 @@ mod fake;
 mod fixture;
 mod images;
 mod network;
+mod real;
+mod registry;
 mod runtime;
 mod subject;
+
+#[path = "../support/leaks.rs"]
+mod leaks;
+#[path = "../support/real_host.rs"]
+mod real_host;
+#[path = "../support/run.rs"]
+mod run;
+#[path = "../support/sample.rs"]
+mod sample;
 
 macro_rules! contract {
     ($($module:ident: $($case:ident)* $(, misusing: $($misuse:ident)*)?;)*) => {
@@ -27,6 +38,23 @@ macro_rules! contract {
                     #[tokio::test(start_paused = true)]
                     async fn $misuse() {
                         crate::fake::run(crate::subject::Conduct::Misuse, crate::$module::$misuse).await;
+                    }
+                )*)?
+            )*
+        }
+
+        mod on_the_real_host {
+            $(
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $case() {
+                        crate::real::run(crate::$module::$case).await;
+                    }
+                )*
+                $($(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $misuse() {
+                        crate::real::run(crate::$module::$misuse).await;
                     }
                 )*)?
             )*
