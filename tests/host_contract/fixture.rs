@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use actord::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName, Spec, SpecDraft};
 use actord::host::{Attachment, Check, Creation, Found, Host, Image, PullPolicy};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::subject::{Kind, Subject};
 
 /// Longer than anything that is going to happen takes.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(30);
 /// Long enough to see that something does not happen.
 pub const A_WHILE: Duration = Duration::from_secs(2);
 
@@ -81,15 +81,14 @@ pub async fn found(host: &Host, id: &InstanceId) -> Option<Found> {
 
 /// The log, once it holds these words: what a process wrote last may come a moment after its end.
 pub async fn log_with(host: &Host, id: &InstanceId, words: &str) -> String {
-    let read = async {
-        loop {
-            match host.runtime.log_tail(id, 4096).await {
-                Ok(log) if log.contains(words) => return log,
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
+    let end = Instant::now() + LONG;
+    loop {
+        match host.runtime.log_tail(id, 4096).await {
+            Ok(log) if log.contains(words) => return log,
+            other => assert!(Instant::now() < end, "the log of {id} never came to hold {words:?}: {other:?}"),
         }
-    };
-    timeout(LONG, read).await.unwrap_or_else(|_| panic!("the log of {id} comes to hold {words:?}"))
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// The only way down, in its order.
