@@ -37,12 +37,12 @@ pub(super) async fn create(
     log: &Path,
 ) -> Result<(), HostError> {
     let what = format!("create task {id}");
-    let stream = file_uri(log);
+    let (stdout, stderr) = streams(log)?;
     let request = containerd.request(CreateTaskRequest {
         container_id: id.to_string(),
         rootfs,
-        stdout: stream.clone(),
-        stderr: stream,
+        stdout,
+        stderr,
         ..CreateTaskRequest::default()
     });
     within(&what, START, async {
@@ -107,18 +107,20 @@ pub(super) async fn running(containerd: &Containerd) -> Result<HashSet<String>, 
     Ok(tasks.into_iter().filter(|task| runs(task.status)).map(|task| task.id).collect())
 }
 
-/// `file://` with what a URI can't hold as it is written as `%XX`.
-fn file_uri(path: &Path) -> String {
-    use std::fmt::Write as _;
-    use std::os::unix::ffi::OsStrExt;
-    path.as_os_str().as_bytes().iter().fold("file://".to_owned(), |mut uri, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(*byte)),
-            other => {
-                let _ = write!(uri, "%{other:02X}");
-            }
-        }
-        uri
+/// Two names of the one log file, which has to exist.
+///
+/// A shim that is given the same name twice opens the file once and closes it when the first of the two streams ends:
+/// what a process writes to the other as it ends is then lost now and then. `file://` has that fault whatever the names
+/// are. Under two plain names it opens the file twice, to append.
+fn streams(log: &Path) -> Result<(String, String), HostError> {
+    let names = || {
+        let (parent, name) = (log.parent()?.to_str()?, log.file_name()?.to_str()?);
+        // The shim reads a name as a URI first, in which `%` begins an escape.
+        (log.is_absolute() && !parent.contains('%')).then(|| (format!("{parent}/{name}"), format!("{parent}/./{name}")))
+    };
+    names().ok_or_else(|| {
+        let log = log.display();
+        HostError::Failed(format!("{log} can't be a log: choose a directory with an absolute UTF-8 path without '%'"))
     })
 }
 
@@ -192,8 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_becomes_a_uri_whatever_it_holds() {
-        assert_eq!(file_uri(Path::new("/var/lib/actord/f-1.log")), "file:///var/lib/actord/f-1.log");
-        assert_eq!(file_uri(Path::new("/a b/%?#ä")), "file:///a%20b/%25%3F%23%C3%A4");
+    fn both_streams_go_to_one_file_under_two_names() {
+        let (stdout, stderr) = streams(Path::new("/var/lib/actord/a b/f-1.log")).unwrap();
+        assert_eq!(stdout, "/var/lib/actord/a b/f-1.log");
+        assert_eq!(stderr, "/var/lib/actord/a b/./f-1.log");
+        assert_eq!(Path::new(&stdout), Path::new(&stderr));
+        for bad in ["logs/f-1.log", "/a%20b/f-1.log"] {
+            assert!(streams(Path::new(bad)).unwrap_err().to_string().contains("can't be a log"), "{bad}");
+        }
     }
 }
