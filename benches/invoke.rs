@@ -17,7 +17,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::actors::messages::{Apply, Delete, Get, List, Refused, Scale, View};
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
-use actord::http::{self, DefaultNamespace, Draining, Metrics, Provider, Services, Settings, Shape};
+use actord::http::{self, DefaultNamespace, Draining, Metrics, Recipients, Services, Settings, Shape};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -195,7 +195,7 @@ fn backend() -> SocketAddr {
 async fn main() {
     let endpoints = Arc::new(Endpoints::new(Parking::default()));
     let services = Arc::new(Services {
-        provider: Provider::from(Nobody.start()),
+        provider: Recipients::from(Nobody.start()).into(),
         endpoints: endpoints.clone(),
         namespaces: Arc::new(DefaultNamespace),
         metrics: Metrics::new().unwrap(),

@@ -87,14 +87,14 @@ impl Job {
 
     async fn image(&self) -> Result<Image, Stopped> {
         let ensure = Ensure { reference: self.spec.image.clone(), policy: self.pull_policy };
-        match self.unless_cancelled(self.around.puller.send(ensure)).await? {
+        match self.unless_cancelled(self.around.puller.addr().send(ensure)).await? {
             Ok(image) => Ok(image?),
             Err(lost) => Err(Stopped::Failed(StartError::Host(format!("the puller is not there: {lost}")))),
         }
     }
 
     async fn attach(&self) -> Result<Attachment, Stopped> {
-        let attached = self.around.network.send(Attach(self.id.clone())).await;
+        let attached = self.around.network.addr().send(Attach(self.id.clone())).await;
         self.check_cancelled()?;
         match attached {
             Ok(attachment) => Ok(attachment?),
@@ -225,7 +225,7 @@ pub async fn tear_down(around: &Arc<Surroundings>, id: &InstanceId) -> Result<()
     let (runtime, one) = (around.host.runtime.clone(), id.clone());
     let removed = call(around, "remove", id, async move { runtime.remove(&one).await }).await;
     errors.extend(removed.err().map(|error| error.to_string()));
-    match around.network.send(Detach(id.clone())).await {
+    match around.network.addr().send(Detach(id.clone())).await {
         Ok(detached) => errors.extend(detached.err().map(|error| error.to_string())),
         Err(lost) => errors.push(format!("the network actor is not there: {lost}")),
     }

@@ -3,6 +3,7 @@
 //! - [`Registry`] routes requests to functions, spawns them, and is their supervisor.
 //! - [`Function`](function::Function) owns one [`Lifecycle`](crate::function::Lifecycle): events in, effects performed.
 //! - [`instance`] holds the two procedures that touch the machine, `bring_up` and `tear_down`.
+//!   What panics is replaced: functions by the registry, the others wherever they are asked for ([`Supervised`]).
 //! - [`Puller`] lets callers for the same image share one pull; [`Network`] hands out attachments with a bound.
 //!
 //! Messages are on one page: [`messages`]. A mailbox never waits for the machine: effects run in tasks of their own and
@@ -18,7 +19,9 @@ mod network;
 mod puller;
 mod recovery;
 mod registry;
+mod routes;
 mod settings;
+mod supervised;
 #[cfg(test)]
 mod supervision;
 mod surroundings;
@@ -29,4 +32,5 @@ pub use network::Network;
 pub use puller::Puller;
 pub use registry::Registry;
 pub use settings::Settings;
+pub use supervised::Supervised;
 pub use surroundings::Surroundings;

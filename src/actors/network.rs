@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, ResponseFuture};
+use actix::{Actor, Context, Handler, ResponseFuture};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::Settings;
 use super::guard::guarded;
 use super::messages::{Attach, Detach};
+use super::{Settings, Supervised};
 use crate::host::{Attachment, HostError};
 
 /// See the module.
@@ -25,9 +25,19 @@ pub struct Network {
 
 impl Network {
     /// Starts the actor on this thread's actor system.
-    pub fn start(network: Arc<dyn crate::host::Network>, settings: &Settings, runtime: Handle) -> Addr<Self> {
+    pub fn start(
+        network: Arc<dyn crate::host::Network>,
+        settings: &Settings,
+        runtime: Handle,
+    ) -> Arc<Supervised<Self>> {
         let places = Arc::new(Semaphore::new(settings.parallel_attachments.max(1)));
-        Actor::start(Self { network, places, timeout: settings.host_timeout, runtime })
+        let timeout = settings.host_timeout;
+        Supervised::start(move |_| Self {
+            network: network.clone(),
+            places: places.clone(),
+            timeout,
+            runtime: runtime.clone(),
+        })
     }
 }
 

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, Context, Handler, ResponseFuture};
+use actix::{Actor, Context, Handler, ResponseFuture};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::Settings;
 use super::guard::guarded;
 use super::messages::Ensure;
+use super::{Settings, Supervised};
 use crate::host::{HostError, Image, Images, PullPolicy};
 
 type Pull = BoxFuture<'static, Result<Image, HostError>>;
@@ -29,9 +29,16 @@ pub struct Puller {
 
 impl Puller {
     /// Starts the actor on this thread's actor system.
-    pub fn start(images: Arc<dyn Images>, settings: &Settings, runtime: Handle) -> Addr<Self> {
+    pub fn start(images: Arc<dyn Images>, settings: &Settings, runtime: Handle) -> Arc<Supervised<Self>> {
         let places = Arc::new(Semaphore::new(settings.parallel_pulls.max(1)));
-        Actor::start(Self { images, places, timeout: settings.pull_timeout, runtime, running: HashMap::new() })
+        let timeout = settings.pull_timeout;
+        Supervised::start(move |_| Self {
+            images: images.clone(),
+            places: places.clone(),
+            timeout,
+            runtime: runtime.clone(),
+            running: HashMap::new(),
+        })
     }
 
     fn pull(&self, reference: String, policy: PullPolicy) -> Shared<Pull> {

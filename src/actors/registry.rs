@@ -3,24 +3,26 @@
 //! An actor that panics tells it so while it unwinds. The registry then waits for the effects that were under way, reads
 //! the store and the host, and starts a fresh actor that takes over the same instances; requests wait meanwhile.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
 use rand::Rng;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::Supervised;
 use super::function::{Function, Incarnation};
 use super::instance::tear_down;
 use super::messages::{
     Accept, Apply, Delete, Farewell, Get, List, Mode, Notice, Refused, Resize, Scale, View, Withdraw,
 };
 use super::recovery::{self, Recovered, Remembered};
+use super::routes::{Estate, Route, Routes};
 use super::surroundings::Surroundings;
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -33,23 +35,12 @@ const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 /// An actor that lived this long after a panic starts with a clean slate.
 const FORGIVEN: Duration = Duration::from_secs(60);
 
-/// The way to one function's actor. The address is none while a dead actor is being replaced.
-struct Route {
-    me: Incarnation,
-    actor: watch::Sender<Option<Addr<Function>>>,
-    /// Requests sent to this incarnation.
-    sent: u64,
-    /// How often in a row the actor had to be replaced, and when last.
-    deaths: u32,
-    died: Option<Instant>,
-}
-
 /// See the module.
 pub struct Registry {
     around: Arc<Surroundings>,
+    estate: Arc<Estate>,
     routes: HashMap<FunctionId, Route>,
     incarnations: u64,
-    notices: mpsc::UnboundedSender<Notice>,
 }
 
 impl Registry {
@@ -58,19 +49,30 @@ impl Registry {
     ///
     /// # Errors
     /// [`StoreError`] when the store can't be read; nothing was touched then.
-    pub async fn recover(around: Arc<Surroundings>) -> Result<Addr<Self>, StoreError> {
+    pub async fn recover(around: Arc<Surroundings>) -> Result<Arc<Supervised<Self>>, StoreError> {
         let recovered = recovery::everything(&around).await?;
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
-        Ok(Self::create(|context| {
-            let (notices, heard) = mpsc::unbounded_channel();
-            context.add_stream(futures_util::stream::unfold(heard, |mut heard| async {
-                heard.recv().await.map(|notice| (notice, heard))
-            }));
-            let mut registry = Self { around, routes: HashMap::new(), incarnations: 0, notices };
-            registry.take_over(recovered);
-            registry
+        let (estate, recovered) = (Estate::new(), Mutex::new(Some(recovered)));
+        Ok(Supervised::start(move |context| {
+            let first = recovered.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Self::begin(around.clone(), estate.clone(), first.unwrap_or_default(), context)
         }))
+    }
+
+    /// Begins with what its predecessor left, if there was one, and with what was found at start, if this is the first.
+    fn begin(around: Arc<Surroundings>, estate: Arc<Estate>, found: Recovered, context: &mut Context<Self>) -> Self {
+        context.add_stream(estate.notices());
+        let Routes { by_function, incarnations } = estate.take();
+        let mut registry = Self { around, estate, routes: by_function, incarnations };
+        let died = |route: &Route| route.actor.borrow().as_ref().is_none_or(|actor| !actor.connected());
+        let orphaned: Vec<FunctionId> =
+            registry.routes.iter().filter(|(_, route)| died(route)).map(|(id, _)| id.clone()).collect();
+        for id in orphaned {
+            registry.replace(id, context);
+        }
+        registry.take_over(found);
+        registry
     }
 
     fn take_over(&mut self, recovered: Recovered) {
@@ -91,7 +93,7 @@ impl Registry {
             number: self.incarnations,
             tasks: TaskTracker::new(),
             over: CancellationToken::new(),
-            notices: self.notices.clone(),
+            notices: self.estate.notices.clone(),
             begun: Arc::default(),
         }
     }
@@ -103,7 +105,7 @@ impl Registry {
 
     fn route(&self, me: Incarnation, life: Lifecycle, first: Vec<Effect>) -> Route {
         let actor = Function::start(me.clone(), self.around.clone(), life, first);
-        Route { me, actor: watch::Sender::new(Some(actor)), sent: 0, deaths: 0, died: None }
+        Route { me, actor: watch::Sender::new(Some(actor)), sent: 0, deaths: 0, died: None, dead: None }
     }
 
     /// Sends a request to a function's actor, which is made if `make` says so.
@@ -141,7 +143,7 @@ impl Registry {
 
     /// The actor of a function, for tests that disturb it.
     #[cfg(test)]
-    pub(super) fn actor(&self, id: &FunctionId) -> Option<Addr<Function>> {
+    pub(super) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
         self.routes.get(id).and_then(|route| route.actor.borrow().clone())
     }
 
@@ -164,7 +166,9 @@ impl Registry {
         let successor = self.incarnation(&id);
         let Some(route) = self.routes.get_mut(&id) else { return };
         route.actor.send_replace(None);
-        let dead = std::mem::replace(&mut route.me, successor);
+        let last = std::mem::replace(&mut route.me, successor);
+        // A registry that died in the middle of this left the true predecessor here: its successor never lived.
+        let dead = route.dead.get_or_insert(last).clone();
         route.sent = 0;
         if route.died.replace(Instant::now()).is_some_and(|before| before.elapsed() > FORGIVEN) {
             route.deaths = 0;
@@ -177,7 +181,7 @@ impl Registry {
             sleep(wait).await;
             dead.tasks.close();
             dead.tasks.wait().await;
-            let begun: BTreeSet<InstanceId> = std::mem::take(&mut *dead.begun());
+            let begun = dead.begun().clone();
             let remembered = recovery::one(&around, &id, begun).await;
             for published in around.endpoints.published(&id) {
                 if !remembered.observed.iter().any(|observed| observed.id == published) {
@@ -191,9 +195,18 @@ impl Registry {
             let around = this.around.clone();
             if let Some(route) = this.routes.get_mut(&id) {
                 let actor = Function::start(route.me.clone(), around, life, first);
+                route.dead = None;
                 route.actor.send_replace(Some(actor));
             }
         }));
+    }
+}
+
+impl Drop for Registry {
+    /// Runs while a panic unwinds: the functions' actors live on, and the next registry needs to find them.
+    fn drop(&mut self) {
+        let by_function = std::mem::take(&mut self.routes);
+        self.estate.leave(Routes { by_function, incarnations: self.incarnations });
     }
 }
 

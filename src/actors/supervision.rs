@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, Context, Handler, Message, ResponseFuture, System};
+use actix::{Context, Handler, Message, ResponseFuture, System};
 use tokio::time::sleep;
 
 use super::function::Function;
 use super::messages::{Apply, Delete, Get, Mode, Refused};
-use super::{Registry, Settings, Surroundings};
+use super::{Registry, Settings, Supervised, Surroundings};
 use crate::endpoints::{Endpoints, Parking};
 use crate::function::{Exit, FunctionId, Phase, SpecDraft};
 use crate::host::fake::{Behaviour, FakeHost, Method};
@@ -48,7 +48,7 @@ impl Handler<PanicIn> for Registry {
 struct Platform {
     host: FakeHost,
     endpoints: Arc<Endpoints>,
-    registry: Addr<Registry>,
+    registry: Arc<Supervised<Registry>>,
     function: FunctionId,
 }
 
@@ -68,15 +68,15 @@ impl Platform {
     async fn deploy(&self) -> Result<(), Refused> {
         let draft = SpecDraft { image: "image:1".into(), ..SpecDraft::default() };
         let apply = Apply { id: self.function.clone(), spec: draft.try_into().unwrap(), mode: Mode::Create };
-        self.registry.send(apply).await.unwrap()
+        self.registry.addr().send(apply).await.unwrap()
     }
 
     async fn panic(&self) {
-        self.registry.send(PanicIn(self.function.clone())).await.unwrap();
+        self.registry.addr().send(PanicIn(self.function.clone())).await.unwrap();
     }
 
     async fn phase(&self) -> Option<Phase> {
-        let view = self.registry.send(Get { id: self.function.clone() }).await.unwrap();
+        let view = self.registry.addr().send(Get { id: self.function.clone() }).await.unwrap();
         view.map(|view| view.status.phase)
     }
 
@@ -124,7 +124,7 @@ fn the_successor_of_an_actor_that_panicked_heals_crashes_and_deletes() {
         platform.host.exit(&crashed, Exit::Signal(9));
         platform.settle().await;
         assert_ne!(platform.endpoints.published(&platform.function), [crashed]);
-        platform.registry.send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
+        platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
         for _ in 0..100 {
             sleep(Duration::from_secs(1)).await;
         }
@@ -141,18 +141,58 @@ fn an_actor_that_panics_in_the_middle_of_a_start_leaves_nothing_half_made() {
             let deploy = platform.deploy();
             let panic = async move {
                 sleep(Duration::from_micros(step * 700)).await;
-                registry.send(PanicIn(function)).await.unwrap();
+                registry.addr().send(PanicIn(function)).await.unwrap();
             };
             let (answer, ()) = futures_util::join!(deploy, panic);
             assert!(matches!(answer, Ok(()) | Err(Refused::Busy(_) | Refused::Exists(_))), "{answer:?}");
             if platform.phase().await.is_some() {
                 platform.settle().await;
             }
-            let _ = platform.registry.send(Delete { id: platform.function.clone() }).await.unwrap();
+            let _ = platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap();
             sleep(Duration::from_secs(100)).await;
             assert!(platform.host.leftovers().is_empty(), "step {step}: {:?}", platform.host.leftovers());
         }
         assert_eq!(platform.host.violations(), Vec::<String>::new());
+    });
+}
+
+impl Handler<Panic> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Panic: Panic, _: &mut Context<Self>) {
+        panic!("a bug in the registry");
+    }
+}
+
+#[test]
+fn a_registry_that_panics_is_replaced_and_its_functions_do_not_notice() {
+    simulate(async {
+        let platform = Platform::start(Behaviour::new()).await;
+        platform.deploy().await.unwrap();
+        let before = platform.endpoints.published(&platform.function);
+        let _ = platform.registry.addr().send(Panic).await;
+        assert_eq!(platform.phase().await, Some(Phase::Ready));
+        assert_eq!(platform.endpoints.published(&platform.function), before);
+        assert_eq!(platform.deploy().await, Err(Refused::Exists(platform.function.clone())));
+        assert_eq!(platform.host.count(Method::RuntimeStart), 1);
+    });
+}
+
+#[test]
+fn a_function_and_the_registry_that_panic_together_are_both_replaced() {
+    simulate(async {
+        let platform = Platform::start(Behaviour::new()).await;
+        platform.deploy().await.unwrap();
+        for _ in 0..3 {
+            platform.panic().await;
+            let _ = platform.registry.addr().send(Panic).await;
+            platform.settle().await;
+        }
+        assert_eq!(platform.host.count(Method::RuntimeStart), 1);
+        platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
+        sleep(Duration::from_secs(200)).await;
+        assert!(platform.host.leftovers().is_empty(), "{:?}", platform.host.leftovers());
+        assert!(platform.registry.addr().send(Routes).await.unwrap().is_empty());
     });
 }
 
@@ -161,9 +201,9 @@ fn a_function_that_is_deleted_leaves_no_actor_behind() {
     simulate(async {
         let platform = Platform::start(Behaviour::new()).await;
         platform.deploy().await.unwrap();
-        platform.registry.send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
+        platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
         sleep(Duration::from_secs(200)).await;
-        assert!(platform.registry.send(Routes).await.unwrap().is_empty());
+        assert!(platform.registry.addr().send(Routes).await.unwrap().is_empty());
         platform.deploy().await.unwrap();
         assert_eq!(platform.phase().await, Some(Phase::Ready));
     });

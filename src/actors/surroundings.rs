@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use actix::Addr;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::board::Board;
-use super::{Network, Puller, Settings};
+use super::{Network, Puller, Settings, Supervised};
 use crate::endpoints::Endpoints;
 use crate::function::Uptime;
 use crate::host::Host;
@@ -18,8 +17,8 @@ use crate::store::{Secrets, Store};
 pub struct Surroundings {
     /// The machine. Images and networks are reached through their actors.
     pub(super) host: Host,
-    pub(super) puller: Addr<Puller>,
-    pub(super) network: Addr<Network>,
+    pub(super) puller: Arc<Supervised<Puller>>,
+    pub(super) network: Arc<Supervised<Network>>,
     pub(super) store: Store,
     pub(super) secrets: Secrets,
     pub(super) endpoints: Arc<Endpoints>,

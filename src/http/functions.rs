@@ -23,7 +23,7 @@ type Context = (web::Data<Services>, web::Data<Settings>);
 /// GET `/system/functions`: all functions of a namespace, by name.
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
     let namespace = namespace(&services, "", &request)?;
-    let views = ask(&services.provider.list, List { namespace }, settings.answer_timeout).await?;
+    let views = ask(&services.provider.now().list, List { namespace }, settings.answer_timeout).await?;
     let invocations = services.metrics.invocations();
     let count = |id: &FunctionId| invocations.get(&id.to_string()).copied().unwrap_or(0);
     let all: Vec<_> = views.iter().filter_map(|view| FunctionStatus::of(view, count(&view.id))).collect();
@@ -41,7 +41,9 @@ pub(super) async fn status(
         return missing();
     };
     let id = FunctionId::new(name, namespace);
-    let Some(view) = ask(&services.provider.get, Get { id }, settings.answer_timeout).await? else { return missing() };
+    let Some(view) = ask(&services.provider.now().get, Get { id }, settings.answer_timeout).await? else {
+        return missing();
+    };
     let invocations = services.metrics.invocations().get(&view.id.to_string()).copied().unwrap_or(0);
     match FunctionStatus::of(&view, invocations) {
         Some(status) => Ok(HttpResponse::Ok().json(status)),
@@ -63,7 +65,7 @@ async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, sett
     let Deployment { name, namespace: sent, spec } = Deployment::parse(&read(body).await?)?;
     let id = FunctionId::new(name, namespace(&services, &sent, request)?);
     info!(function = %id, image = %spec.image, ?mode, "deployment asked for");
-    accepted(ask(&services.provider.apply, Apply { id, spec, mode }, settings.answer_timeout).await?)
+    accepted(ask(&services.provider.now().apply, Apply { id, spec, mode }, settings.answer_timeout).await?)
 }
 
 /// DELETE `/system/functions`.
@@ -71,7 +73,7 @@ pub(super) async fn delete(request: HttpRequest, body: Payload, (services, setti
     let Deletion { name, namespace: sent } = Deletion::parse(&read(body).await?)?;
     let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
     info!(function = %id, "deletion asked for");
-    match ask(&services.provider.delete, Delete { id }, settings.answer_timeout).await? {
+    match ask(&services.provider.now().delete, Delete { id }, settings.answer_timeout).await? {
         // Clients of the provider know this one without the colon that the others have.
         Err(Refused::NotFound(id)) => Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found"))),
         other => accepted(other),
@@ -88,7 +90,7 @@ pub(super) async fn scale(
     let Scaling { name, namespace: sent, replicas } = Scaling::parse(&read(body).await?, &path)?;
     let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
     info!(function = %id, replicas, "scaling asked for");
-    accepted(ask(&services.provider.scale, Scale { id, replicas }, settings.answer_timeout).await?)
+    accepted(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await?)
 }
 
 /// 202 is the answer that every client takes as plain success.

@@ -162,7 +162,7 @@ pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse
     let mut replicas = Vec::new();
     for namespace in services.namespaces.all() {
         // Without an answer the gauge is left out of this scrape; a stale or wrong value would be worse.
-        let views = ask(&services.provider.list, List { namespace }, LIST_WITHIN).await.unwrap_or_default();
+        let views = ask(&services.provider.now().list, List { namespace }, LIST_WITHIN).await.unwrap_or_default();
         replicas.extend(views.into_iter().filter_map(|view| Some((view.id, view.status.desired?.replicas))));
     }
     metrics.services.reset();

@@ -31,7 +31,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 pub use metrics::Metrics;
-pub use provider::Provider;
+pub use provider::{Provider, Recipients};
 pub use server::{serve, serve_metrics};
 
 use crate::credentials::Credentials;

@@ -1,16 +1,45 @@
 //! Who answers for functions: the messages that HTTP sends, each with its recipient.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Handler, MailboxError, Message, Recipient};
+use actix::{Actor, Addr, Context, Handler, MailboxError, Message, Recipient};
 
 use super::error::HttpError;
+use crate::actors::Supervised;
 use crate::actors::messages::{Apply, Delete, Get, List, Scale};
 
-/// The recipients of everything that HTTP asks for; in the product all of them are the registry.
+/// Who answers now; in the product that is the registry, whichever incarnation of it lives.
+#[derive(Clone)]
+pub struct Provider(Arc<dyn Fn() -> Recipients + Send + Sync>);
+
+impl Provider {
+    /// The recipients that live now.
+    #[must_use]
+    pub fn now(&self) -> Recipients {
+        self.0()
+    }
+}
+
+impl<A> From<Arc<Supervised<A>>> for Provider
+where
+    A: Actor<Context = Context<A>> + Handler<Apply> + Handler<Delete> + Handler<Scale> + Handler<Get> + Handler<List>,
+{
+    fn from(actor: Arc<Supervised<A>>) -> Self {
+        Self(Arc::new(move || actor.addr().into()))
+    }
+}
+
+impl From<Recipients> for Provider {
+    fn from(recipients: Recipients) -> Self {
+        Self(Arc::new(move || recipients.clone()))
+    }
+}
+
+/// The recipients of everything that HTTP asks for.
 #[derive(Debug, Clone)]
-pub struct Provider {
+pub struct Recipients {
     /// Deploys and updates.
     pub apply: Recipient<Apply>,
     /// Deletes.
@@ -23,7 +52,7 @@ pub struct Provider {
     pub list: Recipient<List>,
 }
 
-impl<A> From<Addr<A>> for Provider
+impl<A> From<Addr<A>> for Recipients
 where
     A: Actor + Handler<Apply> + Handler<Delete> + Handler<Scale> + Handler<Get> + Handler<List>,
     A::Context:

@@ -10,7 +10,7 @@ use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, V
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{Desired, FunctionId, Generation, InstanceId, Namespace, Phase, Spec, Status};
-use actord::http::{self, Draining, Metrics, Namespaces, Provider, Services, Settings, Shape};
+use actord::http::{self, Draining, Metrics, Namespaces, Recipients, Services, Settings, Shape};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -170,7 +170,7 @@ impl House {
         let endpoints = Arc::new(Endpoints::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
         let draining = Draining::default();
         let services = Arc::new(Services {
-            provider: Provider::from(Registry(script.clone()).start()),
+            provider: Recipients::from(Registry(script.clone()).start()).into(),
             endpoints: endpoints.clone(),
             namespaces: Arc::new(TwoNamespaces),
             metrics: Metrics::new().unwrap(),

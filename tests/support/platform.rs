@@ -6,9 +6,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Addr, System};
+use actix::System;
 use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, View};
-use actord::actors::{Registry, Settings, Surroundings};
+use actord::actors::{Registry, Settings, Supervised, Surroundings};
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft};
 use actord::host::fake::{Behaviour, FakeHost};
@@ -30,7 +30,7 @@ pub struct Platform {
     pub store: Store,
     pub secrets: Secrets,
     pub endpoints: Arc<Endpoints>,
-    pub registry: Addr<Registry>,
+    pub registry: Arc<Supervised<Registry>>,
     pub dir: Arc<tempfile::TempDir>,
     settings: Settings,
 }
@@ -62,7 +62,7 @@ impl Platform {
     }
 
     pub async fn apply(&self, mode: Mode, name: &str, spec: Spec) -> Result<(), Refused> {
-        self.registry.send(Apply { id: id(name), spec, mode }).await.unwrap()
+        self.registry.addr().send(Apply { id: id(name), spec, mode }).await.unwrap()
     }
 
     pub async fn deploy(&self, name: &str, image: &str) -> Result<(), Refused> {
@@ -74,19 +74,19 @@ impl Platform {
     }
 
     pub async fn delete(&self, name: &str) -> Result<(), Refused> {
-        self.registry.send(Delete { id: id(name) }).await.unwrap()
+        self.registry.addr().send(Delete { id: id(name) }).await.unwrap()
     }
 
     pub async fn scale(&self, name: &str, replicas: u32) -> Result<(), Refused> {
-        self.registry.send(Scale { id: id(name), replicas }).await.unwrap()
+        self.registry.addr().send(Scale { id: id(name), replicas }).await.unwrap()
     }
 
     pub async fn view(&self, name: &str) -> Option<View> {
-        self.registry.send(Get { id: id(name) }).await.unwrap()
+        self.registry.addr().send(Get { id: id(name) }).await.unwrap()
     }
 
     pub async fn list(&self) -> Vec<View> {
-        self.registry.send(List { namespace: Namespace::default() }).await.unwrap()
+        self.registry.addr().send(List { namespace: Namespace::default() }).await.unwrap()
     }
 
     pub async fn phase(&self, name: &str) -> Option<Phase> {

@@ -1,0 +1,64 @@
+//! The ways to the functions' actors, and how they pass from a registry that panicked to the next.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::Addr;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::function::{Function, Incarnation};
+use super::messages::Notice;
+use crate::function::FunctionId;
+
+/// The way to one function's actor. The address is none while a dead actor is being replaced.
+pub(super) struct Route {
+    pub(super) me: Incarnation,
+    pub(super) actor: watch::Sender<Option<Addr<Function>>>,
+    /// Requests sent to this incarnation.
+    pub(super) sent: u64,
+    /// How often in a row the actor had to be replaced, and when last.
+    pub(super) deaths: u32,
+    pub(super) died: Option<Instant>,
+    /// The actor that died, until a fresh one has taken over what it owned.
+    pub(super) dead: Option<Incarnation>,
+}
+
+/// What outlives a registry that panics: the routes, which it leaves behind as it unwinds, and the channel that its
+/// functions tell it by.
+pub(super) struct Estate {
+    pub(super) routes: Mutex<Routes>,
+    pub(super) notices: mpsc::UnboundedSender<Notice>,
+    pub(super) heard: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Notice>>>,
+}
+
+#[derive(Default)]
+pub(super) struct Routes {
+    pub(super) by_function: HashMap<FunctionId, Route>,
+    pub(super) incarnations: u64,
+}
+
+impl Estate {
+    pub(super) fn new() -> Arc<Self> {
+        let (notices, heard) = mpsc::unbounded_channel();
+        Arc::new(Self { routes: Mutex::default(), notices, heard: Arc::new(tokio::sync::Mutex::new(heard)) })
+    }
+
+    /// Notices, for the one registry that lives: its predecessor let go of them when it died.
+    pub(super) fn notices(&self) -> impl Stream<Item = Notice> + use<> {
+        unfold(self.heard.clone(), |heard| async {
+            let notice = heard.lock().await.recv().await;
+            notice.map(|notice| (notice, heard))
+        })
+    }
+
+    pub(super) fn take(&self) -> Routes {
+        std::mem::take(&mut *self.routes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn leave(&self, routes: Routes) {
+        *self.routes.lock().unwrap_or_else(PoisonError::into_inner) = routes;
+    }
+}
