@@ -37,7 +37,8 @@ pub(crate) async fn import_new(images: &dyn Images, directory: &Path) {
         {
             continue;
         }
-        match import(images, &archive).await {
+        tracing::info!(archive = %archive.display(), "importing");
+        match images.import(&archive).await {
             Ok(references) => drop(known.insert(name, Imported { bytes: metadata.len(), modified, references })),
             Err(error) => tracing::error!(archive = %archive.display(), %error, "could not be imported"),
         }
@@ -46,16 +47,6 @@ pub(crate) async fn import_new(images: &dyn Images, directory: &Path) {
     if let (false, Err(error)) = (known.is_empty(), written.and_then(|text| std::fs::write(&memory, text))) {
         tracing::warn!(file = %memory.display(), %error, "archives will be imported again at the next start");
     }
-}
-
-/// Imports one archive, and says so.
-pub(crate) async fn import(images: &dyn Images, archive: &Path) -> Result<Vec<String>, HostError> {
-    tracing::info!(archive = %archive.display(), "importing");
-    let references = images.import(archive).await?;
-    for reference in &references {
-        tracing::info!(archive = %archive.display(), image = %reference, "imported");
-    }
-    Ok(references)
 }
 
 /// The archives of a directory, by name.

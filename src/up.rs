@@ -16,6 +16,7 @@ use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::InstanceId;
+use actord::host::Images as _;
 use actord::host::containerd::daemon::Daemon;
 use actord::host::containerd::images::ContainerdImages;
 use actord::http;
@@ -68,7 +69,7 @@ pub(crate) fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
             bail!("{} holds no archive: no file in it ends with .tar, .tar.gz or .tgz", path.display());
         }
         for archive in archives {
-            for reference in preload::import(&images, &archive).await? {
+            for reference in images.import(&archive).await? {
                 println!("{reference}");
             }
         }

@@ -48,7 +48,7 @@ impl AsRef<Series> for Rc<Target> {
 }
 
 /// What is held until an answer's last byte is out.
-pub(super) type Held = (Lease, Invocation<Rc<Target>>);
+type Held = (Lease, Invocation<Rc<Target>>);
 
 /// The proxy of one worker.
 pub(super) struct Proxy {

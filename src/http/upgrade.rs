@@ -17,15 +17,15 @@ use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio_util::io::poll_read_buf;
 
 use super::headers;
-use super::invoke::Held;
 
 const PIECE: usize = 16 * 1024;
 
 /// What the function says, as the client's answer.
-struct FromFunction {
+struct FromFunction<H> {
     state: State,
     buffer: BytesMut,
-    _held: Held,
+    /// Held until the connection ends.
+    _held: H,
 }
 
 enum State {
@@ -35,7 +35,7 @@ enum State {
 }
 
 /// The answer 101 of a function, with both directions joined.
-pub(super) fn answer(mut head: Response<Incoming>, payload: Payload, held: Held) -> HttpResponse {
+pub(super) fn answer<H: Unpin + 'static>(mut head: Response<Incoming>, payload: Payload, held: H) -> HttpResponse {
     let state = State::Switching(hyper::upgrade::on(&mut head), Some(payload));
     let body = FromFunction { state, buffer: BytesMut::new(), _held: held };
     let mut answer = HttpResponse::with_body(StatusCode::SWITCHING_PROTOCOLS, body);
@@ -55,7 +55,7 @@ async fn to_function(mut payload: Payload, mut write: WriteHalf<TokioIo<Upgraded
     let _ = write.shutdown().await;
 }
 
-impl MessageBody for FromFunction {
+impl<H: Unpin> MessageBody for FromFunction<H> {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {

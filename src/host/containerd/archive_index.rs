@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::content::{read_blob, sha256};
-use super::import::{Contents, Stored};
 use super::ingest::write_blob;
 use super::lease::Lease;
 use super::manifest::{self, Document, Platform};
@@ -22,6 +21,28 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// What an archive had in it.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    /// Its small files, by path.
+    pub(crate) documents: BTreeMap<String, Vec<u8>>,
+    /// What went into the content store, by path.
+    pub(crate) stored: BTreeMap<String, Stored>,
+    /// Its links, by path.
+    pub(crate) links: BTreeMap<String, String>,
+}
+
+/// A file of the archive that is in the content store now.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    /// Its digest.
+    pub(crate) digest: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Its first bytes, which tell how it is compressed.
+    pub(crate) head: Vec<u8>,
+}
 
 /// An image of the archive.
 #[derive(Debug)]

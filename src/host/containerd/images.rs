@@ -9,7 +9,6 @@ use oci_spec::distribution::Reference;
 
 use super::channel::Containerd;
 use super::content::{chain_ids, find_manifest, read_config, stat_blob};
-use super::import;
 use super::lease::{self, Lease};
 use super::locks::Locks;
 use super::manifest;
@@ -203,6 +202,6 @@ impl Images for ContainerdImages {
     }
 
     async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError> {
-        import::import(self, archive).await
+        self.import_archive(archive).await
     }
 }

@@ -4,12 +4,11 @@
 //! files are kept until all is read. Then every image in it is checked and unpacked, and only then is any of them named:
 //! an archive is imported whole or not at all.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use containerd_client::types::Descriptor as Target;
 
-use super::archive_index::{self, Wanted};
+use super::archive_index::{self, Contents, Stored, Wanted};
 use super::content::{find_manifest, stat_blob};
 use super::images::ContainerdImages;
 use super::ingest::{Blob, Ingest, Uncommitted, ingest_name};
@@ -23,53 +22,33 @@ use crate::host::HostError;
 /// How much an archive's small files may take together.
 const DOCUMENTS_LIMIT: u64 = 16 * DOCUMENT_LIMIT;
 
-/// What an archive had in it.
-#[derive(Debug, Default)]
-pub(crate) struct Contents {
-    /// Its small files, by path.
-    pub(crate) documents: BTreeMap<String, Vec<u8>>,
-    /// What went into the content store, by path.
-    pub(crate) stored: BTreeMap<String, Stored>,
-    /// Its links, by path.
-    pub(crate) links: BTreeMap<String, String>,
-}
-
-/// A file of the archive that is in the content store now.
-#[derive(Debug, Clone)]
-pub(crate) struct Stored {
-    /// Its digest.
-    pub(crate) digest: String,
-    /// Bytes.
-    pub(crate) size: u64,
-    /// Its first bytes, which tell how it is compressed.
-    pub(crate) head: Vec<u8>,
-}
-
-/// Imports all images of an archive and returns their names.
-pub(super) async fn import(images: &ContainerdImages, archive: &Path) -> Result<Vec<String>, HostError> {
-    let lease = images.lease().await?;
-    let imported = import_under(&lease, images, archive).await;
-    let names = lease.settle(imported).await.map_err(|error| match error {
-        HostError::Image(why) | HostError::NotFound(why) => broken(archive, &why),
-        other => other,
-    })?;
-    tracing::info!(archive = %archive.display(), images = ?names, "imported");
-    Ok(names)
-}
-
-async fn import_under(lease: &Lease, images: &ContainerdImages, archive: &Path) -> Result<Vec<String>, HostError> {
-    let contents = Storing { lease, locks: images.locks() }.store(archive).await?;
-    let wanted = archive_index::read(lease, &contents).await?;
-    for Wanted { target, .. } in &wanted {
-        check(lease, target).await?;
-        images.prepare(lease, target).await?;
+impl ContainerdImages {
+    /// Imports all images of an archive and returns their names.
+    pub(super) async fn import_archive(&self, archive: &Path) -> Result<Vec<String>, HostError> {
+        let lease = self.lease().await?;
+        let imported = self.import_under(&lease, archive).await;
+        let names = lease.settle(imported).await.map_err(|error| match error {
+            HostError::Image(why) | HostError::NotFound(why) => broken(archive, &why),
+            other => other,
+        })?;
+        tracing::info!(archive = %archive.display(), images = ?names, "imported");
+        Ok(names)
     }
-    let mut names = Vec::new();
-    for Wanted { name, target } in wanted {
-        record::put(lease, &name, &target).await?;
-        names.push(name);
+
+    async fn import_under(&self, lease: &Lease, archive: &Path) -> Result<Vec<String>, HostError> {
+        let contents = Storing { lease, locks: self.locks() }.store(archive).await?;
+        let wanted = archive_index::read(lease, &contents).await?;
+        for Wanted { target, .. } in &wanted {
+            check(lease, target).await?;
+            self.prepare(lease, target).await?;
+        }
+        let mut names = Vec::new();
+        for Wanted { name, target } in wanted {
+            record::put(lease, &name, &target).await?;
+            names.push(name);
+        }
+        Ok(names)
     }
-    Ok(names)
 }
 
 fn broken(archive: &Path, why: &str) -> HostError {
