@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use actord::host::{HostError, Images, PullPolicy};
+use actord::host::{Images, PullPolicy};
 use serde::{Deserialize, Serialize};
 
 /// Remembers what was imported; begins with a dot, so it is no archive.
