@@ -7,7 +7,7 @@ use std::time::Duration;
 use actord::config::Config;
 use actord::host::cni::{CniNetwork, CniOptions};
 use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, Watch};
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience, Watch};
 use actord::host::containerd::dns::Dns;
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::containerd::runtime::{ContainerdRuntime, RuntimeOptions};
@@ -21,6 +21,7 @@ pub(crate) fn daemon_options(config: &Config) -> DaemonOptions {
         state: config.state_dir.join("containerd"),
         socket: config.containerd_socket(),
         log: config.data_dir.join("containerd.log"),
+        patience: Patience::default(),
     }
 }
 
@@ -56,7 +57,7 @@ impl Machine {
             images: self.images.clone(),
             network: Arc::new(self.network.clone()),
             runtime: self.runtime.clone(),
-            probe: Arc::new(HttpProbe::default()),
+            probe: Arc::new(HttpProbe),
         }
     }
 

@@ -117,6 +117,7 @@ impl Job {
             generation: self.generation,
             spec: self.spec.clone(),
             image,
+            address: attachment.address,
             netns: attachment.netns.clone(),
             secrets,
         };
@@ -127,7 +128,8 @@ impl Job {
     /// Waits until the started process answers its readiness check, ends, or takes too long.
     async fn ready(&self, attachment: &Attachment) -> Result<SocketAddr, Stopped> {
         let address = SocketAddr::new(attachment.address, PORT);
-        let check = Check { address, path: self.spec.annotations.get("com.openfaas.ready.http.path").cloned() };
+        let path = self.spec.annotations.get("com.openfaas.ready.http.path").cloned();
+        let check = Check { address, path, timeout: Duration::from_secs(1) };
         let limit = self.around.settings.ready_timeout;
         tokio::select! {
             biased;

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -141,6 +142,8 @@ pub struct Creation {
     pub spec: Arc<Spec>,
     /// What [`Images::ensure`] returned.
     pub image: Image,
+    /// The instance's own address, from [`Network::attach`].
+    pub address: IpAddr,
     /// The network namespace to run in, from [`Network::attach`].
     pub netns: PathBuf,
     /// The secrets that the spec names, with their values.
@@ -215,19 +218,21 @@ pub trait Runtime: Send + Sync {
     async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError>;
 }
 
-/// How to ask an instance whether it is ready.
+/// How to ask an instance whether it is ready, or well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// Where it listens.
     pub address: SocketAddr,
     /// An HTTP path that must answer 2xx. None: `/_/health` decides if it is there, else a TCP connect does.
     pub path: Option<String>,
+    /// The longest that the question may take, connect included.
+    pub timeout: Duration,
 }
 
 /// Asks instances whether they are ready.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// Asks once; the caller bounds and repeats it.
+    /// Asks once, for as long as the check says; the caller repeats it.
     ///
     /// # Errors
     /// The reason why it is not ready, for a person.

@@ -1,7 +1,6 @@
 //! Readiness over the network: one connection, one request, one status line.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,18 +24,8 @@ const QUOTED: usize = 80;
 /// | no path | `/_/health` answers 2xx, or 404 or 405, or no HTTP at all: it did accept a connection |
 ///
 /// Redirects are not followed: where an instance sends its callers says nothing about itself.
-#[derive(Debug, Clone)]
-pub struct HttpProbe {
-    /// The longest that one question may take, connect included.
-    pub timeout: Duration,
-}
-
-impl Default for HttpProbe {
-    /// One second.
-    fn default() -> Self {
-        Self { timeout: Duration::from_secs(1) }
-    }
-}
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HttpProbe;
 
 /// What came back on an accepted connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,9 +41,9 @@ impl Probe for HttpProbe {
     async fn ready(&self, check: &Check) -> Result<(), String> {
         let path = check.path.as_deref().unwrap_or(HEALTH);
         let question = ask(check.address, path);
-        let answer = timeout(self.timeout, question)
+        let answer = timeout(check.timeout, question)
             .await
-            .unwrap_or_else(|_| Err(format!("{} GET {path}: no answer within {:?}", check.address, self.timeout)))?;
+            .unwrap_or_else(|_| Err(format!("{} GET {path}: no answer within {:?}", check.address, check.timeout)))?;
         let required = check.path.is_some();
         match answer {
             Answer::Status(200..=299) => Ok(()),
@@ -108,6 +97,7 @@ fn status(answer: &[u8]) -> Answer {
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use tokio::net::TcpListener;
 
@@ -130,9 +120,13 @@ mod tests {
         (address, count)
     }
 
+    fn check(address: SocketAddr, path: Option<&str>) -> Check {
+        Check { address, path: path.map(str::to_owned), timeout: Duration::from_secs(1) }
+    }
+
     async fn ready(answer: &'static [u8], path: Option<&str>) -> Result<(), String> {
         let (address, count) = server(answer).await;
-        let result = HttpProbe::default().ready(&Check { address, path: path.map(str::to_owned) }).await;
+        let result = HttpProbe.ready(&check(address, path)).await;
         assert_eq!(count.load(Ordering::SeqCst), 1, "one connection a probe");
         result
     }
@@ -194,7 +188,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = HttpProbe::default().ready(&Check { address, path: None }).await.unwrap_err();
+        let error = HttpProbe.ready(&check(address, None)).await.unwrap_err();
         assert!(error.contains("connect"), "{error}");
     }
 
@@ -202,8 +196,8 @@ mod tests {
     async fn a_server_that_accepts_and_says_nothing_is_not_ready_within_the_time() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let probe = HttpProbe { timeout: Duration::from_millis(50) };
-        let error = probe.ready(&Check { address, path: None }).await.unwrap_err();
+        let impatient = Check { timeout: Duration::from_millis(50), ..check(address, None) };
+        let error = HttpProbe.ready(&impatient).await.unwrap_err();
         assert!(error.contains("no answer within 50ms"), "{error}");
     }
 
@@ -218,8 +212,7 @@ mod tests {
     async fn a_path_can_not_smuggle_a_header() {
         let (address, count) = server(b"HTTP/1.1 200 OK\r\n\r\n").await;
         for bad in ["/x\r\nX: y", "x", "/a b", ""] {
-            let check = Check { address, path: Some(bad.to_owned()) };
-            assert!(HttpProbe::default().ready(&check).await.is_err(), "{bad:?}");
+            assert!(HttpProbe.ready(&check(address, Some(bad))).await.is_err(), "{bad:?}");
         }
         assert_eq!(count.load(Ordering::SeqCst), 0);
     }

@@ -37,6 +37,7 @@ pub async fn creation(host: &Host, id: &InstanceId, function: &str, image: &Imag
         generation: Generation(3),
         spec: spec(image, &[]),
         image: image.clone(),
+        address: at.address,
         netns: at.netns,
         secrets: BTreeMap::new(),
     }
@@ -58,7 +59,7 @@ pub async fn started<S: Subject>(s: &S, function: &str, image: &Image) -> (Insta
 }
 
 pub fn check(at: &Attachment) -> Check {
-    Check { address: SocketAddr::new(at.address, 8080), path: None }
+    Check { address: SocketAddr::new(at.address, 8080), path: None, timeout: Duration::from_secs(1) }
 }
 
 pub async fn becomes_ready(host: &Host, at: &Attachment) {

@@ -218,6 +218,7 @@ pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
         generation: Generation(9),
         spec: spec(&hello, &[]),
         image: hello,
+        address: at.address,
         netns: at.netns.clone(),
         secrets: Default::default(),
     };

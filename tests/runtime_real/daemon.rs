@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actord::host::HostError;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions};
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
 use tokio::time::{sleep, timeout};
 
 use crate::support::{directory, kill, options, runs};
@@ -64,6 +64,35 @@ async fn a_containerd_that_dies_is_restarted_until_it_is_stopped() {
     sleep(Duration::from_millis(500)).await;
     assert!(!runs(pid));
     assert!(Daemon::adopt(options(base.path())).await.unwrap().is_none(), "stopped for good");
+}
+
+#[tokio::test]
+async fn a_containerd_that_hangs_is_killed_and_restarted() {
+    let base = directory();
+    let patience = Patience { period: Duration::from_millis(100), limit: Duration::from_secs(1) };
+    let hasty = DaemonOptions { patience, ..options(base.path()) };
+    let watch = Daemon::adopt_or_start(hasty).await.unwrap().supervise();
+    let before = watch.pid();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(watch.pid(), before, "one that answers is left alone");
+
+    // For a moment, as when it is only busy.
+    kill(before, rustix::process::Signal::STOP);
+    sleep(Duration::from_millis(300)).await;
+    kill(before, rustix::process::Signal::CONT);
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(watch.pid(), before, "one that answers again is left alone");
+
+    kill(before, rustix::process::Signal::STOP);
+    timeout(Duration::from_secs(30), async {
+        while watch.pid() == before {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("it is restarted");
+    assert!(!runs(before) && runs(watch.pid()));
+    watch.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -36,7 +36,8 @@ async fn root_sees_its_name_servers_and_secrets_and_no_more_of_the_host_than_it_
     assert_eq!(seen["fprocess"], "cat -", "over the image's own");
     assert!(seen["path"].starts_with("/usr/local/sbin:"));
     assert_eq!(seen["resolv"], "nameserver 10.9.8.7");
-    assert!(seen["hosts"].contains("localhost") && seen["hosts"].contains("my-name"), "{}", seen["hosts"]);
+    let hosts = &seen["hosts"];
+    assert!(hosts.contains("localhost") && hosts.contains("10.62.0.9\tmy-name"), "its own address: {hosts}");
     assert_eq!(seen["Uid"], "0 0 0 0");
     assert_eq!(seen["NoNewPrivs"], "1");
     assert_eq!(seen["Seccomp"], "2");

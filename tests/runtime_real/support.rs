@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -11,13 +12,16 @@ use std::time::Duration;
 
 use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraft};
 use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions};
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
 use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{Creation, HostError, Image, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::time::timeout;
+
+/// Where the instances are said to be.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 62, 0, 9));
 
 /// Directories that are removed at the end. Short, because a unix socket's path must be.
 pub(crate) fn directory() -> TempDir {
@@ -32,6 +36,7 @@ pub(crate) fn options(base: &Path) -> DaemonOptions {
         state: base.join("state/containerd"),
         socket: base.join("state/containerd.sock"),
         log: base.join("data/containerd.log"),
+        patience: Patience::default(),
     }
 }
 
@@ -127,6 +132,7 @@ impl World {
             generation: Generation(3),
             spec: Arc::new(spec),
             image,
+            address: ADDRESS,
             netns: Path::new("/run/netns").join(&self.name),
             secrets: BTreeMap::new(),
         }

@@ -260,6 +260,7 @@ mod tests {
             generation: Generation(7),
             spec: Arc::new(Spec::try_from(draft).unwrap()),
             image: Image { reference: "i".into(), digest: "sha256:0".into() },
+            address: [10, 62, 0, 9].into(),
             netns: "/n".into(),
             secrets: std::collections::BTreeMap::new(),
         }

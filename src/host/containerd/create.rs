@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::containers;
 use super::content::{ResolvedImage, resolve_image};
-use super::instance_dir::Files;
+use super::instance_dir::{Files, HostName};
 use super::oci::{self, Places};
 use super::rootfs::read_accounts;
 use super::runtime::Inner;
@@ -56,7 +56,8 @@ impl Inner {
         let resolv_conf = self.options.dns.resolv_conf()?;
         self.blocking(format!("write the files of {}", creation.id), move |inner| {
             let hostname = creation.function.name.as_str();
-            inner.dirs.create(&creation.id, hostname, &resolv_conf, &identity, &creation.secrets)
+            let name = HostName { hostname, address: creation.address, resolv_conf: &resolv_conf };
+            inner.dirs.create(&creation.id, &name, &identity, &creation.secrets)
         })
         .await
     }

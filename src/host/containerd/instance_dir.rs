@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,22 @@ pub(super) struct Files {
     pub(super) hosts: PathBuf,
     pub(super) secrets: PathBuf,
     pub(super) log: PathBuf,
+}
+
+/// What an instance knows of names: its own, and who to ask for others.
+#[derive(Debug)]
+pub(super) struct HostName<'a> {
+    pub(super) hostname: &'a str,
+    /// The instance's own address: where its name leads, as it does for everybody else.
+    pub(super) address: IpAddr,
+    pub(super) resolv_conf: &'a str,
+}
+
+impl HostName<'_> {
+    fn hosts(&self) -> String {
+        let Self { hostname, address, .. } = self;
+        format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{hostname}\n")
+    }
 }
 
 impl InstanceDirs {
@@ -53,18 +70,15 @@ impl InstanceDirs {
     pub(super) fn create(
         &self,
         id: &InstanceId,
-        hostname: &str,
-        resolv_conf: &str,
+        name: &HostName<'_>,
         identity: &Identity,
         secrets: &BTreeMap<SecretName, Vec<u8>>,
     ) -> io::Result<Files> {
         let files = self.files(id);
         DirBuilder::new().recursive(true).mode(0o700).create(self.directory(id))?;
         DirBuilder::new().recursive(true).mode(0o700).create(&self.logs)?;
-        write(&files.resolv_conf, resolv_conf.as_bytes(), 0o644)?;
-        // The instance's address is not known yet to whoever makes it; its own name has to lead to itself all the same.
-        let hosts = format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-        write(&files.hosts, hosts.as_bytes(), 0o644)?;
+        write(&files.resolv_conf, name.resolv_conf.as_bytes(), 0o644)?;
+        write(&files.hosts, name.hosts().as_bytes(), 0o644)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&files.secrets)?;
         for (name, value) in secrets {
             let path = files.secrets.join(name.as_str());
@@ -147,6 +161,10 @@ mod tests {
 
     use super::*;
 
+    fn name() -> HostName<'static> {
+        HostName { hostname: "f", address: [10, 62, 0, 9].into(), resolv_conf: "nameserver 10.0.0.1\n" }
+    }
+
     fn dirs(base: &Path) -> InstanceDirs {
         InstanceDirs { instances: base.join("instances"), logs: base.join("logs") }
     }
@@ -157,14 +175,15 @@ mod tests {
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         let identity = Identity { uid: 1234, gid: 1235, groups: Vec::new() };
         let secrets = [("db".parse().unwrap(), b"\0\xff".to_vec())].into();
-        let files = dirs.create(&id, "f", "nameserver 10.0.0.1\n", &identity, &secrets).unwrap();
+        let files = dirs.create(&id, &name(), &identity, &secrets).unwrap();
         let about =
             |path: &Path| fs::metadata(path).map(|about| (about.mode() & 0o7777, about.uid(), about.gid())).unwrap();
         assert_eq!(about(&files.secrets), (0o500, 1234, 1235));
         assert_eq!(about(&files.secrets.join("db")), (0o400, 1234, 1235));
         assert_eq!(about(&files.log), (0o600, 0, 0));
         assert_eq!(about(&files.hosts), (0o644, 0, 0));
-        assert!(fs::read_to_string(&files.hosts).unwrap().contains("127.0.1.1\tf\n"));
+        let hosts = fs::read_to_string(&files.hosts).unwrap();
+        assert!(hosts.contains("\n10.62.0.9\tf\n") && !hosts.contains("127.0.1.1"), "{hosts}");
         assert_eq!(fs::read(files.secrets.join("db")).unwrap(), b"\0\xff");
     }
 
@@ -173,7 +192,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         assert_eq!(dirs.list().unwrap(), []);
-        dirs.create(&id, "f", "", &Identity::default(), &BTreeMap::new()).unwrap();
+        dirs.create(&id, &name(), &Identity::default(), &BTreeMap::new()).unwrap();
         fs::remove_dir_all(dirs.directory(&id)).unwrap();
         assert_eq!(dirs.list().unwrap(), std::slice::from_ref(&id));
         for _ in 0..2 {
@@ -186,7 +205,7 @@ mod tests {
     fn the_tail_of_a_log_begins_with_a_whole_line() {
         let base = tempfile::tempdir().unwrap();
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
-        let files = dirs.create(&id, "f", "", &Identity::default(), &BTreeMap::new()).unwrap();
+        let files = dirs.create(&id, &name(), &Identity::default(), &BTreeMap::new()).unwrap();
         fs::write(files.log, "one\ntwo\nthree\n").unwrap();
         for (bytes, tail) in
             [(100, "one\ntwo\nthree\n"), (14, "one\ntwo\nthree\n"), (10, "two\nthree\n"), (9, "three\n")]

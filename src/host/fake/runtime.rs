@@ -24,8 +24,8 @@ impl State {
             "it exists already".to_owned()
         } else if self.created.contains(id) {
             "the id was used before".to_owned()
-        } else if attachment.is_none_or(|it| it.netns != creation.netns) {
-            format!("it is not attached to {}", creation.netns.display())
+        } else if attachment.is_none_or(|it| it.netns != creation.netns || it.address != creation.address) {
+            format!("it is not attached to {} with address {}", creation.netns.display(), creation.address)
         } else if image.is_none() {
             format!("image {} ({}) is not on this machine", creation.image.reference, creation.image.digest)
         } else if let Some(name) = missing {

@@ -25,10 +25,19 @@ fn id(function: &str, seed: u64) -> InstanceId {
 
 async fn creation(host: &Host, id: &InstanceId) -> Creation {
     let image = host.images.ensure(IMAGE, PullPolicy::IfNotPresent).await.unwrap();
-    let netns = host.network.attach(id).await.unwrap().netns;
+    let at = host.network.attach(id).await.unwrap();
     let function: FunctionId = id.as_str().rsplit_once('-').unwrap().0.parse().unwrap();
     let spec = Arc::new(Spec::try_from(SpecDraft { image: IMAGE.into(), ..SpecDraft::default() }).unwrap());
-    Creation { id: id.clone(), function, generation: Generation(1), spec, image, netns, secrets: BTreeMap::new() }
+    Creation {
+        id: id.clone(),
+        function,
+        generation: Generation(1),
+        spec,
+        image,
+        address: at.address,
+        netns: at.netns,
+        secrets: BTreeMap::new(),
+    }
 }
 
 async fn run(host: &Host, id: &InstanceId) -> Check {
@@ -36,7 +45,7 @@ async fn run(host: &Host, id: &InstanceId) -> Check {
     host.runtime.create(&creation).await.unwrap();
     host.runtime.start(id).await.unwrap();
     let address = SocketAddr::new(host.network.lookup(id).await.unwrap().address, PORT);
-    Check { address, path: None }
+    Check { address, path: None, timeout: SECOND }
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,12 +115,16 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
         generation: Generation(1),
         spec,
         image,
+        address: at.address,
         netns: at.netns,
         secrets: BTreeMap::new(),
     };
     call!(RuntimeCreate, host.runtime.create(&creation));
     call!(RuntimeStart, host.runtime.start(&a));
-    call!(ProbeReady, host.probe.ready(&Check { address: SocketAddr::new(at.address, PORT), path: None }));
+    call!(
+        ProbeReady,
+        host.probe.ready(&Check { address: SocketAddr::new(at.address, PORT), path: None, timeout: SECOND })
+    );
     call!(RuntimeList, host.runtime.list());
     call!(RuntimeLogTail, host.runtime.log_tail(&a, 10));
     call!(RuntimeKill, host.runtime.kill(&a, Signal::Term));

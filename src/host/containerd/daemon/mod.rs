@@ -44,6 +44,24 @@ pub struct DaemonOptions {
     pub socket: PathBuf,
     /// Its log, appended to.
     pub log: PathBuf,
+    /// When it is taken for hung.
+    pub patience: Patience,
+}
+
+/// How a containerd that lives and answers nothing is told from a busy one.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The time between two questions to it.
+    pub period: Duration,
+    /// For how long in a row it may leave them unanswered before it is killed and restarted.
+    pub limit: Duration,
+}
+
+impl Default for Patience {
+    /// Every 5 s, for 30 s. The question is for its version, which costs it nothing.
+    fn default() -> Self {
+        Self { period: Duration::from_secs(5), limit: Duration::from_secs(30) }
+    }
 }
 
 impl DaemonOptions {
@@ -168,7 +186,7 @@ impl Daemon {
         let mut told = begun;
         let mut error = loop {
             let asked = tokio::select! {
-                asked = answers(socket) => asked,
+                asked = answers(socket, ANSWER) => asked,
                 ended = self.process.ended() => {
                     let how = ended.map_or_else(|error| format!("can't be watched: {error}"), |()| "ended".to_owned());
                     break HostError::Failed(format!("containerd (process {}) {how} before it answered", self.pid()));
@@ -234,15 +252,16 @@ async fn living(options: &DaemonOptions) -> Result<Option<Process>, HostError> {
 }
 
 /// Asks for the version, over a connection of its own.
-async fn answers(socket: &Path) -> Result<(), HostError> {
+async fn answers(socket: &Path, within: Duration) -> Result<(), HostError> {
     let unanswered = |error: &dyn std::fmt::Display| {
         HostError::Unavailable(format!("containerd does not answer at {}: {error}", socket.display()))
     };
     let mut client = VersionClient::new(Containerd::new(socket, "", "")?.channel);
-    match timeout(ANSWER, client.version(())).await {
+    let within = within.min(ANSWER);
+    match timeout(within, client.version(())).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(status)) => Err(unanswered(&status.message())),
-        Err(_) => Err(unanswered(&format!("no answer within {ANSWER:?}"))),
+        Err(_) => Err(unanswered(&format!("no answer within {within:?}"))),
     }
 }
 

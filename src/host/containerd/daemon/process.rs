@@ -79,6 +79,14 @@ impl Process {
         Ok(())
     }
 
+    /// Ends the process without asking, and does not wait for its end. It is held by its pidfd: nobody else is hit.
+    pub(super) fn kill(&self) -> io::Result<()> {
+        match pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Ends the process: asks, waits, insists.
     pub(super) async fn end(&self, grace: Duration) -> io::Result<()> {
         for signal in [Signal::TERM, Signal::KILL] {

@@ -1,4 +1,7 @@
-//! Watching the private containerd: its death is logged, and it is restarted until somebody stops it.
+//! Watching the private containerd: it is restarted when it dies, until somebody stops it, and killed when it hangs.
+//!
+//! A hung one is alive and answers nothing (a deadlock, a SIGSTOP): every call would wait for its deadline. Functions don't
+//! need containerd in order to go on, so it is ended by the identity that it was adopted with, and restarted like a dead one.
 
 use std::time::Duration;
 
@@ -7,12 +10,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::Daemon;
+use super::{Daemon, DaemonOptions, answers};
 use crate::host::HostError;
 
 /// The first and the longest wait before a restart; it doubles between them.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(30);
+/// Fewer unanswered questions than this prove nothing.
+const UNANSWERED: u32 = 3;
 /// After living this long a death is taken for the first one again.
 const STABLE: Duration = Duration::from_secs(60);
 
@@ -58,14 +63,45 @@ impl Drop for Watch {
     }
 }
 
+/// Returns when containerd has left every question unanswered for as long as it may, with how long that was.
+async fn hung(options: &DaemonOptions) -> Duration {
+    let patience = options.patience;
+    let mut silent_since: Option<Instant> = None;
+    let mut unanswered = 0;
+    loop {
+        sleep(patience.period).await;
+        let asked = Instant::now();
+        if answers(&options.socket, patience.limit).await.is_ok() {
+            silent_since = None;
+            unanswered = 0;
+            continue;
+        }
+        // Counted from the first question without an answer, and in questions as well: after a sleep of the whole
+        // machine, time alone says nothing.
+        let since = *silent_since.get_or_insert(asked);
+        unanswered += 1;
+        if unanswered >= UNANSWERED && since.elapsed() >= patience.limit {
+            return since.elapsed();
+        }
+    }
+}
+
 /// Returns the living daemon, or none if it was down, once it is cancelled.
 async fn keep_alive(mut daemon: Daemon, cancelled: CancellationToken, tell: watch::Sender<i32>) -> Option<Daemon> {
     let mut pause = FIRST;
     loop {
         let since = Instant::now();
-        let ended = tokio::select! {
-            ended = daemon.process.ended() => ended,
-            () = cancelled.cancelled() => return Some(daemon),
+        let ended = loop {
+            tokio::select! {
+                ended = daemon.process.ended() => break ended,
+                () = cancelled.cancelled() => return Some(daemon),
+                silent = hung(&daemon.options) => {
+                    tracing::error!(pid = daemon.pid(), "containerd has answered nothing for {silent:?}: killing it");
+                    if let Err(error) = daemon.process.kill() {
+                        tracing::error!(pid = daemon.pid(), %error, "containerd can't be killed");
+                    }
+                }
+            }
         };
         let how = ended.map_or_else(|error| format!("can't be watched ({error})"), |()| "ended".to_owned());
         tracing::error!(pid = daemon.pid(), "containerd {how}; functions go on, it is restarted");
