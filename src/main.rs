@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use actord::cli::{Cli, ImageVerb, Verb};
 use actord::{config, telemetry};
 
+mod boot;
 mod machine;
 mod preload;
 mod up;

@@ -26,6 +26,7 @@ use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::boot;
 use crate::machine::{Machine, connect, daemon_options, images_options};
 use crate::preload;
 
@@ -33,6 +34,7 @@ use crate::preload;
 pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
+    boot::forget_earlier(&config.state_dir, &config.boot_id_path)?;
     let sockets = Sockets::listen(config)?;
     System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
     if stop_functions {
