@@ -5,24 +5,29 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::host::HostError;
 
 /// Runs a host call in a task of its own: a panic in an adapter becomes an error of this call and nothing else, and a
-/// call that does not answer in time is dropped. `what` names the call for the error.
+/// call that does not answer in time is dropped. `what` names the call for the error and for the log, which says at
+/// `debug` how long each call took.
 pub(super) async fn guarded<T: Send + 'static>(
     runtime: &Handle,
     what: impl FnOnce() -> String,
     deadline: Duration,
     call: impl Future<Output = Result<T, HostError>> + Send + 'static,
 ) -> Result<T, HostError> {
-    match timeout(deadline, Task::spawn(runtime, call).join()).await {
+    let begun = Instant::now();
+    let what = what();
+    let done = match timeout(deadline, Task::spawn(runtime, call).join()).await {
         Ok(Ok(result)) => result,
-        Ok(Err(lost)) if lost.is_panic() => Err(HostError::Failed(format!("{}: the call panicked", what()))),
-        Ok(Err(_)) => Err(HostError::Failed(format!("{}: the call was cancelled", what()))),
-        Err(_) => Err(HostError::Deadline(format!("{} ({} s)", what(), deadline.as_secs()))),
-    }
+        Ok(Err(lost)) if lost.is_panic() => Err(HostError::Failed(format!("{what}: the call panicked"))),
+        Ok(Err(_)) => Err(HostError::Failed(format!("{what}: the call was cancelled"))),
+        Err(_) => Err(HostError::Deadline(format!("{what} ({} s)", deadline.as_secs()))),
+    };
+    tracing::debug!(call = what, took = ?begun.elapsed(), failed = done.is_err(), "host call");
+    done
 }
 
 /// A task that ends with its owner.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Where plugins and iptables look for programs. Fixed, so that actord behaves alike whoever starts it.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -46,6 +46,7 @@ pub(super) async fn run(
     input: &[u8],
     deadline: Duration,
 ) -> Result<Output, ExecError> {
+    let begun = Instant::now();
     let mut command = Command::new(program);
     command.args(args).env_clear().env("PATH", PATH).envs(env.iter().copied()).current_dir("/");
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -67,6 +68,7 @@ pub(super) async fn run(
     };
     let ((), (stdout, cut), (stderr, _), status) = done?;
     group.0 = None;
+    tracing::debug!(program = %program.display(), took = ?begun.elapsed(), %status, "ran");
     Ok(Output { status, stdout, stderr, cut })
 }
 

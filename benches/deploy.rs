@@ -1,0 +1,319 @@
+//! What a deployment costs beside what it can't do without: a bare container of the same image, started and removed
+//! through the same containerd, in turns, in one run. Prints medians of the rounds and their ratios.
+//!
+//! The floor of a deploy is snapshot + container + task + start, without a network; that of a delete is the same way
+//! back; that of an invocation is the same request sent to the function's own address.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench that fails says why")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use containerd_client::services::v1::container::Runtime;
+use containerd_client::services::v1::containers_client::ContainersClient;
+use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
+use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest};
+use containerd_client::services::v1::tasks_client::TasksClient;
+use containerd_client::services::v1::{
+    Container, CreateContainerRequest, CreateTaskRequest, DeleteContainerRequest, DeleteTaskRequest, KillRequest,
+    ListContainersRequest, StartRequest, WaitRequest,
+};
+use containerd_client::tonic::Request;
+use containerd_client::tonic::transport::Channel;
+use prost_types::Any;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+#[path = "../tests/support/leaks.rs"]
+mod leaks;
+#[path = "../tests/support/process.rs"]
+mod process;
+#[path = "../tests/support/raw_client.rs"]
+mod raw_client;
+#[path = "../tests/support/run.rs"]
+mod run;
+#[path = "../tests/support/sample.rs"]
+mod sample;
+
+use process::Actord;
+use raw_client::Connection;
+use sample::Sample;
+
+const ROUNDS: usize = 15;
+/// Requests a round, each way.
+const REQUESTS: usize = 300;
+const SNAPSHOTTER: &str = "overlayfs";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Containers without anything around them, in actord's containerd and in its namespace, but not of its making.
+struct Bare {
+    channel: Channel,
+    namespace: String,
+    directory: PathBuf,
+    /// The snapshot that the image was unpacked into.
+    image: String,
+    spec: Vec<u8>,
+}
+
+/// runc's options: `containerd.runc.v1.Options`, of which only the root is set.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RuncOptions {
+    #[prost(string, tag = "7")]
+    root: String,
+}
+
+impl Bare {
+    async fn new(actord: &Actord) -> Self {
+        let channel = containerd_client::connect(actord.containerd_socket()).await.unwrap();
+        let directory = actord.directory().join("bare");
+        fs::create_dir_all(directory.join("runc")).unwrap();
+        let mut bare =
+            Self { channel, namespace: actord.namespace(), directory, image: String::new(), spec: Vec::new() };
+        bare.spec = serde_json::to_vec(&bare.runtime_spec()).unwrap();
+        let request = ListSnapshotsRequest { snapshotter: SNAPSHOTTER.into(), filters: Vec::new() };
+        let mut listed = bare.snapshots().list(bare.request(request)).await.unwrap().into_inner();
+        let layers = listed.message().await.unwrap().expect("the image's layer").info;
+        assert_eq!(layers.len(), 1, "the images share their one layer");
+        bare.image = layers[0].name.clone();
+        bare
+    }
+
+    fn runtime_spec(&self) -> serde_json::Value {
+        let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({ "type": kind }));
+        json!({
+            "ociVersion": "1.0.2",
+            "process": { "user": { "uid": 1000, "gid": 1000 }, "args": ["/hello"], "cwd": "/", "env": ["QUIET=1"] },
+            "root": { "path": "rootfs" },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"] },
+            ],
+            "linux": { "namespaces": namespaces, "cgroupsPath": format!("/{}/bare", self.namespace) },
+        })
+    }
+
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("containerd-namespace", self.namespace.parse().unwrap());
+        request
+    }
+
+    fn snapshots(&self) -> SnapshotsClient<Channel> {
+        SnapshotsClient::new(self.channel.clone())
+    }
+
+    fn containers(&self) -> ContainersClient<Channel> {
+        ContainersClient::new(self.channel.clone())
+    }
+
+    fn tasks(&self) -> TasksClient<Channel> {
+        TasksClient::new(self.channel.clone())
+    }
+
+    async fn start(&self, id: &str) {
+        let prepare = PrepareSnapshotRequest {
+            snapshotter: SNAPSHOTTER.into(),
+            key: id.into(),
+            parent: self.image.clone(),
+            // Nothing refers to it before the container does: without this the garbage collector may be faster.
+            labels: HashMap::from([("containerd.io/gc.root".into(), "bench".into())]),
+        };
+        let rootfs = self.snapshots().prepare(self.request(prepare)).await.unwrap().into_inner().mounts;
+        let options = RuncOptions { root: self.directory.join("runc").display().to_string() };
+        let container = Container {
+            id: id.into(),
+            runtime: Some(Runtime {
+                name: "io.containerd.runc.v2".into(),
+                options: Some(Any {
+                    type_url: "containerd.runc.v1.Options".into(),
+                    value: prost::Message::encode_to_vec(&options),
+                }),
+            }),
+            spec: Some(Any {
+                type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".into(),
+                value: self.spec.clone(),
+            }),
+            snapshotter: SNAPSHOTTER.into(),
+            snapshot_key: id.into(),
+            ..Container::default()
+        };
+        let create = CreateContainerRequest { container: Some(container) };
+        self.containers().create(self.request(create)).await.unwrap();
+        let log = format!("file://{}", self.directory.join("log").display());
+        let create = CreateTaskRequest {
+            container_id: id.into(),
+            rootfs,
+            stdout: log.clone(),
+            stderr: log,
+            ..CreateTaskRequest::default()
+        };
+        self.tasks().create(self.request(create)).await.unwrap();
+        let start = StartRequest { container_id: id.into(), ..StartRequest::default() };
+        self.tasks().start(self.request(start)).await.unwrap();
+    }
+
+    async fn remove(&self, id: &str) {
+        let kill = KillRequest { container_id: id.into(), signal: 15, ..KillRequest::default() };
+        self.tasks().kill(self.request(kill)).await.unwrap();
+        let wait = WaitRequest { container_id: id.into(), ..WaitRequest::default() };
+        self.tasks().wait(self.request(wait)).await.unwrap();
+        let delete = DeleteTaskRequest { container_id: id.into() };
+        self.tasks().delete(self.request(delete)).await.unwrap();
+        self.containers().delete(self.request(DeleteContainerRequest { id: id.into() })).await.unwrap();
+        let remove = RemoveSnapshotRequest { snapshotter: SNAPSHOTTER.into(), key: id.into() };
+        self.snapshots().remove(self.request(remove)).await.unwrap();
+    }
+
+    async fn count(&self) -> usize {
+        let list = ListContainersRequest { filters: Vec::new() };
+        self.containers().list(self.request(list)).await.unwrap().into_inner().containers.len()
+    }
+}
+
+/// The names of the files below actord's CNI state that are addresses: those that are given out.
+fn addresses(actord: &Actord) -> Vec<SocketAddr> {
+    let mut found = Vec::new();
+    let mut todo = vec![actord.directory().join("state/cni")];
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if let Some(address) = address(&path) {
+            found.push(address);
+        }
+    }
+    found
+}
+
+fn address(lease: &Path) -> Option<SocketAddr> {
+    Some(SocketAddr::new(lease.file_name()?.to_str()?.parse().ok()?, 8080))
+}
+
+async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !done().await {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn spec(name: &str, version: u32) -> String {
+    json!({ "service": name, "image": format!("docker.io/bench/hello:{version}"), "envVars": { "QUIET": "1" } })
+        .to_string()
+}
+
+async fn accepted(actord: &Actord, method: &str, body: &str) {
+    let answer = actord.call(method, "/system/functions", body).await.unwrap();
+    assert_eq!(answer.status, 202, "{method} {body}: {}", answer.text());
+}
+
+async fn answers_version(actord: &Actord, name: &str, version: u32) {
+    let path = format!("/function/{name}/version");
+    until("the function does not answer", || async {
+        let answer = actord.call("GET", &path, "").await.unwrap();
+        answer.status == 200 && answer.text().trim() == version.to_string()
+    })
+    .await;
+}
+
+/// The median time of a request on one kept-alive connection.
+async fn invocation(address: SocketAddr, path: &str) -> Duration {
+    let mut connection = Connection::open(address).await.unwrap();
+    let mut times = Vec::with_capacity(REQUESTS);
+    for _ in 0..REQUESTS {
+        let begun = Instant::now();
+        let answer = connection.send("GET", path, "", b"").await.unwrap();
+        times.push(begun.elapsed());
+        assert_eq!(answer.status, 200);
+    }
+    median(times)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// The times of one kind of act, round by round.
+#[derive(Default)]
+struct Series(Vec<Duration>);
+
+impl Series {
+    async fn time(&mut self, act: impl Future<Output = ()>) {
+        let begun = Instant::now();
+        act.await;
+        self.0.push(begun.elapsed());
+    }
+
+    fn median(&self) -> f64 {
+        median(self.0.clone()).as_secs_f64() * 1e3
+    }
+}
+
+fn report(what: &str, series: &Series, floor_name: &str, floor: &Series) {
+    let (time, floor) = (series.median(), floor.median());
+    println!("  {what:<34} {time:>9.3} ms   {floor_name:<18} {floor:>9.3} ms   ratio {:>6.2}", time / floor);
+}
+
+#[tokio::main]
+async fn main() {
+    let mut actord = Actord::new();
+    for version in [1, 2] {
+        let image = Sample::new(&format!("docker.io/bench/hello:{version}")).version(&version.to_string());
+        actord.import(&image.user("1000:1000"));
+    }
+    actord.settings = vec!["--log-level".into(), std::env::var("LOG").unwrap_or_else(|_| "info".into())];
+    actord.start().await;
+    let bare = Bare::new(&actord).await;
+
+    let [mut bare_start, mut bare_end, mut deploy, mut update, mut told, mut gone, mut direct, mut proxied] =
+        std::array::from_fn(|_| Series::default());
+    // The first round warms up and is not counted.
+    for round in 0..=ROUNDS {
+        if round == 1 {
+            let all = [&mut bare_start, &mut bare_end, &mut deploy, &mut update, &mut told, &mut gone];
+            all.into_iter().for_each(|series| series.0.clear());
+            direct.0.clear();
+            proxied.0.clear();
+        }
+        let id = format!("bare-{round}");
+        bare_start.time(bare.start(&id)).await;
+        bare_end.time(bare.remove(&id)).await;
+
+        let name = format!("f{round}");
+        let deployed = async {
+            accepted(&actord, "POST", &spec(&name, 1)).await;
+            answers_version(&actord, &name, 1).await;
+        };
+        deploy.time(deployed).await;
+        let [own] = addresses(&actord)[..] else { panic!("one function has one address") };
+        direct.0.push(invocation(own, "/").await);
+        proxied.0.push(invocation(actord.public, &format!("/function/{name}/")).await);
+
+        let updated = async {
+            accepted(&actord, "PUT", &spec(&name, 2)).await;
+            answers_version(&actord, &name, 2).await;
+        };
+        update.time(updated).await;
+        until("the old instance is still there", || async { bare.count().await == 1 && addresses(&actord).len() == 1 })
+            .await;
+
+        let begun = Instant::now();
+        accepted(&actord, "DELETE", &json!({ "functionName": name }).to_string()).await;
+        told.0.push(begun.elapsed());
+        until("the instance is still there", || async { bare.count().await == 0 && addresses(&actord).is_empty() })
+            .await;
+        gone.0.push(begun.elapsed());
+    }
+
+    println!("deploy beside a bare container of the same containerd: median of {ROUNDS} rounds, in turns");
+    report("deploy: POST to the first 200", &deploy, "bare start", &bare_start);
+    report("update: PUT to the new version", &update, "bare start", &bare_start);
+    report("delete: answered, name free", &told, "bare removal", &bare_end);
+    report("delete: nothing left of it", &gone, "bare removal", &bare_end);
+    println!("  one connection, {REQUESTS} requests a round");
+    report("invoke: GET /function/NAME/", &proxied, "function itself", &direct);
+    actord.finish().await;
+}
