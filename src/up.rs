@@ -47,6 +47,7 @@ pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
 /// `actord down`: removes every function and all that actord made on this machine, but no data.
 pub(crate) fn down(config: &Config) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
+    boot::forget_earlier(&config.state_dir, &config.boot_id_path)?;
     remove_everything(config, &data)
 }
 
