@@ -122,6 +122,25 @@ impl Registry {
         self.push_manifest(repository, tag, MANIFEST, &image.manifest).await;
         format!("{}/{repository}:{tag}", self.address)
     }
+
+    /// Stores the image of an OCI archive under a tag and returns its reference.
+    pub async fn push_archive(&self, repository: &str, tag: &str, archive: &[u8]) -> String {
+        let mut files = std::collections::BTreeMap::new();
+        for entry in tar::Archive::new(archive).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let (path, mut bytes) = (entry.path().unwrap().display().to_string(), Vec::new());
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            files.insert(path, bytes);
+        }
+        let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
+        let manifest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+        let manifest = files.remove(&format!("blobs/{manifest}")).unwrap();
+        for (_, blob) in files.iter().filter(|(path, _)| path.starts_with("blobs/sha256/")) {
+            self.push_blob(repository, blob).await;
+        }
+        self.push_manifest(repository, tag, MANIFEST, &manifest).await;
+        format!("{}/{repository}:{tag}", self.address)
+    }
 }
 
 impl Drop for Registry {

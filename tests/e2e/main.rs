@@ -1,0 +1,23 @@
+//! The real program on the real machine, from outside: REST in, containers and answers out. Needs root.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
+
+mod api;
+mod crashes;
+mod deploys;
+mod environment;
+mod recovery;
+mod streams;
+mod updates;
+
+#[path = "../support/actord.rs"]
+mod actord;
+#[path = "../support/client.rs"]
+mod client;
+#[path = "../support/leaks.rs"]
+mod leaks;
+#[path = "../support/registry.rs"]
+mod registry;
+#[path = "../support/run.rs"]
+mod run;
+#[path = "../support/sample.rs"]
+mod sample;

@@ -1,0 +1,66 @@
+//! Updates while somebody calls.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::time::{Duration, sleep};
+
+use crate::actord::{Actord, HELLO_1, HELLO_2, until};
+use crate::client::{self, Connection, Request};
+
+/// Calls until it is told to end; every answer has to be whole and of one of the versions.
+async fn caller(public: SocketAddr, over: Arc<AtomicBool>, keep_alive: bool, path: &'static str) -> u32 {
+    let mut connection = None;
+    let mut answers = 0;
+    while !over.load(Ordering::Relaxed) {
+        let request = Request::get(path);
+        let answer = if keep_alive {
+            if connection.is_none() {
+                connection = Some(Connection::open(public).await.unwrap());
+            }
+            let answer = connection.as_mut().unwrap().ask(&request).await.unwrap();
+            assert!(answer.keeps_connection(), "{answer:?}");
+            answer
+        } else {
+            client::ask(public, request).await.unwrap()
+        };
+        assert_eq!(answer.status, 200, "request {answers}: {answer:?}");
+        answers += 1;
+        sleep(Duration::from_millis(3)).await;
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_fail_no_request_and_the_answer_to_an_update_is_the_new_version() {
+    let actord = Actord::start().await;
+    actord.deploy("shift", json!({})).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let paths = ["/function/shift/version", "/function/shift/sleep?ms=150", "/function/shift/stream?n=5&ms=20"];
+    let callers: Vec<_> = paths
+        .into_iter()
+        .flat_map(|path| [true, false].map(|keep| tokio::spawn(caller(actord.public, over.clone(), keep, path))))
+        .collect();
+    for (image, version) in [(HELLO_2, "2\n"), (HELLO_1, "1\n"), (HELLO_2, "2\n")] {
+        let answer = actord.update("shift", json!({ "image": image })).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        for _ in 0..20 {
+            assert_eq!(actord.get("/function/shift/version").await.text(), version, "right after its 202");
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    let answers: Vec<u32> = join_all(callers).await.into_iter().map(Result::unwrap).collect();
+    println!("3 updates under {} requests: 0 failed", answers.iter().sum::<u32>());
+    assert!(answers.iter().all(|count| *count > 2), "{answers:?}");
+    until("one process is left", async || actord.processes_of("shift").len() == 1).await;
+
+    // An update to what it is already changes nothing.
+    let pid = actord.process("shift");
+    assert_eq!(actord.update("shift", json!({ "image": HELLO_2 })).await.status, 202);
+    assert_eq!(actord.process("shift"), pid);
+    assert_eq!(actord.update("nobody", json!({})).await.status, 404);
+    actord.finish().await;
+}
