@@ -8,9 +8,10 @@ SAMPLE := $(TARGET)/sample
 ACTORD := $(TARGET)/debug/actord
 TESTS ?=
 
-# nextest shows each test's time and runs binaries side by side; plain cargo does as well.
+# nextest shows each test's time and runs binaries side by side; plain cargo does as well. The recipe runs under `set -e`:
+# no `&&` in here, a failure on its left would go unnoticed.
 RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
-	cargo nextest run --locked --no-fail-fast $(TESTS) && cargo test --locked --doc --quiet; \
+	cargo nextest run --locked --no-fail-fast $(TESTS); cargo test --locked --doc --quiet; \
 	else cargo test --locked --no-fail-fast $(TESTS); fi
 
 .PHONY: help run stop test bench setup build sample install clean
