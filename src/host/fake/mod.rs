@@ -32,7 +32,7 @@ pub use machine::Leftovers;
 pub use script::{Fault, Rule};
 pub use seam::Method;
 
-use crate::function::{Exit, FunctionName, InstanceId, SecretName};
+use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
 use crate::host::Host;
 use calls::Calls;
 use machine::Machine;
@@ -129,6 +129,16 @@ impl FakeHost {
         self.script.clear();
     }
 
+    /// Returns when a call met [`Fault::Halt`]: whoever made it is dead, and to be dropped.
+    pub async fn halted(&self) {
+        self.script.halted().await;
+    }
+
+    /// Serves new callers after [`Fault::Halt`]; what the dead one asked for stays unanswered.
+    pub fn resume(&self) {
+        self.script.halt(false);
+    }
+
     // ---- what became of it ---------------------------------------------------------------------------------------
 
     /// Everything that exists and would have to be removed.
@@ -149,6 +159,12 @@ impl FakeHost {
     #[must_use]
     pub fn address(&self, id: &InstanceId) -> Option<SocketAddr> {
         self.machine.lock().address(id).map(|ip| SocketAddr::new(ip, PORT))
+    }
+
+    /// What an instance was made of, if there is a container of it.
+    #[must_use]
+    pub fn generation(&self, id: &InstanceId) -> Option<(FunctionId, Generation)> {
+        self.machine.lock().containers.get(id).map(|it| it.of.clone())
     }
 
     /// The secrets that an instance was given.

@@ -20,6 +20,9 @@ pub enum Fault {
     Panic,
     /// It takes this long, and then does as it should.
     Delay(Duration),
+    /// Its caller is killed at this moment: from now on nothing that it asks for happens or is answered, until
+    /// [`super::FakeHost::resume`]. [`super::FakeHost::halted`] tells the test to drop the caller.
+    Halt,
 }
 
 /// How much of its work a call has done when it goes wrong.
@@ -45,6 +48,7 @@ pub struct Rule {
     method: Option<Method>,
     fault: Fault,
     done: Done,
+    spared: usize,
     left: Option<usize>,
     only: Only,
 }
@@ -53,13 +57,13 @@ impl Rule {
     /// The next call of `method` goes wrong.
     #[must_use]
     pub fn on(method: Method, fault: Fault) -> Self {
-        Self { method: Some(method), fault, done: Done::Nothing, left: Some(1), only: Only::Any }
+        Self { method: Some(method), fault, done: Done::Nothing, spared: 0, left: Some(1), only: Only::Any }
     }
 
     /// The next call of any method goes wrong.
     #[must_use]
     pub fn on_anything(fault: Fault) -> Self {
-        Self { method: None, fault, done: Done::Nothing, left: Some(1), only: Only::Any }
+        Self { method: None, fault, done: Done::Nothing, spared: 0, left: Some(1), only: Only::Any }
     }
 
     /// The next `times` calls.
@@ -73,6 +77,13 @@ impl Rule {
     #[must_use]
     pub fn always(mut self) -> Self {
         self.left = None;
+        self
+    }
+
+    /// Only after so many calls that it would have been for.
+    #[must_use]
+    pub fn after(mut self, calls: usize) -> Self {
+        self.spared = calls;
         self
     }
 
@@ -138,6 +149,7 @@ pub(super) fn is_of(id: &InstanceId, name: &FunctionName) -> bool {
 pub(super) struct Script {
     rules: Mutex<Vec<Rule>>,
     released: watch::Sender<u64>,
+    halted: watch::Sender<bool>,
 }
 
 impl Script {
@@ -153,6 +165,23 @@ impl Script {
         self.released.send_modify(|times| *times += 1);
     }
 
+    pub(super) fn halt(&self, halted: bool) {
+        self.halted.send_replace(halted);
+    }
+
+    /// Returns when the caller was killed.
+    pub(super) async fn halted(&self) {
+        // The sender lives as long as `self`: this can't fail.
+        let _ = self.halted.subscribe().wait_for(|halted| *halted).await;
+    }
+
+    /// Lets living callers through; a dead one gets no further.
+    pub(super) async fn gate(&self) {
+        if *self.halted.borrow() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// The fault that befalls this call, if any; counts it.
     pub(super) fn draw(
         &self,
@@ -161,8 +190,15 @@ impl Script {
         instance: Option<&InstanceId>,
     ) -> Option<(Fault, Done)> {
         let mut rules = self.lock();
-        let index = rules.iter().position(|rule| rule.is_for(method, subject, instance) && rule.left != Some(0))?;
-        let rule = &mut rules[index];
+        let mut fitting =
+            rules.iter_mut().filter(|rule| rule.is_for(method, subject, instance) && rule.left != Some(0));
+        let rule = fitting.find_map(|rule| match rule.spared {
+            0 => Some(rule),
+            _ => {
+                rule.spared -= 1;
+                None
+            }
+        })?;
         rule.left = rule.left.map(|left| left - 1);
         Some((rule.fault.clone(), rule.done))
     }
@@ -179,6 +215,10 @@ impl Script {
             }
             Fault::Panic => std::panic::panic_any("a scripted panic"),
             Fault::Delay(time) => tokio::time::sleep(time).await,
+            Fault::Halt => {
+                self.halt(true);
+                self.gate().await;
+            }
         }
         Ok(())
     }

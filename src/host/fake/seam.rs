@@ -78,7 +78,8 @@ seam! {
 
 impl Method {
     /// Whether the call can be stopped in the middle, see [`super::Rule::halfway`].
-    fn has_half(self) -> bool {
+    #[must_use]
+    pub fn has_half(self) -> bool {
         matches!(self, Self::RuntimeCreate | Self::RuntimeRemove | Self::NetworkAttach | Self::NetworkDetach)
     }
 }
@@ -107,6 +108,7 @@ impl FakeHost {
         E: Scripted,
         W: Future<Output = Result<T, E>>,
     {
+        self.script.gate().await;
         let instance = match &subject {
             Subject::Instance(id) => Some(id.clone()),
             Subject::Address(address) => self.machine.lock().instance_at(address.ip()),

@@ -1,0 +1,60 @@
+//! Whether everything is as the store says: what is desired serves, and nothing else is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use actord::function::{Desired, Generation, InstanceId};
+
+use crate::platform::Platform;
+
+/// What the store keeps, by the function's name.
+pub async fn kept(platform: &Platform) -> BTreeMap<String, Desired> {
+    let all = platform.store.all().await.unwrap();
+    all.into_iter().map(|(id, desired)| (id.to_string(), desired)).collect()
+}
+
+/// What should serve of a function: the newest generation, or the last good one where that failed.
+fn wanted(desired: &Desired) -> (Option<Generation>, usize) {
+    let good = desired.good.as_ref().map(|(generation, _)| *generation);
+    let target = if desired.failed.is_none() { Some(desired.generation) } else { good };
+    (target, if target.is_some() { desired.replicas as usize } else { 0 })
+}
+
+/// Everything that is not as it should be.
+pub async fn differences(platform: &Platform) -> Vec<String> {
+    let (mut wrong, mut serving) = (Vec::new(), BTreeSet::new());
+    for (id, desired) in platform.store.all().await.unwrap() {
+        let (target, replicas) = wanted(&desired);
+        let published = platform.endpoints.published(&id);
+        if published.len() != replicas {
+            wrong.push(format!("{id}: {replicas} wanted, published {published:?}"));
+        }
+        for instance in published {
+            let of = platform.host.generation(&instance);
+            if of.as_ref().map(|(of, generation)| (of, Some(*generation))) != Some((&id, target)) {
+                wrong.push(format!("{instance} serves {id}, of which {target:?} is wanted, and is {of:?}"));
+            }
+            serving.insert(instance);
+        }
+        let view = platform.view(&id.to_string()).await;
+        if view.as_ref().and_then(|view| view.status.desired.as_ref()) != Some(&desired) {
+            wrong.push(format!("{id}: kept {desired:?}, shown {view:?}"));
+        }
+    }
+    if platform.list().await.len() != platform.store.all().await.unwrap().len() {
+        wrong.push("functions are listed that are not kept".to_owned());
+    }
+    let left = platform.host.leftovers();
+    let kinds: [(&str, &BTreeSet<InstanceId>, &BTreeSet<InstanceId>); 4] = [
+        ("containers", &left.containers, &serving),
+        ("networks", &left.networks, &serving),
+        ("running", &platform.host.running(), &serving),
+        ("remains", &left.remains, &BTreeSet::new()),
+    ];
+    for (what, there, should) in kinds {
+        if there != should {
+            wrong.push(format!("{what}: {there:?}, should be {should:?}"));
+        }
+    }
+    wrong.extend(platform.host.violations());
+    wrong
+}

@@ -1,0 +1,99 @@
+//! Every call of the host that actord makes, wrong in every way, in every situation in which it is made.
+
+use std::collections::BTreeMap;
+use std::panic;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actord::host::fake::Method;
+
+use crate::cell::{Blow, Cell, Made, When, rehearse};
+use crate::situation::Situation;
+
+/// Whether a situation makes calls of a method: a method that has no line here does not compile, and one whose line is
+/// not true fails the test.
+fn is_called(method: Method, situation: Situation) -> bool {
+    use Situation::{CrashRepair, Delete, Deploy, EarlyExit, Recovery, ScaleDown, ScaleUp, Update};
+    let starts = matches!(situation, Deploy | EarlyExit | Update | CrashRepair | ScaleUp | Recovery);
+    let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Delete | Recovery);
+    match method {
+        Method::ImagesEnsure | Method::NetworkAttach | Method::RuntimeCreate | Method::RuntimeStart => starts,
+        Method::ProbeReady => starts,
+        Method::RuntimeKill | Method::RuntimeRemove | Method::NetworkDetach => ends,
+        Method::RuntimeWait => starts || ends,
+        Method::NetworkLookup | Method::NetworkList | Method::RuntimeList => situation == Recovery,
+        Method::RuntimeLogTail => situation == EarlyExit,
+        // Not by actors: see `imports`.
+        Method::ImagesImport => false,
+    }
+}
+
+fn blows(method: Method) -> Vec<(Blow, When)> {
+    let mut blows = Vec::new();
+    for blow in [Blow::Error, Blow::Hang, Blow::Panic, Blow::Kill] {
+        blows.extend([(blow, When::Before), (blow, When::After)]);
+        if method.has_half() {
+            blows.push((blow, When::Halfway));
+        }
+    }
+    if matches!(method, Method::ImagesEnsure | Method::RuntimeCreate | Method::RuntimeStart) {
+        blows.push((Blow::Refusal, When::Before));
+    }
+    blows
+}
+
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for situation in Situation::ALL {
+        let mut made: BTreeMap<Method, Vec<Made>> = BTreeMap::new();
+        for call in rehearse(situation) {
+            made.entry(call.method).or_default().push(call);
+        }
+        for &method in Method::ALL {
+            let calls = made.remove(&method).unwrap_or_default();
+            assert_eq!(!calls.is_empty(), is_called(method, situation), "{method:?} in {situation:?}");
+            for (number, call) in calls.iter().enumerate() {
+                // A call that does not end while all is well (a process is waited for) is no place to be killed after.
+                let possible = |(blow, when): &(Blow, When)| call.ends || (*blow, *when) != (Blow::Kill, When::After);
+                let blows = blows(method).into_iter().filter(possible);
+                cells.extend(blows.map(|(blow, when)| Cell { situation, method, number, blow, when }));
+            }
+        }
+    }
+    cells
+}
+
+/// The panics that the script asks for are not worth a word.
+fn hush() {
+    let loud = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref::<&str>() != Some(&"a scripted panic") {
+            loud(info);
+        }
+    }));
+}
+
+#[test]
+fn whatever_goes_wrong_at_whichever_call_what_is_desired_is_reached_and_nothing_is_left() {
+    hush();
+    let mut cells = cells();
+    if let Ok(only) = std::env::var("CELL") {
+        cells.retain(|cell| cell.to_string().contains(&only));
+    }
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(wrong) = cell.run() {
+                        failures.lock().unwrap().push(format!("{cell}\n    {wrong}"));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort();
+    println!("fault matrix: {} cells, {} passed", cells.len(), cells.len() - failures.len());
+    assert!(failures.is_empty(), "{} cells failed:\n{}", failures.len(), failures.join("\n"));
+}

@@ -1,0 +1,134 @@
+//! What is being done while the host fails, and what its answer promises.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actord::actors::messages::Refused;
+use actord::function::{Desired, Exit};
+use actord::host::fake::Behaviour;
+use tokio::time::sleep;
+
+use crate::life::World;
+use crate::platform::{Platform, id};
+
+/// Beside the function `f`, to which it happens, `b` serves and has nothing to do with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Situation {
+    Deploy,
+    /// The first version ends at once and is replaced by a good one.
+    EarlyExit,
+    Update,
+    CrashRepair,
+    ScaleUp,
+    ScaleDown,
+    Delete,
+    /// actord starts: something runs, something has crashed, something is unwanted, and something is half there.
+    Recovery,
+}
+
+/// The answer to whoever asked; none where nobody did, or actord was killed before it answered.
+pub type Answer = Option<Result<(), Refused>>;
+
+impl Situation {
+    pub const ALL: [Self; 8] = [
+        Self::Deploy,
+        Self::EarlyExit,
+        Self::Update,
+        Self::CrashRepair,
+        Self::ScaleUp,
+        Self::ScaleDown,
+        Self::Delete,
+        Self::Recovery,
+    ];
+
+    /// What there is before. A recovery needs an actord that has ended meanwhile.
+    pub fn prepare_world(self, world: &World) {
+        world.host.publish_image("crash:1", Behaviour::new().exits_with(1).writes("no config"));
+        if self != Self::Recovery {
+            return;
+        }
+        world.live(async |platform| {
+            self.prepare(platform, 2).await;
+            platform.deploy("unwanted", "good:2").await.unwrap();
+            let crashed = platform.published("f").remove(0);
+            platform.host.host().network.attach(&"stray-000000000000".parse().unwrap()).await.unwrap();
+            // The last moment: what follows happens behind its back.
+            platform.store.delete(&id("unwanted")).await.unwrap();
+            platform.host.exit(&crashed, Exit::Signal(9));
+        });
+    }
+
+    /// What there is before, where actord is the same.
+    pub async fn prepare_platform(self, platform: &Platform) {
+        match self {
+            Self::Recovery => {}
+            Self::Deploy | Self::EarlyExit => self.prepare(platform, 0).await,
+            Self::Update | Self::CrashRepair | Self::ScaleUp => self.prepare(platform, 1).await,
+            Self::ScaleDown => self.prepare(platform, 3).await,
+            Self::Delete => self.prepare(platform, 2).await,
+        }
+    }
+
+    async fn prepare(self, platform: &Platform, replicas: u32) {
+        platform.deploy("b", "good:3").await.unwrap();
+        if replicas > 0 {
+            platform.deploy("f", "good:1").await.unwrap();
+            platform.scale("f", replicas).await.unwrap();
+            platform.until("all serve", async |p| p.published("f").len() == replicas as usize).await;
+        }
+        // A stable run: a crash after it is repaired at once.
+        sleep(Duration::from_secs(60)).await;
+    }
+
+    /// What is done.
+    pub async fn act(self, platform: &Platform) -> Answer {
+        match self {
+            Self::Deploy => Some(platform.deploy("f", "good:1").await),
+            Self::EarlyExit => {
+                let update = async {
+                    sleep(Duration::from_millis(500)).await;
+                    platform.update("f", "good:2").await
+                };
+                let (_, answer) = futures_util::join!(platform.deploy("f", "crash:1"), update);
+                // The deploy may have been refused, and then there is nothing to update.
+                answer.is_ok().then_some(answer)
+            }
+            Self::Update => Some(platform.update("f", "good:2").await),
+            Self::CrashRepair => {
+                let crashed = platform.published("f").remove(0);
+                platform.host.exit(&crashed, Exit::Signal(11));
+                None
+            }
+            Self::ScaleUp => Some(platform.scale("f", 3).await),
+            Self::ScaleDown => Some(platform.scale("f", 1).await),
+            Self::Delete => Some(platform.delete("f").await),
+            Self::Recovery => None,
+        }
+    }
+
+    /// Whether what was answered is what is kept.
+    pub fn holds(self, answer: &Answer, kept: &BTreeMap<String, Desired>) -> Result<(), String> {
+        let f = kept.get("f.openfaas-fn");
+        let serves = |image: &str| f.is_some_and(|f| f.spec.image == image && f.failed.is_none());
+        let replicas = |count: u32| f.is_some_and(|f| f.replicas == count);
+        let right = match (self, answer) {
+            (Self::Deploy, Some(Ok(()))) => serves("good:1"),
+            (Self::Deploy, Some(Err(_))) => f.is_none(),
+            (Self::Deploy, None) => f.is_none() || serves("good:1"),
+            (Self::EarlyExit, Some(_)) => serves("good:2"),
+            (Self::EarlyExit, None) => f.is_none() || f.is_some_and(|f| f.failed.is_none()),
+            (Self::Update, Some(Ok(()))) => serves("good:2"),
+            (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.good.is_some()),
+            (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
+            (Self::CrashRepair, _) => serves("good:1") && replicas(1),
+            (Self::ScaleUp, Some(Ok(()))) => serves("good:1") && replicas(3),
+            (Self::ScaleDown, Some(Ok(()))) => serves("good:1") && replicas(1),
+            (Self::ScaleUp | Self::ScaleDown, None) => serves("good:1"),
+            (Self::Delete, Some(Ok(()))) => f.is_none(),
+            (Self::Delete, None) => f.is_none() || serves("good:1"),
+            (Self::ScaleUp | Self::ScaleDown | Self::Delete, Some(Err(_))) => false,
+            (Self::Recovery, _) => serves("good:1") && replicas(2),
+        };
+        if right { Ok(()) } else { Err(format!("answered {answer:?}, kept {f:?}")) }
+    }
+}
