@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use actord::host::cni::{CniNetwork, CniOptions};
 use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions};
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{Host, HttpProbe};
@@ -38,6 +38,7 @@ impl RealHost {
             state: directory.join("state"),
             socket: socket(directory),
             log: directory.join("containerd.log"),
+            patience: Patience::default(),
         });
         let daemon = daemon.await.unwrap();
         let containerd = Containerd::new(&socket(directory), &run.namespace(), "contract").unwrap();
