@@ -130,6 +130,15 @@ pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subje
     assert!(matches!(exit, Exit::Signal(9) | Exit::Vanished), "{exit:?}");
 }
 
+pub async fn an_instance_that_never_started_ends_when_it_is_asked_to<S: Subject>(s: &S) {
+    let (host, id) = (s.host(), s.fresh_id("echo"));
+    let hello = image(s, Kind::Hello).await;
+    host.runtime.create(&creation(&host, &id, "echo", &hello).await).await.unwrap();
+    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    waited(&host, &id).await;
+    torn_down(&host, &id).await;
+}
+
 pub async fn an_instance_that_never_started_is_removed<S: Subject>(s: &S) {
     let host = s.host();
     let id = s.fresh_id("echo");

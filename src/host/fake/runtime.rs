@@ -12,6 +12,7 @@ use crate::function::{Exit, InstanceId};
 use crate::host::{Creation, Found, HostError, Signal};
 
 const SIGKILL: u32 = 9;
+const SIGTERM: u32 = 15;
 
 impl State {
     /// What is wrong with a creation, if anything.
@@ -125,7 +126,10 @@ impl Machine {
         let mut state = self.lock();
         let Some(container) = state.containers.get(id) else { return Ok(()) };
         let runs = container.process.borrow().runs(now);
+        let created = container.process.borrow().started.is_none();
         match (signal, container.behaviour.term) {
+            // What waits in a created task for its start is runc, which has no handler of its own.
+            (Signal::Term, _) if created => state.end(id, now, Exit::Signal(SIGTERM)),
             (Signal::Kill, _) => state.end(id, now, Exit::Signal(SIGKILL)),
             (Signal::Term, Some(after)) if runs => state.end(id, now + after, Exit::Code(0)),
             (Signal::Term, _) => false,
