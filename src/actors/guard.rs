@@ -30,6 +30,19 @@ pub(super) async fn guarded<T: Send + 'static>(
     done
 }
 
+/// Lets `act` hold a place among those that run side by side, but not for ever: what takes longer than `patience` is
+/// probably stuck, and goes on without one, so that however many are stuck, others still get their turn.
+pub(super) async fn patient<P, T>(place: P, patience: Duration, act: impl Future<Output = T>) -> T {
+    tokio::pin!(act);
+    match timeout(patience, &mut act).await {
+        Ok(done) => done,
+        Err(_) => {
+            drop(place);
+            act.await
+        }
+    }
+}
+
 /// A task that ends with its owner.
 pub(super) struct Task<T>(JoinHandle<T>);
 
@@ -61,6 +74,21 @@ mod tests {
         let hang = std::future::pending::<Result<(), HostError>>();
         let error = guarded(&Handle::current(), || "create x".into(), SECOND, hang).await.unwrap_err();
         assert_eq!(error, HostError::Deadline("create x (1 s)".into()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_given_back_when_it_was_held_too_long_and_the_act_goes_on() {
+        let places = tokio::sync::Semaphore::new(1);
+        let act = |seconds: u32| async move {
+            tokio::time::sleep(SECOND * seconds).await;
+            Instant::now()
+        };
+        let first = async { patient(places.acquire().await, 5 * SECOND, act(30)).await };
+        let second = async { patient(places.acquire().await, 5 * SECOND, act(1)).await };
+        let begun = Instant::now();
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!((first - begun, second - begun), (30 * SECOND, 6 * SECOND));
+        assert_eq!(places.available_permits(), 1);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
-use super::guard::{Task, guarded};
+use super::guard::{Task, guarded, patient};
 use super::messages::{Attach, Detach, Ensure};
 use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError};
 use crate::host::{Attachment, Check, Creation, HostError, Image, PullPolicy, Signal};
@@ -25,6 +25,8 @@ const HINT: usize = 400;
 /// The wait between two readiness checks grows from the first to the second.
 const CHECK_SOON: Duration = Duration::from_millis(5);
 const CHECK_LATER: Duration = Duration::from_millis(250);
+/// How long a start that may be stuck keeps others waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An instance to bring up or to adopt.
 #[derive(Clone)]
@@ -71,18 +73,41 @@ impl Job {
     async fn try_bring_up(&self) -> Result<SocketAddr, Stopped> {
         let image = self.image().await?;
         let place = self.unless_cancelled(self.around.starts.acquire()).await?;
+        let attachment = patient(place, PATIENCE, self.start(image)).await?;
+        self.ready(&attachment).await
+    }
+
+    async fn start(&self, image: Image) -> Result<Attachment, Stopped> {
         let attachment = self.attach().await?;
         self.create(image, &attachment).await?;
         let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
         self.call("start", async move { runtime.start(&id).await }).await?;
-        drop(place);
-        self.ready(&attachment).await
+        Ok(attachment)
     }
 
     async fn try_adopt(&self) -> Result<SocketAddr, Stopped> {
-        let (network, id) = (self.around.host.network.clone(), self.id.clone());
-        let attachment = self.call("look up the network of", async move { network.lookup(&id).await }).await?;
+        let attachment = self.look_up().await?;
         self.ready(&attachment).await
+    }
+
+    /// Where an instance is that runs already. It may be serving well: a host that stumbles is asked again, and only
+    /// one that says that there is no such network ends it.
+    async fn look_up(&self) -> Result<Attachment, Stopped> {
+        let deadline = Instant::now() + self.around.settings.ready_timeout;
+        loop {
+            let (network, id) = (self.around.host.network.clone(), self.id.clone());
+            let lookup = async move { network.lookup(&id).await };
+            let error = match call(&self.around, "look up the network of", &self.id, lookup).await {
+                Ok(attachment) => return Ok(attachment),
+                Err(error) => error,
+            };
+            self.check_cancelled()?;
+            if matches!(error, HostError::NotFound(_)) || Instant::now() >= deadline {
+                return Err(error.into());
+            }
+            tracing::warn!(instance = %self.id, %error, "looking for its network again");
+            sleep(CHECK_LATER).await;
+        }
     }
 
     async fn image(&self) -> Result<Image, Stopped> {
@@ -202,14 +227,23 @@ fn settle(done: Result<SocketAddr, Stopped>) -> Option<Result<SocketAddr, StartE
 /// The end of an instance's process, however often containerd goes away meanwhile.
 async fn exit_of(around: &Arc<Surroundings>, id: &InstanceId) -> Exit {
     let mut pause = Duration::from_millis(100);
+    let mut missed = false;
     loop {
         let (runtime, one) = (around.host.runtime.clone(), id.clone());
-        // A wait may last for years, so it has no deadline; a panic in it is caught all the same.
+        // A wait may last for years, so it has no deadline, but the census; a panic in it is caught all the same.
         let wait = Task::spawn(&around.runtime, async move { runtime.wait(&one).await });
-        match wait.join().await {
-            Ok(Ok(exit)) => return exit,
-            Ok(Err(error)) => tracing::warn!(instance = %id, %error, "waiting for the process again"),
-            Err(lost) => tracing::error!(instance = %id, %lost, "waiting for the process again"),
+        tokio::select! {
+            waited = wait.join() => match waited {
+                Ok(Ok(exit)) => return exit,
+                Ok(Err(error)) => tracing::warn!(instance = %id, %error, "waiting for the process again"),
+                Err(lost) => tracing::error!(instance = %id, %lost, "waiting for the process again"),
+            },
+            () = around.census.misses(id) => {
+                tracing::warn!(instance = %id, "the process is gone, and its end was not told");
+                if std::mem::replace(&mut missed, true) {
+                    return Exit::Vanished;
+                }
+            }
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));

@@ -10,6 +10,7 @@
 //! come back as [`Happened`](messages::Happened), so status and delete are answered during a long pull.
 
 mod board;
+mod census;
 mod commit;
 mod function;
 mod guard;

@@ -10,10 +10,13 @@ use actix::{Actor, Context, Handler, ResponseFuture};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::guard::guarded;
+use super::guard::{guarded, patient};
 use super::messages::{Attach, Detach};
 use super::{Settings, Supervised};
 use crate::host::{Attachment, HostError};
+
+/// How long one that may be stuck keeps others waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Network {
@@ -56,9 +59,9 @@ impl Handler<Attach> for Network {
         let (network, places, runtime, timeout) =
             (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
         Box::pin(async move {
-            let _place = places.acquire().await;
-            let what = id.clone();
-            guarded(&runtime, move || format!("attach {what}"), timeout, async move { network.attach(&id).await }).await
+            let (place, what) = (places.acquire().await, id.clone());
+            let attach = async move { network.attach(&id).await };
+            patient(place, PATIENCE, guarded(&runtime, move || format!("attach {what}"), timeout, attach)).await
         })
     }
 }
@@ -70,9 +73,9 @@ impl Handler<Detach> for Network {
         let (network, places, runtime, timeout) =
             (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
         Box::pin(async move {
-            let _place = places.acquire().await;
-            let what = id.clone();
-            guarded(&runtime, move || format!("detach {what}"), timeout, async move { network.detach(&id).await }).await
+            let (place, what) = (places.acquire().await, id.clone());
+            let detach = async move { network.detach(&id).await };
+            patient(place, PATIENCE, guarded(&runtime, move || format!("detach {what}"), timeout, detach)).await
         })
     }
 }

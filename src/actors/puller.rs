@@ -10,10 +10,13 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::guard::guarded;
+use super::guard::{guarded, patient};
 use super::messages::Ensure;
 use super::{Settings, Supervised};
 use crate::host::{HostError, Image, Images, PullPolicy};
+
+/// How long a pull that may be stuck keeps others waiting. Longer than for other calls: a big image takes its time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Pull = BoxFuture<'static, Result<Image, HostError>>;
 
@@ -45,12 +48,9 @@ impl Puller {
         let (images, places, timeout) = (self.images.clone(), self.places.clone(), self.timeout);
         let runtime = self.runtime.clone();
         let pull = async move {
-            let _place = places.acquire().await;
-            let what = reference.clone();
-            guarded(&runtime, move || format!("pull {what}"), timeout, async move {
-                images.ensure(&reference, policy).await
-            })
-            .await
+            let (place, what) = (places.acquire().await, reference.clone());
+            let ensure = async move { images.ensure(&reference, policy).await };
+            patient(place, PATIENCE, guarded(&runtime, move || format!("pull {what}"), timeout, ensure)).await
         };
         pull.boxed().shared()
     }

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::board::Board;
+use super::census::Census;
 use super::{Network, Puller, Settings, Supervised};
 use crate::endpoints::Endpoints;
 use crate::function::Uptime;
@@ -23,6 +24,7 @@ pub struct Surroundings {
     pub(super) secrets: Secrets,
     pub(super) endpoints: Arc<Endpoints>,
     pub(super) board: Board,
+    pub(super) census: Census,
     pub(super) starts: Semaphore,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
@@ -44,9 +46,22 @@ impl Surroundings {
         let puller = Puller::start(host.images.clone(), &settings, runtime.clone());
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
-        let board = Board::default();
-        let started = Instant::now();
-        Arc::new(Self { host, puller, network, store, secrets, endpoints, board, starts, settings, runtime, started })
+        let around = Arc::new(Self {
+            host,
+            puller,
+            network,
+            store,
+            secrets,
+            endpoints,
+            board: Board::default(),
+            census: Census::default(),
+            starts,
+            settings,
+            runtime,
+            started: Instant::now(),
+        });
+        Census::begin(&around);
+        around
     }
 
     /// The time since this process began, as the lifecycles see it.
