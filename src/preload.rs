@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use actord::host::{Images, PullPolicy};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 /// Remembers what was imported; begins with a dot, so it is no archive.
 const MEMORY: &str = ".imported.json";
@@ -20,9 +22,25 @@ struct Imported {
     references: Vec<String>,
 }
 
+/// How long functions that need none of the archives are kept waiting for them.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Imports what is new in a directory. An import that takes long goes on by itself until `deadline`, and neither its
+/// hanging nor its panic keeps actord from starting.
+pub(crate) async fn import_before_start(images: Arc<dyn Images>, directory: PathBuf, deadline: Duration) {
+    let shown = directory.display().to_string();
+    let all = async move { timeout(deadline, import_new(&*images, &directory)).await };
+    match timeout(WAIT, tokio::spawn(all)).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(_))) => tracing::error!(directory = shown, "importing was given up: it took too long"),
+        Ok(Err(lost)) => tracing::error!(directory = shown, %lost, "importing ended early"),
+        Err(_) => tracing::warn!(directory = shown, "still importing; starting meanwhile"),
+    }
+}
+
 /// Imports every `*.tar` and `*.tar.gz` of a directory that is not imported yet. An archive that can't be imported is
 /// logged and does not keep the others, or actord, from starting.
-pub(crate) async fn import_new(images: &dyn Images, directory: &Path) {
+async fn import_new(images: &dyn Images, directory: &Path) {
     let memory = directory.join(MEMORY);
     let text = std::fs::read_to_string(&memory).unwrap_or_default();
     let mut known: BTreeMap<String, Imported> = serde_json::from_str(&text).unwrap_or_default();

@@ -119,7 +119,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         if let Err(error) = machine.images.recover().await {
             tracing::warn!(%error, "leases of interrupted pulls stay until they expire");
         }
-        preload::import_new(&*machine.images, &config.images_dir()).await;
+        preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
         let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
         let around = surroundings(config, &machine, endpoints.clone())?;
         let registry = Registry::recover(around).await?;
