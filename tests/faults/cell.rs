@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use actord::actors::Settings;
-use actord::function::Exit;
+use actord::function::{Exit, InstanceId};
 use actord::host::HostError;
-use actord::host::fake::{Fault, Method, Phase, Rule};
+use actord::host::fake::{FakeHost, Fault, Method, Phase, Rule};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::check::{differences, kept};
@@ -111,32 +111,31 @@ impl Cell {
     pub fn run(&self) -> Result<(), String> {
         let world = World::new(settings());
         self.situation.prepare_world(&world);
-        let (mut answer, mut bystander, mut before): (Answer, _, _) = (None, None, 0);
+        let (mut answer, mut bystander, mut before): (Answer, _, _) = (None, Vec::new(), 0);
         if self.situation == Situation::Recovery {
+            bystander = bystanders(&world.host);
             before = world.host.count(self.method);
             world.host.fault(self.rule());
         }
         let survived = world.live(async |platform| {
             if self.situation != Situation::Recovery {
                 self.situation.prepare_platform(platform).await;
-                bystander = platform.published("b").pop();
+                bystander = bystanders(&world.host);
                 before = world.host.count(self.method);
                 world.host.fault(self.rule());
             }
             let act = async { answer = self.situation.act(platform).await };
             let (_, healed) = futures_util::join!(act, self.healed(platform, before));
             healed?;
-            self.verify(platform, &answer).await
+            self.verify(platform, &answer, &bystander).await
         });
         if let Some(verdict) = survived {
             return if self.blow == Blow::Kill { Err("nobody was killed".to_owned()) } else { verdict };
         }
         let successor = world.live(async |platform| {
+            self.situation.act_again(platform).await;
             sleep(HEALED).await;
-            if bystander.is_some() && platform.published("b").pop() != bystander {
-                return Err("the function beside it was touched".to_owned());
-            }
-            self.verify(platform, &answer).await
+            self.verify(platform, &answer, &bystander).await
         });
         successor.unwrap_or_else(|| Err("the successor was killed, too".to_owned()))
     }
@@ -162,7 +161,10 @@ impl Cell {
 
     /// Everything is as the store says, the store is as was answered, and the function still lives: it comes back from a
     /// crash, and goes when it is deleted.
-    async fn verify(&self, platform: &Platform, answer: &Answer) -> Result<(), String> {
+    async fn verify(&self, platform: &Platform, answer: &Answer, bystander: &[InstanceId]) -> Result<(), String> {
+        if bystanders(&platform.host) != bystander {
+            return Err("the function beside it was touched".to_owned());
+        }
         nothing_wrong(platform, "after the fault").await?;
         let kept = kept(platform).await;
         self.situation.holds(answer, &kept)?;
@@ -178,6 +180,11 @@ impl Cell {
         sleep(HEALED).await;
         nothing_wrong(platform, "after all was deleted").await
     }
+}
+
+/// The instances of the function that nothing is done to.
+fn bystanders(host: &FakeHost) -> Vec<InstanceId> {
+    host.running().into_iter().filter(|id| id.as_str().starts_with("b-")).collect()
 }
 
 /// A process whose end is not told is looked for as often as this.

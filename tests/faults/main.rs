@@ -1,14 +1,18 @@
 //! What becomes of functions when the host fails, in every way at every call: the real actors, store and endpoints on
 //! the machine in memory.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[path = "../support/platform.rs"]
 mod platform;
 
 mod cell;
 mod check;
+mod imports;
 mod life;
 mod matrix;
+#[allow(dead_code, reason = "the product uses all of it")]
+#[path = "../../src/preload.rs"]
+mod preload;
 mod situation;
 mod stuck;

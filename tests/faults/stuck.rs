@@ -71,7 +71,8 @@ fn however_many_functions_are_stuck_another_one_is_soon_served() {
             println!(
                 "{STUCK} stuck in {method:?}: another one serves after {first:?}, is updated and gone after {all:?}"
             );
-            assert!(first < Duration::from_secs(21), "{method:?}: {first:?}");
+            let patience = if method == Method::ImagesEnsure { 20 } else { 5 };
+            assert!(first < Duration::from_secs(4 * patience + 1), "{method:?}: {first:?}");
         });
     }
 }
