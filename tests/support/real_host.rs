@@ -67,7 +67,7 @@ impl RealHost {
             images: Arc::new(images),
             network: Arc::new(network.clone()),
             runtime: Arc::new(runtime.clone()),
-            probe: Arc::new(HttpProbe::default()),
+            probe: Arc::new(HttpProbe),
         };
         Self { run, daemon: Some(daemon), network, runtime, host }
     }
