@@ -14,7 +14,7 @@ RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
 	cargo nextest run --locked --no-fail-fast $(TESTS); cargo test --locked --doc --quiet; \
 	else cargo test --locked --no-fail-fast $(TESTS); fi
 
-.PHONY: help run stop test bench setup build sample install clean
+.PHONY: help run stop test soak bench setup build sample install clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -33,6 +33,10 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 	cargo clippy --locked --all-targets --quiet -- -D warnings; \
 	$(RUN_TESTS); \
 	echo "all good in $$(( $$(date +%s) - started )) s"
+
+soak: ## the long forms of the tests under fire, a while each (SEED= replays a kill storm, ROUNDS=100)
+	@config/setup --test
+	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak -- --nocapture --test-threads 1 $(TESTS)
 
 bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
 	cargo bench --locked

@@ -11,7 +11,7 @@ use crate::host::HostError;
 
 /// Runs a host call in a task of its own: a panic in an adapter becomes an error of this call and nothing else, and a
 /// call that does not answer in time is dropped. `what` names the call for the error and for the log, which says at
-/// `debug` how long each call took.
+/// `debug` when each call began and how long it took.
 pub(super) async fn guarded<T: Send + 'static>(
     runtime: &Handle,
     what: impl FnOnce() -> String,
@@ -20,6 +20,7 @@ pub(super) async fn guarded<T: Send + 'static>(
 ) -> Result<T, HostError> {
     let begun = Instant::now();
     let what = what();
+    tracing::debug!(call = what, "host call begins");
     let done = match timeout(deadline, Task::spawn(runtime, call).join()).await {
         Ok(Ok(result)) => result,
         Ok(Err(lost)) if lost.is_panic() => Err(HostError::Failed(format!("{what}: the call panicked"))),

@@ -30,6 +30,21 @@ use crate::sample::Sample;
 pub const HELLO_1: &str = "docker.io/actord/hello:1";
 pub const HELLO_2: &str = "docker.io/actord/hello:2";
 
+/// The way to its API with the credentials, for tasks that outlive one life of the program.
+#[derive(Debug, Clone)]
+pub struct Api {
+    pub public: SocketAddr,
+    authorization: String,
+}
+
+impl Api {
+    /// A request with credentials; a connection that fails is an answer, too.
+    pub async fn system(&self, method: &str, path: &str, body: &Value) -> std::io::Result<Answer> {
+        let request = Request::new(method, path).header("Authorization", &self.authorization);
+        client::ask(self.public, if body.is_null() { request } else { request.body(body.to_string()) }).await
+    }
+}
+
 /// How long anything may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -277,6 +292,10 @@ impl Actord {
     pub fn request(&self, method: &str, path: &str, body: &Value) -> Request {
         let request = Request::new(method, path).header("Authorization", &self.authorization);
         if body.is_null() { request } else { request.body(body.to_string()) }
+    }
+
+    pub fn api(&self) -> Api {
+        Api { public: self.public, authorization: self.authorization.clone() }
     }
 
     /// A request with credentials to the public port.

@@ -1,0 +1,38 @@
+//! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
+//! again and again. Needs root. Each test prints its figures in one line.
+//!
+//! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
+//! says how many rounds it has.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
+
+mod book;
+mod crash_loop;
+mod reboot;
+mod storm;
+mod updates;
+
+#[path = "../support/actord.rs"]
+mod actord;
+#[path = "../support/client.rs"]
+mod client;
+#[path = "../support/inventory.rs"]
+mod inventory;
+#[path = "../support/leaks.rs"]
+mod leaks;
+#[path = "../support/load.rs"]
+mod load;
+#[path = "../support/run.rs"]
+mod run;
+#[path = "../support/sample.rs"]
+mod sample;
+
+/// The size of something: in the short form, and in the long one.
+fn sized(short: usize, long: usize) -> usize {
+    if std::env::var_os("ACTORD_SOAK").is_some() { long } else { short }
+}
+
+/// A number that the caller may have chosen.
+fn chosen(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text}: expected a number")))
+}

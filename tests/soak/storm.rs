@@ -1,0 +1,268 @@
+//! A kill storm: rounds of deploys, updates, deletes and scalings side by side, with a SIGKILL at a random moment of
+//! each. After each round the machine has to hold exactly what the API says, and the API what was answered.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::actord::{Actord, Api, kill};
+use crate::book::{Belief, Order, Wish};
+use crate::inventory::{Inventory, processes, shims};
+use crate::{chosen, sized};
+
+/// Functions that are asked for this and that, and those that nobody touches.
+const RESTLESS: usize = 6;
+const STEADY: usize = 3;
+/// How long the machine may take to settle. More than a few seconds are only needed where a call ran into its deadline.
+const SETTLED: Duration = Duration::from_secs(90);
+
+const VICTIMS: [&str; 5] = ["actord", "containerd", "shim", "function", "plugin"];
+
+struct Storm {
+    actord: Actord,
+    rng: StdRng,
+    beliefs: BTreeMap<String, Belief>,
+    steady: BTreeMap<String, i32>,
+    /// Where in the log the present life of actord begins.
+    born: usize,
+    kills: BTreeMap<&'static str, usize>,
+    /// Host calls that were under way when the kill came, by what they do.
+    inside: BTreeMap<String, usize>,
+    longest: Duration,
+    orders: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_at_random_moments_lose_no_function_and_leave_nothing_behind() {
+    let seed = chosen("SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
+    let rounds = chosen("ROUNDS").unwrap_or(sized(6, 100) as u64);
+    println!("kill storm: SEED={seed} ROUNDS={rounds}");
+    let mut storm = Storm::brew(seed).await;
+    for round in 1..=rounds {
+        storm.round(round).await;
+    }
+    let killed: usize = storm.kills.values().sum();
+    println!(
+        "kill storm: SEED={seed}, {rounds} rounds, {} orders, {killed} kills {:?}, 0 functions lost, 0 leaks, 0 untouched \
+         processes changed; host calls under way at a kill: {:?}; settled within {:.1} s",
+        storm.orders,
+        storm.kills,
+        storm.inside,
+        storm.longest.as_secs_f64(),
+    );
+    storm.actord.finish().await;
+}
+
+impl Storm {
+    async fn brew(seed: u64) -> Self {
+        let actord =
+            Actord::start_with(&["--log-level", "info,actord=debug", "--grace-period", "5s", "--host-timeout", "15s"]);
+        let actord = actord.await;
+        let mut steady = BTreeMap::new();
+        for name in (0..STEADY).map(|n| format!("steady{n}")) {
+            actord.deploy(&name, json!({ "envVars": { "N": "0" } })).await;
+            steady.insert(name.clone(), actord.process(&name));
+        }
+        let beliefs = (0..RESTLESS).map(|n| (format!("restless{n}"), Belief(vec![None]))).collect();
+        Self {
+            actord,
+            rng: StdRng::seed_from_u64(seed),
+            beliefs,
+            steady,
+            born: 0,
+            kills: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            longest: Duration::ZERO,
+            orders: 0,
+        }
+    }
+
+    async fn round(&mut self, round: u64) {
+        let api = self.actord.api();
+        let clients: Vec<_> = std::mem::take(&mut self.beliefs)
+            .into_iter()
+            .map(|(name, belief)| tokio::spawn(client(name, belief, api.clone(), self.rng.random())))
+            .collect();
+        // Every victim comes up as often as any other.
+        let victim = VICTIMS[usize::try_from(round).unwrap() % VICTIMS.len()];
+        sleep(Duration::from_millis(self.rng.random_range(0..700))).await;
+        if self.kill(victim).await {
+            *self.kills.entry(victim).or_default() += 1;
+        }
+        if victim == "actord" {
+            self.born = self.actord.log().len();
+            self.actord.launch(&[]).await;
+        }
+        for client in clients {
+            let (name, belief, orders, wrong) = client.await.unwrap();
+            assert!(wrong.is_empty(), "round {round}, {victim} killed: {wrong:#?}\n{}", self.actord.log());
+            self.orders += orders;
+            self.beliefs.insert(name, belief);
+        }
+        self.settle(round, victim).await;
+    }
+
+    /// Kills a process of that kind, if there is one.
+    async fn kill(&mut self, victim: &str) -> bool {
+        let pid = match victim {
+            "actord" => Some(self.actord.pid()),
+            "containerd" => Some(self.actord.containerd()),
+            "plugin" => self.plugin().await,
+            _ => {
+                let restless = |id: &String| id.starts_with("restless");
+                let shims = shims(&self.actord.traces().namespace);
+                let shims: Vec<_> = shims.into_iter().filter(|(id, _)| restless(id)).map(|(_, pids)| pids[0]).collect();
+                let functions = self.actord.processes();
+                let functions: Vec<_> =
+                    functions.into_iter().filter(|(id, _)| restless(id)).map(|(_, pid)| pid).collect();
+                if victim == "shim" { &shims } else { &functions }.choose(&mut self.rng).copied()
+            }
+        };
+        let Some(pid) = pid else { return false };
+        let log = self.actord.log();
+        if victim == "actord" {
+            self.actord.kill().await;
+        } else {
+            kill(pid, Signal::KILL);
+        }
+        for call in under_way(&log[self.born..]) {
+            *self.inside.entry(call).or_default() += 1;
+        }
+        true
+    }
+
+    /// A CNI plugin that works for this actord, if one shows up.
+    async fn plugin(&self) -> Option<i32> {
+        let own = format!("CNI_NETNS=/run/netns/{}.", self.actord.traces().bridge);
+        let works_for_us = |pid: i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|word| word.starts_with(own.as_bytes()))
+        };
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            let is_plugin =
+                |arguments: &[String]| Path::new(&arguments[0]).parent().is_some_and(|at| at.ends_with("cni"));
+            let found = processes().into_iter().find(|(pid, arguments)| is_plugin(arguments) && works_for_us(*pid));
+            if let Some((pid, _)) = found {
+                return Some(pid);
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+
+    /// Waits until everything is as it should be.
+    async fn settle(&mut self, round: u64, victim: &str) {
+        let begun = Instant::now();
+        loop {
+            let faults = self.faults().await;
+            if faults.is_empty() {
+                break;
+            }
+            assert!(
+                begun.elapsed() < SETTLED,
+                "round {round}, {victim} killed: not settled within {SETTLED:?}: {faults:#?}\n{}",
+                self.actord.log()
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+        self.longest = self.longest.max(begun.elapsed());
+        for name in self.beliefs.keys().chain(self.steady.keys()) {
+            let expected = self.beliefs.get(name).map(|belief| belief.0[0].clone());
+            let answer = self.actord.get(&format!("/function/{name}/env")).await;
+            match expected {
+                Some(None) => assert_eq!(answer.status, 404, "{name}"),
+                Some(Some(Wish { replicas: 0, .. })) => assert_eq!(answer.status, 503, "{name}"),
+                Some(Some(Wish { version, number, .. })) => {
+                    let lines = [format!("N={number}\n"), format!("VERSION={version}\n")];
+                    assert!(lines.iter().all(|line| answer.text().contains(line)), "{name}: {answer:?}");
+                }
+                None => assert_eq!(answer.status, 200, "{name}"),
+            }
+        }
+    }
+
+    /// What is not (yet) as it should be. What the API shows is believed from here on.
+    async fn faults(&mut self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let shown: BTreeMap<String, Value> = self.actord.list().await.into_iter().map(named).collect();
+        for (name, belief) in &mut self.beliefs {
+            let wish = shown.get(name).map(Wish::shown);
+            if belief.0.contains(&wish) {
+                belief.0 = vec![wish];
+            } else {
+                faults.push(format!("{name} is {wish:?}, and was answered to be one of {:?}", belief.0));
+            }
+        }
+        for (name, pid) in &self.steady {
+            let now = self.actord.processes_of(name);
+            if now != [*pid] {
+                faults.push(format!("{name} had process {pid}, and now {now:?}"));
+            }
+        }
+        for (name, function) in &shown {
+            let (replicas, ready) = (&function["replicas"], &function["availableReplicas"]);
+            if replicas != ready {
+                faults.push(format!("{name} has {ready} of {replicas} replicas: {function}"));
+            }
+        }
+        if faults.is_empty() {
+            let inventory = Inventory::take(&self.actord.traces());
+            faults = inventory.faults();
+            for (name, function) in &shown {
+                let of = |id: &&String| id.rsplit_once('-').is_some_and(|(of, _)| of == name);
+                let (running, replicas) = (inventory.running().iter().filter(of).count(), &function["replicas"]);
+                if running as u64 != replicas.as_u64().unwrap_or(0) {
+                    faults.push(format!("{running} tasks of {name} run for {replicas} replicas"));
+                }
+            }
+            let known = |id: &&String| id.rsplit_once('-').is_some_and(|(of, _)| shown.contains_key(of));
+            let strange = inventory.running().iter().filter(|id| !known(id));
+            faults.extend(strange.map(|id| format!("{id} runs for no function")));
+        }
+        faults
+    }
+}
+
+fn named(function: Value) -> (String, Value) {
+    (function["name"].as_str().unwrap().to_owned(), function)
+}
+
+/// A client of one function: gives a few orders, one after the other. Returns what it believes then, how many orders
+/// it gave, and the answers that it should not have got.
+async fn client(name: String, mut belief: Belief, api: Api, seed: u64) -> (String, Belief, usize, Vec<String>) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let (mut orders, mut wrong) = (0, Vec::new());
+    for _ in 0..rng.random_range(1..5) {
+        sleep(Duration::from_millis(rng.random_range(0..200))).await;
+        let (version, number) = (rng.random_range(1..=2), u64::from(rng.random::<u32>()));
+        let order = match (belief.0.last().unwrap(), rng.random_range(0..10)) {
+            (None, _) => Order::Create { version, number },
+            (Some(_), 0..5) => Order::Update { version, number },
+            (Some(_), 5..8) => Order::Scale(rng.random_range(0..3)),
+            (Some(_), _) => Order::Delete,
+        };
+        orders += 1;
+        wrong.extend(belief.give(order, &name, &api).await.err());
+    }
+    (name, belief, orders, wrong)
+}
+
+/// The host calls that began and have not ended, by their verb.
+fn under_way(log: &str) -> Vec<String> {
+    let mut open: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in log.lines() {
+        let Some(call) = line.split("call=\"").nth(1).and_then(|rest| rest.split('"').next()) else { continue };
+        let count = open.entry(call).or_default();
+        *count = if line.contains("host call begins") { *count + 1 } else { count.saturating_sub(1) };
+    }
+    let open = open.into_iter().filter(|(_, count)| *count > 0);
+    open.map(|(call, _)| call.rsplit_once(' ').map_or(call, |(verb, _)| verb).to_owned()).collect()
+}

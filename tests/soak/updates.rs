@@ -1,0 +1,42 @@
+//! Updates under load.
+
+use serde_json::json;
+use tokio::time::{Duration, sleep};
+
+use crate::actord::{Actord, HELLO_1, HELLO_2, until};
+use crate::load::Load;
+use crate::sized;
+
+const PER_SECOND: u32 = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_under_load_fail_no_request() {
+    let (updates, requests) = (sized(5, 20), sized(1_600, 12_000));
+    let actord = Actord::start().await;
+    actord.deploy("shift", json!({})).await;
+    let load = Load::start(actord.public, &["shift"], PER_SECOND);
+    sleep(Duration::from_secs(2)).await;
+    for n in 1..=updates {
+        load.event(true);
+        let image = if n % 2 == 1 { HELLO_2 } else { HELLO_1 };
+        let answer = actord.update("shift", json!({ "image": image })).await;
+        assert_eq!(answer.status, 202, "{}: {}", answer.text(), actord.log());
+        load.event(false);
+        // Evenly, so that the last one comes before the last request.
+        until("the next update's turn", async || load.sent() >= requests * n / (updates + 1)).await;
+    }
+    until("all requests are sent", async || load.sent() >= requests).await;
+    let report = load.end().await;
+    println!(
+        "updates under load: {updates} updates, {} requests at {PER_SECOND}/s, {} failed; p99 {:.1} ms during updates \
+         ({} requests), {:.1} ms without",
+        report.sent,
+        report.failures.len(),
+        report.stormy.percentile(99),
+        report.stormy.count(),
+        report.calm.percentile(99),
+    );
+    assert!(report.failures.is_empty(), "{:#?}\n{}", report.failures, actord.log());
+    until("one process is left", async || actord.processes_of("shift").len() == 1).await;
+    actord.finish().await;
+}

@@ -1,0 +1,187 @@
+//! What there is of a run's instances, kind by kind, while they run. Every kind has to name the same instances: what
+//! one has and another has not is a leak or a loss. Like the leak checker it shares no code with actord.
+#![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a check that can't be made is no check")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::leaks::Traces;
+
+type Names = BTreeSet<String>;
+
+/// The instances that each kind of thing names.
+#[derive(Debug)]
+pub struct Inventory {
+    kinds: BTreeMap<String, Names>,
+    /// What should not be there, whatever runs.
+    remains: Vec<String>,
+}
+
+impl Inventory {
+    /// Looks. `containerd` has to answer.
+    pub fn take(traces: &Traces) -> Self {
+        let mut all = Self { kinds: BTreeMap::new(), remains: Vec::new() };
+        all.containerd(traces);
+        all.network(traces);
+        all.files(traces);
+        all.machine(traces);
+        all
+    }
+
+    /// The instances whose task runs.
+    pub fn running(&self) -> &Names {
+        &self.kinds["running task"]
+    }
+
+    /// A sentence for each instance that a kind has too many or too few, beside those that run.
+    pub fn faults(&self) -> Vec<String> {
+        let wanted = self.running();
+        let mut faults = self.remains.clone();
+        for (kind, found) in &self.kinds {
+            faults.extend(found.difference(wanted).map(|id| format!("{kind} of {id} is there, its task does not run")));
+            faults.extend(wanted.difference(found).map(|id| format!("{kind} of {id} is missing, its task runs")));
+        }
+        faults
+    }
+
+    fn add(&mut self, kind: &str, names: impl IntoIterator<Item = String>) {
+        self.kinds.entry(kind.to_owned()).or_default().extend(names);
+    }
+
+    fn containerd(&mut self, traces: &Traces) {
+        let ctr = |arguments: &[&str]| {
+            let socket = traces.socket.to_str().unwrap();
+            output("ctr", &[&["--address", socket, "--namespace", &traces.namespace], arguments].concat())
+        };
+        let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
+        self.add("container", ctr(&["containers", "list", "-q"]).lines().map(str::to_owned));
+        let tasks = ctr(&["tasks", "list"]);
+        self.add("task", tasks.lines().skip(1).map(first));
+        self.add("running task", tasks.lines().skip(1).filter(|line| line.ends_with("RUNNING")).map(first));
+        let snapshots = ctr(&["snapshots", "--snapshotter", &traces.snapshotter, "list"]);
+        let active = snapshots.lines().skip(1).filter(|line| !line.trim_end().ends_with("Committed"));
+        self.add("snapshot", active.map(first));
+        let leases = ctr(&["leases", "list", "-q"]);
+        self.remains.extend(leases.lines().map(|id| format!("lease {id} is left in containerd")));
+    }
+
+    fn network(&mut self, traces: &Traces) {
+        let prefix = format!("{}.", traces.bridge);
+        let named = names(Path::new("/run/netns")).into_iter();
+        self.add("network namespace", named.filter_map(|name| Some(name.strip_prefix(&prefix)?.to_owned())));
+        let links = output("ip", &["-o", "link", "show", "master", &traces.bridge]);
+        let (ports, spaces) = (links.lines().count(), self.kinds["network namespace"].len());
+        if ports != spaces {
+            self.remains.push(format!("{ports} interfaces in the bridge for {spaces} network namespaces: {links}"));
+        }
+
+        let mut addresses = BTreeMap::new();
+        for path in files(&traces.directory.join("state/cni")) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with(&traces.subnet) {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                addresses.insert(name, holder.lines().next().unwrap_or_default().to_owned());
+            } else if path.iter().any(|part| part == "results") {
+                let id = name.strip_prefix(&format!("{}-", traces.bridge)).and_then(|name| name.strip_suffix("-eth0"));
+                self.add("CNI result", [id.unwrap_or(&name).to_owned()]);
+            }
+        }
+        self.add("CNI result", []);
+        self.add("address", addresses.values().cloned());
+        let mut masked = Names::new();
+        let mut let_through = Names::new();
+        for (_, table, rule) in traces.firewall_rules() {
+            if table == "nat" {
+                let id = rule.split("id: \\\"").nth(1).and_then(|rest| rest.split("\\\"").next());
+                masked.insert(id.unwrap_or(&rule).to_owned());
+            } else if let Some(at) = rule.find(&traces.subnet) {
+                let_through.insert(rule[at..].split(['/', ' ']).next().unwrap().to_owned());
+            }
+        }
+        self.add("masquerading", masked);
+        for address in let_through.iter().filter(|address| !addresses.contains_key(*address)) {
+            self.remains.push(format!("a rule lets {address} through, which nobody has"));
+        }
+        for (address, id) in addresses.iter().filter(|(address, _)| !let_through.contains(*address)) {
+            self.remains.push(format!("no rule lets {address} of {id} through"));
+        }
+    }
+
+    fn files(&mut self, traces: &Traces) {
+        let at = |path: &str| traces.directory.join(path);
+        self.add("runc state", names(&at("state/runc").join(&traces.namespace)));
+        self.add("instance directory", names(&at("state/instances")));
+        let log = |name: String| name.strip_suffix(".log").unwrap_or(&name).to_owned();
+        self.add("log", names(&at("data/logs")).into_iter().map(log));
+        let bundles = format!("containerd/io.containerd.runtime.v2.task/{}", traces.namespace);
+        self.add("bundle", names(&at("state").join(&bundles)));
+        self.add("bundle's working directory", names(&at("data").join(&bundles)));
+        let of = |point: &String| Some(point.strip_suffix("/rootfs")?.rsplit_once('/')?.1.to_owned());
+        self.add("mount", traces.mounts().iter().filter_map(of));
+    }
+
+    fn machine(&mut self, traces: &Traces) {
+        let roots = names(Path::new("/sys/fs/cgroup")).into_iter().map(|name| Path::new("/sys/fs/cgroup").join(name));
+        for parent in roots.map(|root| root.join(&traces.cgroup_parent)).filter(|parent| parent.is_dir()) {
+            let groups = fs::read_dir(&parent).unwrap().flatten().filter(|entry| entry.path().is_dir());
+            let ids: Vec<_> = groups.map(|entry| entry.file_name().into_string().unwrap()).collect();
+            self.add(&format!("cgroup in {}", parent.display()), ids);
+        }
+        let shims = shims(&traces.namespace);
+        for (id, pids) in shims.iter().filter(|(_, pids)| pids.len() > 1) {
+            self.remains.push(format!("{} shims of {id}: {pids:?}", pids.len()));
+        }
+        self.add("shim", shims.into_keys());
+    }
+}
+
+/// The shims of a containerd namespace: by instance, those that live.
+pub fn shims(namespace: &str) -> BTreeMap<String, Vec<i32>> {
+    let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for (pid, arguments) in processes() {
+        let after = |flag: &str| arguments.iter().skip_while(|word| *word != flag).nth(1);
+        let is_shim =
+            arguments[0].ends_with("containerd-shim-runc-v2") && !arguments.iter().any(|word| word == "delete");
+        if let (true, Some(id)) = (is_shim && after("-namespace").is_some_and(|name| name == namespace), after("-id")) {
+            found.entry(id.clone()).or_default().push(pid);
+        }
+    }
+    found
+}
+
+/// Every process that has not ended, with its arguments; those of the kernel's own are left out.
+pub fn processes() -> Vec<(i32, Vec<String>)> {
+    let pids = names(Path::new("/proc")).into_iter().filter_map(|name| name.parse::<i32>().ok());
+    let read = |pid: i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
+        let words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        Some((pid, words.collect()))
+    };
+    pids.filter_map(read).collect()
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let answer = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let words = String::from_utf8_lossy(&answer.stderr);
+    assert!(answer.status.success(), "{program} {arguments:?}: {words}");
+    String::from_utf8(answer.stdout).unwrap()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(files(&entry.path())),
+            _ => found.push(entry.path()),
+        }
+    }
+    found
+}
