@@ -50,6 +50,7 @@ pub(super) async fn run(
     let mut command = Command::new(program);
     command.args(args).env_clear().env("PATH", PATH).envs(env.iter().copied()).current_dir("/");
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    end_with_us(&mut command);
     let mut child = command.spawn()?;
     let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -70,6 +71,23 @@ pub(super) async fn run(
     group.0 = None;
     tracing::debug!(program = %program.display(), took = ?begun.elapsed(), %status, "ran");
     Ok(Output { status, stdout, stderr, cut })
+}
+
+/// Has the kernel kill the program when this process dies: one that went on by itself could still make what the next
+/// actord has just removed. It does so when the thread that started it ends, and the runtime's threads last as long as
+/// the process.
+fn end_with_us(command: &mut Command) {
+    let us = rustix::process::getpid();
+    let ask = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have died before we asked.
+        if rustix::process::getppid() == Some(us) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
+    };
+    // SAFETY: between fork and exec it makes two system calls and touches no memory of others.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(ask);
+    }
 }
 
 /// Reads to the end, keeping at most `max` bytes, so that a program that prints without end is neither believed nor
