@@ -25,6 +25,9 @@ const HINT: usize = 400;
 /// The wait between two readiness checks grows from the first to the second.
 const CHECK_SOON: Duration = Duration::from_millis(5);
 const CHECK_LATER: Duration = Duration::from_millis(250);
+/// How often the network of a running instance is looked for, and the pause between.
+const LOOKUPS: u32 = 4;
+const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
 /// How long a start that may be stuck keeps others waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -90,10 +93,10 @@ impl Job {
         self.ready(&attachment).await
     }
 
-    /// Where an instance is that runs already. It may be serving well: a host that stumbles is asked again, and only
-    /// one that says that there is no such network ends it.
+    /// Where an instance is that runs already. It may be serving well: a host that stumbles is asked again before the
+    /// instance is ended for it, and only one that says that there is no such network is believed at once.
     async fn look_up(&self) -> Result<Attachment, Stopped> {
-        let deadline = Instant::now() + self.around.settings.ready_timeout;
+        let mut left = LOOKUPS;
         loop {
             let (network, id) = (self.around.host.network.clone(), self.id.clone());
             let lookup = async move { network.lookup(&id).await };
@@ -102,11 +105,12 @@ impl Job {
                 Err(error) => error,
             };
             self.check_cancelled()?;
-            if matches!(error, HostError::NotFound(_)) || Instant::now() >= deadline {
+            left -= 1;
+            if left == 0 || matches!(error, HostError::NotFound(_)) {
                 return Err(error.into());
             }
             tracing::warn!(instance = %self.id, %error, "looking for its network again");
-            sleep(CHECK_LATER).await;
+            sleep(LOOKUP_PAUSE).await;
         }
     }
 
