@@ -5,6 +5,7 @@ mod api;
 mod crashes;
 mod deploys;
 mod environment;
+mod network_faults;
 mod recovery;
 mod streams;
 mod updates;

@@ -56,8 +56,9 @@ fn main() {
 fn answer(call: &Call) -> Result<(), CniError> {
     let dir = call.config.specific.get("faultDir").and_then(Value::as_str);
     let dir = Path::new(dir.ok_or(CniError::MissingField("faultDir"))?);
-    write_down(dir, call)?;
+    // In this order: whoever sees that it was asked may take the fault away.
     let fault = fs::read_to_string(dir.join(call.verb.as_ref())).unwrap_or_default();
+    write_down(dir, call)?;
     let (what, how) = fault.trim().split_once(' ').unwrap_or((fault.trim(), ""));
     match what {
         "" | "pass" => pass(call),
