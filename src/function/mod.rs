@@ -4,6 +4,8 @@
 //! comparing the two. Time comes in as [`Uptime`] and goes out as [`Effect::RetryAfter`].
 
 mod backoff;
+mod checks;
+mod duration;
 mod lifecycle;
 mod name;
 mod quantity;
@@ -11,6 +13,8 @@ mod spec;
 mod status;
 
 pub use backoff::Backoff;
+pub use checks::{Checks, HttpCheck};
+pub use duration::parse_duration;
 pub use lifecycle::{Effect, Event, Lifecycle, Observed, ObservedState, Outcome};
 pub use name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};

@@ -1,10 +1,11 @@
 //! What a function is asked to be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, Invalid, SecretName, parse_cpu_millis, parse_memory_bytes};
+use super::{Checks, Generation, Invalid, SecretName, checks, parse_cpu_millis, parse_memory_bytes};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
@@ -83,7 +84,7 @@ impl TryFrom<SpecDraft> for Spec {
 
     /// # Errors
     /// [`Invalid`] with the field and the rule: no image, a quantity that can't be read, a label that collides with an
-    /// annotation, an environment variable that can't be one.
+    /// annotation, an environment variable that can't be one, an annotation about checks that can't be read.
     fn try_from(draft: SpecDraft) -> Result<Self, Invalid> {
         if draft.image.trim().is_empty() {
             return Err(Invalid("no image: give an image reference such as docker.io/functions/figlet:latest".into()));
@@ -109,6 +110,8 @@ impl TryFrom<SpecDraft> for Spec {
         }
         let spec = Self(draft);
         spec.parse_min_replicas()?;
+        Checks::parse(&spec.annotations)?;
+        checks::drain_timeout(&spec.annotations, &spec.env_vars)?;
         Ok(spec)
     }
 }
@@ -128,6 +131,24 @@ impl Spec {
     #[must_use]
     pub fn min_replicas(&self) -> u32 {
         self.parse_min_replicas().unwrap_or(1)
+    }
+
+    /// How its instances are asked whether they are ready and well.
+    #[must_use]
+    pub fn checks(&self) -> Checks {
+        Checks::parse(&self.annotations).unwrap_or_default()
+    }
+
+    /// How long a retired instance may go on with the requests that it has, if the function says so.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Option<Duration> {
+        checks::drain_timeout(&self.annotations, &self.env_vars).ok().flatten()
+    }
+
+    /// How long its process may take to end after SIGTERM, if the function says so.
+    #[must_use]
+    pub fn grace_period(&self) -> Option<Duration> {
+        checks::grace_period(&self.env_vars)
     }
 
     /// The memory limit in bytes, if one is set.

@@ -128,6 +128,8 @@ pub enum InstancePhase {
     Adopting,
     /// Serving.
     Ready,
+    /// Served before, and says that it can't just now: gets no request until it says that it can again.
+    Unready,
     /// Takes no new request, finishes those it has.
     Draining,
     /// Being torn down.
@@ -139,6 +141,8 @@ pub enum InstancePhase {
 pub enum Phase {
     /// Fewer instances serve than asked for; more are on their way.
     Starting,
+    /// Fewer instances serve than asked for, because some say that they are not ready.
+    Unready,
     /// As many instances serve as asked for, all of the newest generation.
     Ready,
     /// The next start waits until then, because the last ones failed.
@@ -158,6 +162,7 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Starting => "starting",
+            Self::Unready => "not ready",
             Self::Ready => "ready",
             Self::BackingOff { .. } => "backing off",
             Self::Failed => "failed",

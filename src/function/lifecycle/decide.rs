@@ -98,12 +98,14 @@ impl Lifecycle {
         self.retire_beyond(wanted.replicas, current, now, effects);
     }
 
-    /// Keeps `enough` of the instances. What is worth least goes first: what starts, what is being adopted (which may turn
-    /// out not to serve, so it stays until enough is known to), older generations, and then the youngest.
+    /// Keeps `enough` of the instances. What is worth least goes first: what starts, what is not ready, what is being
+    /// adopted (which may turn out not to serve, so it stays until enough is known to), older generations, and then the
+    /// youngest.
     fn retire_beyond(&mut self, enough: usize, mut ids: Vec<InstanceId>, now: Uptime, effects: &mut Vec<Effect>) {
         let in_phase = |phase| ids.iter().filter(|id| self.instances[*id].phase == phase).count();
         let ready = in_phase(InstancePhase::Ready);
-        let expendable = if ready >= enough { ids.len() } else { in_phase(InstancePhase::Starting) };
+        let idle = in_phase(InstancePhase::Starting) + in_phase(InstancePhase::Unready);
+        let expendable = if ready >= enough { ids.len() } else { idle };
         let too_many = ids.len().saturating_sub(enough).min(expendable);
         ids.sort_by_key(|id| {
             let instance = &self.instances[id];

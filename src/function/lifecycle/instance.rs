@@ -9,7 +9,7 @@ use crate::function::{Generation, InstanceId, InstancePhase, Uptime};
 pub(super) struct Instance {
     pub(super) generation: Generation,
     pub(super) phase: InstancePhase,
-    /// Since when it is in this phase.
+    /// Since when it is in this phase. Readiness that comes and goes does not count: it serves since it first did.
     pub(super) since: Uptime,
     /// Whether requests may be on their way to it.
     pub(super) published: bool,
@@ -40,14 +40,15 @@ impl Instance {
 
     /// Serving, or on its way to it.
     pub(super) fn counts(&self) -> bool {
-        self.serves() || self.phase == InstancePhase::Starting
+        self.serves() || matches!(self.phase, InstancePhase::Starting | InstancePhase::Unready)
     }
 
     /// How much would be lost with it: nothing while it starts, the unknown while it is looked at.
     pub(super) fn worth(&self) -> u8 {
         match self.phase {
-            InstancePhase::Ready => 2,
-            InstancePhase::Adopting => 1,
+            InstancePhase::Ready => 3,
+            InstancePhase::Adopting => 2,
+            InstancePhase::Unready => 1,
             InstancePhase::Starting | InstancePhase::Draining | InstancePhase::Removing => 0,
         }
     }
@@ -76,10 +77,27 @@ impl Lifecycle {
         Some(Effect::Publish(id.clone(), address))
     }
 
-    /// Takes an instance out of service: politely if it serves, at once if it never did.
+    /// Sends no more requests to an instance that says that it can't take any; it goes on with those that it has.
+    pub(super) fn suspend(&mut self, id: &InstanceId, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get_mut(id) else { return };
+        instance.phase = InstancePhase::Unready;
+        if std::mem::take(&mut instance.published) {
+            effects.push(Effect::Retract(id.clone()));
+        }
+    }
+
+    /// Sends requests to an instance again.
+    pub(super) fn resume(&mut self, id: &InstanceId, address: std::net::SocketAddr) -> Option<Effect> {
+        let instance = self.instances.get_mut(id)?;
+        instance.phase = InstancePhase::Ready;
+        instance.published = true;
+        Some(Effect::Publish(id.clone(), address))
+    }
+
+    /// Takes an instance out of service: politely if it serves or did, at once if it never did.
     pub(super) fn retire(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get_mut(id) else { return };
-        if instance.serves() {
+        if instance.serves() || instance.phase == InstancePhase::Unready {
             instance.enter(InstancePhase::Draining, now);
             if std::mem::take(&mut instance.published) {
                 effects.push(Effect::Retract(id.clone()));

@@ -6,6 +6,12 @@
 //!                        | StartFailed       |
 //!                        v                   | superseded, surplus or deleted
 //!                     removing <---------- DRAINING        (TearDown is the only way out, answered by Removed)
+//!
+//!                                  Unready
+//!                         READY ------------> UNREADY      gets no request, counts as an instance and not as serving
+//!                           | <------------      |
+//!                           |      Ready         |
+//!                           +---- Unhealthy -----+-------> like Exited
 //! ```
 //! [`Lifecycle::on`] first notes what the event says (`observe`), then compares desired with observed and asks for
 //! whatever is missing (`decide`). Events may be late, doubled or out of order: the next comparison still comes to the
@@ -119,6 +125,9 @@ impl Lifecycle {
             Event::Started(id, address) => self.started(&id, address, now, &mut effects),
             Event::StartFailed(id, error) => self.start_failed(&id, &error, now, &mut effects),
             Event::Exited(id, exit) => self.exited(&id, &exit, now, &mut effects),
+            Event::Unready(id, reason) => self.unready(&id, reason, &mut effects),
+            Event::Ready(id, address) => self.ready(&id, address, &mut effects),
+            Event::Unhealthy(id, reason) => self.unhealthy(&id, reason, now, &mut effects),
             Event::Drained(id) => self.drained(&id, now, &mut effects),
             Event::Removed(id) => self.removed(&id, &mut effects),
             Event::RemoveFailed(id, _) => self.remove_failed(&id, now),
@@ -179,9 +188,11 @@ impl Lifecycle {
             Some(desired) if desired.failed.is_some() => Phase::Failed,
             Some(desired) if desired.replicas == 0 => Phase::Stopped,
             Some(desired) if self.ready_of(desired.generation) >= desired.replicas as usize => Phase::Ready,
-            Some(desired) => {
-                self.backoff_of(desired.generation, now).map_or(Phase::Starting, |until| Phase::BackingOff { until })
-            }
+            Some(desired) => match self.backoff_of(desired.generation, now) {
+                Some(until) => Phase::BackingOff { until },
+                None if self.have_unready(desired) => Phase::Unready,
+                None => Phase::Starting,
+            },
         };
         Status {
             desired: self.desired.clone(),
@@ -196,6 +207,12 @@ impl Lifecycle {
     /// Every instance that is known, with its generation and where it stands.
     pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, Generation, InstancePhase)> {
         self.instances.iter().map(|(id, instance)| (id, instance.generation, instance.phase))
+    }
+
+    /// Whether the newest generation would serve with all its replicas if those that are not ready were.
+    fn have_unready(&self, desired: &Desired) -> bool {
+        let unready = self.count(|i| i.generation == desired.generation && i.phase == InstancePhase::Unready);
+        unready > 0 && self.ready_of(desired.generation) + unready >= desired.replicas as usize
     }
 
     fn ready_of(&self, generation: Generation) -> usize {

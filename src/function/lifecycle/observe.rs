@@ -2,6 +2,7 @@
 //! out by comparing. What it does ask for can't wait: publish, retract, tear down, record.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::instance::Instance;
 use super::{Effect, Lifecycle, last_good};
@@ -88,12 +89,8 @@ impl Lifecycle {
         let Some(instance) = self.instances.get(id) else { return };
         let (generation, ran) = (instance.generation, now.since(instance.since));
         match instance.phase {
-            InstancePhase::Ready => {
-                self.restarts += 1;
-                self.note_failure(generation, format!("the process {exit}"));
-                let jitter = self.next_jitter();
-                self.backoffs.entry(generation).or_default().crashed(now, ran, jitter);
-                self.remove(id, now, effects);
+            InstancePhase::Ready | InstancePhase::Unready => {
+                self.replace(id, generation, ran, format!("the process {exit}"), now, effects);
             }
             InstancePhase::Starting | InstancePhase::Adopting => {
                 let error = StartError::Exited { exit: exit.clone(), hint: None };
@@ -102,6 +99,57 @@ impl Lifecycle {
             InstancePhase::Draining => self.remove(id, now, effects),
             InstancePhase::Removing => {}
         }
+    }
+
+    /// An instance that is not well goes the way of one that crashed. One that drains has its deadline already.
+    pub(super) fn unhealthy(&mut self, id: &InstanceId, reason: String, now: Uptime, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let (generation, ran) = (instance.generation, now.since(instance.since));
+        match instance.phase {
+            InstancePhase::Ready | InstancePhase::Unready => {
+                self.replace(id, generation, ran, reason, now, effects);
+            }
+            InstancePhase::Starting | InstancePhase::Adopting => {
+                self.start_failed(id, &StartError::NotReady(reason), now, effects);
+            }
+            InstancePhase::Draining | InstancePhase::Removing => {}
+        }
+    }
+
+    /// Gives up an instance that served for `ran`.
+    fn replace(
+        &mut self,
+        id: &InstanceId,
+        generation: Generation,
+        ran: Duration,
+        reason: String,
+        now: Uptime,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.restarts += 1;
+        self.note_failure(generation, reason);
+        let jitter = self.next_jitter();
+        self.backoffs.entry(generation).or_default().crashed(now, ran, jitter);
+        self.remove(id, now, effects);
+    }
+
+    /// It may be heard of one that is being adopted, too: its process runs, and is not killed for what may pass.
+    pub(super) fn unready(&mut self, id: &InstanceId, reason: String, effects: &mut Vec<Effect>) {
+        let Some(instance) = self.instances.get(id) else { return };
+        if matches!(instance.phase, InstancePhase::Ready | InstancePhase::Adopting) {
+            let generation = instance.generation;
+            self.suspend(id, effects);
+            self.note_failure(generation, reason);
+        }
+    }
+
+    pub(super) fn ready(&mut self, id: &InstanceId, address: SocketAddr, effects: &mut Vec<Effect>) {
+        let unready = |instance: &&Instance| instance.phase == InstancePhase::Unready;
+        let Some(generation) = self.instances.get(id).filter(unready).map(|instance| instance.generation) else {
+            return;
+        };
+        effects.extend(self.resume(id, address));
+        self.prove(generation, effects);
     }
 
     pub(super) fn drained(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {

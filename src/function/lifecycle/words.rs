@@ -21,6 +21,12 @@ pub enum Event {
     StartFailed(InstanceId, StartError),
     /// An instance's process ended.
     Exited(InstanceId, Exit),
+    /// An instance that served says, for this reason, that it can't take requests just now.
+    Unready(InstanceId, String),
+    /// An instance that was unready can take requests again, at this address.
+    Ready(InstanceId, SocketAddr),
+    /// An instance's process lives, and is not well for this reason: it has to be replaced.
+    Unhealthy(InstanceId, String),
     /// A draining instance has no request left, or its time is over.
     Drained(InstanceId),
     /// Nothing is left of an instance.
@@ -34,9 +40,10 @@ pub enum Event {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Bring an instance up; answer with `Started` or `StartFailed`, and later `Exited`.
+    /// Bring an instance up; answer with `Started` or `StartFailed`, and later `Unready`,
+    /// `Ready`, `Unhealthy` and `Exited`.
     BringUp(InstanceId, Generation, Arc<Spec>),
-    /// Look at a running instance and watch it; answer as for `BringUp`.
+    /// Look at a running instance and watch it; answer as for `BringUp`, or with `Unready`.
     Adopt(InstanceId, Generation, Arc<Spec>),
     /// Send requests to this instance.
     Publish(InstanceId, SocketAddr),

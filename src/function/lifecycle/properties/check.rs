@@ -102,6 +102,7 @@ impl World {
     pub(super) fn settle(&mut self) -> Result<(), Violation> {
         self.say(|| "            ---- no more faults".into());
         for _ in 0..ENOUGH {
+            self.recover_readiness();
             let work = self.pending.iter().position(|pending| !matches!(pending, Pending::Timer(_)));
             let timers = self.pending.iter().enumerate().filter_map(|(at, pending)| match pending {
                 Pending::Timer(due) => Some((*due, at)),
@@ -127,7 +128,7 @@ impl World {
     fn check_end(&mut self) -> Result<(), Violation> {
         self.write();
         self.check_store(false)?;
-        let left = self.host.iter().find(|(id, real)| !real.alive || !self.published.contains(*id));
+        let left = self.host.iter().find(|(id, real)| !real.alive || real.sick || !self.published.contains(*id));
         check(left.is_none(), Rule::NothingIsLeftBehind, || format!("{left:?}"))?;
         let Some(desired) = self.life.desired() else {
             return check(self.gone, Rule::GoneMeansNothingIsLeft, || "nobody said so".into());
@@ -167,6 +168,9 @@ fn subject(event: &Event) -> Option<&InstanceId> {
         Event::Started(id, _)
         | Event::StartFailed(id, _)
         | Event::Exited(id, _)
+        | Event::Unready(id, _)
+        | Event::Ready(id, _)
+        | Event::Unhealthy(id, _)
         | Event::Drained(id)
         | Event::Removed(id)
         | Event::RemoveFailed(id, _) => Some(id),
@@ -179,6 +183,6 @@ fn told_of(pending: &Pending) -> Option<&InstanceId> {
     match pending {
         Pending::Adopt(id) | Pending::TearDown(id) => Some(id),
         Pending::Told(event) => subject(event),
-        Pending::BringUp(..) | Pending::Drain(_) | Pending::Timer(_) => None,
+        Pending::BringUp(..) | Pending::Drain(_) | Pending::Timer(_) | Pending::Probe(_) => None,
     }
 }

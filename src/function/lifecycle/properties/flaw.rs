@@ -27,11 +27,16 @@ pub(super) enum Flaw {
     KeepsTheOldGenerationForEver,
     RearmsItsTimerForEver,
     SaysGoneTooEarly,
+    KeepsAnUnreadyEndpointPublished,
+    ForgetsAnInstanceThatIsReadyAgain,
+    CountsAnUnreadyInstanceAsServing,
+    CutsTheRequestsOfAnUnreadyInstance,
+    LeavesAnUnhealthyInstanceAlone,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 16] = [
+    pub(super) const ALL: [(Self, &[Rule]); 21] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -61,6 +66,11 @@ impl Flaw {
         ),
         (Self::RearmsItsTimerForEver, &[Rule::EffectsAreBounded]),
         (Self::SaysGoneTooEarly, &[Rule::GoneMeansNothingIsLeft]),
+        (Self::KeepsAnUnreadyEndpointPublished, &[Rule::WhatIsNotReadyGetsNoRequests]),
+        (Self::ForgetsAnInstanceThatIsReadyAgain, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
+        (Self::CountsAnUnreadyInstanceAsServing, &[Rule::TheNewAnswersBeforeTheOldGoes]),
+        (Self::CutsTheRequestsOfAnUnreadyInstance, &[Rule::RequestsAreFinishedBeforeTearDown]),
+        (Self::LeavesAnUnhealthyInstanceAlone, &[Rule::NothingIsLeftBehind]),
     ];
 
     pub(super) fn recover(
@@ -88,7 +98,20 @@ impl Flaw {
             life.instances.insert(id.clone(), Instance::new(newest, InstancePhase::Starting, now));
             return life.on(Event::Started(id.clone(), *address), now);
         }
+        if let (Self::ForgetsAnInstanceThatIsReadyAgain, Event::Ready(..))
+        | (Self::LeavesAnUnhealthyInstanceAlone, Event::Unhealthy(..)) = (self, &event)
+        {
+            return Vec::new();
+        }
+        let unready = in_phase(life, InstancePhase::Unready);
+        let mistaken = self == Self::CountsAnUnreadyInstanceAsServing && !matches!(event, Event::Ready(..));
+        if mistaken {
+            change_phase(life, &unready, InstancePhase::Unready, InstancePhase::Ready);
+        }
         let mut effects = life.on(event.clone(), now);
+        if mistaken {
+            change_phase(life, &unready, InstancePhase::Ready, InstancePhase::Unready);
+        }
         match (self, event) {
             (Self::RetiresTheOldBeforeTheNewIsReady, Event::Apply(next)) => {
                 for id in serving_others(life, next.generation) {
@@ -121,13 +144,9 @@ impl Flaw {
                 effects.retain(|effect| !matches!(effect, Effect::BringUp(..)));
                 life.instances.retain(|_, instance| instance.phase != InstancePhase::Starting);
             }
-            (Self::CutsRequestsShort, _) => {
-                let drained = effects.extract_if(.., |effect| matches!(effect, Effect::Drain(_)));
-                for effect in drained.collect::<Vec<_>>() {
-                    if let Effect::Drain(id) = effect {
-                        life.remove(&id, now, &mut effects);
-                    }
-                }
+            (Self::CutsRequestsShort, _) => cut_short(life, &mut effects, now, |_| true),
+            (Self::CutsTheRequestsOfAnUnreadyInstance, _) => {
+                cut_short(life, &mut effects, now, |id| unready.contains(id));
             }
             (Self::GivesUpOnAFailedRemoval, Event::RemoveFailed(id, _)) => {
                 life.instances.remove(&id);
@@ -150,6 +169,9 @@ impl Flaw {
             (Self::RearmsItsTimerForEver, Event::RetryDue) => {
                 effects.push(Effect::RetryAfter(std::time::Duration::from_secs(1)));
             }
+            (Self::KeepsAnUnreadyEndpointPublished, Event::Unready(id, _)) => {
+                effects.retain(|effect| *effect != Effect::Retract(id.clone()));
+            }
             (Self::SaysGoneTooEarly, Event::Delete) if !effects.contains(&Effect::Gone) => effects.push(Effect::Gone),
             _ => {}
         }
@@ -159,6 +181,27 @@ impl Flaw {
 
 fn drained(effect: &Effect) -> Option<InstanceId> {
     if let Effect::Drain(id) = effect { Some(id.clone()) } else { None }
+}
+
+/// Tears down at once instead of draining.
+fn cut_short(life: &mut Lifecycle, effects: &mut Vec<Effect>, now: Uptime, which: impl Fn(&InstanceId) -> bool) {
+    let ids: Vec<_> = effects.iter().filter_map(drained).filter(which).collect();
+    for id in ids {
+        effects.retain(|effect| drained(effect).as_ref() != Some(&id));
+        life.remove(&id, now, effects);
+    }
+}
+
+fn in_phase(life: &Lifecycle, phase: InstancePhase) -> Vec<InstanceId> {
+    life.instances().filter(|(_, _, of)| *of == phase).map(|(id, ..)| id.clone()).collect()
+}
+
+fn change_phase(life: &mut Lifecycle, ids: &[InstanceId], from: InstancePhase, to: InstancePhase) {
+    for id in ids {
+        if let Some(instance) = life.instances.get_mut(id).filter(|instance| instance.phase == from) {
+            instance.phase = to;
+        }
+    }
 }
 
 fn serving_others(life: &Lifecycle, generation: Generation) -> Vec<InstanceId> {

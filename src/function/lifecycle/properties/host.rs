@@ -4,11 +4,17 @@ use std::net::SocketAddr;
 
 use super::rule::{Rule, Violation, check};
 use super::step::{Death, How};
-use super::world::{HOPELESS, Pending, Real, World};
-use crate::function::{Event, Exit, InstanceId, Observed, ObservedState, StartError};
+use super::world::{HOPELESS, Pending, Real, World, pick_of};
+use crate::function::{Event, Exit, Generation, InstanceId, InstancePhase, Observed, ObservedState, StartError};
 
 fn address() -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 8080))
+}
+
+impl Real {
+    fn new(generation: Generation, alive: bool, watched: bool) -> Self {
+        Self { generation, alive, watched, ready: true, told_ready: true, sick: false, requests: 0 }
+    }
 }
 
 impl World {
@@ -20,7 +26,7 @@ impl World {
                 let hopeless = spec.image == HOPELESS;
                 self.outlived |= self.condemned.contains(&id);
                 let alive = how == How::Well && !hopeless;
-                self.host.insert(id.clone(), Real { generation, alive, watched: alive, requests: 0 });
+                self.host.insert(id.clone(), Real::new(generation, alive, alive));
                 let answer = match how {
                     _ if hopeless => Event::StartFailed(id, StartError::Image("no such image".into())),
                     How::Well => Event::Started(id, address()),
@@ -32,8 +38,7 @@ impl World {
             Pending::Adopt(id) => {
                 let alive = how == How::Well && self.host.get(&id).is_some_and(|real| real.alive);
                 let answer = if alive {
-                    self.host.entry(id.clone()).and_modify(|real| real.watched = true);
-                    Event::Started(id, address())
+                    self.take_over(&id)
                 } else {
                     Event::StartFailed(id, StartError::Host("can't be adopted".into()))
                 };
@@ -59,11 +64,77 @@ impl World {
                 };
                 self.pending.push(Pending::Told(answer));
             }
+            Pending::Probe(id) => self.probe(&id)?,
             Pending::Timer(due) if due > self.now => self.pending.push(Pending::Timer(due)),
             Pending::Timer(_) => self.deliver(&Event::RetryDue)?,
             Pending::Told(event) => self.deliver(&event)?,
         }
         Ok(())
+    }
+
+    /// Looks at a living instance, and begins to watch it.
+    fn take_over(&mut self, id: &InstanceId) -> Event {
+        let Some(real) = self.host.get_mut(id) else { return Event::Started(id.clone(), address()) };
+        real.watched = true;
+        real.told_ready = real.ready;
+        if real.sick {
+            self.pending.push(Pending::Told(Event::Unhealthy(id.clone(), "no pulse".into())));
+        }
+        match real.ready {
+            true => Event::Started(id.clone(), address()),
+            false => Event::Unready(id.clone(), "busy".into()),
+        }
+    }
+
+    /// Asks a watched instance whether it is ready.
+    fn probe(&mut self, id: &InstanceId) -> Result<(), Violation> {
+        let watched = self.watched().contains(id);
+        let Some(real) = self.host.get_mut(id).filter(|real| watched && real.ready != real.told_ready) else {
+            return Ok(());
+        };
+        real.told_ready = real.ready;
+        let event = match real.ready {
+            true => Event::Ready(id.clone(), address()),
+            false => Event::Unready(id.clone(), "busy".into()),
+        };
+        self.deliver(&event)
+    }
+
+    /// Instances whose checks are under way: those that live and that the lifecycle knows to have served.
+    fn watched(&self) -> Vec<InstanceId> {
+        let served = |phase| matches!(phase, InstancePhase::Ready | InstancePhase::Unready);
+        let known = self.life.instances().filter(|(_, _, phase)| served(*phase)).map(|(id, ..)| id.clone());
+        known.filter(|id| self.host.get(id).is_some_and(|real| real.alive && real.watched)).collect()
+    }
+
+    /// An instance changes its mind about its readiness, and is asked.
+    pub(super) fn waver(&mut self, pick: usize) {
+        let Some(id) = pick_of(&self.watched(), pick) else { return };
+        if let Some(real) = self.host.get_mut(&id) {
+            real.ready = !real.ready;
+            self.wavered = true;
+            self.pending.push(Pending::Probe(id));
+        }
+    }
+
+    /// An instance goes on running and is not well.
+    pub(super) fn sicken(&mut self, pick: usize) {
+        let Some(id) = pick_of(&self.watched(), pick) else { return };
+        if let Some(real) = self.host.get_mut(&id).filter(|real| !real.sick) {
+            real.sick = true;
+            self.sickened = true;
+            self.pending.push(Pending::Told(Event::Unhealthy(id, "no pulse".into())));
+        }
+    }
+
+    /// All instances get ready, and are asked.
+    pub(super) fn recover_readiness(&mut self) {
+        self.host.values_mut().for_each(|real| real.ready = true);
+        for id in self.watched() {
+            if self.host.get(&id).is_some_and(|real| !real.told_ready) {
+                self.pending.push(Pending::Probe(id));
+            }
+        }
     }
 
     /// Ends a process.
@@ -83,7 +154,7 @@ impl World {
             match work {
                 Pending::BringUp(id, generation, spec) if bit() => {
                     let alive = bit() && spec.image != HOPELESS;
-                    self.host.insert(id, Real { generation, alive, watched: false, requests: 0 });
+                    self.host.insert(id, Real::new(generation, alive, false));
                 }
                 Pending::TearDown(id) if bit() => {
                     self.host.remove(&id);

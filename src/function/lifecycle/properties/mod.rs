@@ -81,6 +81,8 @@ struct Reached {
     given_up_late: u32,
     good_one_held: u32,
     bring_up_outlived: u32,
+    wavered: u32,
+    sickened: u32,
 }
 
 impl Reached {
@@ -97,6 +99,8 @@ impl Reached {
             u32::from(desired.failed.as_ref().is_some_and(|reason| reason.contains("not ready within")));
         self.good_one_held += u32::from(world.held);
         self.bring_up_outlived += u32::from(world.outlived);
+        self.wavered += u32::from(world.wavered);
+        self.sickened += u32::from(world.sickened);
     }
 
     fn least(self) -> u32 {
@@ -109,6 +113,8 @@ impl Reached {
             self.given_up_late,
             self.good_one_held,
             self.bring_up_outlived,
+            self.wavered,
+            self.sickened,
         ];
         all.into_iter().min().unwrap_or_default()
     }

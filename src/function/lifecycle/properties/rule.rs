@@ -7,6 +7,8 @@ pub(super) enum Rule {
     NoEndpointWithoutALiveInstance,
     /// No request is possible to an instance that is being torn down or drained.
     RetractComesBeforeTearDownAndDrain,
+    /// An instance that said that it is not ready gets no requests until it says that it is.
+    WhatIsNotReadyGetsNoRequests,
     /// What was told to go is never published again.
     NothingIsPublishedAfterItsTearDown,
     /// Requests under way are waited for, unless the instance failed or their time is over.
@@ -28,7 +30,7 @@ pub(super) enum Rule {
     EffectsAreBounded,
     /// In the end the desired state is reached, or the last good one if the newest failed.
     QuiescenceReachesWhatIsDesired,
-    /// In the end everything that was ever brought up serves or is removed.
+    /// In the end everything that was ever brought up serves and is well, or is removed.
     NothingIsLeftBehind,
     /// The store holds what the lifecycle desires, whenever it dies.
     TheStoreKnowsWhatIsDesired,

@@ -35,6 +35,14 @@ pub(super) enum Step {
     Crash {
         pick: usize,
     },
+    /// An instance that serves is no longer ready, or one that is not is ready again.
+    Waver {
+        pick: usize,
+    },
+    /// A process goes on running and is not well.
+    Sicken {
+        pick: usize,
+    },
     /// A request is sent to a published instance.
     Request {
         pick: usize,
@@ -67,7 +75,7 @@ pub(super) enum Step {
 
 impl Step {
     pub(super) fn decode(word: u32) -> Self {
-        let (kind, rest) = (word % 32, word / 32);
+        let (kind, rest) = (word % 36, word / 36);
         let pick = (rest / 16) as usize;
         let meanwhile = (rest / 8).is_multiple_of(2).then_some(pick);
         match kind {
@@ -98,6 +106,8 @@ impl Step {
             }
             27..=29 => Self::Apply { spec: rest % 4, meanwhile },
             30 => Self::Scale { replicas: rest % 5, meanwhile },
+            31..=33 => Self::Waver { pick },
+            34 => Self::Sicken { pick },
             _ => Self::Delete { meanwhile },
         }
     }

@@ -19,6 +19,11 @@ pub(super) struct Real {
     pub(super) alive: bool,
     /// Whether somebody would tell of its end.
     pub(super) watched: bool,
+    /// What it would answer if it were asked whether it is ready, and what the lifecycle was last told of that.
+    pub(super) ready: bool,
+    pub(super) told_ready: bool,
+    /// Whether it is unwell, which somebody tells once a lifecycle.
+    pub(super) sick: bool,
     pub(super) requests: u32,
 }
 
@@ -30,6 +35,8 @@ pub(super) enum Pending {
     Drain(InstanceId),
     TearDown(InstanceId),
     Timer(Uptime),
+    /// A running instance is asked whether it is ready; an answer that is new is told at once, so they keep their order.
+    Probe(InstanceId),
     Told(Event),
 }
 
@@ -55,6 +62,9 @@ pub(super) struct World {
     pub(super) gone: bool,
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) held: bool,
+    /// Whether an instance ever said that it is not ready, or was found unwell.
+    pub(super) wavered: bool,
+    pub(super) sickened: bool,
     /// Whether a bring-up ever came to its end after the tear-down of its instance.
     pub(super) outlived: bool,
     /// What happened, if somebody wants to read it.
@@ -90,6 +100,8 @@ impl World {
             gone: true,
             held: false,
             outlived: false,
+            wavered: false,
+            sickened: false,
             trace: trace.then(Vec::new),
         }
     }
@@ -120,6 +132,8 @@ impl World {
                     self.end(&id);
                 }
             }
+            Step::Waver { pick } => self.waver(pick),
+            Step::Sicken { pick } => self.sicken(pick),
             Step::Request { pick } => {
                 let published: Vec<_> = self.published.iter().cloned().collect();
                 if let Some(real) = pick_of(&published, pick).and_then(|id| self.host.get_mut(&id)) {
@@ -180,14 +194,23 @@ impl World {
     /// Tells the lifecycle, and does what it says.
     pub(super) fn deliver(&mut self, event: &Event) -> Result<(), Violation> {
         let dead = match event {
-            Event::Exited(id, _) | Event::StartFailed(id, _) | Event::Removed(id) => Some(id),
+            Event::Exited(id, _)
+            | Event::StartFailed(id, _)
+            | Event::Removed(id)
+            | Event::Unready(id, _)
+            | Event::Unhealthy(id, _) => Some(id),
             _ => None,
         };
         let before = self.published.iter().filter(|id| Some(*id) != dead).count();
         self.note_backoff(event);
         let effects = self.flaw.on(&mut self.life, &self.name, event.clone(), self.now);
         self.say(|| format!("            {}", brief(event)));
-        self.perform(Some(event), before, effects)
+        self.perform(Some(event), before, effects)?;
+        if let Event::Unready(id, _) = event {
+            let asked = self.published.contains(id);
+            check(!asked, Rule::WhatIsNotReadyGetsNoRequests, || id.to_string())?;
+        }
+        Ok(())
     }
 
     pub(super) fn perform(
@@ -238,9 +261,10 @@ impl World {
 
     /// Notes when the next start of a generation may be, from what is known before the event.
     fn note_backoff(&mut self, event: &Event) {
-        let (Event::StartFailed(id, _) | Event::Exited(id, _)) = event else { return };
+        let (Event::StartFailed(id, _) | Event::Exited(id, _) | Event::Unhealthy(id, _)) = event else { return };
         let Some(instance) = self.life.instances.get(id) else { return };
-        let crashed = matches!(event, Event::Exited(..)) && instance.phase == InstancePhase::Ready;
+        let served = matches!(instance.phase, InstancePhase::Ready | InstancePhase::Unready);
+        let crashed = served && !matches!(event, Event::StartFailed(..));
         let counts = crashed || matches!(instance.phase, InstancePhase::Starting | InstancePhase::Adopting);
         let generation = instance.generation;
         if crashed && self.now.since(instance.since) >= Duration::from_secs(30) {
@@ -270,6 +294,6 @@ fn brief(what: &impl std::fmt::Debug) -> String {
     text
 }
 
-fn pick_of(ids: &[InstanceId], pick: usize) -> Option<InstanceId> {
+pub(super) fn pick_of(ids: &[InstanceId], pick: usize) -> Option<InstanceId> {
     (!ids.is_empty()).then(|| ids[pick % ids.len()].clone())
 }

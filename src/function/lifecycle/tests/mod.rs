@@ -1,5 +1,6 @@
 //! How a function behaves, told in sentences.
 
+mod checks;
 mod deploy;
 mod recover;
 mod run;
