@@ -3,9 +3,12 @@
 //! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`). A lease keeps
 //! an instance from being torn down while it answers: draining waits for its count to fall to zero.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -106,6 +109,8 @@ impl Drained {
 struct Row {
     ready: Arc<[Arc<Serving>]>,
     scaled_to_zero: bool,
+    /// Nobody will ever be ready here: a function of the same name that comes later gets a row of its own.
+    forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -114,7 +119,7 @@ struct Function {
     turn: AtomicUsize,
     parked: AtomicUsize,
     /// Instances that were retracted and still have requests, so that draining finds them.
-    leaving: std::sync::Mutex<Vec<Arc<Serving>>>,
+    leaving: Mutex<Vec<Arc<Serving>>>,
 }
 
 /// The table.
@@ -146,19 +151,24 @@ impl Endpoints {
         entry.row.send_if_modified(|row| std::mem::replace(&mut row.scaled_to_zero, scaled_to_zero) != scaled_to_zero);
     }
 
-    /// Forgets the function: requests for it are refused.
+    /// Forgets the function: requests for it are refused, those that wait as well.
     pub fn forget(&self, function: &FunctionId) {
-        self.functions.remove(function);
+        if let Some((_, entry)) = self.functions.remove(function) {
+            entry.row.send_replace(Row { forgotten: true, ..Row::default() });
+        }
     }
 
     /// Sends requests to this instance, too. Idempotent.
     pub fn publish(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr) {
-        self.function_or_new(function).row.send_if_modified(|row| {
+        let entry = self.function_or_new(function);
+        entry.row.send_if_modified(|row| {
             if row.ready.iter().any(|serving| serving.id == *id) {
                 return false;
             }
-            let new = Serving { id: id.clone(), address, leases: AtomicUsize::new(0), released: Notify::new() };
-            row.ready = row.ready.iter().cloned().chain([Arc::new(new)]).collect();
+            let serving = entry.returning(id, address).unwrap_or_else(|| {
+                Arc::new(Serving { id: id.clone(), address, leases: AtomicUsize::new(0), released: Notify::new() })
+            });
+            row.ready = row.ready.iter().cloned().chain([serving]).collect();
             true
         });
     }
@@ -170,7 +180,7 @@ impl Endpoints {
             let Some(at) = row.ready.iter().position(|serving| serving.id == *id) else { return false };
             let leaving = row.ready[at].clone();
             row.ready = row.ready.iter().filter(|serving| serving.id != *id).cloned().collect();
-            let mut all = entry.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut all = entry.leaving();
             all.retain(|serving| serving.leases.load(Ordering::Acquire) > 0);
             all.push(leaving);
             true
@@ -181,7 +191,7 @@ impl Endpoints {
     #[must_use]
     pub fn drained(&self, function: &FunctionId, id: &InstanceId) -> Drained {
         let Some(entry) = self.get(function) else { return Drained(None) };
-        let leaving = entry.leaving.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let leaving = entry.leaving();
         Drained(leaving.iter().find(|serving| serving.id == *id).cloned())
     }
 
@@ -213,11 +223,16 @@ impl Endpoints {
 
     async fn park(&self, function: &FunctionId, entry: &Function) -> Result<Lease, NoEndpoint> {
         let mut row = entry.row.subscribe();
-        if row.borrow().scaled_to_zero {
-            return Err(NoEndpoint::ScaledToZero(function.clone()));
-        }
         let waiting = entry.parked.fetch_add(1, Ordering::AcqRel);
         let _parked = Parked(&entry.parked);
+        let nobody_comes = |row: &Row| match row {
+            Row { forgotten: true, .. } => Some(NoEndpoint::Unknown(function.clone())),
+            Row { scaled_to_zero: true, .. } => Some(NoEndpoint::ScaledToZero(function.clone())),
+            _ => None,
+        };
+        if let Some(why) = nobody_comes(&row.borrow()) {
+            return Err(why);
+        }
         if waiting >= self.parking.requests {
             return Err(NoEndpoint::Crowded(function.clone(), waiting));
         }
@@ -231,8 +246,8 @@ impl Endpoints {
                 Ok(Err(_)) => return Err(NoEndpoint::Unknown(function.clone())),
                 Ok(Ok(())) => {}
             }
-            if !self.functions.contains_key(function) {
-                return Err(NoEndpoint::Unknown(function.clone()));
+            if let Some(why) = nobody_comes(&row.borrow()) {
+                return Err(why);
             }
         }
     }
@@ -247,7 +262,7 @@ impl Endpoints {
                 row: watch::Sender::new(Row::default()),
                 turn: AtomicUsize::new(0),
                 parked: AtomicUsize::new(0),
-                leaving: std::sync::Mutex::default(),
+                leaving: Mutex::default(),
             })
         };
         self.functions.entry(function.clone()).or_insert_with(new).value().clone()
@@ -255,6 +270,17 @@ impl Endpoints {
 }
 
 impl Function {
+    fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Serving>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An instance that was retracted and comes back: the requests that it still has count when it leaves for good.
+    fn returning(&self, id: &InstanceId, address: SocketAddr) -> Option<Arc<Serving>> {
+        let mut leaving = self.leaving();
+        let at = leaving.iter().position(|serving| serving.id == *id && serving.address == address)?;
+        Some(leaving.swap_remove(at))
+    }
+
     /// The next ready instance in turn. The count is raised while the row is held, so that a retract either comes
     /// before (and the instance is not chosen) or sees the lease.
     fn take(&self) -> Option<Lease> {

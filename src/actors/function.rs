@@ -10,23 +10,22 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::commit::{INTENTS_MAX, Intent, Step, Then};
-use super::instance::{Job, tear_down};
 use super::messages::{Accept, Farewell, Happened, Notice, Refused, Resize, Withdraw};
+use super::running::Running;
 use super::surroundings::Surroundings;
 use super::waiting::Waiting;
-use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Spec};
-use crate::host::PullPolicy;
+use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
 use crate::store::StoreError;
 
 /// How long after a failed write the store is asked again to keep what the lifecycle learnt.
@@ -53,20 +52,16 @@ impl Incarnation {
     }
 }
 
-/// The task that an instance lives in.
-struct Running {
-    cancelled: CancellationToken,
-    tasks: TaskTracker,
-}
-
 /// See the module.
 pub(super) struct Function {
-    me: Incarnation,
-    around: Arc<Surroundings>,
-    life: Lifecycle,
+    pub(super) me: Incarnation,
+    pub(super) around: Arc<Surroundings>,
+    pub(super) life: Lifecycle,
     /// Effects that the lifecycle asked for before the actor ran.
     first: Vec<Effect>,
-    instances: HashMap<InstanceId, Running>,
+    pub(super) instances: HashMap<InstanceId, Running>,
+    /// The newest generation that is known to have served: its first instance is worth a line in the log.
+    served: Option<Generation>,
     intents: VecDeque<Intent>,
     committing: bool,
     waiting: Waiting,
@@ -81,6 +76,7 @@ impl Function {
             life,
             first,
             instances: HashMap::new(),
+            served: None,
             intents: VecDeque::new(),
             committing: false,
             waiting: Waiting::default(),
@@ -94,7 +90,21 @@ impl Function {
         if let Event::Removed(id) = &event {
             self.me.begun().remove(id);
         }
+        let trouble = self.trouble(&event);
+        if let Event::Ready(id, _) = &event {
+            tracing::info!(function = %self.me.id, instance = %id, "ready again");
+        }
         let effects = self.life.on(event, self.around.uptime());
+        if let Some((id, what)) = trouble {
+            let now = self.around.uptime();
+            let status = self.life.status(now);
+            let wait = match status.phase {
+                Phase::BackingOff { until } => until.since(now),
+                _ => Duration::ZERO,
+            };
+            let (phase, restarts, wait) = (status.phase, status.restarts, wait.as_secs_f32());
+            tracing::warn!(function = %self.me.id, instance = %id, %phase, restarts, next_start_in = wait, "{what}");
+        }
         self.perform(effects, context);
     }
 
@@ -117,7 +127,7 @@ impl Function {
             Effect::BringUp(id, generation, spec) => self.run_instance(id, generation, spec, false, context),
             Effect::Adopt(id, generation, spec) => self.run_instance(id, generation, spec, true, context),
             Effect::Publish(id, address) => {
-                tracing::info!(function = %self.me.id, instance = %id, %address, "serving");
+                self.note_serving(&id, address);
                 endpoints.publish(&self.me.id, &id, address);
             }
             Effect::Retract(id) => endpoints.retract(&self.me.id, &id),
@@ -131,96 +141,15 @@ impl Function {
         }
     }
 
-    fn run_instance(
-        &mut self,
-        id: InstanceId,
-        generation: Generation,
-        spec: Arc<Spec>,
-        adopt: bool,
-        context: &mut Context<Self>,
-    ) {
-        let proven = self.life.desired().is_some_and(|desired| desired.proven || desired.generation != generation);
-        let configured = self.around.settings.pull_policy;
-        // A generation that served before is started again from what this machine has: a registry that is away, or a
-        // tag that moved, must not stand between a crash and its repair.
-        let restart = proven && configured == PullPolicy::Always;
-        let pull_policy = if restart { PullPolicy::IfNotPresent } else { configured };
-        let cancelled = self.me.over.child_token();
-        let tasks = TaskTracker::new();
-        let job = Job {
-            around: self.around.clone(),
-            function: self.me.id.clone(),
-            id: id.clone(),
-            generation,
-            spec,
-            pull_policy,
-            cancelled: cancelled.clone(),
-        };
-        tracing::info!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
-        let address = context.address();
-        self.spawn(&tasks, async move {
-            let started = if adopt { job.adopt().await } else { job.bring_up().await };
-            match started {
-                None => {}
-                Some(Err(error)) => {
-                    tracing::warn!(function = %job.function, instance = %job.id, %error, "did not start");
-                    report(&address, Event::StartFailed(job.id.clone(), error)).await;
-                }
-                Some(Ok(serving)) => {
-                    report(&address, Event::Started(job.id.clone(), serving)).await;
-                    if let Some(exit) = job.exit().await {
-                        tracing::warn!(function = %job.function, instance = %job.id, %exit, "the process ended");
-                        report(&address, Event::Exited(job.id.clone(), exit)).await;
-                    }
-                }
-            }
-        });
-        self.me.begun().insert(id.clone());
-        self.instances.insert(id, Running { cancelled, tasks });
-    }
-
-    fn drain(&mut self, id: InstanceId, context: &mut Context<Self>) {
-        let drained = self.around.endpoints.drained(&self.me.id, &id);
-        let limit = self.around.settings.drain_timeout;
-        let (over, address) = (self.me.over.clone(), context.address());
-        self.me.tasks.spawn_on(
-            async move {
-                if over.run_until_cancelled(timeout(limit, drained.wait())).await.is_some() {
-                    report(&address, Event::Drained(id)).await;
-                }
-            },
-            &self.around.runtime,
-        );
-    }
-
-    fn tear_down(&mut self, id: InstanceId, context: &mut Context<Self>) {
-        self.me.begun().insert(id.clone());
-        let running = self.instances.remove(&id);
-        let (around, address) = (self.around.clone(), context.address());
-        self.me.tasks.spawn_on(
-            async move {
-                if let Some(running) = running {
-                    running.cancelled.cancel();
-                    running.tasks.close();
-                    running.tasks.wait().await;
-                }
-                let event = match tear_down(&around, &id).await {
-                    Ok(()) => Event::Removed(id),
-                    Err(reason) => {
-                        tracing::warn!(instance = %id, %reason, "could not be removed completely, trying again later");
-                        Event::RemoveFailed(id, reason)
-                    }
-                };
-                report(&address, event).await;
-            },
-            &self.around.runtime,
-        );
-    }
-
-    /// Runs an instance's task so that both its own tear-down and a successor of this actor can wait for its end.
-    fn spawn(&self, tasks: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
-        let task = self.me.tasks.track_future(task);
-        tasks.spawn_on(task, &self.around.runtime);
+    /// One line for a generation, not for each of its instances or restarts: those are told by what went wrong.
+    fn note_serving(&mut self, id: &InstanceId, address: SocketAddr) {
+        let generation = self.life.instances().find(|(known, ..)| *known == id).map(|(_, generation, _)| generation);
+        if generation > self.served {
+            self.served = generation;
+            tracing::info!(function = %self.me.id, instance = %id, %address, generation = generation.map(|it| it.0), "serving");
+        } else {
+            tracing::debug!(function = %self.me.id, instance = %id, %address, "serving");
+        }
     }
 
     fn publish_status(&self) {
@@ -384,11 +313,6 @@ impl Handler<Happened> for Function {
     fn handle(&mut self, Happened(event): Happened, context: &mut Context<Self>) {
         self.feed(event, context);
     }
-}
-
-/// Tells the actor what became of an effect. An actor that is gone needs to know nothing: its successor looks itself.
-async fn report(actor: &Addr<Function>, event: Event) {
-    let _ = actor.send(Happened(event)).await;
 }
 
 fn interrupted(id: &FunctionId) -> Refused {

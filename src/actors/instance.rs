@@ -9,22 +9,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Surroundings;
 use super::guard::{Task, guarded, patient};
 use super::messages::{Attach, Detach, Ensure};
 use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError};
-use crate::host::{Attachment, Check, Creation, HostError, Image, PullPolicy, Signal};
+use crate::host::{Attachment, Creation, HostError, Image, PullPolicy, Signal};
 
 /// Functions listen here, by OpenFaaS convention.
 const PORT: u16 = 8080;
 /// How much of a log the message about an early exit quotes, in bytes.
 const HINT: usize = 400;
-/// The wait between two readiness checks grows from the first to the second.
-const CHECK_SOON: Duration = Duration::from_millis(5);
-const CHECK_LATER: Duration = Duration::from_millis(250);
 /// How often the network of a running instance is looked for, and the pause between.
 const LOOKUPS: u32 = 4;
 const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
@@ -39,9 +36,18 @@ pub(super) struct Job {
     pub(super) id: InstanceId,
     pub(super) generation: Generation,
     pub(super) spec: Arc<Spec>,
+    /// Whether the generation ever served.
+    pub(super) proven: bool,
     pub(super) pull_policy: PullPolicy,
     /// Ends the job at its next safe point.
     pub(super) cancelled: CancellationToken,
+}
+
+/// An instance that is up.
+pub(super) struct Up {
+    pub(super) address: SocketAddr,
+    /// Why it can't take requests just now.
+    pub(super) unready: Option<String>,
 }
 
 /// Why a job ended without an instance that serves.
@@ -59,12 +65,12 @@ impl From<HostError> for Stopped {
 
 impl Job {
     /// Brings the instance up and returns where it serves; none when it was cancelled.
-    pub(super) async fn bring_up(&self) -> Option<Result<SocketAddr, StartError>> {
+    pub(super) async fn bring_up(&self) -> Option<Result<Up, StartError>> {
         settle(self.try_bring_up().await)
     }
 
     /// Takes a running instance over; none when it was cancelled.
-    pub(super) async fn adopt(&self) -> Option<Result<SocketAddr, StartError>> {
+    pub(super) async fn adopt(&self) -> Option<Result<Up, StartError>> {
         settle(self.try_adopt().await)
     }
 
@@ -73,7 +79,7 @@ impl Job {
         self.cancelled.run_until_cancelled(exit_of(&self.around, &self.id)).await
     }
 
-    async fn try_bring_up(&self) -> Result<SocketAddr, Stopped> {
+    async fn try_bring_up(&self) -> Result<Up, Stopped> {
         let image = self.image().await?;
         let place = self.unless_cancelled(self.around.starts.acquire()).await?;
         let attachment = patient(place, PATIENCE, self.start(image)).await?;
@@ -88,9 +94,17 @@ impl Job {
         Ok(attachment)
     }
 
-    async fn try_adopt(&self) -> Result<SocketAddr, Stopped> {
+    async fn try_adopt(&self) -> Result<Up, Stopped> {
         let attachment = self.look_up().await?;
-        self.ready(&attachment).await
+        match self.ready(&attachment).await {
+            // It runs, and may have served for days: what it is not ready for may pass, and it goes on being asked.
+            Err(Stopped::Failed(StartError::NotReady(reason)))
+                if self.proven && self.spec.checks().ready.path.is_some() =>
+            {
+                Ok(Up { address: SocketAddr::new(attachment.address, PORT), unready: Some(reason) })
+            }
+            up => up,
+        }
     }
 
     /// Where an instance is that runs already. It may be serving well: a host that stumbles is asked again before the
@@ -155,39 +169,15 @@ impl Job {
     }
 
     /// Waits until the started process answers its readiness check, ends, or takes too long.
-    async fn ready(&self, attachment: &Attachment) -> Result<SocketAddr, Stopped> {
+    async fn ready(&self, attachment: &Attachment) -> Result<Up, Stopped> {
         let address = SocketAddr::new(attachment.address, PORT);
-        let path = self.spec.annotations.get("com.openfaas.ready.http.path").cloned();
-        let check = Check { address, path, timeout: Duration::from_secs(1) };
-        let limit = self.around.settings.ready_timeout;
         tokio::select! {
             biased;
             () = self.cancelled.cancelled() => Err(Stopped::Cancelled),
             exit = exit_of(&self.around, &self.id) => {
                 Err(Stopped::Failed(StartError::Exited { exit, hint: self.hint().await }))
             }
-            ready = self.poll_ready(&check, limit) => ready.map(|()| address).map_err(Stopped::Failed),
-        }
-    }
-
-    async fn poll_ready(&self, check: &Check, limit: Duration) -> Result<(), StartError> {
-        let deadline = Instant::now() + limit;
-        let mut pause = CHECK_SOON;
-        loop {
-            let (probe, one) = (self.around.host.probe.clone(), check.clone());
-            let asked = self.call("check", async move { Ok(probe.ready(&one).await) }).await;
-            let reason = match asked {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(reason)) => reason,
-                Err(Stopped::Failed(error)) => error.to_string(),
-                Err(Stopped::Cancelled) => "cancelled".to_owned(),
-            };
-            if Instant::now() + pause >= deadline {
-                let seconds = limit.as_secs();
-                return Err(StartError::NotReady(format!("the process was not ready within {seconds} s: {reason}")));
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(CHECK_LATER);
+            ready = self.poll_ready(address) => ready.map(|()| Up { address, unready: None }).map_err(Stopped::Failed),
         }
     }
 
@@ -220,9 +210,9 @@ impl Job {
     }
 }
 
-fn settle(done: Result<SocketAddr, Stopped>) -> Option<Result<SocketAddr, StartError>> {
+fn settle(done: Result<Up, Stopped>) -> Option<Result<Up, StartError>> {
     match done {
-        Ok(address) => Some(Ok(address)),
+        Ok(up) => Some(Ok(up)),
         Err(Stopped::Failed(error)) => Some(Err(error)),
         Err(Stopped::Cancelled) => None,
     }
@@ -260,8 +250,17 @@ async fn exit_of(around: &Arc<Surroundings>, id: &InstanceId) -> Exit {
 /// # Errors
 /// Everything that could not be removed, for a person; the caller tries again.
 pub async fn tear_down(around: &Arc<Surroundings>, id: &InstanceId) -> Result<(), String> {
+    tear_down_within(around, id, around.settings.grace_period).await
+}
+
+/// [`tear_down`] with another grace period than the usual one.
+pub(super) async fn tear_down_within(
+    around: &Arc<Surroundings>,
+    id: &InstanceId,
+    grace: Duration,
+) -> Result<(), String> {
     let mut errors = Vec::new();
-    end_process(around, id).await;
+    end_process(around, id, grace).await;
     let (runtime, one) = (around.host.runtime.clone(), id.clone());
     let removed = call(around, "remove", id, async move { runtime.remove(&one).await }).await;
     errors.extend(removed.err().map(|error| error.to_string()));
@@ -273,7 +272,7 @@ pub async fn tear_down(around: &Arc<Surroundings>, id: &InstanceId) -> Result<()
 }
 
 /// Ends the process politely if that works. Errors are left to `remove`, which kills whatever still runs.
-async fn end_process(around: &Arc<Surroundings>, id: &InstanceId) {
+async fn end_process(around: &Arc<Surroundings>, id: &InstanceId, grace: Duration) {
     let (runtime, one) = (around.host.runtime.clone(), id.clone());
     let asked = call(around, "signal", id, async move { runtime.kill(&one, Signal::Term).await }).await;
     if asked.is_err() {
@@ -281,7 +280,7 @@ async fn end_process(around: &Arc<Surroundings>, id: &InstanceId) {
     }
     let (runtime, one) = (around.host.runtime.clone(), id.clone());
     let wait = Task::spawn(&around.runtime, async move { runtime.wait(&one).await });
-    if timeout(around.settings.grace_period, wait.join()).await.is_err() {
+    if timeout(grace, wait.join()).await.is_err() {
         tracing::info!(instance = %id, "did not end within the grace period: killed");
     }
 }

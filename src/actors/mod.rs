@@ -11,6 +11,7 @@
 
 mod board;
 mod census;
+mod checks;
 mod commit;
 mod function;
 mod guard;
@@ -21,6 +22,7 @@ mod puller;
 mod recovery;
 mod registry;
 mod routes;
+mod running;
 mod settings;
 mod supervised;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Services;
 use super::error::{HttpError, text};
+use super::lives::Lives;
 use super::provider::ask;
 use crate::actors::messages::List;
 use crate::function::FunctionId;
@@ -34,6 +35,7 @@ pub struct Metrics {
     total: IntCounterVec,
     started: IntCounterVec,
     services: IntGaugeVec,
+    lives: Lives,
 }
 
 impl Metrics {
@@ -57,11 +59,13 @@ impl Metrics {
                 &[FUNCTION],
             )?,
             services: IntGaugeVec::new(Opts::new("gateway_service_count", "Replicas of a function"), &[FUNCTION])?,
+            lives: Lives::new()?,
         };
         metrics.registry.register(Box::new(metrics.seconds.clone()))?;
         metrics.registry.register(Box::new(metrics.total.clone()))?;
         metrics.registry.register(Box::new(metrics.started.clone()))?;
         metrics.registry.register(Box::new(metrics.services.clone()))?;
+        metrics.lives.register(&metrics.registry)?;
         Ok(metrics)
     }
 
@@ -159,16 +163,19 @@ impl<T: AsRef<Series>> Drop for Invocation<T> {
 /// GET `/metrics`.
 pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse, HttpError> {
     let metrics = &services.metrics;
-    let mut replicas = Vec::new();
+    let mut known = Vec::new();
     for namespace in services.namespaces.all() {
-        // Without an answer the gauge is left out of this scrape; a stale or wrong value would be worse.
+        // Without an answer the gauges are left out of this scrape; a stale or wrong value would be worse.
         let views = ask(&services.provider.now().list, List { namespace }, LIST_WITHIN).await.unwrap_or_default();
-        replicas.extend(views.into_iter().filter_map(|view| Some((view.id, view.status.desired?.replicas))));
+        known.extend(views.into_iter().filter(|view| view.status.desired.is_some()));
     }
+    // Functions that were deleted leave with their labels.
     metrics.services.reset();
-    for (id, count) in replicas {
-        metrics.services.with_label_values(&[&id.to_string()]).set(count.into());
+    for view in &known {
+        let replicas = view.status.desired.as_ref().map_or(0, |desired| desired.replicas);
+        metrics.services.with_label_values(&[&view.id.to_string()]).set(replicas.into());
     }
+    metrics.lives.show(&known);
     let encoder = TextEncoder::new();
     let mut page = Vec::new();
     match encoder.encode(&metrics.registry.gather(), &mut page) {

@@ -16,6 +16,7 @@ mod functions;
 mod headers;
 mod invoke;
 mod json;
+mod lives;
 mod metrics;
 mod provider;
 mod server;

@@ -186,6 +186,101 @@ async fn a_connection_that_the_function_closed_while_idle_costs_no_request() {
 }
 
 #[actix_web::test]
+async fn a_body_that_met_a_connection_closed_while_idle_is_sent_whole_on_another() {
+    let house = House::public().await;
+    let fickle = function(|mut connection| async move {
+        connection.head().await;
+        let body = connection.read(5).await;
+        connection.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{body}")).await;
+    })
+    .await;
+    house.publish("fickle", fickle);
+    for i in 0..50 {
+        let body = format!("no {i:02}");
+        let reply = ask(house.address, "POST /function/fickle HTTP/1.1\r\nHost: h\r\n", &body).await;
+        assert_eq!((reply.status, reply.text()), (200, body));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_was_begun_is_not_sent_again() {
+    let house = House::public().await;
+    let (to, mut from) = mpsc::unbounded_channel();
+    let dying = function(move |mut connection| {
+        let to = to.clone();
+        async move {
+            connection.head().await;
+            to.send(connection.read(5).await).unwrap();
+        }
+    })
+    .await;
+    house.publish("dying", dying);
+    let reply = ask(house.address, "POST /function/dying HTTP/1.1\r\nHost: h\r\n", "hello").await;
+    assert_eq!(reply.status, 502);
+    assert_eq!(reply.header("x-openfaas-internal").as_deref(), Some("proxy"));
+    assert!(from.try_recv().is_ok() && from.try_recv().is_err(), "what may have had an effect is sent once");
+}
+
+#[actix_web::test]
+async fn a_stream_ends_on_the_old_instance_while_a_kept_connection_goes_on_with_the_new_one() {
+    let house = House::public().await;
+    let id = "echo".parse().unwrap();
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let old = function(move |mut connection| {
+        let mut gate = gate.clone();
+        async move {
+            while connection.head().await.starts_with("GET /quick") {
+                connection.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold").await;
+            }
+            connection.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n").await;
+            gate.wait_for(|open| *open).await.unwrap();
+            connection.say("3\r\nend\r\n0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let new = answering(|_| "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew".into()).await;
+    let before = house.publish("echo", old);
+
+    let mut kept = TcpStream::connect(house.address).await.unwrap();
+    let quick = |kept: TcpStream, last: &'static str| async move {
+        let mut kept = kept;
+        let request = format!("GET /function/echo/quick HTTP/1.1\r\nHost: h\r\n{last}\r\n");
+        kept.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !(answer.ends_with(b"old") || answer.ends_with(b"new")) {
+            answer.push(timeout(Duration::from_secs(5), kept.read_u8()).await.unwrap().unwrap());
+        }
+        (kept, String::from_utf8(answer).unwrap())
+    };
+    let (again, answer) = quick(kept, "").await;
+    assert!(answer.ends_with("old"));
+    kept = again;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    stream.write_all(b"GET /function/echo/stream HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut some = [0; 1];
+    stream.read_exact(&mut some).await.unwrap();
+
+    house.publish("echo", new);
+    house.endpoints.retract(&id, &before);
+    for _ in 0..3 {
+        let (again, answer) = quick(kept, "").await;
+        assert!(answer.ends_with("new"), "{answer}");
+        kept = again;
+    }
+    let drained = house.endpoints.drained(&id, &before);
+    assert!(timeout(Duration::from_millis(100), drained.wait()).await.is_err(), "the stream is still on the old one");
+    go.send(true).unwrap();
+    let mut rest = some.to_vec();
+    timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    let reply = crate::support::Reply::parse(&rest);
+    assert_eq!((reply.status, reply.text().as_str(), reply.complete), (200, "beginend", true));
+    timeout(Duration::from_secs(5), house.endpoints.drained(&id, &before).wait())
+        .await
+        .expect("nothing holds the old one");
+}
+
+#[actix_web::test]
 async fn an_answer_that_is_no_http_is_a_502() {
     let house = House::public().await;
     house.publish("odd", answering(|_| "SSH-2.0-OpenSSH_9.2\r\n\r\n".into()).await);

@@ -1,3 +1,7 @@
+use std::time::Duration;
+
+use actord::function::{Phase, Uptime};
+
 use crate::support::{House, answering, ask, mirror};
 
 async fn scrape(house: &House) -> String {
@@ -34,6 +38,40 @@ async fn invocations_are_counted_by_function_and_code_under_the_gateways_names()
     }
     let shown = house.system("GET /system/function/echo", "").await.json();
     assert_eq!(shown["invocationCount"], 2);
+}
+
+#[actix_web::test]
+async fn a_crash_loop_can_be_seen_and_a_deleted_function_leaves_with_its_labels() {
+    let house = House::public().await;
+    house.add("good", "i");
+    house.add("loop", "i");
+    let id = "loop".parse().unwrap();
+    {
+        let mut script = house.script.lock().unwrap();
+        let status = &mut script.functions.get_mut(&id).unwrap().status;
+        (status.phase, status.ready) = (Phase::BackingOff { until: Uptime(Duration::from_secs(9)) }, 0);
+        status.restarts = 41;
+    }
+    let page = scrape(&house).await;
+    for line in [
+        r#"actord_function_restarts_total{function_name="loop.openfaas-fn"} 41"#,
+        r#"actord_function_restarts_total{function_name="good.openfaas-fn"} 0"#,
+        r#"actord_function_phase{function_name="loop.openfaas-fn",phase="backing_off"} 1"#,
+        r#"actord_function_phase{function_name="good.openfaas-fn",phase="ready"} 1"#,
+        r#"actord_function_ready{function_name="loop.openfaas-fn"} 0"#,
+        r#"actord_function_ready{function_name="good.openfaas-fn"} 1"#,
+        "# TYPE actord_function_restarts_total counter",
+    ] {
+        assert!(has(&page, line), "{line}\n{page}");
+    }
+    assert!(has(&scrape(&house).await, r#"actord_function_restarts_total{function_name="loop.openfaas-fn"} 41"#));
+
+    house.script.lock().unwrap().functions.get_mut(&id).unwrap().status.phase = Phase::Ready;
+    let page = scrape(&house).await;
+    assert!(!page.contains("backing_off"), "the phase before is gone: {page}");
+    house.script.lock().unwrap().functions.remove(&id);
+    let page = scrape(&house).await;
+    assert!(!page.contains("loop.openfaas-fn") && page.contains("good.openfaas-fn"), "{page}");
 }
 
 #[actix_web::test]

@@ -1,0 +1,153 @@
+//! What a function's actor does for one instance: runs it, drains it, tears it down. Each in a task of its own that
+//! answers with events.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use actix::{Addr, AsyncContext, Context};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::function::Function;
+use super::instance::{Job, Up, tear_down_within};
+use super::messages::Happened;
+use crate::function::{Event, Generation, InstanceId, InstancePhase, Spec};
+use crate::host::PullPolicy;
+
+/// The task that an instance lives in.
+pub(super) struct Running {
+    cancelled: CancellationToken,
+    tasks: TaskTracker,
+    /// What it was started from: it has a say in how long it may take to leave.
+    spec: Arc<Spec>,
+}
+
+impl Function {
+    /// Brings an instance up, or adopts it, then watches it until it ends or nobody wants to know.
+    pub(super) fn run_instance(
+        &mut self,
+        id: InstanceId,
+        generation: Generation,
+        spec: Arc<Spec>,
+        adopt: bool,
+        context: &mut Context<Self>,
+    ) {
+        let proven = self.life.desired().is_some_and(|desired| desired.proven || desired.generation != generation);
+        let configured = self.around.settings.pull_policy;
+        // A generation that served before is started again from what this machine has: a registry that is away, or a
+        // tag that moved, must not stand between a crash and its repair.
+        let restart = proven && configured == PullPolicy::Always;
+        let pull_policy = if restart { PullPolicy::IfNotPresent } else { configured };
+        let cancelled = self.me.over.child_token();
+        let tasks = TaskTracker::new();
+        let job = Job {
+            around: self.around.clone(),
+            function: self.me.id.clone(),
+            id: id.clone(),
+            generation,
+            spec: spec.clone(),
+            proven,
+            pull_policy,
+            cancelled: cancelled.clone(),
+        };
+        tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
+        let address = context.address();
+        self.spawn(&tasks, async move {
+            let up = if adopt { job.adopt().await } else { job.bring_up().await };
+            match up {
+                None => {}
+                Some(Err(error)) => report(&address, Event::StartFailed(job.id.clone(), error)).await,
+                Some(Ok(up)) => live(&job, up, &address).await,
+            }
+        });
+        self.me.begun().insert(id.clone());
+        self.instances.insert(id, Running { cancelled, tasks, spec });
+    }
+
+    /// Waits for an instance's last request, for as long as its function gives it.
+    pub(super) fn drain(&mut self, id: InstanceId, context: &mut Context<Self>) {
+        let drained = self.around.endpoints.drained(&self.me.id, &id);
+        let own = self.instances.get(&id).and_then(|running| running.spec.drain_timeout());
+        let limit = own.unwrap_or(self.around.settings.drain_timeout);
+        let (over, address) = (self.me.over.clone(), context.address());
+        self.me.tasks.spawn_on(
+            async move {
+                if over.run_until_cancelled(timeout(limit, drained.wait())).await.is_some() {
+                    report(&address, Event::Drained(id)).await;
+                }
+            },
+            &self.around.runtime,
+        );
+    }
+
+    pub(super) fn tear_down(&mut self, id: InstanceId, context: &mut Context<Self>) {
+        self.me.begun().insert(id.clone());
+        let running = self.instances.remove(&id);
+        let own = running.as_ref().and_then(|running| running.spec.grace_period());
+        let grace = own.unwrap_or(self.around.settings.grace_period);
+        let (around, address) = (self.around.clone(), context.address());
+        self.me.tasks.spawn_on(
+            async move {
+                if let Some(running) = running {
+                    running.cancelled.cancel();
+                    running.tasks.close();
+                    running.tasks.wait().await;
+                }
+                let event = match tear_down_within(&around, &id, grace).await {
+                    Ok(()) => Event::Removed(id),
+                    Err(reason) => {
+                        tracing::warn!(instance = %id, %reason, "could not be removed completely, trying again later");
+                        Event::RemoveFailed(id, reason)
+                    }
+                };
+                report(&address, event).await;
+            },
+            &self.around.runtime,
+        );
+    }
+
+    /// Runs an instance's task so that both its own tear-down and a successor of this actor can wait for its end.
+    fn spawn(&self, tasks: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.me.tasks.track_future(task);
+        tasks.spawn_on(task, &self.around.runtime);
+    }
+
+    /// What an event says of an instance that was wanted, for the one line in the log that it is worth.
+    pub(super) fn trouble(&self, event: &Event) -> Option<(InstanceId, String)> {
+        let (id, what) = match event {
+            Event::StartFailed(id, error) => (id, format!("did not start: {error}")),
+            Event::Exited(id, exit) => (id, format!("the process {exit}")),
+            Event::Unready(id, reason) | Event::Unhealthy(id, reason) => (id, reason.clone()),
+            _ => return None,
+        };
+        let leaving = |phase| matches!(phase, InstancePhase::Draining | InstancePhase::Removing);
+        let wanted = self.life.instances().any(|(known, _, phase)| known == id && !leaving(phase));
+        wanted.then(|| (id.clone(), what))
+    }
+}
+
+/// An instance's life from when it is up: what its checks and its end say is told.
+async fn live(job: &Job, up: Up, actor: &Addr<Function>) {
+    let ready = up.unready.is_none();
+    report(
+        actor,
+        match up.unready {
+            None => Event::Started(job.id.clone(), up.address),
+            Some(reason) => Event::Unready(job.id.clone(), reason),
+        },
+    )
+    .await;
+    let exit = tokio::select! {
+        exit = job.exit() => exit,
+        () = job.keep_asking(up.address, ready, |event| report(actor, event)) => None,
+    };
+    if let Some(exit) = exit {
+        report(actor, Event::Exited(job.id.clone(), exit)).await;
+    }
+}
+
+/// Tells the actor what became of an effect. An actor that is gone needs to know nothing: its successor looks itself.
+async fn report(actor: &Addr<Function>, event: Event) {
+    let _ = actor.send(Happened(event)).await;
+}

@@ -1,0 +1,239 @@
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+
+use tokio::time::{sleep, timeout};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn function() -> FunctionId {
+    "f".parse().unwrap()
+}
+
+fn id(text: &str) -> InstanceId {
+    text.parse().unwrap()
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 62, 0, 2], port))
+}
+
+/// A table with a known function and these instances.
+fn table(instances: &[&str]) -> Arc<Endpoints> {
+    let endpoints = Arc::new(Endpoints::new(Parking { time: 10 * SECOND, requests: 3 }));
+    endpoints.announce(&function(), false);
+    for (port, instance) in (1..).zip(instances) {
+        endpoints.publish(&function(), &id(instance), at(port));
+    }
+    endpoints
+}
+
+/// A request that waits for an instance.
+fn park(endpoints: &Arc<Endpoints>) -> tokio::task::JoinHandle<Result<Lease, NoEndpoint>> {
+    let endpoints = endpoints.clone();
+    tokio::spawn(async move { endpoints.lease(&function()).await })
+}
+
+async fn is_drained(endpoints: &Endpoints, instance: &str) -> bool {
+    timeout(SECOND, endpoints.drained(&function(), &id(instance)).wait()).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_go_to_the_instances_in_turn() {
+    let endpoints = table(&["f-1", "f-2", "f-3"]);
+    let mut seen = Vec::new();
+    for _ in 0..6 {
+        seen.push(endpoints.lease(&function()).await.unwrap().address().port());
+    }
+    assert_eq!(seen, [1, 2, 3, 1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_function_and_one_at_zero_are_told_apart_and_wait_for_nothing() {
+    let endpoints = table(&[]);
+    let unknown: FunctionId = "nobody".parse().unwrap();
+    assert_eq!(endpoints.lease(&unknown).await.unwrap_err(), NoEndpoint::Unknown(unknown));
+    endpoints.announce(&function(), true);
+    let began = Instant::now();
+    assert_eq!(endpoints.lease(&function()).await.unwrap_err(), NoEndpoint::ScaledToZero(function()));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retracted_instance_is_drained_when_its_last_lease_is_given_back() {
+    let endpoints = table(&["f-1", "f-2"]);
+    let leases = [endpoints.lease(&function()).await.unwrap(), endpoints.lease(&function()).await.unwrap()];
+    let [first, second] = leases;
+    assert_eq!((first.instance().as_str(), second.instance().as_str()), ("f-1", "f-2"));
+    endpoints.retract(&function(), &id("f-1"));
+    assert!(!is_drained(&endpoints, "f-1").await);
+    assert_eq!(endpoints.lease(&function()).await.unwrap().instance(), &id("f-2"), "no new request goes there");
+    drop(second);
+    assert!(!is_drained(&endpoints, "f-1").await, "the other one's requests are no matter");
+    drop(first);
+    assert!(is_drained(&endpoints, "f-1").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_is_told_at_the_moment_of_the_last_lease_and_not_before() {
+    let endpoints = table(&["f-1"]);
+    let (first, second) = (endpoints.lease(&function()).await.unwrap(), endpoints.lease(&function()).await.unwrap());
+    endpoints.retract(&function(), &id("f-1"));
+    let drained = tokio::spawn(endpoints.drained(&function(), &id("f-1")).wait());
+    drop(first);
+    sleep(SECOND).await;
+    assert!(!drained.is_finished());
+    drop(second);
+    timeout(SECOND, drained).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_published_or_is_retracted_twice_is_drained() {
+    let endpoints = table(&["f-1"]);
+    assert!(is_drained(&endpoints, "f-9").await);
+    for _ in 0..2 {
+        endpoints.retract(&function(), &id("f-1"));
+    }
+    assert!(is_drained(&endpoints, "f-1").await);
+    assert_eq!(endpoints.published(&function()), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_comes_back_keeps_the_requests_that_it_had() {
+    let endpoints = table(&["f-1"]);
+    let old = endpoints.lease(&function()).await.unwrap();
+    endpoints.retract(&function(), &id("f-1"));
+    endpoints.publish(&function(), &id("f-1"), at(1));
+    let new = endpoints.lease(&function()).await.unwrap();
+    endpoints.retract(&function(), &id("f-1"));
+    drop(new);
+    assert!(!is_drained(&endpoints, "f-1").await, "one of before it was retracted the first time");
+    drop(old);
+    assert!(is_drained(&endpoints, "f-1").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishing_twice_is_publishing_once() {
+    let endpoints = table(&["f-1", "f-1"]);
+    assert_eq!(endpoints.published(&function()), [id("f-1")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_request_gets_the_first_instance_that_is_published() {
+    let endpoints = table(&[]);
+    let parked = park(&endpoints);
+    sleep(5 * SECOND).await;
+    assert!(!parked.is_finished());
+    endpoints.publish(&function(), &id("f-1"), at(1));
+    assert_eq!(parked.await.unwrap().unwrap().instance(), &id("f-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_parked_no_longer_than_its_time() {
+    let endpoints = table(&[]);
+    let began = Instant::now();
+    let refused = endpoints.lease(&function()).await.unwrap_err();
+    assert_eq!(refused, NoEndpoint::NotReady(function(), 10 * SECOND));
+    assert_eq!(began.elapsed(), 10 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_are_parked_than_there_is_room_and_whoever_leaves_makes_room() {
+    let endpoints = table(&[]);
+    let mut parked: Vec<_> = (0..3).map(|_| park(&endpoints)).collect();
+    sleep(SECOND).await;
+    assert_eq!(endpoints.lease(&function()).await.unwrap_err(), NoEndpoint::Crowded(function(), 3));
+    // A client that goes away drops its request.
+    let gone = parked.remove(0);
+    gone.abort();
+    let _ = gone.await;
+    parked.push(park(&endpoints));
+    sleep(SECOND).await;
+    assert!(parked.iter().all(|waiting| !waiting.is_finished()));
+    endpoints.publish(&function(), &id("f-1"), at(1));
+    for waiting in parked {
+        waiting.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_functions_queue_takes_no_room_in_anothers() {
+    let endpoints = table(&[]);
+    let _parked: Vec<_> = (0..3).map(|_| park(&endpoints)).collect();
+    sleep(SECOND).await;
+    let other: FunctionId = "other".parse().unwrap();
+    endpoints.announce(&other, false);
+    assert!(matches!(endpoints.lease(&other).await, Err(NoEndpoint::NotReady(..))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_requests_are_told_at_once_when_their_function_is_deleted_also_if_it_is_deployed_again() {
+    let endpoints = table(&[]);
+    let parked = park(&endpoints);
+    sleep(SECOND).await;
+    let began = Instant::now();
+    endpoints.forget(&function());
+    endpoints.announce(&function(), false);
+    assert_eq!(parked.await.unwrap().unwrap_err(), NoEndpoint::Unknown(function()));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    endpoints.publish(&function(), &id("f-2"), at(2));
+    assert!(endpoints.lease(&function()).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_requests_are_told_at_once_when_their_function_is_scaled_to_zero() {
+    let endpoints = table(&[]);
+    let parked = park(&endpoints);
+    sleep(SECOND).await;
+    let began = Instant::now();
+    endpoints.announce(&function(), true);
+    assert_eq!(parked.await.unwrap().unwrap_err(), NoEndpoint::ScaledToZero(function()));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+/// Threads that lease and give back as fast as they can, while instances come and go: once an instance is drained, no
+/// lease on it is left, and none is given any more.
+#[test]
+fn after_its_drain_nobody_holds_a_lease_however_they_race() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    runtime.block_on(async {
+        let endpoints = table(&["f-0"]);
+        let (dead, stop) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(AtomicBool::new(false)));
+        let callers: Vec<_> = (0..6)
+            .map(|_| {
+                let (endpoints, dead, stop) = (endpoints.clone(), dead.clone(), stop.clone());
+                tokio::spawn(async move {
+                    let mut calls = 0_u64;
+                    while !stop.load(Ordering::Relaxed) {
+                        let before = dead.lock().unwrap().clone();
+                        let lease = endpoints.lease(&function()).await.unwrap();
+                        assert!(!before.contains(lease.instance()), "{} was drained before", lease.instance());
+                        tokio::task::yield_now().await;
+                        assert!(!dead.lock().unwrap().contains(lease.instance()), "drained under a lease");
+                        calls += 1;
+                    }
+                    calls
+                })
+            })
+            .collect();
+        for generation in 1..400_u16 {
+            let (old, new) = (id(&format!("f-{}", generation - 1)), id(&format!("f-{generation}")));
+            endpoints.publish(&function(), &new, at(generation));
+            endpoints.retract(&function(), &old);
+            if generation % 3 == 0 {
+                // Not ready for a moment, and back.
+                endpoints.retract(&function(), &new);
+                endpoints.publish(&function(), &new, at(generation));
+            }
+            endpoints.drained(&function(), &old).wait().await;
+            dead.lock().unwrap().insert(old);
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut calls = 0;
+        for caller in callers {
+            calls += caller.await.unwrap();
+        }
+        assert!(calls > 400, "too few calls to prove anything: {calls}");
+    });
+}
