@@ -20,6 +20,8 @@ use crate::host::Check;
 /// The wait between two questions to an instance that just started grows from the first to the second.
 const CHECK_SOON: Duration = Duration::from_millis(5);
 const CHECK_LATER: Duration = Duration::from_millis(250);
+/// How long after its time a question is given up.
+const HUNG: Duration = Duration::from_secs(1);
 
 impl Job {
     /// Returns once the instance at `address` is ready. It is asked more often than its period says: its first caller is
@@ -130,8 +132,8 @@ impl Job {
     async fn ask(&self, address: SocketAddr, check: &HttpCheck) -> Result<(), String> {
         let question = Check { address, path: check.path.clone(), timeout: check.timeout };
         let probe = self.around.host.probe.clone();
-        // The probe keeps its own time; this is for one that hangs.
-        let deadline = check.timeout + self.around.settings.host_timeout;
+        // The probe keeps its own time; this is for one that hangs all the same.
+        let deadline = check.timeout + HUNG;
         let asked = async move { Ok(probe.ready(&question).await) };
         let answer = guarded(&self.around.runtime, || format!("check {}", self.id), deadline, asked).await;
         answer.unwrap_or_else(|error| Err(error.to_string()))

@@ -66,6 +66,14 @@ async fn what_can_not_be_a_deployment_is_a_400_that_says_why_and_reaches_nobody(
         (r#"{"service":"a","image":"i","secrets":["../x"]}"#, "secret name"),
         (r#"{"service":"a","image":"i","limits":{"memory":"lots"}}"#, "memory quantity"),
         (r#"{"service":"a","image":"i","envVars":{"a":1}}"#, "envVars"),
+        (
+            r#"{"service":"a","image":"i","annotations":{"com.openfaas.ready.http.periodSeconds":"often"}}"#,
+            "com.openfaas.ready.http.periodSeconds=\"often\"",
+        ),
+        (
+            r#"{"service":"a","image":"i","annotations":{"com.openfaas.drain.timeout":"2h"}}"#,
+            "com.openfaas.drain.timeout",
+        ),
         (r#"{"service":"a","image":"i","namespace":"Nope"}"#, "namespace"),
         (r#"{"service":"a","image":"i","namespace":"kube-system"}"#, "namespace not valid\n"),
     ] {
