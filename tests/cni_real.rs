@@ -377,6 +377,8 @@ async fn a_del_that_fails_is_reported_the_rest_is_removed_and_the_next_one_finis
     assert!(!bed.netns(&id).exists());
     let left = bed.traces();
     assert_eq!(left.len(), 1, "only the cached result, for the next time: {left:?}");
+    let cached: Value = serde_json::from_slice(&fs::read(bed.result(&id)).unwrap()).unwrap();
+    assert_eq!(cached["complete"], false, "a detach that did not come to its end leaves nothing that looks whole");
     assert_eq!(bed.network.list().await.unwrap(), std::slice::from_ref(&id));
     assert!(matches!(bed.network.lookup(&id).await, Err(HostError::NotFound(_))));
     bed.fault("DEL", "pass");

@@ -137,10 +137,16 @@ async fn a_container_without_a_task_and_a_lone_snapshot_are_found_and_removed() 
     assert_eq!(found.len(), 2, "not the stranger's: {found:?}");
     assert!(found.contains(&(lone.clone(), false)));
 
+    // A bundle that containerd had renamed and was about to remove.
+    let bundles = world.options.containerd_state.join("io.containerd.runtime.v2.task").join(&world.name);
+    let renamed = bundles.join(format!(".{id}"));
+    fs::create_dir_all(renamed.join("rootfs")).unwrap();
+
     for id in [&id, &lone] {
         world.runtime.remove(id).await.unwrap();
         assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
     }
+    assert!(!renamed.exists());
     world.ctr(&["snapshots", "rm", strangers.as_str()]);
     world.ctr(&["leases", "delete", "guard"]);
     world.finish().await;

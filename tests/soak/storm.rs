@@ -47,6 +47,9 @@ async fn kills_at_random_moments_lose_no_function_and_leave_nothing_behind() {
     let mut storm = Storm::brew(seed).await;
     for round in 1..=rounds {
         storm.round(round).await;
+        if round % 10 == 0 {
+            println!("kill storm: {round} rounds, kills {:?}", storm.kills);
+        }
     }
     let killed: usize = storm.kills.values().sum();
     println!(

@@ -87,6 +87,12 @@ impl Cni {
         let whole = live && entry.as_ref().is_some_and(|entry| entry.complete) && !suspect;
         let mut errors = Vec::new();
 
+        // If we are killed on the way, the next detach must not take what is left for whole: plugins pass over what
+        // they find no link for.
+        if let Some(mut begun) = entry.clone().filter(|entry| entry.complete) {
+            begun.complete = false;
+            errors.extend(self.cache.write(id, &begun).err().map(|error| format!("cached result: {error}")));
+        }
         // Before the lease is given back: afterwards the address, and rules for it, may be another instance's.
         if let Some(address) = lease {
             errors.extend(self.rules.remove(Sweep::Address(address)).await.err());

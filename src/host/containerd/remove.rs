@@ -87,9 +87,12 @@ impl Inner {
             let namespace = &inner.containerd.namespace;
             gone(fs::remove_dir_all(inner.options.runc_root.join(namespace).join(id.as_str())))?;
             for directory in [&inner.options.containerd_state, &inner.options.containerd_root] {
-                let bundle = directory.join(BUNDLES).join(namespace).join(id.as_str());
-                unmount_all(&bundle.join("rootfs"))?;
-                gone(fs::remove_dir_all(&bundle))?;
+                // containerd renames a bundle before it removes it, and never looks at the new name again.
+                for name in [id.as_str().to_owned(), format!(".{id}")] {
+                    let bundle = directory.join(BUNDLES).join(namespace).join(name);
+                    unmount_all(&bundle.join("rootfs"))?;
+                    gone(fs::remove_dir_all(&bundle))?;
+                }
             }
             Ok(())
         })
