@@ -114,6 +114,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
     };
     tokio::pin!(asked_to_end);
+    let store = open_store(config)?;
     let running = async {
         let machine = Machine::open(config, data.host_id()).await?;
         if let Err(error) = machine.images.recover().await {
@@ -121,7 +122,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         }
         preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
         let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
-        let around = surroundings(config, &machine, endpoints.clone())?;
+        let around = surroundings(config, &machine, endpoints.clone(), store.clone());
         let registry = Registry::recover(around).await?;
         let services = http::Services {
             provider: registry.into(),
@@ -146,6 +147,9 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
     forwarding.abort();
     servers.drain().await;
+    if let Err(error) = store.refresh_copy().await {
+        tracing::warn!(%error, "the last good copy of the store is not from the end of this run");
+    }
     Ok(())
 }
 
@@ -187,10 +191,13 @@ fn start_servers(
     Ok(Servers { handles, draining: services.draining.clone() })
 }
 
-fn surroundings(config: &Config, machine: &Machine, endpoints: Arc<Endpoints>) -> anyhow::Result<Arc<Surroundings>> {
-    let path = config.data_dir.join("actord.db");
-    let store = Store::open(&path).with_context(|| format!("open {}", path.display()))?;
-    let secrets = Secrets::new(config.data_dir.join("secrets"));
+fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let path = config.store_path();
+    Store::open(&path).with_context(|| format!("open {}", path.display()))
+}
+
+fn surroundings(config: &Config, machine: &Machine, endpoints: Arc<Endpoints>, store: Store) -> Arc<Surroundings> {
+    let secrets = Secrets::new(config.secrets_dir());
     let settings = Settings {
         deploy_wait: config.deploy_wait,
         pull_policy: config.pull_policy,
@@ -203,13 +210,13 @@ fn surroundings(config: &Config, machine: &Machine, endpoints: Arc<Endpoints>) -
         drain_timeout: config.drain_timeout,
         grace_period: config.grace_period,
     };
-    Ok(Surroundings::new(machine.host(), store, secrets, endpoints, settings, Handle::current()))
+    Surroundings::new(machine.host(), store, secrets, endpoints, settings, Handle::current())
 }
 
 fn remove_everything(config: &Config, data: &DataDir) -> anyhow::Result<()> {
     System::with_tokio_rt(multi_threaded).block_on(async {
         let machine = Machine::open(config, data.host_id()).await?;
-        let around = surroundings(config, &machine, Arc::new(Endpoints::default()))?;
+        let around = surroundings(config, &machine, Arc::new(Endpoints::default()), open_store(config)?);
         let host = machine.host();
         let found = host.runtime.list().await?.into_iter().map(|found| found.id);
         let attached = host.network.list().await?;

@@ -215,6 +215,18 @@ impl Config {
         self.docker_config.clone().unwrap_or_else(|| self.data_dir.join(".docker/config.json"))
     }
 
+    /// The desired state.
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.data_dir.join("actord.db")
+    }
+
+    /// The functions' secrets.
+    #[must_use]
+    pub fn secrets_dir(&self) -> PathBuf {
+        self.data_dir.join("secrets")
+    }
+
     /// Archives that are imported at every start.
     #[must_use]
     pub fn images_dir(&self) -> PathBuf {

@@ -1,8 +1,15 @@
 //! What was accepted, kept through power cuts: SQLite in WAL mode with `synchronous=FULL`.
 //!
-//! A write returns when it is on the disk, and only then may its success be told to anybody. What *runs* is never kept
+//! A write returns when it is on the disk, and only then may its success be told to anybody. A second later it is in the
+//! last good copy as well, which stands in for a file that is found damaged at the next start. What *runs* is never kept
 //! here: that is read back from containerd. The rest of the crate sees [`Store`] and [`Secrets`], never SQL.
 
+mod check;
+mod copy;
+mod error;
+mod files;
+mod keeper;
+mod open;
 mod record;
 mod schema;
 mod secrets;
@@ -10,56 +17,73 @@ mod secrets;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+pub use error::StoreError;
 pub use secrets::{SecretError, Secrets};
 
 use crate::function::{Desired, FunctionId};
+use keeper::Keeper;
 use record::Record;
 
-/// Why the store did not do it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// No room: nothing was changed.
-    #[error("the store is full: free some disk space where the data directory lies ({0})")]
-    Full(String),
-    /// A newer actord wrote it.
-    #[error("the store has schema version {found}, this actord knows {known}: start the newer actord again")]
-    Newer {
-        /// The version in the file.
-        found: i64,
-        /// The newest version that this program knows.
-        known: i64,
-    },
-    /// The file can't be read as a store.
-    #[error("the store is damaged: {0}")]
-    Damaged(String),
-    /// Anything else; nothing was changed.
-    #[error("the store failed: {0}")]
-    Failed(String),
+/// When a write is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on the disk.
+    Synced,
+    /// When the kernel has it: a power cut loses it. For the test that shows that a power cut would be noticed.
+    Unsynced,
 }
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(error.to_string()),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
-            _ => Self::Failed(error.to_string()),
+impl Durability {
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Synced => "FULL",
+            Self::Unsynced => "OFF",
         }
     }
 }
 
 /// The desired state of all functions. Cheap to clone; writes of all clones follow each other.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Mutex<Connection>>);
+pub struct Store(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    /// Goes before the connection: whoever closes the store last puts its log away.
+    keeper: Option<Keeper>,
+    connection: Mutex<Connection>,
+}
 
 impl Store {
-    /// Opens the store, makes it if there is none, and migrates it to this program's schema.
+    /// Opens the store, makes it if there is none, and migrates it to this program's schema; the file as it was before
+    /// that is kept beside it. A damaged file is moved aside for its last good copy, and an error is logged.
     ///
     /// # Errors
-    /// [`StoreError`]; a newer or damaged file is left as it is.
+    /// [`StoreError`]; a newer file, and a damaged one without a good copy, are left as they are.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::prepare(Connection::open(path)?)
+        Self::open_with(path, Durability::Synced)
+    }
+
+    /// As [`Store::open`]; for tests, with less durability.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(path: &Path, durability: Durability) -> Result<Self, StoreError> {
+        let connection = Mutex::new(open::open(path, durability)?);
+        Ok(Self(Arc::new(Open { keeper: Some(Keeper::start(path)?), connection })))
+    }
+
+    /// What is desired of all functions in a store that another process may be using, by namespace and name. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is changed, whatever state the file is in.
+    pub fn read(path: &Path) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
+        let db = check::reader(path)?;
+        match schema::version(&db)? {
+            schema::KNOWN => record::all(&db),
+            found => Err(StoreError::Older { found, known: schema::KNOWN }),
+        }
     }
 
     /// A store that lives as long as the process: for tests.
@@ -67,14 +91,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?)
+        let mut connection = Connection::open_in_memory()?;
+        open::prepare(&mut connection, Durability::Synced)?;
+        Ok(Self(Arc::new(Open { keeper: None, connection: Mutex::new(connection) })))
     }
 
-    fn prepare(mut connection: Connection) -> Result<Self, StoreError> {
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        schema::migrate(&mut connection)?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
+    /// Brings the last good copy up to date, for a clean end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the copy is then as it was.
+    pub async fn refresh_copy(&self) -> Result<(), StoreError> {
+        let store = self.0.clone();
+        blocking(move || store.keeper.as_ref().map_or(Ok(()), Keeper::copy_now)).await
     }
 
     /// Bounds the file's size, in pages of 4 KiB: how tests make a full disk.
@@ -91,7 +119,23 @@ impl Store {
     /// [`StoreError`]; the record is then as it was.
     pub async fn put(&self, id: &FunctionId, desired: &Desired) -> Result<(), StoreError> {
         let record = Record::encode(id, desired)?;
-        self.run(move |db| Ok(record.write(db)?)).await
+        self.change(move |db| Ok(record.write(db)?)).await
+    }
+
+    /// Makes all of them durable, or none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; all records are then as they were.
+    pub async fn put_all(&self, all: &[(FunctionId, Desired)]) -> Result<(), StoreError> {
+        let records = all.iter().map(|(id, desired)| Record::encode(id, desired)).collect::<Result<Vec<_>, _>>()?;
+        self.change(move |db| {
+            let transaction = db.unchecked_transaction()?;
+            for record in &records {
+                record.write(&transaction)?;
+            }
+            Ok(transaction.commit()?)
+        })
+        .await
     }
 
     /// Makes a function's removal durable. Removing what is not there is a success.
@@ -100,7 +144,7 @@ impl Store {
     /// [`StoreError`]; the record is then as it was.
     pub async fn delete(&self, id: &FunctionId) -> Result<(), StoreError> {
         let id = id.clone();
-        self.run(move |db| {
+        self.change(move |db| {
             let sql = "DELETE FROM functions WHERE namespace = ?1 AND name = ?2";
             db.prepare_cached(sql)?.execute(params![id.namespace.as_str(), id.name.as_str()])?;
             Ok(())
@@ -127,10 +171,21 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a record that can't be read is named.
     pub async fn all(&self) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
-        self.run(|db| {
-            let mut statement = db.prepare(record::SELECT_ALL)?;
-            let records = statement.query_map([], Record::read)?.collect::<Result<Vec<_>, _>>()?;
-            records.into_iter().map(Record::decode).collect()
+        self.run(record::all).await
+    }
+
+    /// Runs SQL that changes something, which then finds its way into the copy.
+    async fn change<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.0.clone();
+        self.run(move |db| {
+            let done = act(db)?;
+            if let Some(keeper) = &store.keeper {
+                keeper.changed();
+            }
+            Ok(done)
         })
         .await
     }
@@ -140,73 +195,17 @@ impl Store {
         &self,
         act: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let connection = self.0.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            act(&connection)
-        });
-        done.await.unwrap_or_else(|lost| Err(StoreError::Failed(format!("its thread was lost: {lost}"))))
+        let store = self.0.clone();
+        blocking(move || act(&store.connection.lock().unwrap_or_else(PoisonError::into_inner))).await
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(act);
+    done.await.unwrap_or_else(|lost| Err(StoreError::Failed(format!("its thread was lost: {lost}"))))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::function::{Generation, Spec, SpecDraft};
-
-    fn spec(image: &str) -> Arc<Spec> {
-        let draft = SpecDraft {
-            image: image.into(),
-            env_vars: [("a".to_owned(), "b=c".to_owned())].into(),
-            ..SpecDraft::default()
-        };
-        Arc::new(Spec::try_from(draft).unwrap())
-    }
-
-    fn desired(generation: u64) -> Desired {
-        Desired {
-            generation: Generation(generation),
-            spec: spec("i:2"),
-            replicas: 3,
-            good: Some((Generation(1), spec("i:1"))),
-            proven: false,
-            failed: Some("pull failed".into()),
-            created_at: "2026-01-02T03:04:05.000000006Z".into(),
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, id) = (dir.path().join("store.db"), "f".parse().unwrap());
-        Store::open(&path).unwrap().put(&id, &desired(2)).await.unwrap();
-        let store = Store::open(&path).unwrap();
-        assert_eq!(store.get(&id).await.unwrap(), Some(desired(2)));
-        assert_eq!(store.all().await.unwrap(), [(id.clone(), desired(2))]);
-        store.delete(&id).await.unwrap();
-        store.delete(&id).await.unwrap();
-        assert_eq!(store.get(&id).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn a_full_store_says_so_and_keeps_what_it_had() {
-        let store = Store::in_memory().unwrap();
-        let id = "f".parse().unwrap();
-        store.put(&id, &desired(1)).await.unwrap();
-        store.limit_pages(1).await.unwrap();
-        let big = SpecDraft { image: "i".into(), env_process: "x".repeat(1 << 20), ..SpecDraft::default() };
-        let next = Desired { spec: Arc::new(big.try_into().unwrap()), ..desired(2) };
-        let refused = store.put(&id, &next).await.unwrap_err();
-        assert!(matches!(refused, StoreError::Full(_)), "{refused}");
-        assert_eq!(store.get(&id).await.unwrap(), Some(desired(1)));
-    }
-
-    #[test]
-    fn a_file_that_is_no_store_is_refused_and_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store.db");
-        std::fs::write(&path, "something else ".repeat(1000)).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
-        assert!(std::fs::read_to_string(&path).unwrap().starts_with("something else"));
-    }
-}
+mod tests;

@@ -4,16 +4,26 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, named_params};
+use sha2::{Digest, Sha256};
 
 use super::StoreError;
 use crate::function::{Desired, FunctionId, Generation, Spec};
 
 pub(super) const SELECT_ALL: &str = "SELECT * FROM functions ORDER BY namespace, name";
+pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
 pub(super) const SELECT_ONE: &str = "SELECT * FROM functions WHERE namespace = ?1 AND name = ?2";
 
 const WRITE: &str = "INSERT OR REPLACE INTO functions
-    (namespace, name, generation, replicas, spec, proven, failed, good_generation, good_spec, created_at) VALUES
-    (:namespace, :name, :generation, :replicas, :spec, :proven, :failed, :good_generation, :good_spec, :created_at)";
+    (namespace, name, generation, replicas, spec, proven, failed, good_generation, good_spec, created_at, checksum) VALUES
+    (:namespace, :name, :generation, :replicas, :spec, :proven, :failed, :good_generation, :good_spec, :created_at,
+     :checksum)";
+
+/// Every function's record, by namespace and name.
+pub(super) fn all(db: &Connection) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
+    let mut statement = db.prepare(SELECT_ALL)?;
+    let records = statement.query_map([], Record::read)?.collect::<Result<Vec<_>, _>>()?;
+    records.into_iter().map(Record::decode).collect()
+}
 
 /// A row as it lies in the table.
 pub(super) struct Record {
@@ -27,6 +37,17 @@ pub(super) struct Record {
     good_generation: Option<i64>,
     good_spec: Option<String>,
     created_at: String,
+    checksum: String,
+}
+
+/// Gives every record its checksum, as it is.
+pub(super) fn seal_all(db: &Connection) -> Result<(), StoreError> {
+    let mut statement = db.prepare(SELECT_ALL)?;
+    let records = statement.query_map([], Record::read)?.collect::<Result<Vec<_>, _>>()?;
+    for record in records {
+        record.sealed().write(db)?;
+    }
+    Ok(())
 }
 
 impl Record {
@@ -38,7 +59,7 @@ impl Record {
         let number =
             |generation: Generation| i64::try_from(generation.0).map_err(|why| unwritable("the generation", &why));
         let good = desired.good.as_ref();
-        Ok(Self {
+        let record = Self {
             namespace: id.namespace.as_str().to_owned(),
             name: id.name.as_str().to_owned(),
             generation: number(desired.generation)?,
@@ -49,7 +70,24 @@ impl Record {
             good_generation: good.map(|(generation, _)| number(*generation)).transpose()?,
             good_spec: good.map(|(_, good)| spec(good)).transpose()?,
             created_at: desired.created_at.clone(),
-        })
+            checksum: String::new(),
+        };
+        Ok(record.sealed())
+    }
+
+    fn sealed(self) -> Self {
+        Self { checksum: self.sum(), ..self }
+    }
+
+    /// SHA-256 of all values, in hex.
+    fn sum(&self) -> String {
+        let values = (
+            (&self.namespace, &self.name, self.generation, self.replicas, &self.spec),
+            (self.proven, &self.failed, self.good_generation, &self.good_spec, &self.created_at),
+        );
+        // JSON keeps the values apart, and is the same for ever. It can't fail on texts and numbers.
+        let text = serde_json::to_string(&values).unwrap_or_default();
+        Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
@@ -64,6 +102,7 @@ impl Record {
             ":good_generation": self.good_generation,
             ":good_spec": self.good_spec,
             ":created_at": self.created_at,
+            ":checksum": self.checksum,
         })?;
         Ok(())
     }
@@ -80,6 +119,7 @@ impl Record {
             good_generation: row.get("good_generation")?,
             good_spec: row.get("good_spec")?,
             created_at: row.get("created_at")?,
+            checksum: row.get("checksum")?,
         })
     }
 
@@ -87,6 +127,9 @@ impl Record {
         let damaged = |why: &dyn Display| {
             StoreError::Damaged(format!("the record of {}.{} can't be read: {why}", self.name, self.namespace))
         };
+        if self.checksum != self.sum() {
+            return Err(damaged(&"its checksum is another one"));
+        }
         let generation = |value: i64| u64::try_from(value).map(Generation).map_err(|why| damaged(&why));
         let spec = |text: &str| serde_json::from_str::<Spec>(text).map(Arc::new).map_err(|why| damaged(&why));
         let namespace = self.namespace.parse().map_err(|why| damaged(&why))?;

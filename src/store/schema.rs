@@ -1,47 +1,100 @@
 //! The tables, as a list of steps: step n brings a store of version n to version n + 1.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use super::StoreError;
+use super::record;
 
-const STEPS: &[&str] = &["CREATE TABLE functions (
-    namespace TEXT NOT NULL,
-    name TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    replicas INTEGER NOT NULL,
-    spec TEXT NOT NULL,
-    proven INTEGER NOT NULL,
-    failed TEXT,
-    good_generation INTEGER,
-    good_spec TEXT,
-    created_at TEXT NOT NULL,
-    PRIMARY KEY (namespace, name)
-) STRICT"];
+type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
+
+const STEPS: &[Step] = &[make_functions, add_checksums];
+
+fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch(
+        "CREATE TABLE functions (
+            namespace TEXT NOT NULL,
+            name TEXT NOT NULL,
+            generation INTEGER NOT NULL,
+            replicas INTEGER NOT NULL,
+            spec TEXT NOT NULL,
+            proven INTEGER NOT NULL,
+            failed TEXT,
+            good_generation INTEGER,
+            good_spec TEXT,
+            created_at TEXT NOT NULL,
+            PRIMARY KEY (namespace, name)
+        ) STRICT",
+    )?)
+}
+
+/// SQLite does not notice a bit that flips inside a value.
+fn add_checksums(db: &Transaction<'_>) -> Result<(), StoreError> {
+    db.execute_batch("ALTER TABLE functions ADD COLUMN checksum TEXT NOT NULL DEFAULT ''")?;
+    record::seal_all(db)
+}
+
+/// The version that this program reads and writes.
+pub(super) const KNOWN: i64 = STEPS.len() as i64;
+
+/// The version of a store; 0 for one that has just been made.
+///
+/// # Errors
+/// [`StoreError::Newer`]: this program does not know what is in it.
+pub(super) fn version(db: &Connection) -> Result<i64, StoreError> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > KNOWN {
+        return Err(StoreError::Newer { found, known: KNOWN });
+    }
+    Ok(found)
+}
 
 /// Brings the store to the newest version, in one transaction.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    if found > known {
-        return Err(StoreError::Newer { found, known });
+pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let found = version(db)?;
+    if found == KNOWN {
+        return Ok(());
     }
-    let transaction = connection.transaction()?;
+    let transaction = db.transaction()?;
     for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        transaction.execute_batch(step)?;
+        step(&transaction)?;
     }
-    transaction.pragma_update(None, "user_version", known)?;
+    transaction.pragma_update(None, "user_version", KNOWN)?;
     Ok(transaction.commit()?)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A store as the first program wrote it, with one function.
+    pub(in crate::store) fn make_version_1(path: &std::path::Path) {
+        let mut db = Connection::open(path).unwrap();
+        let transaction = db.transaction().unwrap();
+        make_functions(&transaction).unwrap();
+        let row = r#"INSERT INTO functions VALUES
+            ('openfaas-fn', 'f', 3, 2, '{"image": "i"}', 1, NULL, NULL, NULL, '2026-01-02T03:04:05Z')"#;
+        transaction.execute_batch(row).unwrap();
+        transaction.pragma_update(None, "user_version", 1).unwrap();
+        transaction.commit().unwrap();
+    }
 
     #[test]
     fn migrating_twice_is_migrating_once() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
+    }
+
+    #[test]
+    fn a_store_of_version_1_becomes_one_of_this_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store.db");
+        make_version_1(&path);
+        let mut db = Connection::open(&path).unwrap();
+        migrate(&mut db).unwrap();
+        let all = record::all(&db).unwrap();
+        assert_eq!((all.len(), all[0].1.generation.0, all[0].1.replicas), (1, 3, 2));
+        assert_eq!(version(&db).unwrap(), KNOWN);
     }
 
     #[test]

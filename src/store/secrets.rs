@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::function::{Namespace, SecretName};
@@ -93,22 +94,35 @@ impl Secrets {
     /// # Errors
     /// What the system said of the directory.
     pub fn list(&self, namespace: &Namespace) -> io::Result<Vec<SecretName>> {
-        let entries = match fs::read_dir(self.dir.join(namespace.as_str())) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
-        }
-        names.sort();
-        Ok(names)
+        names(&self.dir.join(namespace.as_str()))
+    }
+
+    /// The namespaces that have a directory for secrets, sorted.
+    ///
+    /// # Errors
+    /// What the system said of the directory.
+    pub fn namespaces(&self) -> io::Result<Vec<Namespace>> {
+        names(&self.dir)
     }
 
     fn path(&self, namespace: &Namespace, name: &SecretName) -> PathBuf {
         self.dir.join(namespace.as_str()).join(name.as_str())
     }
+}
+
+/// The entries of a directory whose names are names, sorted; none if it is missing.
+fn names<T: FromStr + Ord>(dir: &Path) -> io::Result<Vec<T>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {

@@ -1,0 +1,127 @@
+//! Opening: found sound, or mended from the last good copy, then brought to this program's schema.
+//!
+//! ```text
+//! file -> pages sound? -> version known? -> (older: kept beside) -> migrated -> records readable? -> open
+//!            | no                                                                  | not all
+//!            v                                                                     v
+//!   moved away, the copy takes its place                            those come from the copy, or are dropped
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::check::{self, Unreadable};
+use super::record::{self, Record};
+use super::{Durability, StoreError, copy, files, schema};
+
+/// Opens the store at `path`; it is sound when this returns.
+pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    match attempt(path, durability) {
+        Err(StoreError::Damaged(reason)) => {
+            restore(path, &reason)?;
+            attempt(path, durability)
+        }
+        result => result,
+    }
+}
+
+fn attempt(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    let has_copy = files::good(path).exists();
+    if has_copy && !path.exists() {
+        return Err(StoreError::Damaged("the file is gone".into()));
+    }
+    files::make_private(path)?;
+    let mut db = Connection::open(path)?;
+    db.busy_timeout(check::BUSY)?;
+    // What turns out to be damaged is left as it was found, its log too.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    check::pages(&db)?;
+    let version = schema::version(&db)?;
+    if version == 0 && has_copy {
+        return Err(StoreError::Damaged("the file is empty".into()));
+    }
+    if version > 0 && version < schema::KNOWN {
+        let before = files::beside(path, &format!(".v{version}"));
+        copy::take(path, &before)?;
+        tracing::info!(from = version, to = schema::KNOWN, before = %before.display(), "migrating the store");
+    }
+    prepare(&mut db, durability)?;
+    mend(&mut db, path)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(db)
+}
+
+/// Sets how it is written, and brings it to this program's schema.
+pub(super) fn prepare(db: &mut Connection, durability: Durability) -> Result<(), StoreError> {
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", durability.pragma())?;
+    schema::migrate(db)
+}
+
+/// Puts the last good copy in the place of a damaged store.
+fn restore(path: &Path, reason: &str) -> Result<(), StoreError> {
+    let good = files::good(path);
+    let unusable = |why: String| StoreError::Unrecoverable {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+        copy: good.clone(),
+        copy_reason: why,
+    };
+    let taken = match fs::metadata(&good).and_then(|found| found.modified()) {
+        Ok(time) => jiff::Timestamp::try_from(time).map(|time| time.strftime("%FT%TZ").to_string()).unwrap_or_default(),
+        Err(error) => return Err(unusable(error.to_string())),
+    };
+    match check::copy(&good) {
+        Ok(sound) => drop(sound),
+        Err(newer @ StoreError::Newer { .. }) => return Err(newer),
+        Err(why) => return Err(unusable(why.to_string())),
+    }
+    let aside = files::damaged(path);
+    files::move_aside(path, &aside)?;
+    files::replace(path, path, |unfinished| {
+        let copied = fs::copy(&good, unfinished);
+        copied.map(drop).map_err(|error| StoreError::io("copy", &good, &error))
+    })?;
+    tracing::error!(
+        reason,
+        damaged = %aside.display(),
+        copy = %good.display(),
+        %taken,
+        "the store was damaged and its last good copy took its place: deploys, updates and deletes that came after the \
+         copy was taken may be missing; the damaged file is kept"
+    );
+    Ok(())
+}
+
+/// Replaces single records that can't be read, so that they do not take the others down.
+fn mend(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let unreadable = check::unreadable(db)?;
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    let aside = files::damaged(path);
+    copy::keep_evidence(path, &aside)?;
+    let good = check::copy(&files::good(path)).ok();
+    let transaction = db.transaction()?;
+    for record in &unreadable {
+        let kept = good.as_ref().and_then(|good| recall(good, record));
+        transaction.execute("DELETE FROM functions WHERE rowid = ?1", [record.rowid])?;
+        let (function, why) = (format!("{}.{}", record.name, record.namespace), &record.why);
+        let damaged = aside.display();
+        if let Some(kept) = kept {
+            kept.write(&transaction)?;
+            tracing::error!(%function, why, %damaged, "a damaged record was replaced by the one in the last good copy");
+        } else {
+            tracing::error!(%function, why, %damaged, "a damaged record was dropped, no copy has it: deploy it again");
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn recall(good: &Connection, lost: &Unreadable) -> Option<Record> {
+    let found = good.query_row(record::SELECT_ONE, [&lost.namespace, &lost.name], Record::read);
+    found.optional().ok().flatten()
+}
