@@ -36,7 +36,8 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 
 soak: ## the long forms of the tests under fire, a while each (SEED= replays a kill storm, ROUNDS=100)
 	@config/setup --test
-	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak -- --nocapture --test-threads 1 $(TESTS)
+	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak --test power_cut -- --nocapture \
+		--test-threads 1 $(TESTS)
 
 bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
 	cargo bench --locked
