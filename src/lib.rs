@@ -5,7 +5,8 @@
 //! ```
 //! [`function`] is the heart: it decides, purely. [`actors`] perform what it decides on a [`host`], and publish what is
 //! ready in [`endpoints`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line,
-//! [`archive`] packs images. The program's `main` introduces the rooms to each other; `tests/architecture.rs` keeps
+//! [`archive`] packs images, [`stack`] reads and writes a whole
+//! desired state as stack files. The program's `main` introduces the rooms to each other; `tests/architecture.rs` keeps
 //! everybody else from it.
 
 pub mod actors;
@@ -18,5 +19,6 @@ pub mod endpoints;
 pub mod function;
 pub mod host;
 pub mod http;
+pub mod stack;
 pub mod store;
 pub mod telemetry;

@@ -34,6 +34,16 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             telemetry::init(&down.config.log_level, down.config.log_format)?;
             up::down(&down.config)
         }
+        Verb::Export(export) => {
+            telemetry::init(&export.config.log_level, export.config.log_format)?;
+            println!("{}", export.run()?);
+            Ok(())
+        }
+        Verb::Import(import) => {
+            telemetry::init(&import.config.log_level, import.config.log_format)?;
+            println!("{}", import.run()?);
+            Ok(())
+        }
         Verb::Image(ImageVerb::Import(import)) => {
             telemetry::init(&import.config.log_level, import.config.log_format)?;
             up::import(&import.config, &import.path)

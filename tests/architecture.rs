@@ -28,7 +28,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("data_dir", &[]),
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
-    ("cli", &["config", "archive"]),
+    ("stack", &["function"]),
+    ("cli", &["config", "archive", "function", "data_dir", "store", "stack"]),
 ];
 
 /// Files that read the environment beside `config`, and why.
@@ -46,6 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("prost_types", &["host::containerd"]),
     ("rscni_types", &["host::cni"]),
     ("rusqlite", &["store"]),
+    ("serde_saphyr", &["stack"]),
     ("tonic", &["host::containerd"]),
 ];
 

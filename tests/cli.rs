@@ -4,6 +4,11 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
+
+use actord::data_dir::DataDir;
+use actord::function::{Desired, Generation, Namespace, Resources, Spec, SpecDraft};
+use actord::store::{Secrets, Store};
 
 fn actord(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_actord")).args(arguments).env_remove("RUST_LOG").output().unwrap()
@@ -18,7 +23,7 @@ fn it_says_its_version_and_its_verbs() {
     let version = format!("actord {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
-    for verb in ["up", "down", "image", "version"] {
+    for verb in ["up", "down", "export", "import", "image", "version"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
     }
 }
@@ -68,6 +73,114 @@ fn a_second_actord_on_the_same_data_is_kept_out_by_name() {
         assert!(stderr(&output).contains(&format!("pid {}", std::process::id())), "{}", stderr(&output));
     }
     drop(held);
+}
+
+/// Every value that a desired state can have.
+fn desired(image: &str) -> Desired {
+    let spec = |image: String| {
+        let draft = SpecDraft {
+            image,
+            env_process: "python3 index.py".into(),
+            env_vars: [("debug".to_owned(), "true".to_owned()), ("text".to_owned(), "a\nb: c\n".to_owned())].into(),
+            constraints: vec!["node.role == worker".into()],
+            secrets: vec!["db".parse().unwrap()],
+            labels: [("com.openfaas.scale.min".to_owned(), "2".to_owned())].into(),
+            annotations: [("topic".to_owned(), "x".to_owned())].into(),
+            limits: Some(Resources { memory: Some("128Mi".into()), cpu: None }),
+            requests: Some(Resources { memory: None, cpu: Some("0.5".into()) }),
+            read_only_root_filesystem: true,
+        };
+        Arc::new(Spec::try_from(draft).unwrap())
+    };
+    Desired {
+        generation: Generation(7),
+        spec: spec(image.to_owned()),
+        replicas: 3,
+        good: Some((Generation(5), spec(format!("{image}-good")))),
+        proven: false,
+        failed: Some("pull failed".into()),
+        created_at: "2026-01-02T03:04:05.000000006Z".into(),
+    }
+}
+
+fn import(data: &Path, from: &Path, more: &[&str]) -> Output {
+    let arguments = ["import", from.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+    actord(&[&arguments, more].concat())
+}
+
+#[tokio::test]
+async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, out, fresh) = (home.path().join("data"), home.path().join("out"), home.path().join("fresh"));
+    // Held as a running actord holds them.
+    let _lock = DataDir::open(&data).unwrap();
+    let store = Store::open(&data.join("actord.db")).unwrap();
+    for (id, image) in [("a", "me/a:1"), ("b", "me/b:1"), ("a.staging", "me/a:2")] {
+        store.put(&id.parse().unwrap(), &desired(image)).await.unwrap();
+    }
+    let (namespace, name) = (Namespace::default(), "db".parse().unwrap());
+    Secrets::new(data.join("secrets")).write(&namespace, &name, b"hunter2").unwrap();
+
+    let arguments = ["export", out.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+    let exported = actord(&arguments);
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    for file in std::fs::read_dir(&out).unwrap() {
+        let file = file.unwrap().path();
+        assert!(!std::fs::read_to_string(&file).unwrap().contains("hunter2"), "{}", file.display());
+    }
+    let imported = import(&fresh, &out, &[]);
+    assert!(imported.status.success(), "{}", stderr(&imported));
+    let said = String::from_utf8(imported.stdout).unwrap();
+    assert!(said.contains("3 functions") && said.contains("db in openfaas-fn, db in staging"), "{said}");
+    assert_eq!(Store::read(&fresh.join("actord.db")).unwrap(), store.all().await.unwrap());
+
+    // Again with the values, into the one that has the functions by now.
+    std::fs::remove_dir_all(&out).unwrap();
+    assert!(actord(&[&arguments[..], &["--with-secret-values"]].concat()).status.success());
+    let refused = import(&fresh, &out, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("a.openfaas-fn, a.staging, b.openfaas-fn; --replace"), "{}", stderr(&refused));
+    assert!(import(&fresh, &out, &["--replace"]).status.success());
+    let secrets = Secrets::new(fresh.join("secrets"));
+    assert_eq!(secrets.read(&namespace, std::slice::from_ref(&name)).unwrap()[&name], b"hunter2");
+}
+
+#[tokio::test]
+async fn stack_files_that_people_wrote_are_imported_all_or_none() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, stacks) = (home.path().join("data"), home.path().join("stacks"));
+    std::fs::create_dir(&stacks).unwrap();
+    let stack = "version: 1.0\nprovider: {name: openfaas}\nfunctions:\n  f:\n    lang: go\n    image: me/f:1\n";
+    std::fs::write(stacks.join("stack.yml"), stack).unwrap();
+    std::fs::write(stacks.join("wrong.yml"), "functions:\n  g:\n    image: i\n    limits: {cpu: much}\n").unwrap();
+    let refused = import(&data, &stacks, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("wrong.yml: functions.g: invalid cpu quantity"), "{}", stderr(&refused));
+    assert!(!data.exists());
+
+    std::fs::remove_file(stacks.join("wrong.yml")).unwrap();
+    assert!(import(&data, &stacks, &[]).status.success());
+    let read = || Store::read(&data.join("actord.db")).unwrap().remove(0).1;
+    let first = read();
+    assert_eq!((first.generation, first.replicas, first.proven), (Generation(1), 1, false));
+    assert!(!first.created_at.is_empty());
+
+    // An update, as a deploy would make it: what served before is what is gone back to.
+    let store = Store::open(&data.join("actord.db")).unwrap();
+    store.put(&"f".parse().unwrap(), &Desired { proven: true, ..first.clone() }).await.unwrap();
+    drop(store);
+    std::fs::write(stacks.join("stack.yml"), stack.replace("f:1", "f:2")).unwrap();
+    assert_eq!(import(&data, &stacks, &[]).status.code(), Some(1));
+    assert!(import(&data, &stacks, &["--replace"]).status.success());
+    let second = read();
+    assert_eq!((second.generation, second.spec.image.as_str(), second.proven), (Generation(2), "me/f:2", false));
+    assert_eq!(second.good, Some((Generation(1), first.spec)));
+    assert!(import(&data, &stacks, &["--replace"]).status.success());
+    assert_eq!(read(), second);
+
+    let _running = DataDir::open(&data).unwrap();
+    let refused = import(&data, &stacks, &["--replace"]);
+    assert!(stderr(&refused).contains("running actord"), "{}", stderr(&refused));
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! The command line: what each verb takes.
 
+mod export;
+mod import;
 mod pack;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use export::{ExportArgs, ExportError};
+pub use import::{ImportArgs, ImportError};
 pub use pack::PackArgs;
 
 use crate::config::Config;
@@ -26,6 +30,10 @@ pub enum Verb {
     Up(Box<UpArgs>),
     /// Remove every function and all that actord made on this machine, but no data. Give it the same settings as `up`
     Down(Box<DownArgs>),
+    /// Write the desired state to a directory of OpenFaaS stack files. actord may be running
+    Export(Box<ExportArgs>),
+    /// Make a directory of OpenFaaS stack files the desired state, all of it or nothing. actord must not be running
+    Import(Box<ImportArgs>),
     /// Import and pack images
     #[command(subcommand)]
     Image(ImageVerb),
@@ -37,7 +45,7 @@ pub enum Verb {
 #[derive(Debug, Subcommand)]
 pub enum ImageVerb {
     /// Load the images of an archive, or of every archive in a directory, into actord's containerd
-    Import(Box<ImportArgs>),
+    Import(Box<ImageImportArgs>),
     /// Pack files into an OCI image archive with one layer
     Pack(Box<PackArgs>),
 }
@@ -64,7 +72,7 @@ pub struct DownArgs {
 
 /// `actord image import`.
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub struct ImageImportArgs {
     /// OCI or docker archive (.tar, plain or gzipped), or a directory with such archives
     #[arg(value_name = "FILE|DIR")]
     pub path: PathBuf,

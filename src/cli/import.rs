@@ -1,0 +1,184 @@
+//! `actord import`: a directory of stack files into the desired state of a data directory, all of it or nothing.
+//!
+//! ```text
+//! read and check the directory -> lock the data directory -> compare -> secrets -> one transaction
+//! ```
+//! Offline, so that it says the same whether anything runs or not: the next `actord up` starts what was imported.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::function::{Desired, FunctionId, Generation, Namespace, SecretName};
+use crate::stack::{self, Found, SecretValues, StackError};
+use crate::store::{SecretError, Secrets, Store, StoreError};
+
+/// `actord import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Directory with stack files (*.yml, *.yaml), as `actord export` writes it or as people write them for faas-cli
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// Let functions and secrets that are there already become what the directory says
+    #[arg(long)]
+    pub replace: bool,
+
+    /// The settings.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// Why nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The directory is not a desired state.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The data directory can't be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The desired state can't be read or written.
+    #[error("{0}: {1}")]
+    Store(PathBuf, StoreError),
+    /// A secret can't be written.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Something is there already.
+    #[error("there already: {0}; --replace lets them become what the directory says")]
+    Exists(String),
+    /// The system has no thread for it.
+    #[error("can't start: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl ImportArgs {
+    /// Imports the directory while no actord runs, and returns what to tell about it.
+    ///
+    /// # Errors
+    /// [`ImportError`]; no function is changed then.
+    pub fn run(&self) -> Result<String, ImportError> {
+        let contents = stack::read(&self.dir)?;
+        let _ours = DataDir::open(&self.config.data_dir)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ImportError::Runtime)?;
+        let path = self.config.store_path();
+        let failed = |error| ImportError::Store(path.clone(), error);
+        let store = Store::open(&path).map_err(failed)?;
+        let secrets = Secrets::new(self.config.secrets_dir());
+
+        let mut existing = BTreeSet::new();
+        let mut functions = Vec::new();
+        for (id, found) in contents.functions {
+            let before = runtime.block_on(store.get(&id)).map_err(failed)?;
+            if before.is_some() {
+                existing.insert(id.to_string());
+            }
+            functions.push((id, imported(found, before)));
+        }
+        let changed = changed_secrets(&secrets, &contents.secrets)?;
+        if !self.replace {
+            existing.extend(changed.existing.iter().map(|(namespace, name)| format!("secret {name} in {namespace}")));
+            if !existing.is_empty() {
+                return Err(ImportError::Exists(existing.into_iter().collect::<Vec<_>>().join(", ")));
+            }
+        }
+        for (namespace, name, value) in &changed.to_write {
+            secrets.write(namespace, name, value)?;
+        }
+        runtime.block_on(store.put_all(&functions)).map_err(failed)?;
+        Ok(self.summary(&functions, existing.len(), changed.to_write.len(), &missing(&secrets, &functions)))
+    }
+
+    fn summary(
+        &self,
+        functions: &[(FunctionId, Desired)],
+        existing: usize,
+        secrets: usize,
+        missing: &BTreeSet<String>,
+    ) -> String {
+        let mut text = format!(
+            "{}: {} functions ({existing} of them were there), {secrets} secrets written; `actord up` starts them",
+            self.config.data_dir.display(),
+            functions.len(),
+        );
+        if !missing.is_empty() {
+            let names = missing.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            text += &format!("\ncreate these secrets, functions wait for them: {names}");
+        }
+        text
+    }
+}
+
+/// What is desired of a function from now on. One that is there is updated as a deploy would.
+fn imported(found: Found, before: Option<Desired>) -> Desired {
+    match (before, found) {
+        (None, Found::Kept(desired)) => desired,
+        (None, Found::Asked(spec)) => Desired {
+            generation: Generation(1),
+            replicas: spec.min_replicas(),
+            spec: Arc::new(spec),
+            good: None,
+            proven: false,
+            failed: None,
+            created_at: jiff::Timestamp::now().to_string(),
+        },
+        (Some(before), found) => {
+            let replicas = match &found {
+                Found::Kept(desired) => desired.replicas,
+                Found::Asked(spec) => before.replicas.max(spec.min_replicas()),
+            };
+            if *found.spec() == *before.spec && before.failed.is_none() {
+                return Desired { replicas, ..before };
+            }
+            Desired {
+                generation: before.generation.next(),
+                spec: Arc::new(found.spec().clone()),
+                replicas,
+                good: if before.proven { Some((before.generation, before.spec)) } else { before.good },
+                proven: false,
+                failed: None,
+                created_at: before.created_at,
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct ChangedSecrets {
+    to_write: Vec<(Namespace, SecretName, Vec<u8>)>,
+    existing: Vec<(Namespace, SecretName)>,
+}
+
+fn changed_secrets(secrets: &Secrets, wanted: &SecretValues) -> Result<ChangedSecrets, SecretError> {
+    let mut changed = ChangedSecrets::default();
+    for (namespace, all) in wanted {
+        for (name, value) in all {
+            let Some(value) = value else { continue };
+            match secrets.read(namespace, std::slice::from_ref(name)) {
+                Ok(there) if there.get(name) == Some(value) => continue,
+                Ok(_) => changed.existing.push((namespace.clone(), name.clone())),
+                Err(SecretError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+            changed.to_write.push((namespace.clone(), name.clone(), value.clone()));
+        }
+    }
+    Ok(changed)
+}
+
+/// Secrets that functions name and nobody has created.
+fn missing(secrets: &Secrets, functions: &[(FunctionId, Desired)]) -> BTreeSet<String> {
+    let mut missing = BTreeSet::new();
+    for (id, desired) in functions {
+        for name in &desired.spec.secrets {
+            if matches!(secrets.read(&id.namespace, std::slice::from_ref(name)), Err(SecretError::Missing(_))) {
+                missing.insert(format!("{name} in {}", id.namespace));
+            }
+        }
+    }
+    missing
+}

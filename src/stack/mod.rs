@@ -1,0 +1,96 @@
+//! A whole desired state as a directory that people and `faas-cli` can read.
+//!
+//! ```text
+//! <namespace>.yml               an OpenFaaS stack file: what was asked for
+//! actord.json                   what stack files have no words for: generations, replicas, the last good spec
+//! secrets.json                  names of secrets by namespace
+//! secrets/<namespace>/<name>    their values, only if somebody asked for them
+//! ```
+//! Reading takes every `*.yml` and `*.yaml` of a directory, written by us or by hand; the other files may be missing.
+
+mod read;
+mod side;
+mod write;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+pub use read::read;
+pub use write::write;
+
+use crate::function::{Desired, FunctionId, Namespace, SecretName, Spec};
+
+/// What stack files have no words for.
+const SIDE_FILE: &str = "actord.json";
+const SECRETS_FILE: &str = "secrets.json";
+const SECRETS_DIR: &str = "secrets";
+
+/// Secrets by namespace; those without a value are known by name alone.
+pub type SecretValues = BTreeMap<Namespace, BTreeMap<SecretName, Option<Vec<u8>>>>;
+
+/// Why a directory is not a desired state.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// A file can't be read or written.
+    #[error("can't {what} {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is nothing to read.
+    #[error("{0} holds no stack file: no name in it ends with .yml or .yaml")]
+    Empty(PathBuf),
+    /// A file says something that can't be.
+    #[error("{path}: {reason}")]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// Which key, and why.
+        reason: String,
+    },
+}
+
+impl StackError {
+    fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+/// A function as a directory has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// As it was exported, with its history.
+    Kept(Desired),
+    /// As somebody wrote it: a new one.
+    Asked(Spec),
+}
+
+impl Found {
+    /// What is asked for.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        match self {
+            Self::Kept(desired) => &desired.spec,
+            Self::Asked(spec) => spec,
+        }
+    }
+}
+
+/// What a directory holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// The functions.
+    pub functions: BTreeMap<FunctionId, Found>,
+    /// The secrets.
+    pub secrets: SecretValues,
+}
+
+#[cfg(test)]
+mod tests;

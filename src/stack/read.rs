@@ -1,0 +1,130 @@
+//! Directory -> desired state: everything is read and checked before anybody hears of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::side::{FORMAT, Kept, SideFile};
+use super::yaml::{EnvironmentFile, Function, StackFile};
+use super::{Contents, Found, SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
+use crate::function::{FunctionId, Namespace, SecretName};
+
+/// Reads a directory of stack files, and what lies beside them.
+///
+/// # Errors
+/// [`StackError`] with the file, and the key or line, of the first thing that is wrong.
+pub fn read(dir: &Path) -> Result<Contents, StackError> {
+    let stacks = stack_files(dir)?;
+    let side = side_file(&dir.join(SIDE_FILE))?;
+    let mut functions: BTreeMap<FunctionId, Found> = BTreeMap::new();
+    let mut from: BTreeMap<FunctionId, &Path> = BTreeMap::new();
+    for path in &stacks {
+        for (id, found) in read_stack(path, &side)? {
+            if let Some(other) = from.insert(id.clone(), path) {
+                return Err(wrong(path, format!("functions.{}: {} has it as well", id.name, other.display())));
+            }
+            functions.insert(id, found);
+        }
+    }
+    Ok(Contents { functions, secrets: secrets(dir)? })
+}
+
+fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(StackError::io("read", dir))? {
+        let path = entry.map_err(StackError::io("read", dir))?.path();
+        let is_yaml = path.extension().and_then(OsStr::to_str).is_some_and(|end| matches!(end, "yml" | "yaml"));
+        if is_yaml && path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() && !dir.join(SIDE_FILE).exists() {
+        return Err(StackError::Empty(dir.to_owned()));
+    }
+    Ok(paths)
+}
+
+fn read_stack(path: &Path, side: &BTreeMap<String, Kept>) -> Result<Vec<(FunctionId, Found)>, StackError> {
+    let stack: StackFile = yaml(path)?;
+    if let Some(version) = stack.version.filter(|version| version != "1.0") {
+        return Err(wrong(path, format!("version: {version:?} is not known, expected \"1.0\"")));
+    }
+    match stack.provider.and_then(|provider| provider.name).as_deref() {
+        None | Some("openfaas" | "faas") => {}
+        Some(other) => {
+            return Err(wrong(path, format!("provider.name: {other:?} is not known, expected \"openfaas\"")));
+        }
+    }
+    let mut found = Vec::new();
+    for (name, mut function) in stack.functions.unwrap_or_default() {
+        let invalid = |reason: &dyn std::fmt::Display| wrong(path, format!("functions.{name}: {reason}"));
+        let namespace = match function.namespace.as_deref() {
+            None | Some("") => Namespace::default(),
+            Some(namespace) => namespace.parse().map_err(|reason| invalid(&reason))?,
+        };
+        let id = FunctionId::new(name.parse().map_err(|reason| invalid(&reason))?, namespace);
+        merge_environment_files(path, &mut function)?;
+        let spec = function.spec().map_err(|reason| invalid(&reason))?;
+        let kept = side.get(&id.to_string()).cloned();
+        found.push((id, kept.map_or_else(|| Found::Asked(spec.clone()), |kept| Found::Kept(kept.with(spec.clone())))));
+    }
+    Ok(found)
+}
+
+/// As `faas-cli` does it: a later file beats an earlier one, and any file beats the function's own lines.
+fn merge_environment_files(stack: &Path, function: &mut Function) -> Result<(), StackError> {
+    for name in function.environment_file.take().unwrap_or_default() {
+        let file: EnvironmentFile = yaml(&stack.with_file_name(name))?;
+        function.environment.get_or_insert_default().extend(file.environment.unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn side_file(path: &Path) -> Result<BTreeMap<String, Kept>, StackError> {
+    let Some(side) = json::<SideFile>(path)? else { return Ok(BTreeMap::new()) };
+    if side.format != FORMAT {
+        return Err(wrong(path, format!("format: {} is not known, this actord reads {FORMAT}", side.format)));
+    }
+    Ok(side.functions)
+}
+
+fn secrets(dir: &Path) -> Result<SecretValues, StackError> {
+    let names: Option<BTreeMap<Namespace, Vec<SecretName>>> = json(&dir.join(SECRETS_FILE))?;
+    let mut secrets = SecretValues::new();
+    for (namespace, names) in names.unwrap_or_default() {
+        for name in names {
+            let path = dir.join(SECRETS_DIR).join(namespace.as_str()).join(name.as_str());
+            let value = if_there(fs::read(&path)).map_err(StackError::io("read", &path))?;
+            secrets.entry(namespace.clone()).or_default().insert(name, value);
+        }
+    }
+    Ok(secrets)
+}
+
+fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, StackError> {
+    let text = fs::read_to_string(path).map_err(StackError::io("read", path))?;
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(&text, options).map_err(|error| wrong(path, error.to_string()))
+}
+
+fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StackError> {
+    let text = if_there(fs::read_to_string(path)).map_err(StackError::io("read", path))?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| wrong(path, error.to_string()))
+}
+
+fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn wrong(path: &Path, reason: String) -> StackError {
+    StackError::Content { path: path.to_owned(), reason }
+}

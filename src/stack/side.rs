@@ -1,0 +1,65 @@
+//! `actord.json`: what stack files have no words for, by function.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::function::{Desired, Generation, Spec};
+
+/// The form of the file that this program reads and writes.
+pub(super) const FORMAT: u32 = 1;
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SideFile {
+    pub(super) format: u32,
+    /// By `name.namespace`.
+    pub(super) functions: BTreeMap<String, Kept>,
+}
+
+/// All of a [`Desired`] but its spec.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    generation: Generation,
+    replicas: u32,
+    proven: bool,
+    failed: Option<String>,
+    good: Option<Good>,
+    created_at: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Good {
+    generation: Generation,
+    spec: Arc<Spec>,
+}
+
+impl Kept {
+    pub(super) fn of(desired: &Desired) -> Self {
+        let good = desired.good.as_ref();
+        Self {
+            generation: desired.generation,
+            replicas: desired.replicas,
+            proven: desired.proven,
+            failed: desired.failed.clone(),
+            good: good.map(|(generation, spec)| Good { generation: *generation, spec: spec.clone() }),
+            created_at: desired.created_at.clone(),
+        }
+    }
+
+    pub(super) fn with(self, spec: Spec) -> Desired {
+        Desired {
+            generation: self.generation,
+            spec: Arc::new(spec),
+            replicas: self.replicas,
+            good: self.good.map(|good| (good.generation, good.spec)),
+            proven: self.proven,
+            failed: self.failed,
+            created_at: self.created_at,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::function::{Generation, Resources, SpecDraft};
+
+fn desired(spec: SpecDraft) -> Desired {
+    Desired {
+        generation: Generation(7),
+        spec: Arc::new(spec.try_into().unwrap()),
+        replicas: 3,
+        good: Some((
+            Generation(5),
+            Arc::new(SpecDraft { image: "i:5".into(), ..SpecDraft::default() }.try_into().unwrap()),
+        )),
+        proven: false,
+        failed: Some("pull failed".into()),
+        created_at: "2026-01-02T03:04:05Z".into(),
+    }
+}
+
+/// Texts that YAML could take for something else.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "",
+            " ",
+            "~",
+            "null",
+            "true",
+            "no",
+            "Off",
+            "1.0",
+            "0x1F",
+            "1e3",
+            ".inf",
+            "-",
+            "- a",
+            "a: b",
+            "#x",
+            "a #b",
+            "'",
+            "\"",
+            "{a}",
+            "[a",
+            "&a",
+            "*a",
+            "!x",
+            "|",
+            ">",
+            "%",
+            "@",
+            "`",
+            "a\nb\n",
+            "\n",
+            "\t",
+            " x ",
+            "2026-01-01",
+            "12:30",
+            "0o17",
+            "---",
+            "...",
+            "\u{feff}",
+            "\u{85}",
+            "\u{2028}",
+            "\r\n",
+            "=",
+            "<<",
+            "$${x}",
+            "a\n  b\n\n",
+            "\u{7f}",
+            "\u{1}",
+        ])
+        .prop_map(str::to_owned),
+        "[^\0]{0,12}",
+        any::<String>().prop_map(|text| text.replace('\0', "")),
+    ]
+}
+
+fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
+    prop::collection::btree_map(text(), text(), 0..4)
+}
+
+fn draft() -> impl Strategy<Value = SpecDraft> {
+    let resources = prop::option::of(Just(Resources { memory: Some("128Mi".into()), cpu: Some("0.50".into()) }));
+    (text(), text(), texts(), texts(), texts(), prop::collection::vec(text(), 0..3), resources, any::<bool>()).prop_map(
+        |(image, env_process, env_vars, labels, annotations, constraints, limits, read_only)| SpecDraft {
+            image: format!("i{image}"),
+            env_process,
+            env_vars: env_vars.into_iter().map(|(key, value)| (format!("k{}", key.replace('=', "")), value)).collect(),
+            constraints,
+            secrets: vec!["1.0".parse().unwrap(), "db".parse().unwrap()],
+            labels,
+            annotations,
+            limits,
+            requests: None,
+            read_only_root_filesystem: read_only,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read_back_whatever_its_texts_look_like(spec in draft(), name in "(true|null|1|a)-?[a-z]") {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("state");
+        let id: FunctionId = name.parse().unwrap();
+        let state = [(id.clone(), desired(spec))];
+        write(&dir, &state, &SecretValues::new()).unwrap();
+        let contents = read(&dir).unwrap();
+        prop_assert_eq!(contents.functions, BTreeMap::from([(id, Found::Kept(state[0].1.clone()))]));
+    }
+}
+
+#[test]
+fn a_stack_file_as_people_write_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let stack = r#"
+version: 1.0
+provider:
+  name: openfaas
+  gateway: http://127.0.0.1:8080
+functions:
+  hello:
+    lang: python3-http
+    handler: ./hello
+    image: docker.io/me/hello:0.1
+    fprocess: python3 index.py
+    environment:
+      write_debug: true
+      write_timeout: 10s
+      port: 8080
+      empty:
+    environment_file:
+      - env.conf
+    labels:
+      com.openfaas.scale.min: 2
+    annotations:
+    limits:
+      memory: 40Mi
+      cpu: 0.5
+    secrets:
+      - api-key
+    readonly_root_filesystem: true
+    build_args:
+      A: b
+  other:
+    skip_build: true
+    image: me/other
+    namespace: staging
+"#;
+    // Not a stack file, by its name.
+    fs::write(dir.path().join("env.conf"), "environment:\n  port: 9090\n  more: yes\n").unwrap();
+    fs::write(dir.path().join("stack.yaml"), stack).unwrap();
+
+    let functions = read(dir.path()).unwrap().functions;
+    let ids: Vec<String> = functions.keys().map(ToString::to_string).collect();
+    assert_eq!(ids, ["hello.openfaas-fn", "other.staging"]);
+    let Found::Asked(hello) = &functions[&"hello".parse().unwrap()] else { panic!("it has no history") };
+    let environment: Vec<(&str, &str)> = hello.env_vars.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let expected =
+        [("empty", ""), ("more", "yes"), ("port", "9090"), ("write_debug", "true"), ("write_timeout", "10s")];
+    assert_eq!(environment, expected);
+    assert_eq!(hello.env_process, "python3 index.py");
+    assert_eq!(hello.min_replicas(), 2);
+    assert_eq!(hello.limits, Some(Resources { memory: Some("40Mi".into()), cpu: Some("0.5".into()) }));
+    assert_eq!(hello.secrets, ["api-key".parse().unwrap()]);
+    assert!(hello.read_only_root_filesystem && hello.annotations.is_empty());
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_file_and_key() {
+    let function = "version: 1.0\nfunctions:\n  f:\n    image: i\n";
+    for (stack, expected) in [
+        ("version: 2.0\n", "stack.yml: version: \"2.0\""),
+        ("provider:\n  name: lambda\n", "provider.name: \"lambda\""),
+        ("functions:\n  f:\n    image: i\n    enviroment:\n      a: b\n", "enviroment"),
+        (
+            "functions:\n  f:\n    image: i\n    limits:\n      memory: ten\n",
+            "functions.f: invalid memory quantity \"ten\"",
+        ),
+        ("functions:\n  F_1:\n    image: i\n", "functions.F_1: invalid function name"),
+        ("functions:\n  f: {}\n", "functions.f: no image"),
+        ("functions:\n  f:\n    image: i\n    environment_file: [gone.conf]\n", "gone.conf"),
+        ("functions: [\n", "line"),
+        (&format!("{function}  f:\n    image: j\n"), "f"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("stack.yml"), stack).unwrap();
+        let error = read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{stack}: {error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    assert!(matches!(read(dir.path()), Err(StackError::Empty(_))));
+    fs::write(dir.path().join("a.yml"), function).unwrap();
+    fs::write(dir.path().join("b.yaml"), function).unwrap();
+    let error = read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("b.yaml: functions.f:") && error.contains("a.yml has it as well"), "{error}");
+}
+
+#[test]
+fn values_of_secrets_are_written_only_when_asked_for_and_for_the_owner_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("state");
+    let (namespace, name, unknown) = (Namespace::default(), "db".parse().unwrap(), "token".parse().unwrap());
+    let secrets: SecretValues = [(namespace, [(name, Some(b"x\0".to_vec())), (unknown, None)].into())].into();
+    write(&dir, &[], &secrets).unwrap();
+    assert_eq!(read(&dir).unwrap(), Contents { functions: BTreeMap::new(), secrets });
+    let mode = |path: &str| dir.join(path).metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(""), mode("secrets/openfaas-fn"), mode("secrets/openfaas-fn/db")), (0o700, 0o700, 0o600));
+    assert!(!dir.join("secrets/openfaas-fn/token").exists());
+    let again = write(&dir, &[], &SecretValues::new()).unwrap_err();
+    assert!(again.to_string().contains("something in it"), "{again}");
+}

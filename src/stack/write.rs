@@ -1,0 +1,98 @@
+//! Desired state -> directory: written beside its place, on the disk, then put there in one step.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::side::{FORMAT, Kept, SideFile};
+use super::yaml::{Function, StackFile};
+use super::{SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
+use crate::function::{Desired, FunctionId, Namespace};
+
+/// Writes a desired state to `dir`, which must be missing or empty. Only its owner can read it: environments hold much
+/// that others should not see.
+///
+/// # Errors
+/// [`StackError`]; nothing is left behind then.
+pub fn write(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretValues) -> Result<(), StackError> {
+    if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        let reason = "there is something in it: give a directory that is empty or not there yet".to_owned();
+        return Err(StackError::Content { path: dir.to_owned(), reason });
+    }
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let unfinished = above.join(format!(".{name}.{}", std::process::id()));
+    make_dir(&unfinished)?;
+    let written = fill(&unfinished, functions, secrets).and_then(|()| {
+        sync(&unfinished)?;
+        fs::rename(&unfinished, dir).map_err(StackError::io("write", dir))?;
+        sync(above)
+    });
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&unfinished);
+    }
+    written
+}
+
+fn fill(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretValues) -> Result<(), StackError> {
+    let mut stacks: BTreeMap<&Namespace, BTreeMap<String, Function>> = BTreeMap::new();
+    let mut side = SideFile { format: FORMAT, functions: BTreeMap::new() };
+    for (id, desired) in functions {
+        let function = Function::of(id.namespace.as_str(), &desired.spec);
+        stacks.entry(&id.namespace).or_default().insert(id.name.to_string(), function);
+        side.functions.insert(id.to_string(), Kept::of(desired));
+    }
+    for (namespace, functions) in stacks {
+        let path = dir.join(format!("{namespace}.yml"));
+        let text = serde_saphyr::to_string(&StackFile::new(functions));
+        write_file(&path, text.map_err(|error| unwritable(&path, &error))?.as_bytes())?;
+    }
+    let names: BTreeMap<_, Vec<_>> = secrets.iter().map(|(namespace, all)| (namespace, all.keys().collect())).collect();
+    write_json(&dir.join(SIDE_FILE), &side)?;
+    write_json(&dir.join(SECRETS_FILE), &names)?;
+    write_values(&dir.join(SECRETS_DIR), secrets)
+}
+
+fn write_values(dir: &Path, secrets: &SecretValues) -> Result<(), StackError> {
+    for (namespace, secrets) in secrets {
+        let of_namespace = dir.join(namespace.as_str());
+        for (name, value) in secrets {
+            let Some(value) = value else { continue };
+            make_dir(&of_namespace)?;
+            write_file(&of_namespace.join(name.as_str()), value)?;
+        }
+        if of_namespace.exists() {
+            sync(&of_namespace)?;
+            sync(dir)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StackError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| unwritable(path, &error))?;
+    write_file(path, (text + "\n").as_bytes())
+}
+
+fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StackError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(StackError::io("write", path))
+}
+
+fn make_dir(path: &Path) -> Result<(), StackError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StackError::io("make", path))
+}
+
+fn sync(dir: &Path) -> Result<(), StackError> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(StackError::io("write", dir))
+}
+
+fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> StackError {
+    StackError::Content { path: path.to_owned(), reason: error.to_string() }
+}
