@@ -117,6 +117,13 @@ impl TryFrom<SpecDraft> for Spec {
 }
 
 impl Spec {
+    /// A spec that was checked when it was accepted, perhaps by an older program with fewer rules: what runs must not be
+    /// lost over a rule that came later. Where it breaks one, the default holds.
+    #[must_use]
+    pub fn accepted_before(draft: SpecDraft) -> Self {
+        Self(draft)
+    }
+
     fn parse_min_replicas(&self) -> Result<u32, Invalid> {
         let Some(text) = self.labels.get(SCALE_MIN) else { return Ok(1) };
         match text.parse::<u32>() {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, named_params};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::function::{Desired, FunctionId, Generation, Spec};
+use crate::function::{Desired, FunctionId, Generation, Spec, SpecDraft};
 
 pub(super) const SELECT_ALL: &str = "SELECT * FROM functions ORDER BY namespace, name";
 pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
@@ -131,7 +131,10 @@ impl Record {
             return Err(damaged(&"its checksum is another one"));
         }
         let generation = |value: i64| u64::try_from(value).map(Generation).map_err(|why| damaged(&why));
-        let spec = |text: &str| serde_json::from_str::<Spec>(text).map(Arc::new).map_err(|why| damaged(&why));
+        let spec = |text: &str| {
+            let draft = serde_json::from_str::<SpecDraft>(text).map_err(|why| damaged(&why))?;
+            Ok::<_, StoreError>(Arc::new(Spec::accepted_before(draft)))
+        };
         let namespace = self.namespace.parse().map_err(|why| damaged(&why))?;
         let name = self.name.parse().map_err(|why| damaged(&why))?;
         let good = match (self.good_generation, &self.good_spec) {

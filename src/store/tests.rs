@@ -235,6 +235,18 @@ async fn a_store_of_an_older_program_is_kept_beside_the_migrated_one() {
 }
 
 #[tokio::test]
+async fn what_was_accepted_under_fewer_rules_is_neither_damage_nor_dropped() {
+    let home = Home::with(1).await;
+    let label = [("com.openfaas.scale.min".to_owned(), "many".to_owned())].into();
+    let draft = SpecDraft { image: "i".into(), labels: label, ..SpecDraft::default() };
+    assert!(Spec::try_from(draft.clone()).is_err());
+    let old = Desired { spec: Arc::new(Spec::accepted_before(draft)), ..desired(1) };
+    Store::open(&home.store).unwrap().put(&id(1), &old).await.unwrap();
+    assert_eq!(Store::open(&home.store).unwrap().get(&id(1)).await.unwrap(), Some(old));
+    assert!(home.remains().is_empty());
+}
+
+#[tokio::test]
 async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     let home = Home::with(1).await;
     Connection::open(&home.store).unwrap().pragma_update(None, "user_version", 999).unwrap();
