@@ -36,8 +36,8 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 
 soak: ## the long forms of the tests under fire, a while each (SEED= replays a kill storm, ROUNDS=100)
 	@config/setup --test
-	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak --test power_cut -- --nocapture \
-		--test-threads 1 $(TESTS)
+	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak --test power_cut --test upgrade_real -- \
+		--nocapture --test-threads 1 $(TESTS)
 
 bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
 	cargo bench --locked
@@ -61,8 +61,9 @@ install: setup ## install the release build with its unit and configuration (DES
 	cargo build --locked --release
 	install -D -m 755 $(TARGET)/release/actord $(DESTDIR)/usr/local/bin/actord
 	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
+	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket
 	[ -e $(DESTDIR)/etc/actord/actord.toml ] || install -D -m 644 config/actord.toml $(DESTDIR)/etc/actord/actord.toml
-	@echo "start it: systemctl daemon-reload && systemctl enable --now actord"
+	@echo "start it: systemctl daemon-reload && systemctl enable --now actord.socket actord"
 
 clean: ## stop what `make run` started and remove everything that was built
 	@[ ! -d $(TARGET)/run/data ] || ACTORD=$(ACTORD) config/demo down

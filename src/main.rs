@@ -8,6 +8,9 @@ use actord::{config, telemetry};
 mod boot;
 mod machine;
 mod preload;
+mod servers;
+mod sockets;
+mod systemd;
 mod up;
 
 fn main() -> ExitCode {

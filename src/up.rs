@@ -5,17 +5,17 @@
 //! ```
 //! The sockets listen from the start, so clients that come early wait instead of being refused.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
 use actix::System;
+use actord::actors::messages::Get;
 use actord::actors::{Registry, Settings, Surroundings, tear_down};
 use actord::config::Config;
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
 use actord::endpoints::{Endpoints, Parking};
-use actord::function::InstanceId;
+use actord::function::{FunctionId, InstanceId};
 use actord::host::Images as _;
 use actord::host::containerd::daemon::Daemon;
 use actord::host::containerd::images::ContainerdImages;
@@ -29,15 +29,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::boot;
 use crate::machine::{Machine, connect, daemon_options, images_options};
 use crate::preload;
+use crate::servers::Servers;
+use crate::sockets::Sockets;
+use crate::systemd;
 
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
 pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data_dir)?;
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
     boot::forget_earlier(&config.state_dir, &config.boot_id_path)?;
-    let sockets = Sockets::listen(config)?;
+    let sockets = Sockets::open(config)?;
     System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
     if stop_functions {
+        systemd::status("removing every function");
         // The actors are gone by now, so nobody starts again what is removed here.
         remove_everything(config, &data)?;
     }
@@ -85,29 +89,6 @@ fn multi_threaded() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives us threads")
 }
 
-/// The sockets that requests come in by.
-struct Sockets {
-    public: TcpListener,
-    provider: TcpListener,
-    metrics: TcpListener,
-}
-
-impl Sockets {
-    fn listen(config: &Config) -> anyhow::Result<Self> {
-        Ok(Self {
-            public: listen("listen", config.listen)?,
-            provider: listen("provider-listen", config.provider_listen)?,
-            metrics: listen("metrics-listen", config.metrics_listen)?,
-        })
-    }
-}
-
-fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
-        format!("can't listen on {address}: end what listens there, or choose another address with --{setting}")
-    })
-}
-
 async fn serve(config: &Config, data: &DataDir, credentials: Credentials, sockets: Sockets) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let asked_to_end = async {
@@ -115,13 +96,16 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     };
     tokio::pin!(asked_to_end);
     let store = open_store(config)?;
-    let running = async {
+    let running = systemd::patiently(async {
+        systemd::status("waiting for containerd");
         let machine = Machine::open(config, data.host_id()).await?;
+        systemd::status("importing images");
         if let Err(error) = machine.images.recover().await {
             tracing::warn!(%error, "leases of interrupted pulls stay until they expire");
         }
         preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
         let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
+        systemd::status("taking over the functions");
         let around = surroundings(config, &machine, endpoints.clone(), store.clone());
         let registry = Registry::recover(around).await?;
         let services = http::Services {
@@ -131,8 +115,8 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
             metrics: http::Metrics::new()?,
             draining: http::Draining::default(),
         };
-        anyhow::Ok((machine, services))
-    };
+        anyhow::Ok((machine, Arc::new(services)))
+    });
     let (machine, services) = tokio::select! {
         running = running => running?,
         signal = &mut asked_to_end => {
@@ -141,54 +125,27 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         }
     };
     let forwarding = tokio::spawn(Machine::keep_forwarding(machine.network.clone()));
-    let servers = start_servers(config, &credentials, sockets, &Arc::new(services))?;
-    tracing::info!(public = %config.listen, provider = %config.provider_listen, metrics = %config.metrics_listen, "ready");
+    let (public, provider, metrics) = sockets.addresses()?;
+    let servers = Servers::start(config, &credentials, sockets, &services)?;
+    let watchdog = actix::spawn(watchdog(services, "watchdog".parse()?));
+    tracing::info!(%public, %provider, %metrics, "ready");
+    systemd::ready(&format!("functions answer on {public}"));
     let signal = asked_to_end.await;
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
+    systemd::stopping("finishing the requests that are under way");
     forwarding.abort();
-    servers.drain().await;
+    systemd::patiently(servers.drain()).await;
+    watchdog.abort();
     if let Err(error) = store.refresh_copy().await {
         tracing::warn!(%error, "the last good copy of the store is not from the end of this run");
     }
     Ok(())
 }
 
-/// The listeners at work.
-struct Servers {
-    handles: Vec<actix_web::dev::ServerHandle>,
-    draining: http::Draining,
-}
-
-impl Servers {
-    async fn drain(self) {
-        self.draining.raise();
-        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
-    }
-}
-
-fn start_servers(
-    config: &Config,
-    credentials: &Credentials,
-    sockets: Sockets,
-    services: &Arc<http::Services>,
-) -> anyhow::Result<Servers> {
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = |shape| http::Settings {
-        upstream_timeout: config.upstream_timeout,
-        answer_timeout: config.deploy_wait + config.host_timeout,
-        ..http::Settings::new(credentials.clone(), shape)
-    };
-    let (public, provider) = (settings(http::Shape::Public), settings(http::Shape::Provider));
-    let servers = [
-        http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
-        http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,
-        http::serve_metrics(sockets.metrics, services)?,
-    ];
-    let handles = servers.iter().map(actix_web::dev::Server::handle).collect();
-    for server in servers {
-        actix::spawn(server);
-    }
-    Ok(Servers { handles, draining: services.draining.clone() })
+/// Tells the service manager that the registry answers, as often as it wants to know. `id` is asked for, and may be
+/// nobody's.
+async fn watchdog(services: Arc<http::Services>, id: FunctionId) {
+    systemd::watchdog(async || services.provider.now().get.send(Get { id: id.clone() }).await.ok()).await;
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Store> {

@@ -25,7 +25,7 @@ mod upgrade;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -111,18 +111,34 @@ impl Namespaces for DefaultNamespace {
 
 /// Raised when actord is about to end: from then on every answer asks its client to come back on a new connection.
 #[derive(Debug, Clone, Default)]
-pub struct Draining(Arc<AtomicBool>);
+pub struct Draining(Arc<Drain>);
+
+#[derive(Debug, Default)]
+struct Drain {
+    raised: AtomicBool,
+    answers: AtomicU64,
+}
 
 impl Draining {
     /// Raises it, for good.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.raised.store(true, Ordering::Release);
     }
 
-    /// Whether it was raised.
+    /// Whether it was raised. Asked once for every answer.
     #[must_use]
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        let raised = self.0.raised.load(Ordering::Acquire);
+        if raised {
+            self.0.answers.fetch_add(1, Ordering::Relaxed);
+        }
+        raised
+    }
+
+    /// How many answers were given since it was raised.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.0.answers.load(Ordering::Relaxed)
     }
 }
 

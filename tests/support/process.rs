@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::leaks::Traces;
 use crate::raw_client::{Answer, Connection, Fault};
@@ -117,7 +117,9 @@ impl Actord {
         self.process = Some(command.spawn().unwrap());
         let begun = Instant::now();
         loop {
-            if matches!(self.call("GET", "/healthz", "").await, Ok(answer) if answer.status == 200) {
+            // Where somebody else holds the socket, a request is not refused: it waits.
+            let asked = timeout(Duration::from_secs(1), self.call("GET", "/healthz", "")).await;
+            if matches!(asked, Ok(Ok(answer)) if answer.status == 200) {
                 return;
             }
             if let Some(status) = self.process.as_mut().unwrap().try_wait().unwrap() {

@@ -150,12 +150,21 @@ struct Answer {
     secret: String,
 }
 
+/// Variables of the service manager's that are meant for this process alone.
+const OURS_ALONE: [&str; 6] =
+    ["NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// Runs `docker-credential-<helper> get` with the server's name on its input.
 async fn ask_helper(helper: &str, server: &str, deadline: Duration) -> Result<Credentials, String> {
     if helper.is_empty() || helper.contains('/') {
         return Err("has a name that can't be run".to_owned());
     }
-    let mut child = Command::new(format!("docker-credential-{helper}"))
+    let mut command = Command::new(format!("docker-credential-{helper}"));
+    // A helper may need HOME and the like; what the service manager says to us is not for it.
+    for name in OURS_ALONE {
+        command.env_remove(name);
+    }
+    let mut child = command
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

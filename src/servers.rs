@@ -1,0 +1,72 @@
+//! The listeners at work, and their end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actord::config::Config;
+use actord::credentials::Credentials;
+use actord::http;
+use tokio::time::{Instant, sleep};
+
+use crate::sockets::Sockets;
+
+/// No new connection is accepted, and nobody has asked for anything on an open one for this long: those that are left are
+/// idle, and lose nothing when they are closed. Who did ask was answered with `Connection: close`, and comes back on a new
+/// one. It is also ample time for a connection that was just accepted to reach its worker.
+const QUIET: Duration = Duration::from_millis(250);
+/// It is waited for no longer than this: answers to what was asked before may come in for long.
+const QUIET_WITHIN: Duration = Duration::from_secs(3);
+
+/// Servers that answer.
+pub(crate) struct Servers {
+    handles: Vec<ServerHandle>,
+    draining: http::Draining,
+}
+
+impl Servers {
+    /// Starts to answer on all sockets.
+    pub(crate) fn start(
+        config: &Config,
+        credentials: &Credentials,
+        sockets: Sockets,
+        services: &Arc<http::Services>,
+    ) -> anyhow::Result<Self> {
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let settings = |shape| http::Settings {
+            upstream_timeout: config.upstream_timeout,
+            answer_timeout: config.deploy_wait + config.host_timeout,
+            ..http::Settings::new(credentials.clone(), shape)
+        };
+        let (public, provider) = (settings(http::Shape::Public), settings(http::Shape::Provider));
+        let servers = [
+            http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
+            http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,
+            http::serve_metrics(sockets.metrics, services)?,
+        ];
+        let handles = servers.iter().map(actix_web::dev::Server::handle).collect();
+        for server in servers {
+            actix::spawn(server);
+        }
+        Ok(Self { handles, draining: services.draining.clone() })
+    }
+
+    /// Accepts no more, lets every request finish that has come, and ends. Connections that nobody accepted stay in the
+    /// sockets' queues, for whoever else holds the sockets.
+    ///
+    /// Two steps, because a server that is told to stop drops connections that it has accepted and not yet looked at, and
+    /// closes kept-alive ones at once, even where a request has come that it has not read.
+    pub(crate) async fn drain(self) {
+        self.draining.raise();
+        futures_util::future::join_all(self.handles.iter().map(ServerHandle::pause)).await;
+        let since = Instant::now();
+        loop {
+            let answers = self.draining.answers();
+            sleep(QUIET).await;
+            if self.draining.answers() == answers || since.elapsed() >= QUIET_WITHIN {
+                break;
+            }
+        }
+        futures_util::future::join_all(self.handles.iter().map(|handle| handle.stop(true))).await;
+    }
+}

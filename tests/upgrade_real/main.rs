@@ -1,0 +1,20 @@
+//! actord as a service manager sees it: sockets that are handed over, notices, restarts under load. On the real machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
+
+#[path = "../support/leaks.rs"]
+mod leaks;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/raw_client.rs"]
+mod raw_client;
+#[path = "../support/run.rs"]
+mod run;
+#[path = "../support/sample.rs"]
+mod sample;
+
+mod children;
+mod load;
+mod manager;
+mod notices;
+mod restart;
