@@ -23,7 +23,8 @@ const STEADY: usize = 3;
 /// How long the machine may take to settle. More than a few seconds are only needed where a call ran into its deadline.
 const SETTLED: Duration = Duration::from_secs(90);
 
-const VICTIMS: [&str; 5] = ["actord", "containerd", "shim", "function", "plugin"];
+/// "both" are actord and containerd; "twice" is actord, and again while it comes back.
+const VICTIMS: [&str; 7] = ["actord", "containerd", "shim", "function", "plugin", "both", "twice"];
 
 struct Storm {
     actord: Actord,
@@ -42,7 +43,7 @@ struct Storm {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_random_moments_lose_no_function_and_leave_nothing_behind() {
     let seed = chosen("SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
-    let rounds = chosen("ROUNDS").unwrap_or(sized(6, 100) as u64);
+    let rounds = chosen("ROUNDS").unwrap_or(sized(7, 100) as u64);
     println!("kill storm: SEED={seed} ROUNDS={rounds}");
     let mut storm = Storm::brew(seed).await;
     for round in 1..=rounds {
@@ -99,7 +100,13 @@ impl Storm {
         if self.kill(victim).await {
             *self.kills.entry(victim).or_default() += 1;
         }
-        if victim == "actord" {
+        if victim == "twice" {
+            self.born = self.actord.log().len();
+            self.actord.spawn(&[]);
+            sleep(Duration::from_millis(self.rng.random_range(0..1_000))).await;
+            self.kill(victim).await;
+        }
+        if ["actord", "both", "twice"].contains(&victim) {
             self.born = self.actord.log().len();
             self.actord.launch(&[]).await;
         }
@@ -115,8 +122,8 @@ impl Storm {
     /// Kills a process of that kind, if there is one.
     async fn kill(&mut self, victim: &str) -> bool {
         let pid = match victim {
-            "actord" => Some(self.actord.pid()),
-            "containerd" => Some(self.actord.containerd()),
+            "actord" | "twice" => Some(self.actord.pid()),
+            "containerd" | "both" => Some(self.actord.containerd()),
             "plugin" => self.plugin().await,
             _ => {
                 let restless = |id: &String| id.starts_with("restless");
@@ -130,10 +137,9 @@ impl Storm {
         };
         let Some(pid) = pid else { return false };
         let log = self.actord.log();
-        if victim == "actord" {
+        kill(pid, Signal::KILL);
+        if ["actord", "both", "twice"].contains(&victim) {
             self.actord.kill().await;
-        } else {
-            kill(pid, Signal::KILL);
         }
         for call in under_way(&log[self.born..]) {
             *self.inside.entry(call).or_default() += 1;
