@@ -61,6 +61,11 @@ impl Upload {
         self.source.as_ref().is_none_or(|source| !source.touched.load(Ordering::Acquire))
     }
 
+    /// Whether it is sent in chunks, since its length is not known.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.length.is_none()
+    }
+
     /// Whether there is no body at all.
     pub(super) fn is_empty(&self) -> bool {
         self.source.is_none()

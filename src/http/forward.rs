@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use hyper::body::Incoming;
+use hyper::header::{HeaderValue, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
@@ -112,6 +113,10 @@ impl Outgoing<'_> {
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers();
+        if self.upload.is_chunked() {
+            // hyper leaves out a body of unknown length for the methods that seldom have one, unless it is told.
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         Ok(request)
     }
 

@@ -64,6 +64,8 @@ enum Trouble {
     /// Nobody deployed it, or nobody could have.
     Unknown,
     Unanswered(Unanswered),
+    /// It switched protocols although nobody asked it to.
+    Switched,
     Timeout(Duration),
 }
 
@@ -108,8 +110,12 @@ impl Proxy {
 
     async fn exchange(&self, outgoing: Outgoing<'_>, target: &Target) -> Result<(Response<Incoming>, Lease), Trouble> {
         let deadline = Instant::now() + self.timeout;
+        let asked_to_switch = outgoing.web_socket;
         let answer = outgoing.send(&self.connections, &self.services.endpoints, &target.id);
         match timeout_at(deadline, answer).await {
+            Ok(Ok((head, _))) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch => {
+                Err(Trouble::Switched)
+            }
             Ok(result) => result.map_err(Trouble::from),
             Err(_) => Err(Trouble::Timeout(self.timeout)),
         }
@@ -126,6 +132,7 @@ impl Proxy {
             Trouble::Unanswered(Unanswered::Unreachable(_)) => {
                 (StatusCode::BAD_GATEWAY, format!("function {name} can't be reached"))
             }
+            Trouble::Switched => (StatusCode::BAD_GATEWAY, format!("function {name} switched protocols unasked")),
             Trouble::Timeout(longest) => {
                 (StatusCode::GATEWAY_TIMEOUT, format!("function {name} did not answer within {longest:?}"))
             }
@@ -220,7 +227,10 @@ fn stream(request: &HttpRequest, answer: Response<Incoming>, stamp: Option<&Stam
     let (head, incoming) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let length = head.headers.get(hyper::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    // A length beside chunks counts for nothing (RFC 9112, 6.3).
+    let chunked = head.headers.contains_key(hyper::header::TRANSFER_ENCODING);
+    let length = head.headers.get(hyper::header::CONTENT_LENGTH).filter(|_| !chunked);
+    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
     let size = match length {
         _ if !has_body => BodySize::None,
         Some(length) => BodySize::Sized(length),

@@ -89,6 +89,50 @@ async fn a_body_in_chunks_arrives_in_chunks_as_it_is_sent() {
 }
 
 #[actix_web::test]
+async fn a_body_in_chunks_arrives_whatever_the_method() {
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS", "PATCH"] {
+        let house = House::public().await;
+        let (to, mut from) = mpsc::unbounded_channel();
+        let listener = function(move |mut connection| {
+            let to = to.clone();
+            async move {
+                to.send(connection.head().await).unwrap();
+                to.send(connection.read("5\r\nhello\r\n0\r\n\r\n".len()).await).unwrap();
+                connection.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        })
+        .await;
+        house.publish("echo", listener);
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        let request = format!(
+            "{method} /function/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+             5\r\nhello\r\n0\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(read_reply(&mut client).await.status, 200, "{method}");
+        let head = from.recv().await.unwrap();
+        assert_eq!(head.matches("transfer-encoding: chunked\r\n").count(), 1, "{head}");
+        assert_eq!(from.recv().await.unwrap(), "5\r\nhello\r\n0\r\n\r\n", "{method}");
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_in_chunks_is_whole_whatever_length_it_claims() {
+    let house = House::public().await;
+    let liar = function(|mut connection| async move {
+        connection.head().await;
+        connection
+            .say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+            .await;
+    })
+    .await;
+    house.publish("liar", liar);
+    let reply = house.ask("GET /function/liar HTTP/1.1\r\nHost: h\r\n", "").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+    assert_eq!(reply.header("content-length"), None);
+}
+
+#[actix_web::test]
 async fn an_empty_post_keeps_its_length_of_zero() {
     let house = House::public().await;
     house.publish("echo", crate::support::mirror().await);

@@ -114,3 +114,16 @@ async fn a_web_socket_request_has_no_body_whatever_it_says() {
     assert!(!reply.text().contains("content-length"), "{reply:?}");
     assert_eq!(reply.text().matches("HTTP/1.1").count(), 1, "one request reached the function: {reply:?}");
 }
+
+#[actix_web::test]
+async fn a_function_that_switches_protocols_unasked_is_a_bad_gateway() {
+    let house = House::public().await;
+    let rude = function(|mut connection| async move {
+        connection.head().await;
+        connection.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhi").await;
+    })
+    .await;
+    house.publish("rude", rude);
+    let reply = house.ask("GET /function/rude HTTP/1.1\r\nHost: h\r\n", "").await;
+    assert_eq!((reply.status, reply.text().as_str()), (502, "function rude switched protocols unasked\n"));
+}
