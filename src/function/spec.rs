@@ -16,6 +16,9 @@ const SCALE_MIN: &str = "com.openfaas.scale.min";
 /// The most replicas one function may ask for; a typing error should not fill the machine.
 const REPLICAS_MAX: u32 = 1_000;
 
+/// Linux refuses to start a process with a longer `NAME=value`, the closing NUL included (MAX_ARG_STRLEN).
+const VARIABLE_MAX: usize = 128 * 1024;
+
 /// Limits or requests, as they were sent: Kubernetes quantities.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
@@ -98,22 +101,35 @@ impl TryFrom<SpecDraft> for Spec {
                 return Err(Invalid(format!("label {label:?} collides with annotation {key:?}: remove one of them")));
             }
         }
-        for (key, value) in &draft.env_vars {
-            if key.is_empty() || key.contains(['=', '\0']) || value.contains('\0') {
-                return Err(Invalid(format!(
-                    "invalid environment variable {key:?}: the name must not be empty or hold '='"
-                )));
+        for key in draft.labels.keys().chain(draft.annotations.keys()) {
+            if key.is_empty() {
+                return Err(Invalid("invalid label or annotation \"\": give it a name".into()));
             }
         }
-        if draft.env_process.contains('\0') {
-            return Err(Invalid("invalid envProcess: it holds a NUL character".into()));
+        for (key, value) in &draft.env_vars {
+            check_variable(key, value)?;
         }
+        check_variable("fprocess", &draft.env_process).map_err(|Invalid(why)| Invalid(format!("envProcess: {why}")))?;
         let spec = Self(draft);
         spec.parse_min_replicas()?;
         Checks::parse(&spec.annotations)?;
         checks::drain_timeout(&spec.annotations, &spec.env_vars)?;
         Ok(spec)
     }
+}
+
+/// Whether this can be an environment variable at all: what can't would fail at every start.
+fn check_variable(name: &str, value: &str) -> Result<(), Invalid> {
+    let wrong = if name.is_empty() || name.contains(['=', '\0']) {
+        "the name must not be empty or hold '=' or a NUL character".to_owned()
+    } else if value.contains('\0') {
+        "the value holds a NUL character".to_owned()
+    } else if name.len() + "=".len() + value.len() + "\0".len() > VARIABLE_MAX {
+        format!("name and value are longer than {} bytes: put it into a secret or the image", VARIABLE_MAX - 2)
+    } else {
+        return Ok(());
+    };
+    Err(Invalid(format!("invalid environment variable {name:?}: {wrong}")))
 }
 
 impl Spec {

@@ -74,6 +74,11 @@ async fn what_can_not_be_a_deployment_is_a_400_that_says_why_and_reaches_nobody(
             r#"{"service":"a","image":"i","annotations":{"com.openfaas.drain.timeout":"2h"}}"#,
             "com.openfaas.drain.timeout",
         ),
+        (r#"{"service":"a","image":"i","envVars":{"a=b":""}}"#, "the name must not"),
+        (r#"{"service":"a","image":"i","envVars":{"a":"b\u0000"}}"#, "the value holds a NUL"),
+        (r#"{"service":"a","image":"i","envProcess":"a\u0000"}"#, "envProcess"),
+        (r#"{"service":"a","image":"i","labels":{"":"b"}}"#, "label"),
+        (r#"{"service":"a","image":"i","annotations":{"":"b"}}"#, "annotation"),
         (r#"{"service":"a","image":"i","namespace":"Nope"}"#, "namespace"),
         (r#"{"service":"a","image":"i","namespace":"kube-system"}"#, "namespace not valid\n"),
     ] {
@@ -86,6 +91,21 @@ async fn what_can_not_be_a_deployment_is_a_400_that_says_why_and_reaches_nobody(
         }
     }
     assert!(house.seen().is_empty());
+}
+
+#[actix_web::test]
+async fn a_variable_that_no_process_can_be_started_with_is_refused() {
+    let house = House::public().await;
+    // Linux: `NAME=value` and its closing NUL take at most 32 pages.
+    let longest = 32 * 4096 - "a=".len() - 1;
+    for (length, status) in [(longest, 202), (longest + 1, 400)] {
+        let body = serde_json::json!({"service": "a", "image": "i", "envVars": {"a": "x".repeat(length)}});
+        assert_eq!(house.system("POST /system/functions", &body.to_string()).await.status, status);
+    }
+    let process = "x".repeat(32 * 4096 - "fprocess=".len());
+    let body = serde_json::json!({"service": "b", "image": "i", "envProcess": process});
+    let reply = house.system("POST /system/functions", &body.to_string()).await;
+    assert!(reply.status == 400 && reply.text().contains("envProcess"), "{reply:?}");
 }
 
 #[actix_web::test]
