@@ -1,11 +1,16 @@
+//! What must be true of the state directory before anything in it is believed: it is of this boot, and ours.
+//!
 //! A reboot ends every task, network namespace and address. Where the state directory does not lie on a file system in
-//! memory, what it says of them is cleared here, so that nobody believes it.
+//! memory, what it says of them is cleared here. Another data directory's actord would take everything that runs from
+//! this state directory for orphans, so it is kept out.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use actord::config::Config;
+use actord::data_dir::DataDir;
+use anyhow::{Context, bail};
 
 /// The file in the state directory that names the boot it belongs to.
 const NOTE: &str = "boot-id";
@@ -27,6 +32,50 @@ pub(crate) fn forget_earlier(state_dir: &Path, boot_id: &Path) -> anyhow::Result
         .and_then(|()| fs::write(&note, now))
         .with_context(|| format!("write {}", note.display()))?;
     Ok(earlier)
+}
+
+/// The file in the state directory that names the installation it belongs to: host id, then data directory.
+const OWNER: &str = "owner";
+
+/// Where the owner of a bridge is noted, as `actord.BRIDGE`: all that hangs on a bridge is found by its name.
+const BRIDGES: &str = "/run/lock";
+
+fn notes(config: &Config) -> [PathBuf; 2] {
+    [config.state_dir.join(OWNER), Path::new(BRIDGES).join(format!("actord.{}", config.cni_bridge))]
+}
+
+/// Claims the state directory and the bridge for the actord of this data directory, as long as anything of it may run.
+pub(crate) fn claim(config: &Config, data: &DataDir) -> anyhow::Result<()> {
+    notes(config).iter().try_for_each(|note| claim_by(note, data))
+}
+
+fn claim_by(note: &Path, data: &DataDir) -> anyhow::Result<()> {
+    let noted = match fs::read_to_string(note) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        read => read.with_context(|| format!("read {}", note.display()))?,
+    };
+    let (owner, directory) = noted.trim_end().split_once(' ').unwrap_or_default();
+    if !owner.is_empty() && owner != data.host_id() {
+        bail!(
+            "{} says that this belongs to the actord with the data directory {directory}: give this one another \
+             --state-dir, --cni-bridge, --cni-name, --cni-subnet and --cgroup-parent, or end that one with `actord \
+             down` first (if its data directory is lost, remove that file: what still runs is then removed as left over)",
+            note.display()
+        );
+    }
+    fs::create_dir_all(note.parent().unwrap_or(Path::new("/")))
+        .and_then(|()| fs::write(note, format!("{} {}\n", data.host_id(), data.path().display())))
+        .with_context(|| format!("write {}", note.display()))
+}
+
+/// Gives them back after everything was removed.
+pub(crate) fn release(config: &Config) -> anyhow::Result<()> {
+    notes(config).iter().try_for_each(|note| match fs::remove_file(note) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", note.display()))
+        }
+        _ => Ok(()),
+    })
 }
 
 fn clear(directory: &Path) -> io::Result<()> {
@@ -59,5 +108,18 @@ mod tests {
         assert!(forget_earlier(&state, &boot_id).unwrap());
         assert!(!state.join("cni").exists());
         assert!(!forget_earlier(&state, &boot_id).unwrap());
+    }
+    #[test]
+    fn what_one_actord_claimed_is_kept_from_that_of_another_data_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let note = dir.path().join("state/owner");
+        let first = DataDir::open(&dir.path().join("first")).unwrap();
+        let second = DataDir::open(&dir.path().join("second")).unwrap();
+        claim_by(&note, &first).unwrap();
+        claim_by(&note, &first).unwrap();
+        let refused = claim_by(&note, &second).unwrap_err().to_string();
+        assert!(refused.contains(first.path().to_str().unwrap()) && refused.contains("--state-dir"), "{refused}");
+        fs::remove_file(&note).unwrap();
+        claim_by(&note, &second).unwrap();
     }
 }

@@ -35,9 +35,11 @@ use crate::systemd;
 
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
 pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
+    must_be_root()?;
     let data = DataDir::open(&config.data_dir)?;
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
     boot::forget_earlier(&config.state_dir, &config.boot_id_path)?;
+    boot::claim(config, &data)?;
     let sockets = Sockets::open(config)?;
     System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
     if stop_functions {
@@ -48,10 +50,20 @@ pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Said first: what fails without it would fail later and less clearly.
+fn must_be_root() -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("containers and networks need root: run actord as root (sudo), or as a system service");
+    }
+    Ok(())
+}
+
 /// `actord down`: removes every function and all that actord made on this machine, but no data.
 pub(crate) fn down(config: &Config) -> anyhow::Result<()> {
+    must_be_root()?;
     let data = DataDir::open(&config.data_dir)?;
     boot::forget_earlier(&config.state_dir, &config.boot_id_path)?;
+    boot::claim(config, &data)?;
     remove_everything(config, &data)
 }
 
@@ -185,6 +197,7 @@ fn remove_everything(config: &Config, data: &DataDir) -> anyhow::Result<()> {
             return Err(anyhow!("could not be removed completely, try again: {}", errors.join("; ")));
         }
         machine.remove_shared().await?;
+        boot::release(config)?;
         tracing::info!("everything is removed; the data directory stays");
         Ok(())
     })
