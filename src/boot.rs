@@ -46,10 +46,19 @@ fn notes(config: &Config) -> [PathBuf; 2] {
 
 /// Claims the state directory and the bridge for the actord of this data directory, as long as anything of it may run.
 pub(crate) fn claim(config: &Config, data: &DataDir) -> anyhow::Result<()> {
-    notes(config).iter().try_for_each(|note| claim_by(note, data))
+    claim_by(&notes(config), data)
 }
 
-fn claim_by(note: &Path, data: &DataDir) -> anyhow::Result<()> {
+fn claim_by(notes: &[PathBuf], data: &DataDir) -> anyhow::Result<()> {
+    notes.iter().try_for_each(|note| check_owner(note, data))?;
+    notes.iter().try_for_each(|note| {
+        fs::create_dir_all(note.parent().unwrap_or(Path::new("/")))
+            .and_then(|()| fs::write(note, format!("{} {}\n", data.host_id(), data.path().display())))
+            .with_context(|| format!("write {}", note.display()))
+    })
+}
+
+fn check_owner(note: &Path, data: &DataDir) -> anyhow::Result<()> {
     let noted = match fs::read_to_string(note) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read.with_context(|| format!("read {}", note.display()))?,
@@ -63,9 +72,7 @@ fn claim_by(note: &Path, data: &DataDir) -> anyhow::Result<()> {
             note.display()
         );
     }
-    fs::create_dir_all(note.parent().unwrap_or(Path::new("/")))
-        .and_then(|()| fs::write(note, format!("{} {}\n", data.host_id(), data.path().display())))
-        .with_context(|| format!("write {}", note.display()))
+    Ok(())
 }
 
 /// Gives them back after everything was removed.
@@ -112,14 +119,18 @@ mod tests {
     #[test]
     fn what_one_actord_claimed_is_kept_from_that_of_another_data_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let note = dir.path().join("state/owner");
+        let notes = [dir.path().join("state/owner"), dir.path().join("bridge")];
         let first = DataDir::open(&dir.path().join("first")).unwrap();
         let second = DataDir::open(&dir.path().join("second")).unwrap();
-        claim_by(&note, &first).unwrap();
-        claim_by(&note, &first).unwrap();
-        let refused = claim_by(&note, &second).unwrap_err().to_string();
+        claim_by(&notes[1..], &first).unwrap();
+        let refused = claim_by(&notes, &second).unwrap_err().to_string();
         assert!(refused.contains(first.path().to_str().unwrap()) && refused.contains("--state-dir"), "{refused}");
-        fs::remove_file(&note).unwrap();
-        claim_by(&note, &second).unwrap();
+        assert!(!notes[0].exists(), "who is refused claims nothing");
+        claim_by(&notes, &first).unwrap();
+        claim_by(&notes, &first).unwrap();
+        for note in &notes {
+            fs::remove_file(note).unwrap();
+        }
+        claim_by(&notes, &second).unwrap();
     }
 }

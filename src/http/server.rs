@@ -35,7 +35,8 @@ pub fn serve(
         // A client that closes its side is gone: its function should not work on for nobody (Go's server does so, too).
         .h1_allow_half_closed(false)
         .tcp_nodelay(true)
-        .shutdown_timeout(drain.as_secs())
+        // Whole seconds are all that it takes; less than one must not become none.
+        .shutdown_timeout(drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
