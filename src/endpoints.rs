@@ -7,7 +7,7 @@
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -118,6 +118,8 @@ struct Function {
     row: watch::Sender<Row>,
     turn: AtomicUsize,
     parked: AtomicUsize,
+    /// Whether it was called since somebody last asked.
+    used: AtomicBool,
     /// Instances that were retracted and still have requests, so that draining finds them.
     leaving: Mutex<Vec<Arc<Serving>>>,
 }
@@ -209,6 +211,12 @@ impl Endpoints {
         self.functions.contains_key(function)
     }
 
+    /// The functions that were called since this was last asked.
+    pub fn take_used(&self) -> Vec<FunctionId> {
+        let used = self.functions.iter().filter(|entry| entry.value().used.swap(false, Ordering::Relaxed));
+        used.map(|entry| entry.key().clone()).collect()
+    }
+
     /// A lease on a ready instance, in turn; waits for one within the bounds of [`Parking`].
     ///
     /// # Errors
@@ -262,6 +270,7 @@ impl Endpoints {
                 row: watch::Sender::new(Row::default()),
                 turn: AtomicUsize::new(0),
                 parked: AtomicUsize::new(0),
+                used: AtomicBool::new(false),
                 leaving: Mutex::default(),
             })
         };
@@ -291,6 +300,10 @@ impl Function {
             1 => 0,
             many => self.turn.fetch_add(1, Ordering::Relaxed) % many,
         };
+        // Looked at first: a write would take the cache line from the other workers.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
         let serving = ready[turn].clone();
         serving.leases.fetch_add(1, Ordering::AcqRel);
         Some(Lease(serving))

@@ -19,6 +19,7 @@ mod instance;
 pub mod messages;
 mod network;
 mod puller;
+mod recency;
 mod recovery;
 mod registry;
 mod routes;

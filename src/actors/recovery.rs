@@ -24,6 +24,8 @@ pub(super) struct Remembered {
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
     pub(super) functions: BTreeMap<FunctionId, Remembered>,
+    /// Functions that were called, the most recent first: they are started first.
+    pub(super) recent: Vec<FunctionId>,
     /// Remains of which nobody can tell whose they are.
     pub(super) orphans: BTreeSet<InstanceId>,
 }
@@ -37,6 +39,8 @@ pub(super) async fn everything(around: &Arc<Surroundings>) -> Result<Recovered, 
     for (id, desired) in around.store.all().await? {
         recovered.functions.entry(id).or_default().desired = Some(desired);
     }
+    // Not knowing the order is no reason not to start.
+    recovered.recent = around.store.by_recency().await.unwrap_or_default();
     let found = found(around).await;
     let attached = attached(around).await;
     let mut known = BTreeSet::new();

@@ -76,7 +76,9 @@ impl Registry {
     }
 
     fn take_over(&mut self, recovered: Recovered) {
-        for (id, remembered) in recovered.functions {
+        let mut functions = recovered.functions;
+        let recent = recovered.recent.into_iter().filter_map(|id| functions.remove_entry(&id)).collect::<Vec<_>>();
+        for (id, remembered) in recent.into_iter().chain(functions) {
             let me = self.incarnation(&id);
             let (life, first) = self.revive(&id, remembered);
             self.routes.insert(id, self.route(me, life, first));

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::board::Board;
 use super::census::Census;
+use super::recency;
 use super::{Network, Puller, Settings, Supervised};
 use crate::endpoints::Endpoints;
 use crate::function::Uptime;
@@ -61,6 +62,7 @@ impl Surroundings {
             started: Instant::now(),
         });
         Census::begin(&around);
+        recency::begin(&around);
         around
     }
 

@@ -13,6 +13,7 @@ mod open;
 mod record;
 mod schema;
 mod secrets;
+mod uses;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -7,7 +7,7 @@ use super::record;
 
 type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[make_functions, add_checksums];
+const STEPS: &[Step] = &[make_functions, add_checksums, make_uses];
 
 fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch(
@@ -31,6 +31,17 @@ fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
 fn add_checksums(db: &Transaction<'_>) -> Result<(), StoreError> {
     db.execute_batch("ALTER TABLE functions ADD COLUMN checksum TEXT NOT NULL DEFAULT ''")?;
     record::seal_all(db)
+}
+
+fn make_uses(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch(
+        "CREATE TABLE uses (
+            namespace TEXT NOT NULL,
+            name TEXT NOT NULL,
+            used_at INTEGER NOT NULL,
+            PRIMARY KEY (namespace, name)
+        ) STRICT",
+    )?)
 }
 
 /// The version that this program reads and writes.

@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use actord::actors::Settings;
 use actord::function::{Exit, Phase};
-use actord::host::fake::Method;
+use actord::host::fake::{Method, Phase as CallPhase};
 use actord::store::Store;
 
-use crate::platform::{Platform, simulate};
+use tokio::time::sleep;
+
+use crate::platform::{Platform, id, simulate};
 
 /// Another actord on the same machine and store, after the first one was killed.
 async fn restarted(platform: &Platform) -> Platform {
@@ -77,5 +81,42 @@ fn an_adopted_function_that_crashes_is_replaced() {
         let crashed = second.published("f").remove(0);
         second.host.exit(&crashed, Exit::Code(1));
         second.until("another one serves", async |p| p.published("f").iter().any(|id| *id != crashed)).await;
+    });
+}
+
+#[test]
+fn what_was_called_last_is_started_first() {
+    simulate(async {
+        let first = Platform::start().await;
+        for name in ["a", "b", "c", "d"] {
+            first.deploy(name, "good:1").await.unwrap();
+        }
+        let noted = Duration::from_secs(1200);
+        for (name, at) in [("c", 1), ("a", 2), ("d", 3)] {
+            drop(first.endpoints.lease(&id(name)).await.unwrap());
+            first.store.note_uses(first.endpoints.take_used(), at).await.unwrap();
+        }
+        sleep(noted).await;
+        drop(first.endpoints.lease(&id("c")).await.unwrap());
+        sleep(noted).await;
+        first.host.reboot();
+        let one_by_one = Settings { parallel_starts: 1, ..Settings::default() };
+        let second = Platform::boot(first.host.clone(), first.store.clone(), one_by_one).await;
+        for name in ["a", "b", "c", "d"] {
+            second.until("it serves", async |p| p.phase(name).await == Some(Phase::Ready)).await;
+        }
+        // The first one still lives in this test, and starts again in an order of its own what the reboot ended.
+        let order: Vec<String> = second
+            .host
+            .calls()
+            .into_iter()
+            .filter(|call| call.method == Method::RuntimeCreate && call.phase == CallPhase::Began)
+            .map(|call| format!("{:?}", call.subject))
+            .collect();
+        let at = |name: &str| {
+            let instance = second.published(name).remove(0);
+            order.iter().position(|created| created.contains(instance.as_str()))
+        };
+        assert!(at("c") < at("d") && at("d") < at("a") && at("a") < at("b"), "{order:?}");
     });
 }
