@@ -66,9 +66,7 @@ async fn kills_at_random_moments_lose_no_function_and_leave_nothing_behind() {
 
 impl Storm {
     async fn brew(seed: u64) -> Self {
-        let actord =
-            Actord::start_with(&["--log-level", "info,actord=debug", "--grace-period", "5s", "--host-timeout", "15s"]);
-        let actord = actord.await;
+        let actord = Actord::start_with(&["--grace-period", "5s", "--host-timeout", "15s"]).await;
         let mut steady = BTreeMap::new();
         for name in (0..STEADY).map(|n| format!("steady{n}")) {
             actord.deploy(&name, json!({ "envVars": { "N": "0" } })).await;

@@ -84,6 +84,8 @@ impl Actord {
         let directory = |name: &str| run.directory().join(name).display().to_string();
         let own = [
             ("--config", "/dev/null".to_owned()),
+            // So that the log names every instance that was ever begun; see `traces`.
+            ("--log-level", "info,actord=debug".to_owned()),
             ("--data-dir", directory("data")),
             ("--state-dir", directory("state")),
             ("--listen", public.to_string()),
