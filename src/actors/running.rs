@@ -3,6 +3,8 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::{Addr, AsyncContext, Context};
 use tokio::time::timeout;
@@ -15,12 +17,18 @@ use super::messages::Happened;
 use crate::function::{Event, Generation, InstanceId, InstancePhase, Spec};
 use crate::host::PullPolicy;
 
+/// How long an instance that never was up may take to end: it has nothing to finish, and a SIGTERM that comes before its
+/// process has a handler is lost.
+const NEVER_UP_GRACE: Duration = Duration::from_secs(2);
+
 /// The task that an instance lives in.
 pub(super) struct Running {
     cancelled: CancellationToken,
     tasks: TaskTracker,
     /// What it was started from: it has a say in how long it may take to leave.
     spec: Arc<Spec>,
+    /// Whether it ever was up, so that it may have something to finish.
+    was_up: Arc<AtomicBool>,
 }
 
 impl Function {
@@ -53,16 +61,21 @@ impl Function {
         };
         tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
         let address = context.address();
+        let was_up = Arc::new(AtomicBool::new(adopt));
+        let now_up = was_up.clone();
         self.spawn(&tasks, async move {
             let up = if adopt { job.adopt().await } else { job.bring_up().await };
             match up {
                 None => {}
                 Some(Err(error)) => report(&address, Event::StartFailed(job.id.clone(), error)).await,
-                Some(Ok(up)) => live(&job, up, &address).await,
+                Some(Ok(up)) => {
+                    now_up.store(true, Ordering::Release);
+                    live(&job, up, &address).await;
+                }
             }
         });
         self.me.begun().insert(id.clone());
-        self.instances.insert(id, Running { cancelled, tasks, spec });
+        self.instances.insert(id, Running { cancelled, tasks, spec, was_up });
     }
 
     /// Waits for an instance's last request, for as long as its function gives it.
@@ -86,6 +99,8 @@ impl Function {
         let running = self.instances.remove(&id);
         let own = running.as_ref().and_then(|running| running.spec.grace_period());
         let grace = own.unwrap_or(self.around.settings.grace_period);
+        let never_up = running.as_ref().is_some_and(|running| !running.was_up.load(Ordering::Acquire));
+        let grace = if never_up { grace.min(NEVER_UP_GRACE) } else { grace };
         let (around, address) = (self.around.clone(), context.address());
         self.me.tasks.spawn_on(
             async move {

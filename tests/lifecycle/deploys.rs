@@ -103,7 +103,7 @@ fn a_full_store_refuses_a_deploy_before_anything_is_touched() {
         let platform = Platform::start().await;
         platform.store.limit_pages(1).await.unwrap();
         let mut big = draft("good:1");
-        big.env_process = "x".repeat(1 << 20);
+        big.env_vars = (0..16).map(|n| (format!("V{n}"), "x".repeat(1 << 16))).collect();
         let refused = platform.apply(Mode::Create, "f", big.try_into().unwrap()).await.unwrap_err();
         assert!(matches!(&refused, Refused::Store(reason) if reason.contains("full")), "{refused}");
         assert_eq!(platform.view("f").await, None);
@@ -250,5 +250,19 @@ fn a_burst_of_updates_ends_with_the_last_one_serving_alone() {
         assert_eq!(view.status.desired.unwrap().spec.image, "good:2");
         platform.tidy(&["f"]).await;
         assert_eq!(platform.published("f").len(), 1);
+    });
+}
+
+#[test]
+fn a_process_that_never_was_ready_and_does_not_hear_sigterm_is_not_waited_for_long() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let deaf = Behaviour::new().ready_after(Duration::from_secs(500)).ignores_term();
+        platform.host.publish_image("deaf:1", deaf);
+        platform.deploy("f", "deaf:1").await.unwrap();
+        let began = Instant::now();
+        platform.delete("f").await.unwrap();
+        platform.tidy(&["f"]).await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     });
 }
