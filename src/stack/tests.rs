@@ -84,6 +84,12 @@ fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop::collection::btree_map(text(), text(), 0..4)
 }
 
+/// An empty key is refused at the door.
+fn named(mut texts: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    texts.remove("");
+    texts
+}
+
 fn draft() -> impl Strategy<Value = SpecDraft> {
     let resources = prop::option::of(Just(Resources { memory: Some("128Mi".into()), cpu: Some("0.50".into()) }));
     (text(), text(), texts(), texts(), texts(), prop::collection::vec(text(), 0..3), resources, any::<bool>()).prop_map(
@@ -93,8 +99,8 @@ fn draft() -> impl Strategy<Value = SpecDraft> {
             env_vars: env_vars.into_iter().map(|(key, value)| (format!("k{}", key.replace('=', "")), value)).collect(),
             constraints,
             secrets: vec!["1.0".parse().unwrap(), "db".parse().unwrap()],
-            labels,
-            annotations,
+            labels: named(labels),
+            annotations: named(annotations),
             limits,
             requests: None,
             read_only_root_filesystem: read_only,

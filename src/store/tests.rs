@@ -97,7 +97,8 @@ async fn a_full_store_says_so_and_keeps_what_it_had() {
     let store = Store::in_memory().unwrap();
     store.put(&id(1), &desired(1)).await.unwrap();
     store.limit_pages(1).await.unwrap();
-    let big = SpecDraft { image: "i".into(), env_process: "x".repeat(1 << 20), ..SpecDraft::default() };
+    let env_vars = (0..16).map(|n| (format!("V{n}"), "x".repeat(1 << 16))).collect();
+    let big = SpecDraft { image: "i".into(), env_vars, ..SpecDraft::default() };
     let next = Desired { spec: Arc::new(big.try_into().unwrap()), ..desired(2) };
     let refused = store.put(&id(1), &next).await.unwrap_err();
     assert!(matches!(refused, StoreError::Full(_)), "{refused}");
