@@ -57,11 +57,13 @@ sample: build ## build the sample function and pack it: target/sample/hello-1.ta
 			--output $(SAMPLE)/hello-$$version.tar; \
 	done
 
-install: setup ## install the release build with its unit and configuration (DESTDIR=)
+install: setup ## install the release build with its unit, configuration and completion (DESTDIR=)
 	cargo build --locked --release
 	install -D -m 755 $(TARGET)/release/actord $(DESTDIR)/usr/local/bin/actord
 	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
 	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket
+	$(TARGET)/release/actord completion bash >$(TARGET)/release/actord.bash
+	install -D -m 644 $(TARGET)/release/actord.bash $(DESTDIR)/usr/share/bash-completion/completions/actord
 	[ -e $(DESTDIR)/etc/actord/actord.toml ] || install -D -m 644 config/actord.toml $(DESTDIR)/etc/actord/actord.toml
 	@echo "start it: systemctl daemon-reload && systemctl enable --now actord.socket actord"
 

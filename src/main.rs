@@ -52,6 +52,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             up::import(&import.config, &import.path)
         }
         Verb::Image(ImageVerb::Pack(pack)) => Ok(pack.run()?),
+        Verb::Completion(completion) => Ok(completion.run(&mut std::io::stdout())?),
         Verb::Version => {
             println!("actord {}", env!("CARGO_PKG_VERSION"));
             Ok(())

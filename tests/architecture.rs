@@ -41,6 +41,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_web", &["http"]),
     ("anyhow", &[]),
     ("clap", &["config", "cli"]),
+    ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
     ("oci_client", &["host::containerd"]),
     ("prost", &["host::containerd"]),

@@ -23,9 +23,37 @@ fn it_says_its_version_and_its_verbs() {
     let version = format!("actord {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
-    for verb in ["up", "down", "export", "import", "image", "version"] {
+    for verb in ["up", "down", "export", "import", "image", "completion", "version"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
     }
+}
+
+#[test]
+fn every_shell_is_told_the_verbs_and_the_flags() {
+    // What each shell's script would not be without.
+    for (shell, word) in [
+        ("bash", "complete -F _actord"),
+        ("zsh", "#compdef actord"),
+        ("fish", "complete -c actord"),
+        ("elvish", "edit:completion:arg-completer[actord]"),
+        ("powershell", "Register-ArgumentCompleter -Native -CommandName 'actord'"),
+    ] {
+        let output = actord(&["completion", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains(word), "{shell}: {script}");
+        for known in ["import", "cni-subnet", "with-secret-values", "completion"] {
+            assert!(script.contains(known), "{shell} is not told {known}");
+        }
+    }
+    assert_eq!(actord(&["completion", "tcsh"]).status.code(), Some(2));
+}
+
+#[test]
+fn bash_takes_the_completion_and_completes_a_verb_by_it() {
+    let script = String::from_utf8(actord(&["completion", "bash"]).stdout).unwrap();
+    let ask = "COMP_WORDS=(actord imp); COMP_CWORD=1; _actord actord imp actord; echo \"${COMPREPLY[@]}\"";
+    let asked = Command::new("bash").arg("-euc").arg(format!("{script}\n{ask}")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "import", "{}", stderr(&asked));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The command line: what each verb takes.
 
+mod completion;
 mod export;
 mod import;
 mod pack;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use completion::CompletionArgs;
 pub use export::{ExportArgs, ExportError};
 pub use import::{ImportArgs, ImportError};
 pub use pack::PackArgs;
@@ -37,6 +39,8 @@ pub enum Verb {
     /// Import and pack images
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Print what a shell needs to complete actord's verbs and flags
+    Completion(CompletionArgs),
     /// Print the version
     Version,
 }
