@@ -6,13 +6,15 @@
 //! <data-dir>/auth/      see `credentials`
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+use crate::durable;
 
 /// Why a data directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -119,20 +121,12 @@ fn host_id(path: &Path) -> Result<String, DataDirError> {
 
 /// Makes a directory that only root can enter, unless it is there.
 pub(crate) fn make_private_dir(path: &Path) -> Result<(), DataDirError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| DataDirError::Io(path.to_owned(), error))
+    durable::make_dir(path, 0o700).map_err(|error| DataDirError::Io(path.to_owned(), error))
 }
 
 /// Writes a file so that after a power cut it holds all of the old content or all of the new one.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), DataDirError> {
-    let unfinished = path.with_extension("new");
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-    };
-    write().map_err(|error| DataDirError::Io(path.to_owned(), error))
+    durable::write(path, bytes, mode).map_err(|error| DataDirError::Io(path.to_owned(), error))
 }
 
 #[cfg(test)]

@@ -15,20 +15,21 @@ use std::path::Path;
 /// Every room, and the rooms that it may look into. The longest name that fits is a file's room.
 const ROOMS: &[(&str, &[&str])] = &[
     ("function", &[]),
+    ("durable", &[]),
     ("host", &["function"]),
-    ("host::containerd", &["function", "host"]),
-    ("host::cni", &["function", "host"]),
+    ("host::containerd", &["function", "host", "durable"]),
+    ("host::cni", &["function", "host", "durable"]),
     ("host::fake", &["function", "host"]),
     ("endpoints", &["function"]),
-    ("store", &["function"]),
+    ("store", &["function", "durable"]),
     ("actors", &["function", "host", "endpoints", "store"]),
     ("http", &["function", "host", "endpoints", "store", "actors", "credentials", "telemetry"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
-    ("data_dir", &[]),
+    ("data_dir", &["durable"]),
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
-    ("stack", &["function"]),
+    ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "function", "data_dir", "store", "stack"]),
 ];
 

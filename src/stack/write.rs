@@ -1,14 +1,13 @@
 //! Desired state -> directory: written beside its place, on the disk, then put there in one step.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
 use std::path::Path;
 
 use super::side::{FORMAT, Kept, SideFile};
 use super::yaml::{Function, StackFile};
 use super::{SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
+use crate::durable;
 use crate::function::{Desired, FunctionId, Namespace};
 
 /// Writes a desired state to `dir`, which must be missing or empty. Only its owner can read it: environments hold much
@@ -21,7 +20,7 @@ pub fn write(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretVa
         let reason = "there is something in it: give a directory that is empty or not there yet".to_owned();
         return Err(StackError::Content { path: dir.to_owned(), reason });
     }
-    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let above = durable::parent(dir);
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = above.join(format!(".{name}.{}", std::process::id()));
     make_dir(&unfinished)?;
@@ -65,7 +64,6 @@ fn write_values(dir: &Path, secrets: &SecretValues) -> Result<(), StackError> {
         }
         if of_namespace.exists() {
             sync(&of_namespace)?;
-            sync(dir)?;
         }
     }
     Ok(())
@@ -77,20 +75,15 @@ fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StackErr
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StackError> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(StackError::io("write", path))
+    durable::create(path, bytes, 0o600).map_err(StackError::io("write", path))
 }
 
 fn make_dir(path: &Path) -> Result<(), StackError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(StackError::io("make", path))
+    durable::make_dir(path, 0o700).map_err(StackError::io("make", path))
 }
 
 fn sync(dir: &Path) -> Result<(), StackError> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(StackError::io("write", dir))
+    durable::sync_dir(dir).map_err(StackError::io("write", dir))
 }
 
 fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> StackError {

@@ -9,12 +9,13 @@
 //! ```
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use crate::durable;
 
 /// A store holds what functions get in their environment: nobody else's to read.
 const MODE: u32 = 0o600;
@@ -66,14 +67,8 @@ pub(super) fn replace(
     let unfinished = beside(store, ".new");
     remove(&unfinished).map_err(|error| StoreError::io("remove", &unfinished, &error))?;
     make_private(&unfinished)?;
-    let filled = fill(&unfinished).and_then(|()| {
-        let put = || {
-            File::open(&unfinished)?.sync_all()?;
-            fs::rename(&unfinished, path)?;
-            sync_dir(path)
-        };
-        put().map_err(|error| StoreError::io("write", path, &error))
-    });
+    let filled = fill(&unfinished)
+        .and_then(|()| durable::put(&unfinished, path).map_err(|error| StoreError::io("write", path, &error)));
     if filled.is_err() {
         // Room is what may be short now.
         let _ = remove(&unfinished);
@@ -92,7 +87,7 @@ pub(super) fn move_aside(store: &Path, to: &Path) -> Result<(), StoreError> {
         rename(store, to)?;
         rename(&beside(store, "-wal"), &beside(to, "-wal"))?;
         rename(&beside(store, "-shm"), &beside(to, "-shm"))?;
-        sync_dir(store)
+        durable::sync_dir(durable::parent(store))
     };
     all().map_err(|error| StoreError::io("move away", store, &error))
 }
@@ -102,9 +97,4 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn sync_dir(file: &Path) -> io::Result<()> {
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
 }

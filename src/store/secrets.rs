@@ -1,13 +1,13 @@
 //! Secrets on disk: `<dir>/<namespace>/<name>`, mode 0600 under directories of mode 0700, replaced by rename.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::durable;
 use crate::function::{Namespace, SecretName};
 
 /// Why a secret could not be read or written.
@@ -26,17 +26,18 @@ pub enum SecretError {
     },
 }
 
-/// The directory of secrets. Its calls block: they are for blocking threads.
+/// The directory of secrets. Its calls block: they are for blocking threads. Changes through clones follow each other.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     dir: PathBuf,
+    changing: Arc<Mutex<()>>,
 }
 
 impl Secrets {
     /// Secrets under `dir`, which is made when the first one is written.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, changing: Arc::default() }
     }
 
     /// The values of the secrets that `names` lists.
@@ -60,18 +61,11 @@ impl Secrets {
     /// # Errors
     /// [`SecretError::Io`]; the secret is then as it was.
     pub fn write(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
-        static UNIQUE: AtomicU64 = AtomicU64::new(0);
-        let path = self.path(namespace, name);
+        let _changing = self.changing();
+        // A secret's name can't begin with a dot, so a draft is never mistaken for one.
         let write = || {
-            let dir = self.dir.join(namespace.as_str());
-            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-            // A secret's name can't begin with a dot, so a temporary file is never mistaken for one.
-            let temporary = dir.join(format!(".{}.{}", std::process::id(), UNIQUE.fetch_add(1, Ordering::Relaxed)));
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(value)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            sync_dir(&dir)
+            durable::make_dir(&self.dir.join(namespace.as_str()), 0o700)?;
+            durable::write(&self.path(namespace, name), value, 0o600)
         };
         write().map_err(|source| failed(name, source))
     }
@@ -81,10 +75,11 @@ impl Secrets {
     /// # Errors
     /// [`SecretError::Missing`] when there is none.
     pub fn remove(&self, namespace: &Namespace, name: &SecretName) -> Result<(), SecretError> {
+        let _changing = self.changing();
         let path = self.path(namespace, name);
         let remove = || {
             fs::remove_file(&path)?;
-            path.parent().map_or(Ok(()), sync_dir)
+            durable::sync_dir(durable::parent(&path))
         };
         remove().map_err(|source| failed(name, source))
     }
@@ -105,6 +100,10 @@ impl Secrets {
         names(&self.dir)
     }
 
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn path(&self, namespace: &Namespace, name: &SecretName) -> PathBuf {
         self.dir.join(namespace.as_str()).join(name.as_str())
     }
@@ -123,10 +122,6 @@ fn names<T: FromStr + Ord>(dir: &Path) -> io::Result<Vec<T>> {
     }
     names.sort();
     Ok(names)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 fn failed(name: &SecretName, source: io::Error) -> SecretError {

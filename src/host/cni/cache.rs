@@ -15,11 +15,10 @@ use serde_json::Value;
 
 use super::conflist::Conflist;
 use super::plugin::IFNAME;
+use crate::durable;
 use crate::function::InstanceId;
 
 const KIND: &str = "cniCacheV1";
-/// The end of the name of an entry that is being written.
-const DRAFT: &str = ".new";
 
 /// One attachment, as far as its ADD came.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,22 +91,15 @@ impl Cache {
         self.dir.join(format!("{}-{id}-{IFNAME}", self.network))
     }
 
-    fn draft(&self, id: &InstanceId) -> PathBuf {
-        self.dir.join(format!("{}-{id}-{IFNAME}{DRAFT}", self.network))
-    }
-
     /// Replaces the entry as a whole. A reboot empties the network and this directory alike, so nothing is synced.
     pub(super) fn write(&self, id: &InstanceId, entry: &Cached) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        let path = self.path(id);
-        let draft = self.draft(id);
-        fs::write(&draft, serde_json::to_vec(entry)?)?;
-        fs::rename(draft, path)
+        durable::swap(&self.path(id), &serde_json::to_vec(entry)?, 0o644)
     }
 
     /// Whether there is any trace of an entry.
     pub(super) fn holds(&self, id: &InstanceId) -> bool {
-        self.path(id).exists() || self.draft(id).exists()
+        self.path(id).exists() || durable::draft(&self.path(id)).exists()
     }
 
     /// None when there is no entry, or none that can be read: either way nothing is known of the attachment.
@@ -118,7 +110,7 @@ impl Cache {
     }
 
     pub(super) fn remove(&self, id: &InstanceId) -> io::Result<()> {
-        for path in [self.path(id), self.draft(id)] {
+        for path in [self.path(id), durable::draft(&self.path(id))] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -131,7 +123,7 @@ impl Cache {
     pub(super) fn instances(&self) -> io::Result<Vec<InstanceId>> {
         let mut found = Vec::new();
         for name in names(&self.dir)? {
-            let name = name.strip_suffix(DRAFT).unwrap_or(&name);
+            let name = durable::drafted(&name).unwrap_or(&name);
             let id = name
                 .strip_prefix(&self.network)
                 .and_then(|rest| rest.strip_prefix('-'))

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::process::Process;
 pub use self::watch::Watch;
 use super::channel::Containerd;
+use crate::durable;
 use crate::host::HostError;
 
 /// How long a containerd may take to answer after it was started. It opens its database and reconnects every shim.
@@ -213,9 +214,8 @@ impl Daemon {
     /// Writes down who it is, for the next actord.
     fn note_down(&self) -> Result<(), HostError> {
         let (note, process) = (self.options.note(), &self.process);
-        let fresh = note.with_extension("pid.new");
-        fs::write(&fresh, format!("{} {}\n", process.pid(), process.started))
-            .and_then(|()| fs::rename(&fresh, &note))
+        let line = format!("{} {}\n", process.pid(), process.started);
+        durable::swap(&note, line.as_bytes(), 0o644)
             .map_err(|error| HostError::Failed(format!("write {}: {error}", note.display())))
     }
 }
