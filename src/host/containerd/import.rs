@@ -114,19 +114,13 @@ impl Storing<'_> {
         if let Some(ingest) = &mut ingest {
             ingest.restart();
         }
-        let mut head = Vec::new();
-        let found = loop {
-            match parts.next().await? {
-                Some(Part::Bytes(bytes)) => {
-                    if head.is_empty() {
-                        head = bytes.iter().copied().take(4).collect();
-                    }
-                    if let Some(ingest) = &mut ingest {
-                        ingest.write(bytes).await?;
-                    }
+        let (found, head) = match parts.copy_file(path, ingest.as_mut()).await {
+            Ok(copied) => copied,
+            Err(error) => {
+                if let Some(ingest) = ingest {
+                    ingest.close().await;
                 }
-                Some(Part::End { digest }) => break digest,
-                _ => return Err(HostError::Image(format!("it ends early, in {path}: copy it again"))),
+                return Err(error);
             }
         };
         if digest.is_some_and(|digest| digest != found) {
@@ -206,6 +200,25 @@ struct Parts(tokio::sync::mpsc::Receiver<Result<Part, String>>);
 impl Parts {
     async fn next(&mut self) -> Result<Option<Part>, HostError> {
         self.0.recv().await.transpose().map_err(HostError::Image)
+    }
+
+    /// Writes the rest of a file into `ingest`, if there is one. Returns its digest and first bytes.
+    async fn copy_file(&mut self, path: &str, mut ingest: Option<&mut Ingest>) -> Result<(String, Vec<u8>), HostError> {
+        let mut head = Vec::new();
+        loop {
+            match self.next().await? {
+                Some(Part::Bytes(bytes)) => {
+                    if head.is_empty() {
+                        head = bytes.iter().copied().take(4).collect();
+                    }
+                    if let Some(ingest) = &mut ingest {
+                        ingest.write(bytes).await?;
+                    }
+                }
+                Some(Part::End { digest }) => return Ok((digest, head)),
+                _ => return Err(HostError::Image(format!("it ends early, in {path}: copy it again"))),
+            }
+        }
     }
 
     /// The rest of a file.

@@ -24,6 +24,9 @@ pub(crate) const CHUNK: usize = 512 << 10;
 /// The longest that a write or a commit (it syncs to disk) may take.
 const WRITE_DEADLINE: Duration = Duration::from_secs(120);
 
+/// The longest that ending a write may take.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How often, and how long between, an ingest that another writer still holds is asked for again.
 const LOCKED_RETRIES: u32 = 50;
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
@@ -132,9 +135,21 @@ impl Ingest {
 
     /// Drops what was written.
     pub(crate) async fn abort(self) -> Result<(), HostError> {
-        let Self { containerd, target, requests, responses, .. } = self;
-        drop((requests, responses));
-        abort(&containerd, &target.name).await
+        let (containerd, name) = (self.containerd.clone(), self.target.name.clone());
+        self.close().await;
+        abort(&containerd, &name).await
+    }
+
+    /// Ends the write, and returns when containerd has let go of the ingest. Its writer notes how far it came as the
+    /// last thing it does: an ingest that is removed before then, by an abort or with its lease, may not go wholly.
+    pub(crate) async fn close(self) {
+        let Self { requests, mut responses, target, .. } = self;
+        drop(requests);
+        // An error ends the call as well as the last message does.
+        let ended = async { while let Ok(Some(_)) = responses.message().await {} };
+        if timeout(CLOSE_DEADLINE, ended).await.is_err() {
+            tracing::debug!(ingest = target.name, "containerd does not end a write");
+        }
     }
 
     async fn exchange(&mut self, message: WriteContentRequest) -> Result<WriteContentResponse, Status> {
@@ -205,7 +220,10 @@ pub(crate) async fn write_blob(lease: &Lease, bytes: &[u8]) -> Result<String, Ho
     if ingest.offset() < bytes.len() as u64 {
         ingest.restart();
         for chunk in bytes.chunks(CHUNK) {
-            ingest.write(chunk.to_vec()).await?;
+            if let Err(error) = ingest.write(chunk.to_vec()).await {
+                ingest.close().await;
+                return Err(error);
+            }
         }
     }
     match ingest.commit().await {

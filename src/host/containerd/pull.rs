@@ -166,12 +166,18 @@ impl Pull<'_> {
         let Some(mut ingest) = Ingest::open(self.lease, &ingest_name(&digest), &blob).await? else { return Ok(()) };
         let mut begun_at = ingest.offset();
         if begun_at < size {
-            let Bytestream { resumed, stream } = self.registry.blob(descriptor, begun_at).await?;
-            if !resumed {
-                begun_at = 0;
-                ingest.restart();
+            let copied = async {
+                let Bytestream { resumed, stream } = self.registry.blob(descriptor, begun_at).await?;
+                if !resumed {
+                    begun_at = 0;
+                    ingest.restart();
+                }
+                self.copy(stream, &mut ingest, size).await
+            };
+            if let Err(fault) = copied.await {
+                ingest.close().await;
+                return Err(fault);
             }
-            self.copy(stream, &mut ingest, size).await?;
         }
         match ingest.commit().await {
             Ok(_) => Ok(()),
