@@ -119,12 +119,14 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
         systemd::status("taking over the functions");
         let around = surroundings(config, &machine, endpoints.clone(), store.clone());
+        let metrics = http::Metrics::new()?;
+        around.measure(metrics.registry())?;
         let registry = Registry::recover(around).await?;
         let services = http::Services {
             provider: registry.into(),
             endpoints,
             namespaces: Arc::new(http::DefaultNamespace),
-            metrics: http::Metrics::new()?,
+            metrics,
             draining: http::Draining::default(),
         };
         anyhow::Ok((machine, Arc::new(services)))

@@ -3,40 +3,46 @@
 use dashmap::DashMap;
 
 use super::messages::View;
+use super::progress::Progress;
 use crate::function::{FunctionId, Namespace, Phase, Status, Uptime};
 
 /// The newest status of every function; its actor writes, everybody reads.
 #[derive(Debug, Default)]
-pub(super) struct Board(DashMap<FunctionId, Status>);
+pub(super) struct Board {
+    statuses: DashMap<FunctionId, Status>,
+    /// How far the instances have come that are being brought up.
+    pub(super) progress: Progress,
+}
 
 impl Board {
     pub(super) fn post(&self, id: &FunctionId, status: Status) {
-        self.0.insert(id.clone(), status);
+        self.statuses.insert(id.clone(), status);
     }
 
     pub(super) fn clear(&self, id: &FunctionId) {
-        self.0.remove(id);
+        self.statuses.remove(id);
     }
 
     /// A function as it stands; none once it is deleted, even while its instances are on their way out.
     pub(super) fn view(&self, id: &FunctionId, now: Uptime) -> Option<View> {
-        self.0.get(id).and_then(|status| view(id, &status, now))
+        self.statuses.get(id).and_then(|status| self.show(id, &status, now))
     }
 
     /// The functions of a namespace, by name.
     pub(super) fn list(&self, namespace: &Namespace, now: Uptime) -> Vec<View> {
-        let of_namespace = self.0.iter().filter(|entry| entry.key().namespace == *namespace);
-        let mut views: Vec<View> = of_namespace.filter_map(|entry| view(entry.key(), entry.value(), now)).collect();
+        let of_namespace = self.statuses.iter().filter(|entry| entry.key().namespace == *namespace);
+        let mut views: Vec<View> =
+            of_namespace.filter_map(|entry| self.show(entry.key(), entry.value(), now)).collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
     }
-}
 
-fn view(id: &FunctionId, status: &Status, now: Uptime) -> Option<View> {
-    status.desired.as_ref()?;
-    let retry_in = match status.phase {
-        Phase::BackingOff { until } => Some(until.since(now)),
-        _ => None,
-    };
-    Some(View { id: id.clone(), status: status.clone(), retry_in })
+    fn show(&self, id: &FunctionId, status: &Status, now: Uptime) -> Option<View> {
+        status.desired.as_ref()?;
+        let retry_in = match status.phase {
+            Phase::BackingOff { until } => Some(until.since(now)),
+            _ => None,
+        };
+        Some(View { id: id.clone(), status: status.clone(), retry_in, step: self.progress.of(id) })
+    }
 }

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::Surroundings;
 use super::guard::{Task, guarded, patient};
 use super::messages::{Attach, Detach, Ensure};
-use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError};
+use super::progress::Course;
+use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError, Step};
 use crate::host::{Attachment, Creation, HostError, Image, PullPolicy, Signal};
 
 /// Functions listen here, by OpenFaaS convention.
@@ -66,7 +67,10 @@ impl From<HostError> for Stopped {
 impl Job {
     /// Brings the instance up and returns where it serves; none when it was cancelled.
     pub(super) async fn bring_up(&self) -> Option<Result<Up, StartError>> {
-        settle(self.try_bring_up().await)
+        let mut course = Course::begin(self);
+        let done = settle(self.try_bring_up(&mut course).await);
+        course.end(done.as_ref());
+        done
     }
 
     /// Takes a running instance over; none when it was cancelled.
@@ -79,16 +83,21 @@ impl Job {
         self.cancelled.run_until_cancelled(exit_of(&self.around, &self.id)).await
     }
 
-    async fn try_bring_up(&self) -> Result<Up, Stopped> {
+    async fn try_bring_up(&self, course: &mut Course<'_>) -> Result<Up, Stopped> {
         let image = self.image().await?;
+        course.enter(Step::WaitingForPlace);
         let place = self.unless_cancelled(self.around.starts.acquire()).await?;
-        let attachment = patient(place, PATIENCE, self.start(image)).await?;
+        let attachment = patient(place, PATIENCE, self.start(image, course)).await?;
+        course.enter(Step::WaitingUntilReady);
         self.ready(&attachment).await
     }
 
-    async fn start(&self, image: Image) -> Result<Attachment, Stopped> {
+    async fn start(&self, image: Image, course: &mut Course<'_>) -> Result<Attachment, Stopped> {
+        course.enter(Step::Attaching);
         let attachment = self.attach().await?;
+        course.enter(Step::Creating);
         self.create(image, &attachment).await?;
+        course.enter(Step::Starting);
         let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
         self.call("start", async move { runtime.start(&id).await }).await?;
         Ok(attachment)

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use actix::Message;
 
-use crate::function::{Event, FunctionId, InstanceId, Invalid, Namespace, SecretName, Spec, Status};
+use crate::function::{Event, FunctionId, InstanceId, Invalid, Namespace, SecretName, Spec, Status, Step};
 use crate::host::{Attachment, HostError, Image, PullPolicy};
 
 /// Why a request was refused: for the caller, who can act on it.
@@ -58,6 +58,8 @@ pub struct View {
     pub status: Status,
     /// How long until the next start, while it backs off.
     pub retry_in: Option<Duration>,
+    /// How far the newest generation that is being brought up has come: its instance that is furthest behind.
+    pub step: Option<Step>,
 }
 
 // ---- to the registry ---------------------------------------------------------------------------------------------

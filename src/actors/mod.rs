@@ -18,6 +18,7 @@ mod guard;
 mod instance;
 pub mod messages;
 mod network;
+mod progress;
 mod puller;
 mod recency;
 mod recovery;

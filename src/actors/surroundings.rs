@@ -66,6 +66,14 @@ impl Surroundings {
         around
     }
 
+    /// Writes down under `registry` how bring-ups go from now on.
+    ///
+    /// # Errors
+    /// When its names are taken.
+    pub fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        self.board.progress.measure(registry)
+    }
+
     /// The time since this process began, as the lifecycles see it.
     pub(super) fn uptime(&self) -> Uptime {
         Uptime(self.started.elapsed())

@@ -19,4 +19,4 @@ pub use lifecycle::{Effect, Event, Lifecycle, Observed, ObservedState, Outcome};
 pub use name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use spec::{ANNOTATION_PREFIX, Desired, Resources, Spec, SpecDraft};
-pub use status::{Exit, Failure, Generation, InstancePhase, Phase, StartError, Status, Uptime};
+pub use status::{Exit, Failure, Generation, InstancePhase, Phase, StartError, Status, Step, Uptime};

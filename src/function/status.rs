@@ -136,6 +136,36 @@ pub enum InstancePhase {
     Removing,
 }
 
+/// What an instance that is being brought up waits for. The later step is the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// The image is being made complete on this machine.
+    Pulling,
+    /// Others are being started; it waits for its turn.
+    WaitingForPlace,
+    /// It gets its network.
+    Attaching,
+    /// Its container is being made.
+    Creating,
+    /// Its process is being started.
+    Starting,
+    /// The process runs, and has not said yet that it can take requests.
+    WaitingUntilReady,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pulling => "pulling",
+            Self::WaitingForPlace => "waiting for a place",
+            Self::Attaching => "attaching",
+            Self::Creating => "creating",
+            Self::Starting => "starting",
+            Self::WaitingUntilReady => "waiting until ready",
+        })
+    }
+}
+
 /// Where the function as a whole stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

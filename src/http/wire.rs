@@ -140,6 +140,9 @@ struct Lifecycle<'a> {
     restarts: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_in_seconds: Option<u64>,
+    /// What the start that is under way waits for, also while an older generation serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
 }
 
 impl<'a> FunctionStatus<'a> {
@@ -184,6 +187,7 @@ impl<'a> Lifecycle<'a> {
             reason: reason.map(String::as_str),
             restarts: status.restarts,
             retry_in_seconds: view.retry_in.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+            step: view.step.map(|step| step.to_string()),
         })
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::function::{Failure, Generation, Phase, SpecDraft, Uptime};
+use actord::function::{Failure, Generation, Phase, SpecDraft, Step, Uptime};
 use serde_json::json;
 
 use crate::support::{House, view};
@@ -64,6 +64,28 @@ async fn a_function_in_trouble_says_what_it_is() {
     let expected = json!({"phase": "backing off", "generation": 3, "servingGeneration": 2,
         "reason": "exited with code 1", "restarts": 5, "retryInSeconds": 8});
     assert_eq!(shown["lifecycle"], expected);
+}
+
+#[actix_web::test]
+async fn a_function_that_starts_says_how_far_it_has_come() {
+    let house = House::public().await;
+    house.add("new", "i");
+    for (step, word) in [
+        (Step::Pulling, "pulling"),
+        (Step::WaitingForPlace, "waiting for a place"),
+        (Step::Attaching, "attaching"),
+        (Step::Creating, "creating"),
+        (Step::Starting, "starting"),
+        (Step::WaitingUntilReady, "waiting until ready"),
+    ] {
+        {
+            let mut script = house.script.lock().unwrap();
+            let view = script.functions.get_mut(&"new".parse().unwrap()).unwrap();
+            (view.status.phase, view.step) = (Phase::Starting, Some(step));
+        }
+        let shown = house.system("GET /system/function/new", "").await.json();
+        assert_eq!(shown["lifecycle"]["step"], word);
+    }
 }
 
 #[actix_web::test]

@@ -138,7 +138,7 @@ pub(crate) fn view(id: &FunctionId, spec: Spec) -> View {
         restarts: 0,
         failure: None,
     };
-    View { id: id.clone(), status, retry_in: None }
+    View { id: id.clone(), status, retry_in: None, step: None }
 }
 
 /// The default namespace and `dev`.

@@ -10,4 +10,5 @@ mod crashes;
 mod deploys;
 mod panics;
 mod recovers;
+mod steps;
 mod updates;
