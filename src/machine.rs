@@ -62,13 +62,13 @@ impl Machine {
     }
 
     /// Keeps what other software on the machine may undo.
-    pub(crate) async fn keep_forwarding(network: CniNetwork) {
+    pub(crate) async fn keep_open(network: CniNetwork) {
         const EVERY: Duration = Duration::from_secs(30);
         loop {
-            tokio::time::sleep(EVERY).await;
-            if let Err(error) = network.ensure_forwarding() {
+            if let Err(error) = network.keep_open().await {
                 tracing::error!(%error, "functions may reach nothing outside of this machine");
             }
+            tokio::time::sleep(EVERY).await;
         }
     }
 

@@ -138,7 +138,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
             return Ok(());
         }
     };
-    let forwarding = tokio::spawn(Machine::keep_forwarding(machine.network.clone()));
+    let way_out = tokio::spawn(Machine::keep_open(machine.network.clone()));
     let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
     let watchdog = actix::spawn(watchdog(services, "watchdog".parse()?));
@@ -147,7 +147,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     let signal = asked_to_end.await;
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
     systemd::stopping("finishing the requests that are under way");
-    forwarding.abort();
+    way_out.abort();
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
     if let Err(error) = store.refresh_copy().await {

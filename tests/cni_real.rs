@@ -35,16 +35,17 @@ impl Bed {
     /// With the fault plugin behind the built-in chain.
     fn faulty() -> Self {
         Self::with(|options, dir| {
-            let mut list: Value = serde_json::from_str(include_str!("../config/actord.conflist")).unwrap();
-            list["name"] = json!(options.name);
-            list["plugins"][0]["bridge"] = json!(options.bridge);
-            list["plugins"][0]["ipam"]["ranges"] = json!([[{ "subnet": options.subnet }]]);
-            list["plugins"][0]["ipam"].as_object_mut().unwrap().remove("dataDir");
-            for label in ["first", "second"] {
-                let fault = json!({ "type": "cni-fault", "faultDir": dir, "label": label });
-                list["plugins"].as_array_mut().unwrap().push(fault);
-            }
-            write_list(options, dir, &list);
+            let faults = ["first", "second"];
+            let faults = faults.map(|label| json!({ "type": "cni-fault", "faultDir": dir, "label": label }));
+            write_list(options, dir, |_| {}, &faults);
+        })
+    }
+
+    /// With a list of the user's own whose plugins write iptables rules for every instance.
+    fn with_rules() -> Self {
+        Self::with(|options, dir| {
+            let masquerade = |bridge: &mut Value| bridge["ipMasq"] = json!(true);
+            write_list(options, dir, masquerade, &[json!({ "type": "firewall" })]);
         })
     }
 
@@ -71,6 +72,16 @@ impl Bed {
 
     fn id(&self, name: &str) -> InstanceId {
         format!("{name}-{}", self.options.bridge).parse().unwrap()
+    }
+
+    fn exists(bridge: &str) -> bool {
+        Path::new("/sys/class/net").join(bridge).exists()
+    }
+
+    /// How many of the bridge's own rules there are.
+    fn passages(&self) -> usize {
+        let rules = String::from_utf8(Command::new("iptables-save").output().unwrap().stdout).unwrap();
+        rules.lines().filter(|line| line.contains(&format!("actord:{}", self.options.bridge))).count()
     }
 
     fn netns(&self, id: &InstanceId) -> PathBuf {
@@ -116,7 +127,11 @@ impl Bed {
             let output = Command::new(save).output().unwrap();
             let rules = String::from_utf8(output.stdout).unwrap();
             let mark = format!("\"{}\\\"", self.options.name);
-            let ours = |line: &&str| line.contains(&mark) || line.contains(&prefix);
+            // The rules of the bridge stay as long as the bridge does.
+            let lasting = |line: &str| line.contains(&format!("actord:{bridge}")) && Self::exists(bridge);
+            let ours = |line: &&str| {
+                (line.contains(&mark) || line.contains(&prefix) || line.contains(bridge)) && !lasting(line)
+            };
             found.extend(rules.lines().filter(ours).map(|line| format!("rule {line}")));
         }
         for dir in [self.lease_dir(), self.options.state_dir.join("results")] {
@@ -146,7 +161,7 @@ impl Bed {
         self.assert_no_traces().await;
         self.network.teardown_all().await.unwrap();
         assert_eq!(self.traces(), [""; 0]);
-        assert!(!Path::new("/sys/class/net").join(&self.options.bridge).exists(), "the bridge is left");
+        assert!(!Self::exists(&self.options.bridge), "the bridge is left");
         assert!(!self.lease_dir().exists() && !self.options.state_dir.join("results").exists());
     }
 }
@@ -169,7 +184,15 @@ impl Drop for Bed {
     }
 }
 
-fn write_list(options: &mut CniOptions, dir: &Path, list: &Value) {
+/// The built-in list with another bridge plugin, and more plugins behind it.
+fn write_list(options: &mut CniOptions, dir: &Path, change: impl Fn(&mut Value), more: &[Value]) {
+    let mut list: Value = serde_json::from_str(include_str!("../config/actord.conflist")).unwrap();
+    list["name"] = json!(options.name);
+    list["plugins"][0]["bridge"] = json!(options.bridge);
+    list["plugins"][0]["ipam"]["ranges"] = json!([[{ "subnet": options.subnet }]]);
+    list["plugins"][0]["ipam"].as_object_mut().unwrap().remove("dataDir");
+    change(&mut list["plugins"][0]);
+    list["plugins"].as_array_mut().unwrap().extend_from_slice(more);
     let path = dir.join("test.conflist");
     fs::write(&path, list.to_string()).unwrap();
     options.conflist = Some(path);
@@ -403,7 +426,11 @@ async fn a_failed_add_whose_roll_back_fails_is_finished_by_detach() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_made_instances_are_listed_and_removed_whatever_half_is_there() {
-    let bed = Bed::new();
+    half_made(Bed::new(), false).await;
+    half_made(Bed::with_rules(), true).await;
+}
+
+async fn half_made(bed: Bed, rules: bool) {
     let lose_netns = |id: &InstanceId| {
         unmount(bed.netns(id), UnmountFlags::DETACH).unwrap();
         fs::remove_file(bed.netns(id)).unwrap();
@@ -422,6 +449,9 @@ async fn half_made_instances_are_listed_and_removed_whatever_half_is_there() {
             lose_result(id);
             lose_lease(at);
             // As it is when the bridge plugin was killed before it did anything.
+            if !rules {
+                return;
+            }
             let rules = format!("*filter\n-D CNI-FORWARD -s {}/32 -j ACCEPT\nCOMMIT\n", at.address);
             restore(&rules.replace(" -s ", " -d ").replace(" -j", " -m conntrack --ctstate RELATED,ESTABLISHED -j"));
             restore(&rules);
@@ -464,7 +494,7 @@ async fn a_caller_that_goes_away_leaves_an_attach_that_a_detach_waits_for_and_un
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lookup_tells_a_network_that_lost_its_rules_from_one_that_is_whole() {
-    let bed = Bed::new();
+    let bed = Bed::with_rules();
     let id = bed.id("flushed");
     let attachment = bed.network.attach(&id).await.unwrap();
     bed.network.lookup(&id).await.unwrap();
@@ -472,6 +502,27 @@ async fn a_lookup_tells_a_network_that_lost_its_rules_from_one_that_is_whole() {
     let error = bed.network.lookup(&id).await.unwrap_err();
     assert!(matches!(&error, HostError::Failed(text) if text.contains("firewall")), "{error:?}");
     bed.network.detach(&id).await.unwrap();
+    bed.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_other_software_flushed_are_made_again_and_never_twice() {
+    let bed = Bed::new();
+    assert_eq!(bed.passages(), 0, "nothing is made before it is needed");
+    let (first, second) = (bed.id("first"), bed.id("second"));
+    bed.network.attach(&first).await.unwrap();
+    bed.network.attach(&second).await.unwrap();
+    bed.network.keep_open().await.unwrap();
+    assert_eq!(bed.passages(), 3, "however many instances there are");
+    let mark = format!("-m comment --comment actord:{0}", bed.options.bridge);
+    restore(&format!("*filter\n-D FORWARD -i {} {mark} -j ACCEPT\nCOMMIT\n", bed.options.bridge));
+    assert_eq!(bed.passages(), 2);
+    bed.network.lookup(&first).await.unwrap();
+    bed.network.keep_open().await.unwrap();
+    assert_eq!(bed.passages(), 3);
+    for id in [first, second] {
+        bed.network.detach(&id).await.unwrap();
+    }
     bed.finish().await;
 }
 
@@ -539,7 +590,7 @@ async fn teardown_removes_running_attachments_too_and_can_be_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_actords_teardown_does_not_make_attaches_fail() {
-    let bed = Bed::new();
+    let bed = Bed::with_rules();
     let coming_and_going = async {
         for at in 0..12 {
             let id = bed.id(&format!("steady{at}"));
@@ -549,7 +600,7 @@ async fn another_actords_teardown_does_not_make_attaches_fail() {
     };
     let others = async {
         for _ in 0..4 {
-            let other = Bed::new();
+            let other = Bed::with_rules();
             other.network.attach(&other.id("other")).await.unwrap();
             other.network.teardown_all().await.unwrap();
             other.finish().await;

@@ -74,6 +74,7 @@ impl Inventory {
         self.add("network namespace", named.filter_map(|name| Some(name.strip_prefix(&prefix)?.to_owned())));
         let links = output("ip", &["-o", "link", "show", "master", &traces.bridge]);
         let (ports, spaces) = (links.lines().count(), self.kinds["network namespace"].len());
+        let spaces_are_empty = spaces == 0;
         if ports != spaces {
             self.remains.push(format!("{ports} interfaces in the bridge for {spaces} network namespaces: {links}"));
         }
@@ -91,22 +92,19 @@ impl Inventory {
         }
         self.add("CNI result", []);
         self.add("address", addresses.values().cloned());
-        let mut masked = Names::new();
-        let mut let_through = Names::new();
+        // The bridge's rules are for all instances; one that names an address, or is there twice, is a leftover.
+        let mut rules = BTreeMap::new();
         for (_, table, rule) in traces.firewall_rules() {
-            if table == "nat" {
-                let id = rule.split("id: \\\"").nth(1).and_then(|rest| rest.split("\\\"").next());
-                masked.insert(id.unwrap_or(&rule).to_owned());
-            } else if let Some(at) = rule.find(&traces.subnet) {
-                let_through.insert(rule[at..].split(['/', ' ']).next().unwrap().to_owned());
+            *rules.entry((table, rule)).or_insert(0) += 1;
+        }
+        for ((table, rule), times) in &rules {
+            let lasting = rule.contains(&format!("actord:{}", traces.bridge));
+            if !lasting || *times > 1 {
+                self.remains.push(format!("{times} times the {table} rule {rule}"));
             }
         }
-        self.add("masquerading", masked);
-        for address in let_through.iter().filter(|address| !addresses.contains_key(*address)) {
-            self.remains.push(format!("a rule lets {address} through, which nobody has"));
-        }
-        for (address, id) in addresses.iter().filter(|(address, _)| !let_through.contains(*address)) {
-            self.remains.push(format!("no rule lets {address} of {id} through"));
+        if !spaces_are_empty && rules.len() != 3 {
+            self.remains.push(format!("{} of 3 rules let instances reach the outside: {rules:?}", rules.len()));
         }
     }
 

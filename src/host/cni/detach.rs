@@ -37,8 +37,11 @@ impl CniNetwork {
         // Somebody who has the lock is about to use the shared chains: then they stay, and the last to go takes them.
         let lock = host_lock::alone(cni.firewall());
         let chains = matches!(lock, Ok(Some(_)));
-        errors.extend(cni.rules.remove(Sweep::Network { network: &cni.list.name, subnet, chains }).await.err());
-        drop(lock);
+        let sweep = Sweep::Network { network: &cni.list.name, bridge: &cni.options.bridge, subnet, chains };
+        let mut open = cni.open.lock().await;
+        errors.extend(cni.rules.remove(sweep).await.err());
+        *open = false;
+        drop((open, lock));
         errors.extend(self.remove_bridge().err().map(|error| error.to_string()));
         // With something left, what is needed to try again is left, too.
         if errors.is_empty() {

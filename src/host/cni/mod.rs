@@ -1,9 +1,11 @@
 //! CNI: plugins executed. The only place that knows their protocol.
 //!
 //! ```text
-//! attach: named netns (lo up) -> bridge ADD (host-local) -> firewall ADD -> address     each result into the cache
-//! detach: firewall DEL -> bridge DEL -> leftovers of iptables -> netns removed -> cache removed
+//! once:   IPv4 forwarding, rules for the whole bridge (passage)
+//! attach: named netns (lo up) -> bridge ADD (host-local) -> address                     each result into the cache
+//! detach: bridge DEL -> leftovers of iptables -> netns removed -> cache removed
 //! ```
+//! A network list of the user's own may have more plugins; each gets its ADD, CHECK and DEL in turn.
 //! An attach that fails is undone by the same code that detaches. Everything is found again by what is on the host:
 //! namespaces named `BRIDGE.INSTANCE`, cached results and leases.
 
@@ -17,6 +19,7 @@ mod leases;
 mod netlink;
 mod netns;
 mod options;
+mod passage;
 mod plugin;
 mod routes;
 mod rules;
@@ -26,8 +29,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::RwLock;
-use tracing::{info, warn};
+use tokio::sync::{Mutex, RwLock};
+use tracing::warn;
 
 pub use options::{CniOptions, Ipv4Net};
 
@@ -39,8 +42,6 @@ use self::rules::Rules;
 use self::turns::Turns;
 use super::{Attachment, HostError, Network};
 use crate::function::InstanceId;
-
-const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// The network that functions live in, by CNI plugins. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ struct Cni {
     /// Held for writing while the first ADD makes what all share: the bridge, its address and the firewall's chains.
     /// The plugins do that without a lock of their own, and two at once fail.
     shared: RwLock<()>,
+    /// Whether the way out is open, as far as we know.
+    open: Mutex<bool>,
 }
 
 impl CniNetwork {
@@ -75,8 +78,9 @@ impl CniNetwork {
         if options.conflist.is_none() {
             routes::check(&options)?;
         }
-        if list.needs_iptables() && !Rules::installed() {
-            let text = "the CNI plugins need iptables, which is not installed (Debian: apt-get install iptables)";
+        if (options.conflist.is_none() || list.needs_iptables()) && !Rules::installed() {
+            let text =
+                "the functions' network needs iptables, which is not installed (Debian: apt-get install iptables)";
             return Err(HostError::Failed(text.to_owned()));
         }
         let network = Self(Arc::new(Cni {
@@ -84,27 +88,23 @@ impl CniNetwork {
             rules: Rules::find(options.deadline),
             turns: Turns::default(),
             shared: RwLock::new(()),
+            open: Mutex::new(false),
             list,
             plugins,
             options,
         }));
-        network.ensure_forwarding()?;
+        passage::forward()?;
         Ok(network)
     }
 
-    /// Sees to it that the kernel forwards IPv4, without which instances reach nothing outside the host; says so where
-    /// it did not. Meant to be called again from time to time: other software switches it off.
+    /// Sees to it that packets of instances find their way out: the kernel forwards, and our rules are there. Meant to
+    /// be called from time to time: other software undoes both. What was missing is said in the log.
     ///
     /// # Errors
-    /// [`HostError::Failed`] when it is off and can't be switched on.
-    pub fn ensure_forwarding(&self) -> Result<(), HostError> {
-        let failed = |error| HostError::Failed(format!("{FORWARDING}: {error}: set net.ipv4.ip_forward=1 by sysctl"));
-        if std::fs::read_to_string(FORWARDING).map_err(failed)?.trim() == "1" {
-            return Ok(());
-        }
-        std::fs::write(FORWARDING, "1").map_err(failed)?;
-        info!("IPv4 forwarding was off on this host and is on now: instances need it to reach anything outside");
-        Ok(())
+    /// [`HostError::Failed`] when it can't be mended, with the next step.
+    pub async fn keep_open(&self) -> Result<(), HostError> {
+        passage::forward()?;
+        self.0.reopen().await
     }
 }
 
@@ -116,6 +116,16 @@ impl Cni {
     /// The firewall plugin's binary, if the list has that plugin.
     fn firewall(&self) -> Option<std::path::PathBuf> {
         self.list.binaries().find(|binary| *binary == "firewall").and_then(|binary| self.plugins.find(binary).ok())
+    }
+
+    /// Makes our rules where they are missing.
+    async fn reopen(&self) -> Result<(), HostError> {
+        let mut open = self.open.lock().await;
+        if self.options.conflist.is_none() {
+            passage::open(&self.rules, &self.options).await?;
+        }
+        *open = true;
+        Ok(())
     }
 
     async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
@@ -146,6 +156,10 @@ impl Cni {
     }
 
     async fn connect(&self, id: &InstanceId, netns: &std::path::Path) -> Result<Attachment, HostError> {
+        let open = *self.open.lock().await;
+        if !open {
+            self.reopen().await?;
+        }
         let lock = host_lock::shared(self.firewall()).await;
         let lock = lock.map_err(|error| HostError::Failed(format!("attach {id}: lock of the chains: {error}")))?;
         let (mut together, mut alone) = (None, None);

@@ -1,4 +1,5 @@
-//! iptables rules that plugins leave behind, found in `iptables-save` and removed in one transaction.
+//! iptables: our own rules, and those that plugins leave behind, found in `iptables-save` and removed in one
+//! transaction.
 //!
 //! The bridge plugin's DEL forgets its masquerading as soon as the namespace is gone, and the firewall plugin's DEL
 //! does nothing without a result. So what a half-made instance left is looked for here, by the marks that the plugins
@@ -13,12 +14,21 @@ use rscni_types::ipnet::Ipv4Net;
 use sha2::{Digest, Sha512};
 
 use super::exec::{self, PATH};
+use super::passage::{self, Rule};
 
 /// One variant of iptables.
 #[derive(Debug, Clone)]
 struct Variant {
     save: PathBuf,
     restore: PathBuf,
+}
+
+impl Variant {
+    /// A program of this variant, by the name that the default variant has.
+    fn command(&self, name: &str) -> PathBuf {
+        let save = self.save.file_name().unwrap_or_default().to_string_lossy();
+        self.save.with_file_name(save.strip_suffix("-save").unwrap_or(name))
+    }
 }
 
 /// The iptables of this host.
@@ -44,6 +54,8 @@ pub(super) enum Sweep<'a> {
     Network {
         /// Its name.
         network: &'a str,
+        /// The bridge whose rules of our own go, too.
+        bridge: &'a str,
         /// The addresses that were its own.
         subnet: Option<Ipv4Net>,
         /// The firewall plugin's chains, too, if nobody has a rule in them. Only under the host's lock.
@@ -73,6 +85,36 @@ impl Rules {
     /// Whether there is any iptables, as the plugins need it.
     pub(super) fn installed() -> bool {
         which("iptables").is_some()
+    }
+
+    /// Whether there is such a rule.
+    pub(super) async fn has(&self, rule: &Rule) -> Result<bool, String> {
+        let iptables = self.default_variant()?.command("iptables");
+        let mut args = vec!["--wait", "-t", rule.table, "-C", rule.chain];
+        args.extend(rule.words.split(' '));
+        let output = exec::run(&iptables, &args, &[], b"", self.deadline).await;
+        let output = output.map_err(|error| format!("{}: {error}", iptables.display()))?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            // No such rule; anything else that is wrong ends with another number.
+            Some(1) => Ok(false),
+            _ => Err(format!("{}: {}", iptables.display(), String::from_utf8_lossy(&output.stderr).trim())),
+        }
+    }
+
+    /// Puts rules before all others of their chains, all of them or none.
+    pub(super) async fn insert(&self, rules: &[Rule]) -> Result<(), String> {
+        let of = |table: &str| -> Vec<String> {
+            let of_table = rules.iter().filter(|rule| rule.table == table);
+            of_table.map(|rule| format!("-I {} {}", rule.chain, rule.words)).collect()
+        };
+        let script = table("filter", &of("filter")) + &table("nat", &of("nat"));
+        self.run(&self.default_variant()?.restore, &["--noflush", "--wait"], script.as_bytes()).await.map(drop)
+    }
+
+    /// The variant that this host's other software uses, too.
+    fn default_variant(&self) -> Result<&Variant, String> {
+        self.variants.first().ok_or_else(|| "iptables is not installed (Debian: apt-get install iptables)".to_owned())
     }
 
     /// Removes what `sweep` describes; nothing found is success.
@@ -112,14 +154,17 @@ fn plan(saved: &str, sweep: Sweep<'_>) -> String {
             let mark = format!(r#""name: \"{network}\" id: \"{id}\"""#);
             table("nat", &masquerading(saved, &mark, Some(&chain_name(network, id))))
         }
-        Sweep::Network { network, subnet, chains } => {
+        Sweep::Network { network, bridge, subnet, chains } => {
             let ours = |address| matches!((subnet, address), (Some(net), IpAddr::V4(ip)) if net.contains(&ip));
             let mut filter = forwarding(saved, ours);
             if chains {
                 filter.extend(unused_chains(saved, &filter));
             }
+            filter.extend(marked(saved, "filter", bridge));
             let mark = format!(r#""name: \"{network}\" id: "#);
-            table("filter", &filter) + &table("nat", &masquerading(saved, &mark, None))
+            let mut nat = masquerading(saved, &mark, None);
+            nat.extend(marked(saved, "nat", bridge));
+            table("filter", &filter) + &table("nat", &nat)
         }
     }
 }
@@ -147,6 +192,12 @@ fn forwarding(saved: &str, ours: impl Fn(IpAddr) -> bool) -> Vec<String> {
         direction.and_then(|_| words.next()?.strip_suffix("/32")?.parse().ok())
     };
     lines(saved, "filter").filter(|line| address(line).is_some_and(&ours)).map(deletion).collect()
+}
+
+/// Our own rules for a bridge.
+fn marked(saved: &str, table: &str, bridge: &str) -> Vec<String> {
+    let mark = format!(r#"--comment "{}""#, passage::mark(bridge));
+    lines(saved, table).filter(|line| line.starts_with("-A ") && line.contains(&mark)).map(deletion).collect()
 }
 
 /// The jumps and chains that carry the mark in their comments, and the chain of that name even if it is empty.
@@ -264,7 +315,7 @@ COMMIT
     #[test]
     fn a_network_takes_the_shared_chains_with_it_when_nobody_else_uses_them() {
         let subnet = Some("10.77.5.0/24".parse().unwrap());
-        let script = plan(SAVED, Sweep::Network { network: "net1", subnet, chains: true });
+        let script = plan(SAVED, Sweep::Network { network: "net1", bridge: "br1", subnet, chains: true });
         assert!(script.contains("\n-D FORWARD ") && script.contains("-X CNI-FORWARD\n-X CNI-ADMIN\n"), "{script}");
         assert_eq!(script.matches("-X CNI-").count(), 4, "{script}");
     }
@@ -274,7 +325,7 @@ COMMIT
         let subnet = Some("10.77.5.0/24".parse().unwrap());
         for foreign in ["-A CNI-FORWARD -s 10.88.0.2/32 -j ACCEPT", "-A CNI-ADMIN -j DROP", "-A DOCKER -j CNI-ADMIN"] {
             let saved = SAVED.replacen("COMMIT", &format!("{foreign}\nCOMMIT"), 1);
-            let script = plan(&saved, Sweep::Network { network: "net1", subnet, chains: true });
+            let script = plan(&saved, Sweep::Network { network: "net1", bridge: "br1", subnet, chains: true });
             assert!(script.contains("-D CNI-FORWARD -s 10.77.5.20/32"), "{script}");
             assert!(!script.contains("-X CNI-FORWARD") && !script.contains("-D FORWARD"), "{script}");
             assert!(!script.contains("10.88.0.2"), "{script}");
@@ -282,9 +333,25 @@ COMMIT
     }
 
     #[test]
+    fn a_networks_own_rules_go_with_it_and_those_of_a_bridge_that_begins_alike_stay() {
+        let saved = r#"*filter
+-A FORWARD -o br1 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "actord:br1" -j ACCEPT
+-A FORWARD -i br1 -m comment --comment "actord:br1" -j ACCEPT
+-A FORWARD -i br12 -m comment --comment "actord:br12" -j ACCEPT
+COMMIT
+*nat
+-A POSTROUTING -s 10.77.5.0/24 ! -o br1 -m comment --comment "actord:br1" -j MASQUERADE
+COMMIT
+"#;
+        let script = plan(saved, Sweep::Network { network: "net1", bridge: "br1", subnet: None, chains: false });
+        let gone = saved.lines().filter(|line| !line.contains("br12")).collect::<Vec<_>>().join("\n") + "\n";
+        assert_eq!(script, gone.replace("-A ", "-D "));
+    }
+
+    #[test]
     fn another_networks_rules_are_never_touched() {
         let subnet = Some("10.99.0.0/16".parse().unwrap());
-        assert_eq!(plan(SAVED, Sweep::Network { network: "net", subnet, chains: true }), "");
+        assert_eq!(plan(SAVED, Sweep::Network { network: "net", bridge: "br", subnet, chains: true }), "");
         assert_eq!(plan(SAVED, Sweep::Instance { network: "net1", id: "abc" }), "");
     }
 }
