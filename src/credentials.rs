@@ -9,8 +9,10 @@ use rand::distr::{Alphanumeric, SampleString};
 
 use crate::data_dir::{DataDirError, make_private_dir, write_atomically};
 
-const USER_FILE: &str = "basic-auth-user";
-const PASSWORD_FILE: &str = "basic-auth-password";
+/// The file with the user's name.
+pub const USER_FILE: &str = "basic-auth-user";
+/// The file with the password.
+pub const PASSWORD_FILE: &str = "basic-auth-password";
 const DEFAULT_USER: &str = "admin";
 /// 40 letters and digits: 238 bits.
 const PASSWORD_LENGTH: usize = 40;

@@ -5,9 +5,9 @@
 //! ```
 //! [`function`] is the heart: it decides, purely. [`actors`] perform what it decides on a [`host`], and publish what is
 //! ready in [`endpoints`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line,
-//! [`archive`] packs images, [`stack`] reads and writes a whole
-//! desired state as stack files, `durable` replaces files so that a power cut leaves them whole. The program's `main` introduces the rooms to each other; `tests/architecture.rs` keeps
-//! everybody else from it.
+//! [`archive`] packs images, [`stack`] reads and writes a whole desired state as stack files, `durable` replaces files so
+//! that a power cut leaves them whole, [`doctor`] looks at the machine. The program's `main` introduces the rooms to each
+//! other; `tests/architecture.rs` keeps everybody else from it.
 
 pub mod actors;
 pub mod archive;
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod credentials;
 pub mod data_dir;
+pub mod doctor;
 mod durable;
 pub mod endpoints;
 pub mod function;

@@ -118,7 +118,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
     }
 }
 
-fn cni_options(config: &Config) -> CniOptions {
+pub(crate) fn cni_options(config: &Config) -> CniOptions {
     CniOptions {
         name: config.cni_name.clone(),
         bridge: config.cni_bridge.clone(),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use actord::cli::{Cli, ImageVerb, Verb};
+use actord::doctor::State;
 use actord::{config, telemetry};
 
 mod boot;
@@ -52,6 +53,14 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             up::import(&import.config, &import.path)
         }
         Verb::Image(ImageVerb::Pack(pack)) => Ok(pack.run()?),
+        Verb::Doctor(doctor) => {
+            let findings = up::examine(&doctor.config)?;
+            print!("{}", doctor.output.show(&findings));
+            match findings.iter().filter(|finding| finding.state == State::Failure).count() {
+                0 => Ok(()),
+                failures => anyhow::bail!("{failures} of {} checks failed", findings.len()),
+            }
+        }
         Verb::Completion(completion) => Ok(completion.run(&mut std::io::stdout())?),
         Verb::Version => {
             println!("actord {}", env!("CARGO_PKG_VERSION"));

@@ -14,6 +14,7 @@ use actord::actors::{Registry, Settings, Surroundings, tear_down};
 use actord::config::Config;
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
+use actord::doctor::{Facts, Finding, Root};
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{FunctionId, InstanceId};
 use actord::host::Images as _;
@@ -27,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::boot;
-use crate::machine::{Machine, connect, daemon_options, images_options};
+use crate::machine::{Machine, cni_options, connect, daemon_options, images_options};
 use crate::preload;
 use crate::servers::Servers;
 use crate::sockets::Sockets;
@@ -94,6 +95,13 @@ pub(crate) fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// `actord doctor`: looks at this machine and at the actord that runs on it, and changes nothing.
+pub(crate) fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let facts = runtime.block_on(Facts::gather(&Root::machine(), config, &cni_options(config)));
+    Ok(facts.findings())
 }
 
 #[expect(clippy::expect_used, reason = "actix wants a runtime, not an error; without one there is nothing to do")]

@@ -30,7 +30,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
-    ("cli", &["config", "archive", "function", "data_dir", "store", "stack"]),
+    ("cli", &["config", "archive", "function", "data_dir", "store", "stack", "doctor"]),
+    ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
 ];
 
 /// Files that read the environment beside `config`, and why.

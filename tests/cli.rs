@@ -1,6 +1,6 @@
 //! The program as it is called: verbs, errors and exit codes.
 
-#![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -23,7 +23,7 @@ fn it_says_its_version_and_its_verbs() {
     let version = format!("actord {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
-    for verb in ["up", "down", "export", "import", "image", "completion", "version"] {
+    for verb in ["up", "down", "export", "import", "image", "doctor", "completion", "version"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
     }
 }
@@ -209,6 +209,60 @@ async fn stack_files_that_people_wrote_are_imported_all_or_none() {
     let _running = DataDir::open(&data).unwrap();
     let refused = import(&data, &stacks, &["--replace"]);
     assert!(stderr(&refused).contains("running actord"), "{}", stderr(&refused));
+}
+
+#[tokio::test]
+async fn the_doctor_names_what_is_wrong_and_ends_with_1_without_disturbing_a_running_actord() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, state) = (home.path().join("data"), home.path().join("state"));
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap();
+    let settings = [
+        ["--data-dir", data.to_str().unwrap()],
+        ["--state-dir", state.to_str().unwrap()],
+        ["--listen", &taken.to_string()],
+        ["--provider-listen", "127.0.0.1:0"],
+        ["--metrics-listen", "127.0.0.1:0"],
+        ["--containerd-binary", "/nonexistent/containerd"],
+        ["--cni-plugin-dir", "/nonexistent/cni"],
+        ["--output", "json"],
+    ];
+    let doctor = || {
+        let output = actord(&[&["doctor"], settings.concat().as_slice()].concat());
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output, said)
+    };
+    let find = |said: &serde_json::Value, check: &str| {
+        let all = said["findings"].as_array().unwrap();
+        all.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{check}: {said}")).clone()
+    };
+    let (output, said) = doctor();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(stderr(&output).contains("checks failed"), "{}", stderr(&output));
+    let port = find(&said, &format!("port {}", taken.port()));
+    assert_eq!(port["state"], "failure");
+    assert!(port["found"].as_str().unwrap().contains(&format!("pid {}", std::process::id())), "{port}");
+    for (check, remedy) in [
+        ("containerd", "apt-get install containerd runc"),
+        ("plugin bridge", "apt-get install containernetworking-plugins"),
+    ] {
+        let found = find(&said, check);
+        assert_eq!((&found["state"], &found["remedy"]), (&"failure".into(), &remedy.into()), "{found}");
+    }
+    assert!(!data.exists() && !state.exists(), "looking makes nothing");
+
+    // As a running actord holds it; this test's listener answers nothing.
+    let lock = DataDir::open(&data).unwrap();
+    let store = Store::open(&data.join("actord.db")).unwrap();
+    store.put(&"a".parse().unwrap(), &desired("me/a:1")).await.unwrap();
+    let (_, said) = doctor();
+    assert_eq!(find(&said, "desired state")["found"], "1 function");
+    let running = find(&said, "actord");
+    assert_eq!(running["state"], "failure");
+    assert!(running["found"].as_str().unwrap().starts_with(&format!("pid {} does not answer", std::process::id())));
+    store.put(&"b".parse().unwrap(), &desired("me/b:1")).await.unwrap();
+    assert_eq!(find(&doctor().1, "desired state")["found"], "2 functions");
+    drop(lock);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line: what each verb takes.
 
 mod completion;
+mod doctor;
 mod export;
 mod import;
 mod pack;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use completion::CompletionArgs;
+pub use doctor::{DoctorArgs, Findings};
 pub use export::{ExportArgs, ExportError};
 pub use import::{ImportArgs, ImportError};
 pub use pack::PackArgs;
@@ -39,6 +41,8 @@ pub enum Verb {
     /// Import and pack images
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Say what is wrong with this machine for actord, and how to mend it. Give it the same settings as `up`
+    Doctor(Box<DoctorArgs>),
     /// Print what a shell needs to complete actord's verbs and flags
     Completion(CompletionArgs),
     /// Print the version

@@ -87,6 +87,12 @@ impl Store {
         }
     }
 
+    /// Whether there is a copy that would take the place of a damaged store.
+    #[must_use]
+    pub fn has_copy(path: &Path) -> bool {
+        files::good(path).exists()
+    }
+
     /// A store that lives as long as the process: for tests.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
 /// Where plugins and iptables look for programs. Fixed, so that actord behaves alike whoever starts it.
-pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// More than any plugin answers, and more than iptables-save prints for some ten thousand instances.
 const STDOUT_MAX: u64 = 16 << 20;

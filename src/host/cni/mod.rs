@@ -23,6 +23,7 @@ mod passage;
 mod plugin;
 mod routes;
 mod rules;
+mod survey;
 mod turns;
 
 use std::collections::BTreeSet;
@@ -32,7 +33,10 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
 use tracing::warn;
 
+pub use exec::PATH as PROGRAM_PATH;
 pub use options::{CniOptions, Ipv4Net};
+pub use passage::FORWARDING;
+pub use survey::{FoundPlugin, Survey};
 
 use self::cache::{Cache, Cached, names};
 use self::chain::Chain;

@@ -16,7 +16,8 @@ use super::CniOptions;
 use super::rules::Rules;
 use crate::host::HostError;
 
-const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+/// Whether the kernel forwards IPv4: `1`.
+pub const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// The comment that tells our rules from others'. A host has only one bridge of that name.
 pub(super) fn mark(bridge: &str) -> String {

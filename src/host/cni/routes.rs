@@ -22,7 +22,8 @@ pub(super) fn check(options: &CniOptions) -> Result<(), HostError> {
     check_against(&text, &options.bridge, options.subnet).map_err(HostError::Failed)
 }
 
-fn check_against(table: &str, bridge: &str, subnet: Ipv4Net) -> Result<(), String> {
+/// As [`check`], by the table's text.
+pub(super) fn check_against(table: &str, bridge: &str, subnet: Ipv4Net) -> Result<(), String> {
     for Route { link, network } in table.lines().skip(1).filter_map(parse) {
         if link == bridge {
             if network != subnet {

@@ -15,8 +15,10 @@ pub enum Dns {
     Host,
 }
 
-const HOST: &str = "/etc/resolv.conf";
-const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
+/// The host's own servers.
+pub const HOST: &str = "/etc/resolv.conf";
+/// The servers that systemd-resolved asks for the host.
+pub const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 impl Dns {
     /// The text of an instance's `/etc/resolv.conf`.
@@ -39,6 +41,13 @@ impl Dns {
             }
         }
     }
+}
+
+/// The servers of a host's `/etc/resolv.conf` that functions can reach; `resolved` is systemd-resolved's own list.
+#[must_use]
+pub fn reachable_servers(host: &str, resolved: Option<&str>) -> Vec<IpAddr> {
+    let upstream = resolved.filter(|_| asks_resolved(host));
+    reachable(upstream.unwrap_or(host)).lines().filter_map(|line| server(line)?.parse().ok()).collect()
 }
 
 /// The server that a line names, if it is such a line.

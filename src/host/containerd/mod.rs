@@ -31,3 +31,5 @@ mod tarball;
 mod tasks;
 mod unpack;
 mod user;
+
+pub use oci::OPEN_FILES;

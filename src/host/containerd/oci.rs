@@ -23,7 +23,7 @@ pub(super) const SECRETS: &str = "/var/openfaas/secrets";
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The most open files of a function's process, where the host allows that many.
-const OPEN_FILES: u64 = 65_536;
+pub const OPEN_FILES: u64 = 65_536;
 
 /// The most processes and threads of one instance: room for any server, an end to a fork bomb.
 const PIDS: i64 = 4_096;

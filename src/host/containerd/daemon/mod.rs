@@ -18,10 +18,14 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::process::Process;
+pub use self::process::find_program;
 pub use self::watch::Watch;
 use super::channel::Containerd;
 use crate::durable;
 use crate::host::HostError;
+
+/// The oldest containerd that actord is tried with.
+pub const OLDEST: (u32, u32) = (1, 6);
 
 /// How long a containerd may take to answer after it was started. It opens its database and reconnects every shim.
 const START: Duration = Duration::from_secs(60);
@@ -30,7 +34,7 @@ const STOP: Duration = Duration::from_secs(10);
 /// How long one question to it may take.
 const ANSWER: Duration = Duration::from_secs(5);
 /// The longest path of a unix socket, less what containerd appends to it for its second one (`.ttrpc`).
-const SOCKET_PATH_MAX: usize = 107 - 6;
+pub const SOCKET_PATH_MAX: usize = 107 - 6;
 
 /// Where a private containerd lives.
 #[derive(Debug, Clone)]
@@ -147,6 +151,14 @@ impl Daemon {
                 Err(error)
             }
         }
+    }
+
+    /// Whether a containerd answers at this socket, whoever started it.
+    ///
+    /// # Errors
+    /// [`HostError::Unavailable`] says why not.
+    pub async fn probe(socket: &Path) -> Result<(), HostError> {
+        answers(socket, ANSWER).await
     }
 
     /// Its process id, which changes when [`Watch`] restarts it.

@@ -4,16 +4,17 @@
 //! `kill -0` after its death. So a process is held by its pidfd, and is ours when its command line names our
 //! configuration file.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::fs::Access;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -49,7 +50,7 @@ impl Process {
             // The shims and every function's process descend from it: no NOTIFY_SOCKET, LISTEN_*, WATCHDOG_* or
             // credential of ours goes down that way.
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into()))
+            .env("PATH", search_path())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -100,6 +101,21 @@ impl Process {
             }
         }
         Err(io::Error::new(io::ErrorKind::TimedOut, format!("process {} did not end after SIGKILL", self.pid())))
+    }
+}
+
+/// Where containerd is looked for, and looks for runc and its shim.
+fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into())
+}
+
+/// Where a program is that is given as a path, or as a name to be found in `PATH`.
+#[must_use]
+pub fn find_program(name: &Path) -> Option<PathBuf> {
+    let runs = |path: &PathBuf| rustix::fs::access(path, Access::EXEC_OK).is_ok() && path.is_file();
+    match name.components().count() {
+        1 => std::env::split_paths(&search_path()).map(|dir| dir.join(name)).find(runs),
+        _ => Some(name.to_owned()).filter(runs),
     }
 }
 

@@ -1,0 +1,177 @@
+//! Memory, open files and the clock.
+
+use jiff::Timestamp;
+
+use super::finding::Finding;
+use super::source::{Root, ask};
+use crate::host::containerd::OPEN_FILES;
+
+const MIB: u64 = 1 << 20;
+const MEMORY_SHORT: u64 = 256 * MIB;
+const MEMORY_GONE: u64 = 64 * MIB;
+/// What a clock may show, in seconds since 1970: this program was not made before 2025, and 2100 is a long way off.
+const PLAUSIBLE: std::ops::Range<i64> = 1_735_689_600..4_102_444_800;
+/// What systemd's time client makes when it has set the clock.
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
+
+/// What is known of memory, files and time.
+#[derive(Debug)]
+pub(super) struct Resources {
+    /// Bytes that can be had without swapping.
+    memory: Option<u64>,
+    /// The hard limit of actord's open files, or of our own where none runs.
+    files: Option<u64>,
+    now: Timestamp,
+    synchronised: Option<bool>,
+    /// When the desired state was last written.
+    written: Option<Timestamp>,
+}
+
+impl Resources {
+    /// `actord`: the process that runs with these settings. `written`: when it last wrote its desired state.
+    pub(super) async fn read(root: &Root, actord: Option<u32>, written: Option<Timestamp>) -> Self {
+        let of = actord.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+        let synchronised = match root.exists(SYNCHRONISED) {
+            true => Some(true),
+            false => {
+                ask("timedatectl", &["show", "-p", "NTPSynchronized", "--value"]).await.ok().map(|said| said == "yes")
+            }
+        };
+        Self {
+            memory: root.text("/proc/meminfo").and_then(|text| available(&text)),
+            files: root.text(format!("/proc/{of}/limits")).and_then(|text| open_files(&text)),
+            now: Timestamp::now(),
+            synchronised,
+            written,
+        }
+    }
+
+    pub(super) fn check(&self) -> Vec<Finding> {
+        vec![self.memory(), self.files(), self.clock(), self.synchronised()]
+    }
+
+    fn memory(&self) -> Finding {
+        let Some(bytes) = self.memory else { return Finding::unknown("memory", "/proc/meminfo can't be read") };
+        let found = format!("{} MiB available", bytes / MIB);
+        let remedy = "ps aux --sort=-rss | head shows who has it; give functions limits, or the machine more";
+        if bytes < MEMORY_GONE {
+            Finding::failure("memory", found, remedy)
+        } else if bytes < MEMORY_SHORT {
+            Finding::warning("memory", found, remedy)
+        } else {
+            Finding::ok("memory", found)
+        }
+    }
+
+    fn files(&self) -> Finding {
+        let check = "open files";
+        match self.files {
+            None => Finding::unknown(check, "the limit can't be read"),
+            Some(limit) if limit < OPEN_FILES => Finding::warning(
+                check,
+                format!("the hard limit is {limit}: actord and functions get that many, not {OPEN_FILES}"),
+                format!(
+                    "ulimit -Hn {OPEN_FILES} before actord up (root with CAP_SYS_RESOURCE); systemd's default is higher"
+                ),
+            ),
+            Some(limit) => Finding::ok(check, format!("the hard limit is {limit}")),
+        }
+    }
+
+    fn clock(&self) -> Finding {
+        let check = "clock";
+        let shown = self.now.strftime("%FT%TZ");
+        let remedy = "timedatectl set-ntp true, or date -s YYYY-MM-DDTHH:MM:SSZ";
+        match self.written {
+            _ if !PLAUSIBLE.contains(&self.now.as_second()) => {
+                Finding::failure(check, format!("it says {shown}: registries' certificates will not be valid"), remedy)
+            }
+            Some(written) if written > self.now + jiff::SignedDuration::from_hours(1) => {
+                let found =
+                    format!("it says {shown}, but the desired state was written at {}", written.strftime("%FT%TZ"));
+                Finding::warning(check, found, remedy)
+            }
+            _ => Finding::ok(check, shown.to_string()),
+        }
+    }
+
+    fn synchronised(&self) -> Finding {
+        match self.synchronised {
+            Some(true) => Finding::ok("time source", "synchronised"),
+            Some(false) => Finding::warning(
+                "time source",
+                "the clock is not synchronised",
+                "apt-get install systemd-timesyncd && timedatectl set-ntp true",
+            ),
+            None => Finding::unknown("time source", "neither systemd-timesyncd nor timedatectl says anything"),
+        }
+    }
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in bytes.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The hard limit of open files in `/proc/PID/limits`.
+fn open_files(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    match line.split_whitespace().nth(1)? {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::super::source::tree;
+    use super::*;
+
+    fn resources() -> Resources {
+        let now = "2026-05-01T12:00:00Z".parse().unwrap();
+        Resources { memory: Some(1 << 30), files: Some(1 << 20), now, synchronised: Some(true), written: None }
+    }
+
+    fn states(resources: &Resources) -> Vec<State> {
+        resources.check().iter().map(|finding| finding.state).collect()
+    }
+
+    #[tokio::test]
+    async fn the_machine_is_read_from_proc() {
+        let (_dir, root) = tree(&[
+            ("/proc/meminfo", "MemTotal:       16000000 kB\nMemAvailable:     100000 kB\n"),
+            (
+                "/proc/77/limits",
+                "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024     20000    files\n",
+            ),
+            (SYNCHRONISED, ""),
+        ]);
+        let read = Resources::read(&root, Some(77), None).await;
+        assert_eq!((read.memory, read.files, read.synchronised), (Some(102_400_000), Some(20_000), Some(true)));
+        let found = read.check();
+        assert_eq!(states(&read)[..2], [State::Warning, State::Warning]);
+        assert!(found[1].found.contains("20000") && found[1].remedy.as_ref().unwrap().contains("ulimit -Hn 65536"));
+        assert_eq!(open_files("Max open files  unlimited  unlimited  files\n"), Some(u64::MAX));
+    }
+
+    #[test]
+    fn all_is_well_or_said() {
+        assert_eq!(states(&resources()), [State::Ok; 4]);
+        let nothing = Resources { memory: None, files: None, synchronised: None, ..resources() };
+        assert_eq!(states(&nothing), [State::Unknown, State::Unknown, State::Ok, State::Unknown]);
+        assert_eq!(states(&Resources { memory: Some(MIB), ..resources() })[0], State::Failure);
+    }
+
+    #[test]
+    fn a_clock_that_can_not_be_right_is_found() {
+        let at = |time: &str| Resources { now: time.parse().unwrap(), ..resources() };
+        assert_eq!(states(&at("1970-01-01T00:03:00Z"))[2], State::Failure);
+        assert_eq!(states(&at("2107-01-01T00:00:00Z"))[2], State::Failure);
+        let back = Resources { written: Some("2026-05-02T00:00:00Z".parse().unwrap()), ..resources() };
+        assert_eq!(states(&back)[2], State::Warning);
+        let drifting = Resources { synchronised: Some(false), ..resources() };
+        assert!(drifting.check()[3].remedy.as_ref().unwrap().contains("timedatectl set-ntp true"));
+    }
+}
