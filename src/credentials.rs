@@ -45,6 +45,16 @@ impl Credentials {
         })?;
         Ok(Self { user, password })
     }
+
+    /// Reads what a running actord's callers have to send; none if it is not there, or not for this user to read.
+    #[must_use]
+    pub fn read(directory: &Path) -> Option<Self> {
+        let read = |file: &str| {
+            let text = fs::read_to_string(directory.join(file)).ok()?;
+            Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        Some(Self { user: read(USER_FILE)?, password: read(PASSWORD_FILE)? })
+    }
 }
 
 fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String, DataDirError> {
@@ -81,6 +91,8 @@ mod tests {
         assert_eq!(made.user, "admin");
         assert!(made.password.len() >= 32 && made.password.chars().all(|c| c.is_ascii_alphanumeric()));
         assert_eq!(Credentials::read_or_make(&auth).unwrap(), made);
+        assert_eq!(Credentials::read(&auth), Some(made.clone()));
+        assert_eq!(Credentials::read(&home.path().join("nowhere")), None);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&auth), 0o700);
         assert_eq!(mode(&auth.join(USER_FILE)), 0o600);

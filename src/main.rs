@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     match run(cli.verb) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("actord: {error:#}");
             ExitCode::FAILURE
@@ -28,8 +28,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: Verb) -> anyhow::Result<()> {
-    match verb {
+fn run(verb: Verb) -> anyhow::Result<ExitCode> {
+    let done: anyhow::Result<()> = match verb {
+        Verb::Remote(verb) => return Ok(verb.run()),
         Verb::Up(up) => {
             telemetry::init(&up.config.log_level, up.config.log_format)?;
             up::up(&up.config, up.stop_functions)
@@ -66,5 +67,6 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             println!("actord {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

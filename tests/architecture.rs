@@ -30,12 +30,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
-    ("cli", &["config", "archive", "function", "data_dir", "store", "stack", "doctor"]),
+    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor"]),
     ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
 ];
 
 /// Files that read the environment beside `config`, and why.
-const ENVIRONMENT: &[(&str, &str)] = &[("host/containerd/daemon/process.rs", "hands PATH on to containerd")];
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("cli/client/environment.rs", "takes OPENFAAS_URL, and what stack files name, as faas-cli does"),
+    ("host/containerd/daemon/process.rs", "hands PATH on to containerd"),
+];
 
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
@@ -48,9 +51,10 @@ const CRATES: &[(&str, &[&str])] = &[
     ("oci_client", &["host::containerd"]),
     ("prost", &["host::containerd"]),
     ("prost_types", &["host::containerd"]),
+    ("reqwest", &["host::containerd", "cli"]),
     ("rscni_types", &["host::cni"]),
     ("rusqlite", &["store"]),
-    ("serde_saphyr", &["stack"]),
+    ("serde_saphyr", &["stack", "cli"]),
     ("tonic", &["host::containerd"]),
 ];
 

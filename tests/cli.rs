@@ -23,7 +23,7 @@ fn it_says_its_version_and_its_verbs() {
     let version = format!("actord {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
-    for verb in ["up", "down", "export", "import", "image", "doctor", "completion", "version"] {
+    for verb in "up down export import image doctor completion ls describe rm invoke scale version".split(' ') {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
     }
 }
@@ -54,6 +54,15 @@ fn bash_takes_the_completion_and_completes_a_verb_by_it() {
     let ask = "COMP_WORDS=(actord imp); COMP_CWORD=1; _actord actord imp actord; echo \"${COMPREPLY[@]}\"";
     let asked = Command::new("bash").arg("-euc").arg(format!("{script}\n{ask}")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "import", "{}", stderr(&asked));
+}
+
+#[test]
+fn every_verb_that_asks_a_gateway_explains_itself_with_an_example() {
+    for verb in ["ls", "describe", "rm", "invoke", "scale"] {
+        let help = String::from_utf8(actord(&[verb, "--help"]).stdout).unwrap();
+        assert!(help.contains("Example:\n  ") && help.contains(&format!("actord {verb} ")), "{verb}:\n{help}");
+        assert!(help.contains("--gateway <URL>") && help.contains("--output <SHAPE>"), "{verb}:\n{help}");
+    }
 }
 
 #[test]

@@ -1,20 +1,34 @@
 //! The command line: what each verb takes.
 
+mod client;
 mod completion;
+mod describe;
 mod doctor;
 mod export;
 mod import;
+mod invoke;
+mod ls;
 mod pack;
+mod remote;
+mod rm;
+mod scale;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use client::{ClientError, ExitWith, GatewayArgs, NamespaceArg, Output};
 pub use completion::CompletionArgs;
+pub use describe::DescribeArgs;
 pub use doctor::{DoctorArgs, Findings};
 pub use export::{ExportArgs, ExportError};
 pub use import::{ImportArgs, ImportError};
+pub use invoke::InvokeArgs;
+pub use ls::LsArgs;
 pub use pack::PackArgs;
+pub use remote::RemoteVerb;
+pub use rm::RmArgs;
+pub use scale::ScaleArgs;
 
 use crate::config::Config;
 
@@ -45,6 +59,9 @@ pub enum Verb {
     Doctor(Box<DoctorArgs>),
     /// Print what a shell needs to complete actord's verbs and flags
     Completion(CompletionArgs),
+    /// The verbs that ask a gateway.
+    #[command(flatten)]
+    Remote(RemoteVerb),
     /// Print the version
     Version,
 }

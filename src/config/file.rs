@@ -56,7 +56,8 @@ pub enum FileError {
     },
 }
 
-/// Parses a command line whose verbs hold a [`Config`], with the file that it names and the environment.
+/// Parses a command line whose verbs hold a [`Config`], or some settings of it, with the file that it names and the
+/// environment.
 ///
 /// # Errors
 /// As clap's own: to be printed as it is, with its exit code.
@@ -66,12 +67,15 @@ pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     let Some(verb) = configured(&matches) else { return C::from_arg_matches(&matches) };
 
     let wrong = |message: String| C::command().error(ErrorKind::ValueValidation, message);
+    let whole = has_all_settings(verb);
     let mut defaults = Defaults::new();
     if let Some(path) = verb.get_one::<PathBuf>("config") {
         let named = verb.value_source("config") != Some(ValueSource::DefaultValue) || !is_default_file(path);
         defaults = match std::fs::read_to_string(path) {
             Ok(text) => read(path, &text).map_err(|error| wrong(error.to_string()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => defaults,
+            // It is root's: a client of anybody's can do without it.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && !named && !whole => defaults,
             Err(error) => return Err(wrong(FileError::Unreadable(path.clone(), error).to_string())),
         };
     }
@@ -80,10 +84,15 @@ pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     }
 
     let matches = with_defaults(C::command(), &defaults).try_get_matches_from(&arguments)?;
-    if let Some(verb) = configured(&matches) {
+    if let Some(verb) = configured(&matches).filter(|verb| has_all_settings(verb)) {
         Config::from_arg_matches(verb)?.check().map_err(wrong)?;
     }
     C::from_arg_matches(&matches)
+}
+
+/// Whether a verb takes all settings, or only those that it shares with the others.
+fn has_all_settings(verb: &ArgMatches) -> bool {
+    verb.try_contains_id("state_dir").is_ok()
 }
 
 /// The matches of the verb that was given, if it has a configuration.

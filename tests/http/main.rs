@@ -7,6 +7,7 @@ mod support;
 
 mod auth;
 mod bodies;
+mod cli;
 mod conversations;
 mod deploy;
 mod faults;

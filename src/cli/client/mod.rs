@@ -1,0 +1,23 @@
+//! What every verb that asks a gateway has in common.
+//!
+//! ```text
+//! flags, stack file, OPENFAAS_URL -> url -> login (data directory or ~/.openfaas) -> http -> wire -> output
+//! ```
+//! Standard output carries the answer alone, as a table or as JSON; whatever else there is to say goes to standard error.
+
+mod args;
+mod environment;
+mod error;
+mod http;
+mod login;
+mod output;
+mod url;
+mod wire;
+
+pub use args::{GatewayArgs, NamespaceArg};
+pub(super) use args::{function_id, parse_pair};
+pub use error::{ClientError, ExitWith};
+pub(super) use http::Client;
+pub use output::Output;
+pub(super) use output::{Table, print, print_json, print_line, say};
+pub(super) use wire::{Function, Quantities, Shown};

@@ -1,0 +1,151 @@
+//! `actord describe`: all about one function.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{
+    Client, ClientError, ExitWith, Function, GatewayArgs, NamespaceArg, Output, Quantities, Shown, function_id, print,
+    print_json,
+};
+use crate::function::FunctionId;
+
+/// `actord describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// Name of the function, or NAME.NAMESPACE
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    #[allow(missing_docs, reason = "it says so itself")]
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+
+    #[allow(missing_docs, reason = "it says so itself")]
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
+}
+
+impl DescribeArgs {
+    pub(super) async fn run(&self) -> Result<ExitWith, ClientError> {
+        let client = Client::new(&self.gateway, None)?;
+        let id = function_id(&self.name, &self.namespace)?;
+        let query = [("namespace", id.namespace.as_str()), ("usage", "1")];
+        let json: Value =
+            client.get(&["system", "function", id.name.as_str()], &query).await.map_err(|error| missing(error, &id))?;
+        let shown = Shown::try_from(json)?;
+        match self.gateway.output {
+            Output::Json => print_json(&shown.json)?,
+            Output::Table => print(text(&shown.function, &client.function_url(&id)).as_bytes())?,
+        }
+        Ok(ExitWith::Done)
+    }
+}
+
+/// A 404 says nothing itself.
+pub(super) fn missing(error: ClientError, id: &FunctionId) -> ClientError {
+    if error.is_not_found() {
+        let text = format!("there is no function {id}: `actord ls -n {}` lists those that are there", id.namespace);
+        return ClientError::Answer { status: 404, text };
+    }
+    error
+}
+
+fn text(function: &Function, url: &str) -> String {
+    let mut lines = Lines::default();
+    lines.say("Name", &function.name);
+    lines.say("Namespace", &function.namespace);
+    lines.say("State", function.state());
+    if let Some(lifecycle) = &function.lifecycle {
+        lines.say("Step", lifecycle.step.as_deref().unwrap_or_default());
+        lines.say("Reason", lifecycle.reason.as_deref().unwrap_or_default());
+        lines.say("Next start", &lifecycle.retry_in_seconds.map(|wait| format!("in {wait} s")).unwrap_or_default());
+        lines.say("Restarts", &lifecycle.restarts.to_string());
+        let serving = lifecycle.serving_generation;
+        let serving = serving.filter(|serving| *serving != lifecycle.generation);
+        let serving = serving.map(|serving| format!(", {serving} is serving")).unwrap_or_default();
+        lines.say("Generation", &format!("{}{serving}", lifecycle.generation));
+    }
+    lines.say("Ready", &function.ready());
+    lines.say("Image", &function.image);
+    lines.say("Process", &function.env_process);
+    lines.say("URL", url);
+    lines.say("Invocations", &function.invocation_count.to_string());
+    if let Some(usage) = &function.usage {
+        let mebibytes = usage.total_memory_bytes / f64::from(1 << 20);
+        lines.say("Usage", &format!("cpu {:.0}m, memory {mebibytes:.1} Mi", usage.cpu));
+    }
+    lines.say("Limits", &quantities(&function.limits));
+    lines.say("Requests", &quantities(&function.requests));
+    lines.say("Root", if function.read_only_root_filesystem { "read-only" } else { "" });
+    lines.say("Secrets", &function.secrets.join(", "));
+    lines.say("Constraints", &function.constraints.join(", "));
+    lines.say("Created", &function.created_at);
+    lines.map("Environment", &function.env_vars);
+    lines.map("Labels", &function.labels);
+    lines.map("Annotations", &function.annotations);
+    lines.0
+}
+
+fn quantities(of: &Quantities) -> String {
+    let named = [("cpu", &of.cpu), ("memory", &of.memory)];
+    let set = named.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name} {value}"));
+    set.collect::<Vec<_>>().join(", ")
+}
+
+/// Lines of a key and a value; what is empty is left out.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn say(&mut self, key: &str, value: &str) {
+        if !value.is_empty() {
+            let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            self.0 += &format!("{:<13}{value}\n", format!("{key}:"));
+        }
+    }
+
+    fn map(&mut self, key: &str, values: &BTreeMap<String, String>) {
+        if !values.is_empty() {
+            self.0 += &format!("{key}:\n");
+        }
+        for (name, value) in values {
+            // One line each, whatever is in it.
+            self.0 += &format!("  {}={}\n", name.escape_debug(), value.escape_debug());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_set_is_not_shown() {
+        let shown = Shown::try_from(json!({"name": "a", "namespace": "dev", "image": "i:1", "replicas": 1,
+            "availableReplicas": 1, "createdAt": "2026-01-02T03:04:05Z"}));
+        let expected = "Name:        a\nNamespace:   dev\nState:       ready\nReady:       1/1\nImage:       i:1\n\
+                        URL:         http://u\nInvocations: 0\nCreated:     2026-01-02T03:04:05Z\n";
+        assert_eq!(text(&shown.unwrap().function, "http://u"), expected);
+    }
+
+    #[test]
+    fn trouble_is_said_before_anything_else() {
+        let shown = Shown::try_from(json!({"name": "a", "namespace": "dev", "image": "i:2", "replicas": 1,
+            "availableReplicas": 1, "limits": {"memory": "64Mi"}, "envVars": {"A": "two\nlines"},
+            "usage": {"cpu": 12.4, "totalMemoryBytes": 1_572_864.0},
+            "lifecycle": {"phase": "backing off", "generation": 3, "servingGeneration": 2, "restarts": 5,
+                "reason": "exited with\ncode 1", "retryInSeconds": 8, "step": "pulling"}}));
+        let text = text(&shown.unwrap().function, "http://u");
+        let begin = "Name:        a\nNamespace:   dev\nState:       backing off\nStep:        pulling\n\
+                     Reason:      exited with code 1\nNext start:  in 8 s\nRestarts:    5\n\
+                     Generation:  3, 2 is serving\n";
+        assert!(text.starts_with(begin), "{text}");
+        for line in ["Usage:       cpu 12m, memory 1.5 Mi\n", "Limits:      memory 64Mi\n", "  A=two\\nlines\n"] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+}

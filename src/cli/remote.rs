@@ -1,0 +1,67 @@
+//! The verbs that ask a gateway, and how one of them is run.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::client::{ClientError, ExitWith, say};
+use super::describe::DescribeArgs;
+use super::invoke::InvokeArgs;
+use super::ls::LsArgs;
+use super::rm::RmArgs;
+use super::scale::ScaleArgs;
+
+/// What can be asked of a gateway over its REST API, this machine's or another's.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 gateway not reachable, 4 refused (4xx), 5 unable (5xx), 130 Ctrl-C.
+#[derive(Debug, Subcommand)]
+pub enum RemoteVerb {
+    /// List functions: how many replicas are ready, how often they were called, where they stand
+    #[command(visible_alias = "list", after_help = "Example:\n  actord ls -A\n  actord ls -n staging --output json")]
+    Ls(Box<LsArgs>),
+    /// Show all about one function
+    #[command(after_help = "Example:\n  actord describe hello\n  actord describe hello.staging --output json")]
+    Describe(Box<DescribeArgs>),
+    /// Remove functions
+    #[command(visible_alias = "remove", after_help = "Example:\n  actord rm hello hello.staging")]
+    Rm(Box<RmArgs>),
+    /// Call a function: standard input is the request, standard output the answer
+    #[command(after_help = "\
+Example:
+  echo hi | actord invoke hello
+  actord invoke hello/path --method GET --query a=1 --header 'Accept: text/html'
+
+The exit code is 0 for a 2xx, 4 for a 4xx and 5 for a 5xx.")]
+    Invoke(Box<InvokeArgs>),
+    /// Set how many instances of a function run; 0 stops it
+    #[command(after_help = "Example:\n  actord scale hello 3")]
+    Scale(Box<ScaleArgs>),
+}
+
+impl RemoteVerb {
+    /// Does it, tells what went wrong, and returns the exit code.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(self.perform()),
+            Err(error) => Err(ClientError::Local(format!("can't start: {error}"))),
+        };
+        let exit = done.unwrap_or_else(|error| {
+            if !error.is_closed_pipe() {
+                say(&format!("actord: {error}"));
+            }
+            error.exit()
+        });
+        ExitCode::from(exit as u8)
+    }
+
+    async fn perform(self) -> Result<ExitWith, ClientError> {
+        match self {
+            Self::Ls(ls) => ls.run().await,
+            Self::Describe(describe) => describe.run().await,
+            Self::Rm(rm) => rm.run().await,
+            Self::Invoke(invoke) => invoke.run().await,
+            Self::Scale(scale) => scale.run().await,
+        }
+    }
+}
