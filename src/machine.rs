@@ -115,6 +115,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         instances_dir: config.state_dir.join("instances"),
         logs_dir: config.logs_dir(),
         dns: if config.dns.is_empty() { Dns::Host } else { Dns::Servers(config.dns.clone()) },
+        pids_limit: config.pids_limit,
     }
 }
 

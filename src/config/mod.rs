@@ -126,6 +126,10 @@ pub struct Config {
     #[arg(long, env = "ACTORD_CGROUP_PARENT", value_name = "PATH", default_value = "/actord", value_parser = value::cgroup)]
     pub cgroup_parent: String,
 
+    /// Most processes and threads of one instance; a function may ask for another number
+    #[arg(long, env = "ACTORD_PIDS_LIMIT", value_name = "N", default_value = "4096", value_parser = value::pids)]
+    pub pids_limit: u32,
+
     /// Instances that are started side by side
     #[arg(long, env = "ACTORD_PARALLEL_STARTS", value_name = "N", default_value = "4", value_parser = value::count)]
     pub parallel_starts: usize,

@@ -41,6 +41,10 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
+pub(super) fn pids(text: &str) -> Result<u32, String> {
+    function::parse_pids_limit(text).map_err(|invalid| invalid.0)
+}
+
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }

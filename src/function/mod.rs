@@ -9,6 +9,7 @@ mod duration;
 mod lifecycle;
 mod name;
 mod quantity;
+mod resources;
 mod spec;
 mod status;
 
@@ -18,5 +19,6 @@ pub use duration::parse_duration;
 pub use lifecycle::{Effect, Event, Lifecycle, Observed, ObservedState, Outcome};
 pub use name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
-pub use spec::{ANNOTATION_PREFIX, Desired, Resources, Spec, SpecDraft};
+pub use resources::{Resources, parse_pids_limit};
+pub use spec::{ANNOTATION_PREFIX, Desired, Spec, SpecDraft};
 pub use status::{Exit, Failure, Generation, InstancePhase, Phase, StartError, Status, Step, Uptime};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checks, Generation, Invalid, SecretName, checks, parse_cpu_millis, parse_memory_bytes};
+use super::{Checks, Generation, Invalid, Resources, SecretName, checks, resources};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
@@ -18,25 +18,6 @@ const REPLICAS_MAX: u32 = 1_000;
 
 /// Linux refuses to start a process with a longer `NAME=value`, the closing NUL included (MAX_ARG_STRLEN).
 const VARIABLE_MAX: usize = 128 * 1024;
-
-/// Limits or requests, as they were sent: Kubernetes quantities.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resources {
-    /// Memory, such as `128Mi`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<String>,
-    /// Cpu, such as `500m`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<String>,
-}
-
-impl Resources {
-    fn check(&self) -> Result<(), Invalid> {
-        self.memory.as_deref().map(parse_memory_bytes).transpose()?;
-        self.cpu.as_deref().map(parse_cpu_millis).transpose()?;
-        Ok(())
-    }
-}
 
 /// A spec before it was checked: plain fields, as a deployment carries them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +39,7 @@ pub struct SpecDraft {
     pub annotations: BTreeMap<String, String>,
     /// Upper bounds.
     pub limits: Option<Resources>,
-    /// Requests; kept and given back.
+    /// What is left to it when the machine runs short.
     pub requests: Option<Resources>,
     /// Whether the root file system is mounted read-only.
     pub read_only_root_filesystem: bool,
@@ -87,7 +68,7 @@ impl TryFrom<SpecDraft> for Spec {
 
     /// # Errors
     /// [`Invalid`] with the field and the rule: no image, a quantity that can't be read, a label that collides with an
-    /// annotation, an environment variable that can't be one, an annotation about checks that can't be read.
+    /// annotation, an environment variable that can't be one, an annotation about checks or processes that can't be read.
     fn try_from(draft: SpecDraft) -> Result<Self, Invalid> {
         if draft.image.trim().is_empty() {
             return Err(Invalid("no image: give an image reference such as docker.io/functions/figlet:latest".into()));
@@ -114,6 +95,7 @@ impl TryFrom<SpecDraft> for Spec {
         spec.parse_min_replicas()?;
         Checks::parse(&spec.annotations)?;
         checks::drain_timeout(&spec.annotations, &spec.env_vars)?;
+        resources::pids_limit(&spec.annotations)?;
         Ok(spec)
     }
 }
@@ -177,13 +159,31 @@ impl Spec {
     /// The memory limit in bytes, if one is set.
     #[must_use]
     pub fn memory_limit_bytes(&self) -> Option<u64> {
-        self.limits.as_ref()?.memory.as_deref().and_then(|text| parse_memory_bytes(text).ok())
+        self.limits.as_ref()?.memory_bytes()
     }
 
     /// The cpu limit in milli-cores, if one is set.
     #[must_use]
     pub fn cpu_limit_millis(&self) -> Option<u64> {
-        self.limits.as_ref()?.cpu.as_deref().and_then(|text| parse_cpu_millis(text).ok())
+        self.limits.as_ref()?.cpu_millis()
+    }
+
+    /// The memory in bytes that should be left to it when the machine runs short, if the function says so.
+    #[must_use]
+    pub fn memory_request_bytes(&self) -> Option<u64> {
+        self.requests.as_ref()?.memory_bytes()
+    }
+
+    /// The cpu in milli-cores that is its share when the machine is busy, if the function says so.
+    #[must_use]
+    pub fn cpu_request_millis(&self) -> Option<u64> {
+        self.requests.as_ref()?.cpu_millis()
+    }
+
+    /// The most processes and threads of one instance, if the function says so.
+    #[must_use]
+    pub fn pids_limit(&self) -> Option<u32> {
+        resources::pids_limit(&self.annotations).ok().flatten()
     }
 
     /// The environment that the function's process gets on top of the image's: `fprocess` from `envProcess`, which an

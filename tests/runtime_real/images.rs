@@ -22,7 +22,10 @@ fn program() -> PathBuf {
     let name = format!("runtime-real-stripped-{}", &sha256(&text)[7..23]);
     let binary = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !binary.exists() {
-        let fresh = binary.with_extension(std::process::id().to_string());
+        // A directory of its own: the compiler's other files are named after the program, whoever compiles it.
+        let directory = binary.with_extension(std::process::id().to_string());
+        fs::create_dir_all(&directory).unwrap();
+        let fresh = directory.join("program");
         let built = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
             .args([
                 "--edition=2024",
@@ -40,6 +43,7 @@ fn program() -> PathBuf {
             .unwrap();
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         fs::rename(&fresh, &binary).unwrap();
+        fs::remove_dir_all(&directory).unwrap();
     }
     binary
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use actord::function::{Exit, Resources, SpecDraft};
+use actord::function::{Exit, SpecDraft};
 use actord::host::{Creation, HostError, Runtime};
 
 use crate::support::World;
 
-fn report(world: &World, function: &str, image: &str, draft: SpecDraft) -> Creation {
+pub(crate) fn report(world: &World, function: &str, image: &str, draft: SpecDraft) -> Creation {
     let mut creation = world.creation_of(
         function,
         image,
@@ -21,7 +21,7 @@ fn report(world: &World, function: &str, image: &str, draft: SpecDraft) -> Creat
     creation
 }
 
-async fn seen(world: &World, creation: &Creation) -> BTreeMap<String, String> {
+pub(crate) async fn seen(world: &World, creation: &Creation) -> BTreeMap<String, String> {
     let (exit, log) = world.run(creation).await;
     assert_eq!(exit, Exit::Code(0), "{log}");
     log.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
@@ -90,16 +90,6 @@ async fn an_images_user_reads_its_secrets_and_has_no_capability() {
 }
 
 #[tokio::test]
-async fn a_read_only_root_can_not_be_written() {
-    let world = World::new().await;
-    let draft = SpecDraft { read_only_root_filesystem: true, ..SpecDraft::default() };
-    let seen = seen(&world, &report(&world, "f", "root", draft)).await;
-    assert_eq!(seen["write-root"], "Err(ReadOnlyFilesystem)");
-    assert_eq!(seen["secret"], "s3cret");
-    world.finish().await;
-}
-
-#[tokio::test]
 async fn an_image_that_can_not_run_is_the_callers_to_mend_and_leaves_nothing() {
     let world = World::new().await;
     for (image, says) in [
@@ -149,23 +139,5 @@ async fn a_label_that_is_too_long_for_containerd_does_not_fail_the_deploy() {
     world.up(&creation).await;
     assert!(world.ctr(&["containers", "info", creation.id.as_str()]).contains("com.openfaas.annotations.short"));
     world.runtime.remove(&creation.id).await.unwrap();
-    world.finish().await;
-}
-
-#[tokio::test]
-async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
-    let world = World::new().await;
-    // Too little for runc to set it, to make the process, and to start it.
-    for memory in ["64Ki", "1Mi", "2500Ki"] {
-        let limits = Some(Resources { memory: Some(memory.into()), cpu: None });
-        let creation = world.creation_of("f", "root", SpecDraft { limits, ..SpecDraft::default() });
-        let error = match world.runtime.create(&creation).await {
-            Ok(()) => world.runtime.start(&creation.id).await.expect_err("too little"),
-            Err(error) => error,
-        };
-        assert!(matches!(&error, HostError::Spec(reason) if reason.contains("memory limit")), "{memory}: {error:?}");
-        world.runtime.remove(&creation.id).await.unwrap();
-        assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new());
-    }
     world.finish().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actord::function::{Exit, Resources, SpecDraft};
+use actord::function::Exit;
 use actord::host::{Found, HostError, Runtime, Signal};
 use tokio::time::timeout;
 
@@ -30,30 +30,6 @@ async fn an_end_by_signal_is_seen_by_whoever_waits() {
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "asked again, it is told again");
     world.runtime.remove(&id).await.unwrap();
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Vanished);
-    world.finish().await;
-}
-
-#[tokio::test]
-async fn more_memory_than_the_limit_is_told_as_out_of_memory() {
-    let world = World::new().await;
-    let limits = Some(Resources { memory: Some("32Mi".into()), cpu: Some("250m".into()) });
-    let draft = |todo: &str| SpecDraft {
-        env_vars: [("DO".to_owned(), todo.to_owned())].into(),
-        limits: limits.clone(),
-        ..SpecDraft::default()
-    };
-    assert_eq!(world.run(&world.creation_of("f", "root", draft("eat"))).await.0, Exit::OutOfMemory);
-
-    let id = world.up(&world.creation_of("f", "root", draft("sleep"))).await;
-    let limit = world.cgroup_file(&id, &["memory.limit_in_bytes", "memory.max"]);
-    assert_eq!(limit.trim(), (32 << 20).to_string());
-    let cpu = world.cgroup_file(&id, &["cpu.cfs_quota_us", "cpu.max"]);
-    assert_eq!(cpu.split_whitespace().next(), Some("25000"));
-    let pids = world.cgroup_file(&id, &["pids.max"]);
-    assert_eq!(pids.trim(), "4096");
-    world.runtime.kill(&id, Signal::Kill).await.unwrap();
-    assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "killed by us, not by its limit");
-    world.runtime.remove(&id).await.unwrap();
     world.finish().await;
 }
 

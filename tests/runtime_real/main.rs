@@ -5,5 +5,6 @@ mod daemon;
 mod images;
 mod inside;
 mod life;
+mod limits;
 mod remains;
 mod support;

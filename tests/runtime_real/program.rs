@@ -24,12 +24,41 @@ fn main() {
                 }
             }
         }
+        "spawn" => {
+            let mut processes = 1;
+            let error = loop {
+                match copy("sleep") {
+                    Ok(_) => processes += 1,
+                    Err(error) => break error,
+                }
+            };
+            println!("{processes} {:?}", error.kind());
+        }
+        "bomb" => loop {
+            if copy("bomb").is_err() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        },
+        "fill" => {
+            let mut file = std::fs::File::create("/tmp/file").unwrap();
+            let error = loop {
+                if let Err(error) = std::io::Write::write_all(&mut file, &[1; 1 << 16]) {
+                    break error;
+                }
+            };
+            println!("{} {:?}", file.metadata().unwrap().len() >> 20, error.kind());
+        }
         "report" => report(),
         other => {
             eprintln!("what is {other:?}?");
             std::process::exit(99);
         }
     }
+}
+
+/// Another process like this one, which does something else.
+fn copy(todo: &str) -> std::io::Result<std::process::Child> {
+    std::process::Command::new("/program").env("DO", todo).spawn()
 }
 
 /// Prints what it sees of its surroundings, a line each.
@@ -55,11 +84,15 @@ fn report() {
     println!("write-secret={:?}", tried("/var/openfaas/secrets/new"));
     println!("write-resolv={:?}", tried("/etc/resolv.conf"));
     println!("write-root={:?}", tried("/written"));
+    println!("write-tmp={:?}", tried("/tmp/written"));
     println!("write-proc={:?}", tried("/proc/sys/kernel/hostname"));
     println!("masked={:?}", std::fs::read("/proc/timer_list").map(|bytes| bytes.len()));
     println!("pids={}", std::fs::read_dir("/proc").unwrap().filter(|entry| {
         entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
     }).count());
+    let quota = ["cpu/cpu.cfs_quota_us", "cpu.max"].map(|file| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")));
+    println!("quota={}", one_line(quota.into_iter().flatten().next().unwrap_or_default()));
+    println!("cores={}", std::thread::available_parallelism().unwrap());
     println!("fds={}", std::fs::read_dir("/proc/self/fd").unwrap().count());
     println!("low-port={:?}", std::net::TcpListener::bind("0.0.0.0:80").map(|_| ()));
 }

@@ -93,6 +93,7 @@ impl World {
             instances_dir: base.path().join("state/instances"),
             logs_dir: base.path().join("data/logs"),
             dns: Dns::Servers(vec!["10.9.8.7".parse().unwrap()]),
+            pids_limit: 4_096,
         };
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
         let archive = base.path().join("images.tar");

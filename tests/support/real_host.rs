@@ -60,6 +60,7 @@ impl RealHost {
                 instances_dir: directory.join("instances"),
                 logs_dir: directory.join("logs"),
                 dns: Dns::Servers(vec!["192.0.2.53".parse().unwrap()]),
+                pids_limit: 4_096,
             },
         );
         let runtime = runtime.unwrap();

@@ -40,13 +40,14 @@ impl Cgroups {
         format!("/{}/{id}", self.parent)
     }
 
-    /// What an instance's spec has to know of the machine.
-    pub(super) fn machine(&self) -> Machine {
+    /// What an instance's spec has to know of the machine, and the most processes of one that does not say.
+    pub(super) fn machine(&self, pids_limit: u32) -> Machine {
         let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
         let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.memory_v1);
         Machine {
             open_files: open_files.unwrap_or(u64::MAX),
             swap_limit: v1.is_none_or(|memory| memory.mount.join("memory.memsw.limit_in_bytes").exists()),
+            pids_limit,
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::containers;
 use super::content::{ResolvedImage, resolve_image};
 use super::instance_dir::{Files, HostName};
-use super::oci::{self, Places};
+use super::oci::{Instance, Places};
 use super::rootfs::read_accounts;
 use super::runtime::Inner;
 use super::tasks;
@@ -78,9 +78,9 @@ impl Inner {
             cgroup: &self.cgroups.path(&creation.id),
         };
         let hostname = creation.function.name.as_str();
-        let machine = self.cgroups.machine();
-        let spec = oci::runtime_spec(&image.config, &creation.spec, hostname, identity, &places, machine)?;
-        serde_json::to_vec(&spec)
+        let machine = self.cgroups.machine(self.options.pids_limit);
+        let instance = Instance { image: &image.config, spec: &creation.spec, hostname, identity, places, machine };
+        serde_json::to_vec(&instance.runtime_spec()?)
             .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
     }
 }

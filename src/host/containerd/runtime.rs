@@ -36,6 +36,8 @@ pub struct RuntimeOptions {
     pub logs_dir: PathBuf,
     /// The name servers that functions ask.
     pub dns: Dns,
+    /// The most processes and threads of an instance whose function does not say.
+    pub pids_limit: u32,
 }
 
 /// Instances as containerd's containers and tasks.

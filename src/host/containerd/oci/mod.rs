@@ -1,0 +1,104 @@
+//! Image config + function spec + paths -> the OCI runtime spec of one instance. Pure.
+//!
+//! `process` is what runs, `mounts` what it finds, `resources` how much it may use.
+
+mod mounts;
+mod process;
+mod resources;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use oci_spec::OciSpecError;
+use oci_spec::image::ImageConfiguration;
+use oci_spec::runtime::{
+    LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, SpecBuilder,
+    get_default_maskedpaths, get_default_readonly_paths,
+};
+
+pub use process::OPEN_FILES;
+
+use super::seccomp;
+use super::user::Identity;
+use crate::function::Spec;
+use crate::host::HostError;
+
+/// What the host has to say about an instance's spec.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Machine {
+    /// The hard limit of open files, beyond which runc may not go.
+    pub(super) open_files: u64,
+    /// Whether swap can be limited.
+    pub(super) swap_limit: bool,
+    /// The most processes of an instance whose function does not say.
+    pub(super) pids_limit: u32,
+}
+
+/// The instance's own files and places on the host.
+#[derive(Debug, Clone)]
+pub(super) struct Places<'a> {
+    pub(super) netns: &'a Path,
+    pub(super) resolv_conf: &'a Path,
+    pub(super) hosts: &'a Path,
+    pub(super) secrets: Option<&'a Path>,
+    pub(super) cgroup: &'a str,
+}
+
+/// All that the runtime spec of one instance is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Instance<'a> {
+    pub(super) image: &'a ImageConfiguration,
+    pub(super) spec: &'a Spec,
+    /// The function's name.
+    pub(super) hostname: &'a str,
+    pub(super) identity: &'a Identity,
+    pub(super) places: Places<'a>,
+    pub(super) machine: Machine,
+}
+
+impl Instance<'_> {
+    /// The runtime spec.
+    ///
+    /// # Errors
+    /// [`HostError::Spec`] when the image has nothing to run.
+    pub(super) fn runtime_spec(&self) -> Result<oci_spec::runtime::Spec, HostError> {
+        let arguments = process::arguments(self.image)?;
+        self.build(arguments)
+            .map_err(|error| HostError::Failed(format!("build the runtime spec of {}: {error}", self.hostname)))
+    }
+
+    fn build(&self, arguments: Vec<String>) -> Result<oci_spec::runtime::Spec, OciSpecError> {
+        let mut linux = LinuxBuilder::default()
+            .cgroups_path(self.places.cgroup)
+            .namespaces(namespaces(self.places.netns)?)
+            .resources(resources::resources(self.spec, self.machine)?)
+            .sysctl(HashMap::from([
+                // Ports below 1024 and ping, without a capability: the network namespace is the instance's own.
+                ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
+                ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
+            ]))
+            .masked_paths(get_default_maskedpaths())
+            .readonly_paths(get_default_readonly_paths());
+        if let Some(profile) = seccomp::profile()? {
+            linux = linux.seccomp(profile);
+        }
+        let root = RootBuilder::default().path("rootfs").readonly(self.spec.read_only_root_filesystem).build()?;
+        SpecBuilder::default()
+            .version("1.0.2")
+            .hostname(self.hostname)
+            .root(root)
+            .mounts(mounts::mounts(self.spec, &self.places)?)
+            .process(process::process(self, arguments)?)
+            .linux(linux.build()?)
+            .build()
+    }
+}
+
+fn namespaces(netns: &Path) -> Result<Vec<LinuxNamespace>, OciSpecError> {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Uts};
+    let own = [Pid, Ipc, Uts, Mount, Cgroup].map(|kind| LinuxNamespaceBuilder::default().typ(kind).build());
+    let given = LinuxNamespaceBuilder::default().typ(Network).path(netns).build();
+    own.into_iter().chain([given]).collect()
+}

@@ -1,0 +1,95 @@
+//! What an instance runs: the image's command and user, the environment, and what the process may do.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use oci_spec::OciSpecError;
+use oci_spec::image::ImageConfiguration;
+use oci_spec::runtime::{
+    Capability, LinuxCapabilitiesBuilder, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, UserBuilder,
+};
+
+use super::Instance;
+use crate::function::Spec;
+use crate::host::HostError;
+
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The most open files of a function's process, where the host allows that many.
+pub const OPEN_FILES: u64 = 65_536;
+
+/// What root in a function may still do. Of Docker's default set these are left out: `MKNOD`, `AUDIT_WRITE` and
+/// `SETFCAP`, which servers have no use for. `NET_RAW` is in because it is what other OpenFaaS providers grant. A user
+/// other than root has none of them: they are neither inheritable nor ambient.
+pub(super) const CAPABILITIES: [Capability; 11] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::Kill,
+    Capability::NetBindService,
+    Capability::NetRaw,
+    Capability::Setgid,
+    Capability::Setpcap,
+    Capability::Setuid,
+    Capability::SysChroot,
+];
+
+/// Entrypoint and command, as the image has them.
+pub(super) fn arguments(image: &ImageConfiguration) -> Result<Vec<String>, HostError> {
+    let config = image.config().as_ref();
+    let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
+    let command = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
+    let args: Vec<String> = entrypoint.into_iter().chain(command).collect();
+    if args.first().is_none_or(String::is_empty) {
+        return Err(HostError::Spec("the image has no entrypoint and no command: set one when it is built".into()));
+    }
+    Ok(args)
+}
+
+pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result<Process, OciSpecError> {
+    let Instance { image, spec, identity, machine, .. } = instance;
+    let config = image.config().as_ref();
+    let directory = config.and_then(|config| config.working_dir().clone()).unwrap_or_default();
+    let granted = || CAPABILITIES.into_iter().collect::<HashSet<_>>();
+    let files = OPEN_FILES.min(machine.open_files);
+    ProcessBuilder::default()
+        .terminal(false)
+        .args(arguments)
+        .env(environment(config.and_then(|config| config.env().clone()).unwrap_or_default(), spec))
+        .cwd(Path::new("/").join(directory))
+        .user(
+            UserBuilder::default()
+                .uid(identity.uid)
+                .gid(identity.gid)
+                .additional_gids(identity.groups.clone())
+                .build()?,
+        )
+        .capabilities(
+            LinuxCapabilitiesBuilder::default()
+                .bounding(granted())
+                .effective(granted())
+                .permitted(granted())
+                .inheritable([])
+                .ambient([])
+                .build()?,
+        )
+        .rlimits([PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(files).hard(files).build()?])
+        .no_new_privileges(true)
+        .build()
+}
+
+/// The image's environment with the function's own on top; each name once, in the image's order.
+fn environment(image: Vec<String>, spec: &Spec) -> Vec<String> {
+    let own = spec.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
+    let mut environment = vec![DEFAULT_PATH.to_owned()];
+    for variable in image.into_iter().chain(own) {
+        let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
+        let same = environment.iter_mut().find(|present| name(present) == name(&variable));
+        match same {
+            Some(present) => *present = variable,
+            None => environment.push(variable),
+        }
+    }
+    environment
+}

@@ -1,0 +1,167 @@
+use serde_json::{Value, json};
+
+use super::mounts::SECRETS;
+use super::process::CAPABILITIES;
+use super::*;
+use crate::function::{Resources, SpecDraft};
+
+fn image(config: &Value) -> ImageConfiguration {
+    let document = json!({
+        "architecture": "amd64", "os": "linux", "config": config,
+        "rootfs": { "type": "layers", "diff_ids": [] }, "history": [],
+    });
+    serde_json::from_value(document).unwrap()
+}
+
+fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
+    let spec = Spec::try_from(SpecDraft { image: "i".into(), ..draft }).unwrap();
+    let places = Places {
+        netns: Path::new("/run/netns/f-1"),
+        resolv_conf: Path::new("/s/f-1/resolv.conf"),
+        hosts: Path::new("/s/f-1/hosts"),
+        secrets: (!spec.secrets.is_empty()).then_some(Path::new("/s/f-1/secrets")),
+        cgroup: "/actord/f-1",
+    };
+    let machine = Machine { open_files: 20_000, swap_limit: true, pids_limit: 4_096 };
+    let identity = Identity { uid: 100, gid: 101, groups: vec![7] };
+    let image = image(config);
+    let instance = Instance { image: &image, spec: &spec, hostname: "f", identity: &identity, places, machine };
+    instance.runtime_spec().map(|made| serde_json::to_value(made).unwrap())
+}
+
+#[test]
+fn arguments_are_the_entrypoint_followed_by_the_command() {
+    let made = |config: &Value| made(config, SpecDraft::default()).unwrap()["process"]["args"].clone();
+    assert_eq!(made(&json!({ "Entrypoint": ["/e", "x"], "Cmd": ["y"] })), json!(["/e", "x", "y"]));
+    assert_eq!(made(&json!({ "Cmd": ["/c"] })), json!(["/c"]));
+}
+
+#[test]
+fn an_image_without_a_command_is_the_callers_to_mend() {
+    for config in [json!({}), json!({ "Entrypoint": [], "Cmd": [""] })] {
+        let error = made(&config, SpecDraft::default()).unwrap_err();
+        assert!(matches!(&error, HostError::Spec(reason) if reason.contains("no entrypoint")), "{error:?}");
+    }
+}
+
+#[test]
+fn the_functions_environment_overrides_the_images_and_the_default_path_gives_way() {
+    let draft = SpecDraft {
+        env_process: "cat".into(),
+        env_vars: [("A".to_owned(), "own=1".to_owned()), ("Z".to_owned(), String::new())].into(),
+        ..SpecDraft::default()
+    };
+    let made =
+        made(&json!({ "Cmd": ["/c"], "Env": ["PATH=/p", "A=image", "B=image", "fprocess=image"] }), draft).unwrap();
+    assert_eq!(made["process"]["env"], json!(["PATH=/p", "A=own=1", "B=image", "fprocess=cat", "Z="]));
+}
+
+fn resources(draft: SpecDraft) -> Value {
+    made(&json!({ "Cmd": ["/c"] }), draft).unwrap()["linux"]["resources"].clone()
+}
+
+fn of(memory: Option<&str>, cpu: Option<&str>) -> Option<Resources> {
+    Some(Resources { memory: memory.map(str::to_owned), cpu: cpu.map(str::to_owned) })
+}
+
+#[test]
+fn limits_become_bytes_without_swap_and_a_cpu_quota() {
+    let resources = resources(SpecDraft { limits: of(Some("128Mi"), Some("250m")), ..SpecDraft::default() });
+    assert_eq!(resources["memory"], json!({ "limit": 134_217_728, "swap": 134_217_728 }));
+    assert_eq!(resources["cpu"], json!({ "period": 100_000, "quota": 25_000 }));
+    assert_eq!(resources["pids"]["limit"], 4_096);
+    assert_eq!(resources["devices"][0]["allow"], false);
+}
+
+#[test]
+fn a_tiny_cpu_limit_is_the_least_that_the_kernel_takes() {
+    let resources = resources(SpecDraft { limits: of(None, Some("1m")), ..SpecDraft::default() });
+    assert_eq!(resources["cpu"]["quota"], 1_000);
+    assert_eq!(resources.get("memory"), None);
+}
+
+#[test]
+fn requests_become_a_share_of_the_cpu_and_memory_that_is_taken_away_last() {
+    let asked = resources(SpecDraft { requests: of(Some("64Mi"), Some("250m")), ..SpecDraft::default() });
+    assert_eq!(asked["memory"], json!({ "reservation": 67_108_864 }));
+    assert_eq!(asked["cpu"], json!({ "shares": 256 }));
+    for (cpu, shares) in [("1m", 2), ("1", 1_024), ("1000", 262_144)] {
+        let asked = resources(SpecDraft { requests: of(None, Some(cpu)), ..SpecDraft::default() });
+        assert_eq!(asked["cpu"], json!({ "shares": shares }), "{cpu}");
+    }
+    let both =
+        SpecDraft { requests: of(Some("2Gi"), None), limits: of(Some("1Gi"), Some("2")), ..SpecDraft::default() };
+    let both = resources(both);
+    let limit = 1 << 30;
+    assert_eq!(
+        both["memory"],
+        json!({ "limit": limit, "swap": limit, "reservation": limit }),
+        "no more than the limit"
+    );
+    assert_eq!(both["cpu"], json!({ "period": 100_000, "quota": 200_000 }));
+}
+
+#[test]
+fn a_function_may_say_how_many_processes_it_needs() {
+    let annotations = [("com.openfaas.pids.limit".to_owned(), "100".to_owned())].into();
+    let resources = resources(SpecDraft { annotations, ..SpecDraft::default() });
+    assert_eq!(resources["pids"]["limit"], 100);
+}
+
+#[test]
+fn the_process_is_confined_whatever_the_function_asks_for() {
+    let made = made(&json!({ "Cmd": ["/c"], "WorkingDir": "app" }), SpecDraft::default()).unwrap();
+    let process = &made["process"];
+    assert_eq!(process["noNewPrivileges"], true);
+    assert_eq!(process["cwd"], "/app");
+    assert_eq!(process["user"], json!({ "uid": 100, "gid": 101, "additionalGids": [7] }));
+    assert_eq!(process["rlimits"], json!([{ "type": "RLIMIT_NOFILE", "hard": 20_000, "soft": 20_000 }]));
+    let bounding = process["capabilities"]["bounding"].as_array().unwrap();
+    assert_eq!(bounding.len(), CAPABILITIES.len());
+    assert!(!bounding.contains(&json!("CAP_SYS_ADMIN")) && !bounding.contains(&json!("CAP_MKNOD")));
+    assert_eq!(process["capabilities"]["ambient"], json!([]));
+    let linux = &made["linux"];
+    assert!(linux["maskedPaths"].as_array().unwrap().contains(&json!("/proc/kcore")));
+    assert!(linux["readonlyPaths"].as_array().unwrap().contains(&json!("/proc/sys")));
+    assert_eq!(linux["cgroupsPath"], "/actord/f-1");
+    assert_eq!(linux["seccomp"]["defaultAction"], "SCMP_ACT_ERRNO");
+}
+
+#[test]
+fn every_namespace_is_the_instances_own_and_the_network_is_the_given_one() {
+    let made = made(&json!({ "Cmd": ["/c"] }), SpecDraft::default()).unwrap();
+    let namespaces = made["linux"]["namespaces"].as_array().unwrap();
+    assert!(namespaces.contains(&json!({ "type": "network", "path": "/run/netns/f-1" })));
+    for kind in ["pid", "ipc", "uts", "mount", "cgroup"] {
+        assert!(namespaces.contains(&json!({ "type": kind })), "{kind}: {namespaces:?}");
+    }
+    assert_eq!(made["hostname"], "f");
+}
+
+#[test]
+fn secrets_are_one_read_only_directory_and_absent_without_secrets() {
+    let mounts = |draft| made(&json!({ "Cmd": ["/c"] }), draft).unwrap()["mounts"].as_array().unwrap().clone();
+    let at = |mounts: &[Value], path: &str| mounts.iter().find(|mount| mount["destination"] == path).cloned();
+    let with = mounts(SpecDraft { secrets: vec!["db".parse().unwrap()], ..SpecDraft::default() });
+    let secrets = at(&with, SECRETS).unwrap();
+    assert_eq!(secrets["source"], "/s/f-1/secrets");
+    assert!(secrets["options"].as_array().unwrap().contains(&json!("ro")));
+    let without = mounts(SpecDraft::default());
+    assert!(at(&without, SECRETS).is_none());
+    assert!(at(&without, "/etc/resolv.conf").unwrap()["options"].as_array().unwrap().contains(&json!("ro")));
+}
+
+#[test]
+fn the_root_is_read_only_when_asked_for_and_then_there_is_another_place_to_write() {
+    for (asked, memory, options) in [
+        (true, None, Some(json!(["nosuid", "nodev", "mode=1777"]))),
+        (true, Some("32Mi"), Some(json!(["nosuid", "nodev", "mode=1777", "size=16777216"]))),
+        (false, Some("32Mi"), None),
+    ] {
+        let draft = SpecDraft { read_only_root_filesystem: asked, limits: of(memory, None), ..SpecDraft::default() };
+        let made = made(&json!({ "Cmd": ["/c"] }), draft).unwrap();
+        assert_eq!(made["root"], json!({ "path": "rootfs", "readonly": asked }));
+        let scratch = made["mounts"].as_array().unwrap().iter().find(|mount| mount["destination"] == "/tmp");
+        assert_eq!(scratch.map(|mount| mount["options"].clone()), options);
+    }
+}
