@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use actix::{Actor, Context, Handler};
 use actix_web::{App, HttpResponse, HttpServer, web};
-use actord::actors::messages::{Apply, Delete, Get, List, Refused, Scale, View};
+use actord::actors::messages::{Apply, Delete, Get, List, Measure, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
+use actord::function::FunctionId;
 use actord::http::{self, DefaultNamespace, Draining, Metrics, Recipients, Services, Settings, Shape};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -43,7 +44,7 @@ macro_rules! never {
         }
     )*};
 }
-never!(Get => Option<View>, List => Vec<View>);
+never!(Get => Option<View>, List => Vec<View>, Measure => Vec<(FunctionId, Used)>);
 
 macro_rules! refuses {
     ($($message:ty),*) => {$(

@@ -1,10 +1,10 @@
 //! Every message that one actor sends another, on one page.
 //!
 //! ```text
-//! http --Apply, Scale, Delete, Get, List--> Registry --Accept, Resize, Withdraw--> Function
-//!                                              ^                                     |  ^ |
-//!                                              +---- Notice: finished, died ---------+  | +--Ensure--> Puller
-//!                                                                          Happened ----+ +--Attach, Detach--> Network
+//! http --Apply, Scale, Delete, Get, List, Measure--> Registry --Accept, Resize, Withdraw--> Function
+//!                                                       ^                                     |  ^ |
+//!                                                       +---- Notice: finished, died ---------+  | +--Ensure--> Puller
+//!                                                                                   Happened ----+ +--Attach, Detach--> Network
 //! ```
 
 use std::time::Duration;
@@ -62,6 +62,17 @@ pub struct View {
     pub step: Option<Step>,
 }
 
+/// What a function uses of the machine, all of its instances together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Used {
+    /// Milli-cores, averaged since it was last measured; at first, since its instances were started.
+    pub cpu_millis: f64,
+    /// Memory in bytes that can't easily be taken back: the working set.
+    pub memory_bytes: u64,
+    /// Cpu time since this process took the function over, that of instances that are gone included.
+    pub cpu_total: Duration,
+}
+
 // ---- to the registry ---------------------------------------------------------------------------------------------
 
 /// Deploys or updates a function. Answered when the instance is ready, when the deployment failed, or after the
@@ -109,6 +120,15 @@ pub struct Get {
 pub struct List {
     /// Which namespace.
     pub namespace: Namespace,
+}
+
+/// What functions use of the machine: one, or all. A function of which nothing runs is left out, and so is one that
+/// can't be read.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Vec<(FunctionId, Used)>")]
+pub struct Measure {
+    /// Which function; none for all of them.
+    pub only: Option<FunctionId>,
 }
 
 // ---- to a function -----------------------------------------------------------------------------------------------

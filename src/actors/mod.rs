@@ -17,6 +17,7 @@ mod function;
 mod guard;
 mod instance;
 pub mod messages;
+mod meter;
 mod network;
 mod progress;
 mod puller;

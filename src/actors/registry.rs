@@ -37,9 +37,9 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Registry {
-    around: Arc<Surroundings>,
+    pub(super) around: Arc<Surroundings>,
     estate: Arc<Estate>,
-    routes: HashMap<FunctionId, Route>,
+    pub(super) routes: HashMap<FunctionId, Route>,
     incarnations: u64,
 }
 
@@ -107,7 +107,15 @@ impl Registry {
 
     fn route(&self, me: Incarnation, life: Lifecycle, first: Vec<Effect>) -> Route {
         let actor = Function::start(me.clone(), self.around.clone(), life, first);
-        Route { me, actor: watch::Sender::new(Some(actor)), sent: 0, deaths: 0, died: None, dead: None }
+        Route {
+            me,
+            actor: watch::Sender::new(Some(actor)),
+            sent: 0,
+            deaths: 0,
+            died: None,
+            dead: None,
+            meter: Arc::default(),
+        }
     }
 
     /// Sends a request to a function's actor, which is made if `make` says so.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::function::{Function, Incarnation};
 use super::messages::Notice;
+use super::meter::Meter;
 use crate::function::FunctionId;
 
 /// The way to one function's actor. The address is none while a dead actor is being replaced.
@@ -24,6 +25,8 @@ pub(super) struct Route {
     pub(super) died: Option<Instant>,
     /// The actor that died, until a fresh one has taken over what it owned.
     pub(super) dead: Option<Incarnation>,
+    /// What its instances were last seen to use.
+    pub(super) meter: Arc<Meter>,
 }
 
 /// What outlives a registry that panics: the routes, which it leaves behind as it unwinds, and the channel that its

@@ -170,6 +170,17 @@ pub struct Found {
     pub running: bool,
 }
 
+/// What an instance has used of the machine, all of its processes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Cpu time since it was started.
+    pub cpu: Duration,
+    /// Memory in bytes that can't easily be taken back from it: its working set.
+    pub memory_bytes: u64,
+    /// How long ago it was started.
+    pub age: Duration,
+}
+
 /// Containers and their processes.
 #[async_trait]
 pub trait Runtime: Send + Sync {
@@ -210,6 +221,12 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// [`HostError::Unavailable`] or [`HostError::Failed`].
     async fn list(&self) -> Result<Vec<Found>, HostError>;
+
+    /// What an instance that runs has used so far.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when no process of it runs, else [`HostError::Failed`].
+    async fn usage(&self, id: &InstanceId) -> Result<Usage, HostError>;
 
     /// The last lines that an instance wrote, at most `bytes` of them: the hint in the message about an early exit.
     ///

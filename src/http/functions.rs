@@ -2,6 +2,8 @@
 //!
 //! A handler parses what was sent into the types, asks the registry, and turns its answer into one of HTTP.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,11 +13,14 @@ use super::error::HttpError;
 use super::provider::ask;
 use super::wire::{Deletion, Deployment, FunctionStatus, Scaling};
 use super::{Services, Settings};
-use crate::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale};
+use crate::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used};
 use crate::function::{FunctionId, FunctionName, Namespace};
 
 /// The longest JSON body that is read: deployments are a few KiB.
 const BODY_MAX: usize = 1 << 20;
+
+/// How long a status waits for what the function uses.
+const USAGE_WITHIN: Duration = Duration::from_secs(3);
 
 type Answer = Result<HttpResponse, HttpError>;
 type Context = (web::Data<Services>, web::Data<Settings>);
@@ -30,7 +35,8 @@ pub(super) async fn list(request: HttpRequest, (services, settings): Context) ->
     Ok(HttpResponse::Ok().json(all))
 }
 
-/// GET `/system/function/{name}`: one function. Whatever is not there, for whatever reason, is a 404 without a body.
+/// GET `/system/function/{name}`: one function, with what it uses if the query asks for that. Whatever is not there, for
+/// whatever reason, is a 404 without a body.
 pub(super) async fn status(
     name: web::Path<String>,
     request: HttpRequest,
@@ -45,10 +51,24 @@ pub(super) async fn status(
         return missing();
     };
     let invocations = services.metrics.invocations().get(&view.id.to_string()).copied().unwrap_or(0);
+    let used = if wants_usage(&request) { used(&services, &view.id).await } else { None };
     match FunctionStatus::of(&view, invocations) {
-        Some(status) => Ok(HttpResponse::Ok().json(status)),
+        Some(status) => Ok(HttpResponse::Ok().json(status.using(used))),
         None => missing(),
     }
+}
+
+/// What Go takes for a yes.
+fn wants_usage(request: &HttpRequest) -> bool {
+    let usage = last_in_query(request, "usage");
+    usage.is_some_and(|text| ["1", "t", "T", "true", "True", "TRUE"].contains(&text.as_str()))
+}
+
+/// What a function uses; the status does without it when it can't be had in time.
+async fn used(services: &Services, id: &FunctionId) -> Option<Used> {
+    let measure = Measure { only: Some(id.clone()) };
+    let measured = ask(&services.provider.now().measure, measure, USAGE_WITHIN).await.ok()?;
+    measured.into_iter().find(|(measured, _)| measured == id).map(|(_, used)| used)
 }
 
 /// POST `/system/functions`: a function that must not be there yet.
@@ -118,12 +138,17 @@ async fn read(body: Payload) -> Result<Bytes, HttpError> {
 
 /// The namespace that the body names, else the query, else the default one; it must be one that functions may live in.
 fn namespace(services: &Services, in_body: &str, request: &HttpRequest) -> Result<Namespace, HttpError> {
-    let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-    let in_query = query.as_ref().ok().and_then(|pairs| pairs.iter().rev().find(|(key, _)| key == "namespace"));
-    let sent = [in_body, in_query.map_or("", |(_, value)| value)].into_iter().find(|text| !text.is_empty());
+    let in_query = last_in_query(request, "namespace").unwrap_or_default();
+    let sent = [in_body, in_query.as_str()].into_iter().find(|text| !text.is_empty());
     let namespace = sent.map_or_else(|| Ok(Namespace::default()), str::parse::<Namespace>)?;
     if services.namespaces.contains(&namespace) {
         return Ok(namespace);
     }
     Err(HttpError::new(StatusCode::BAD_REQUEST, "namespace not valid"))
+}
+
+/// The value of a key in the query; of several, the last.
+fn last_in_query(request: &HttpRequest, key: &str) -> Option<String> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?.into_inner();
+    pairs.into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
 }

@@ -8,7 +8,7 @@ use actix::{Actor, Addr, Context, Handler, MailboxError, Message, Recipient};
 
 use super::error::HttpError;
 use crate::actors::Supervised;
-use crate::actors::messages::{Apply, Delete, Get, List, Scale};
+use crate::actors::messages::{Apply, Delete, Get, List, Measure, Scale};
 
 /// Who answers now; in the product that is the registry, whichever incarnation of it lives.
 #[derive(Clone)]
@@ -24,7 +24,8 @@ impl Provider {
 
 impl<A> From<Arc<Supervised<A>>> for Provider
 where
-    A: Actor<Context = Context<A>> + Handler<Apply> + Handler<Delete> + Handler<Scale> + Handler<Get> + Handler<List>,
+    A: Actor<Context = Context<A>>,
+    A: Handler<Apply> + Handler<Delete> + Handler<Scale> + Handler<Get> + Handler<List> + Handler<Measure>,
 {
     fn from(actor: Arc<Supervised<A>>) -> Self {
         Self(Arc::new(move || actor.addr().into()))
@@ -50,13 +51,15 @@ pub struct Recipients {
     pub get: Recipient<Get>,
     /// Shows all functions of a namespace.
     pub list: Recipient<List>,
+    /// Says what functions use of the machine.
+    pub measure: Recipient<Measure>,
 }
 
 impl<A> From<Addr<A>> for Recipients
 where
-    A: Actor + Handler<Apply> + Handler<Delete> + Handler<Scale> + Handler<Get> + Handler<List>,
-    A::Context:
-        ToEnvelope<A, Apply> + ToEnvelope<A, Delete> + ToEnvelope<A, Scale> + ToEnvelope<A, Get> + ToEnvelope<A, List>,
+    A: Actor + Handler<Apply> + Handler<Delete> + Handler<Scale> + Handler<Get> + Handler<List> + Handler<Measure>,
+    A::Context: ToEnvelope<A, Apply> + ToEnvelope<A, Delete> + ToEnvelope<A, Scale>,
+    A::Context: ToEnvelope<A, Get> + ToEnvelope<A, List> + ToEnvelope<A, Measure>,
 {
     fn from(address: Addr<A>) -> Self {
         Self {
@@ -64,7 +67,8 @@ where
             delete: address.clone().recipient(),
             scale: address.clone().recipient(),
             get: address.clone().recipient(),
-            list: address.recipient(),
+            list: address.clone().recipient(),
+            measure: address.recipient(),
         }
     }
 }

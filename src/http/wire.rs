@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::json::Fields;
-use crate::actors::messages::View;
+use crate::actors::messages::{Used, View};
 use crate::function::{FunctionName, Generation, Invalid, Phase, Resources, SecretName, Spec, SpecDraft};
 
 /// The most replicas that may be asked for: a typing error should not fill the machine.
@@ -123,6 +123,8 @@ pub(super) struct FunctionStatus<'a> {
     available_replicas: u64,
     created_at: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lifecycle: Option<Lifecycle<'a>>,
 }
 
@@ -167,9 +169,31 @@ impl<'a> FunctionStatus<'a> {
             replicas: desired.replicas.into(),
             available_replicas: view.status.ready.into(),
             created_at: Some(desired.created_at.as_str()).filter(|time| !time.is_empty()).unwrap_or(NO_TIME),
+            usage: None,
             lifecycle: Lifecycle::of(view),
         })
     }
+
+    /// With what the function uses of the machine.
+    pub(super) fn using(self, used: Option<Used>) -> Self {
+        // Hundredths of a milli-core are as much as anybody can measure.
+        let usage = |used: Used| Usage {
+            cpu: (used.cpu_millis * 100.0).round() / 100.0,
+            total_memory_bytes: used.memory_bytes,
+        };
+        Self { usage: used.map(usage), ..self }
+    }
+}
+
+/// All replicas together.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Usage {
+    /// Milli-cores.
+    #[serde(skip_serializing_if = "is_nothing")]
+    cpu: f64,
+    #[serde(skip_serializing_if = "is_zero")]
+    total_memory_bytes: u64,
 }
 
 impl<'a> Lifecycle<'a> {
@@ -195,6 +219,11 @@ impl<'a> Lifecycle<'a> {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(number: &f64) -> bool {
+    *number == 0.0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actord::actors::messages::Refused;
 use actord::function::{Desired, Exit};
 use actord::host::fake::Behaviour;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::life::World;
 use crate::platform::{Platform, id};
@@ -22,6 +22,8 @@ pub enum Situation {
     ScaleUp,
     ScaleDown,
     Delete,
+    /// Somebody wants to know what it uses.
+    Measure,
     /// Nothing is done.
     Idle,
     /// actord starts: something runs, something has crashed, something is unwanted, and something is half there.
@@ -32,7 +34,7 @@ pub enum Situation {
 pub type Answer = Option<Result<(), Refused>>;
 
 impl Situation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Deploy,
         Self::EarlyExit,
         Self::Update,
@@ -40,6 +42,7 @@ impl Situation {
         Self::ScaleUp,
         Self::ScaleDown,
         Self::Delete,
+        Self::Measure,
         Self::Idle,
         Self::Recovery,
     ];
@@ -66,7 +69,9 @@ impl Situation {
         match self {
             Self::Recovery => {}
             Self::Deploy | Self::EarlyExit => self.prepare(platform, 0).await,
-            Self::Update | Self::CrashRepair | Self::ScaleUp | Self::Idle => self.prepare(platform, 1).await,
+            Self::Update | Self::CrashRepair | Self::ScaleUp | Self::Measure | Self::Idle => {
+                self.prepare(platform, 1).await;
+            }
             Self::ScaleDown => self.prepare(platform, 3).await,
             Self::Delete => self.prepare(platform, 2).await,
         }
@@ -105,6 +110,12 @@ impl Situation {
             Self::ScaleUp => Some(platform.scale("f", 3).await),
             Self::ScaleDown => Some(platform.scale("f", 1).await),
             Self::Delete => Some(platform.delete("f").await),
+            Self::Measure => {
+                let begun = Instant::now();
+                platform.used(Some("f")).await;
+                assert!(begun.elapsed() <= Duration::from_secs(2), "a status waits no longer for it");
+                None
+            }
             Self::Idle => {
                 sleep(Duration::from_secs(30)).await;
                 None
@@ -135,7 +146,7 @@ impl Situation {
             (Self::Update, Some(Ok(()))) => serves("good:2"),
             (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.good.is_some()),
             (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
-            (Self::CrashRepair | Self::Idle, _) => serves("good:1") && replicas(1),
+            (Self::CrashRepair | Self::Measure | Self::Idle, _) => serves("good:1") && replicas(1),
             (Self::ScaleUp, Some(Ok(()))) => serves("good:1") && replicas(3),
             (Self::ScaleDown, Some(Ok(()))) => serves("good:1") && replicas(1),
             (Self::ScaleUp | Self::ScaleDown, None) => serves("good:1"),

@@ -118,6 +118,25 @@ pub async fn the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_fo
     }
 }
 
+pub async fn what_an_instance_uses_is_told_as_long_as_it_runs<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
+    becomes_ready(&host, &at).await;
+    let first = host.runtime.usage(&id).await.unwrap();
+    assert!((1 << 10..1 << 30).contains(&first.memory_bytes), "{first:?}");
+    assert!(first.age <= LONG && first.cpu <= first.age * 64, "{first:?}");
+    tokio::time::sleep(A_WHILE / 4).await;
+    let later = host.runtime.usage(&id).await.unwrap();
+    assert!(later.cpu >= first.cpu && later.age >= first.age + A_WHILE / 8, "{first:?}, then {later:?}");
+    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    waited(&host, &id).await;
+    for nobody in [id.clone(), s.fresh_id("nobody")] {
+        let refused = host.runtime.usage(&nobody).await;
+        assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
+    }
+    torn_down(&host, &id).await;
+}
+
 pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subject>(s: &S) {
     let host = s.host();
     let (id, at) = started(s, "echo", &image(s, Kind::IgnoresTerm).await).await;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use actord::actors::messages::Used;
 use actord::function::{Failure, Generation, Phase, SpecDraft, Step, Uptime};
 use serde_json::json;
 
@@ -86,6 +87,31 @@ async fn a_function_that_starts_says_how_far_it_has_come() {
         let shown = house.system("GET /system/function/new", "").await.json();
         assert_eq!(shown["lifecycle"]["step"], word);
     }
+}
+
+#[actix_web::test]
+async fn what_a_function_uses_is_shown_to_those_who_ask_and_only_if_it_can_be_had() {
+    let house = House::public().await;
+    house.add("busy", "i");
+    house.add("stopped", "i");
+    let busy = Used { cpu_millis: 12.3456, memory_bytes: 20 << 20, cpu_total: Duration::from_secs(9) };
+    let used = |used: Used| house.script.lock().unwrap().used.insert("busy".parse().unwrap(), used);
+    used(busy);
+    let shown = async |path: &str| house.system(&format!("GET /system/function/{path}"), "").await.json();
+    for yes in ["1", "true", "T", "0&usage=1"] {
+        let usage = shown(&format!("busy?usage={yes}")).await["usage"].take();
+        assert_eq!(usage, json!({"cpu": 12.35, "totalMemoryBytes": 20 << 20}), "{yes}");
+    }
+    for no in ["busy", "busy?usage=0", "busy?usage=false", "busy?usage=", "busy?usage=yes", "stopped?usage=1"] {
+        assert_eq!(shown(no).await.get("usage"), None, "{no}");
+    }
+    assert_eq!(house.system("GET /system/functions?usage=1", "").await.json()[0].get("usage"), None);
+    used(Used { cpu_millis: 0.0, ..busy });
+    assert_eq!(shown("busy?usage=1").await["usage"], json!({"totalMemoryBytes": 20 << 20}), "a zero is left out");
+
+    house.script.lock().unwrap().immeasurable = true;
+    let shown = shown("busy?usage=1").await;
+    assert_eq!((shown["name"].as_str(), shown.get("usage")), (Some("busy"), None), "shown all the same");
 }
 
 #[actix_web::test]

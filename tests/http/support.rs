@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext as _, Context, Handler};
-use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, View};
+use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{Desired, FunctionId, Generation, InstanceId, Namespace, Phase, Spec, Status};
@@ -26,6 +26,10 @@ pub(crate) struct Script {
     /// Whether it stops at the next look at one function.
     pub(crate) stops: bool,
     pub(crate) seen: Vec<Seen>,
+    /// What functions use; one that is not in here can't be measured.
+    pub(crate) used: BTreeMap<FunctionId, Used>,
+    /// Whether nothing that is asked to be measured is ever answered.
+    pub(crate) immeasurable: bool,
 }
 
 /// A message that arrived.
@@ -116,6 +120,15 @@ impl Handler<List> for Registry {
     fn handle(&mut self, message: List, _: &mut Context<Self>) -> Self::Result {
         let script = self.0.lock().unwrap();
         script.functions.values().filter(|view| view.id.namespace == message.namespace).cloned().collect()
+    }
+}
+
+impl Handler<Measure> for Registry {
+    type Result = Later<Vec<(FunctionId, Used)>>;
+    fn handle(&mut self, Measure { only }: Measure, _: &mut Context<Self>) -> Self::Result {
+        let script = self.0.lock().unwrap();
+        let wanted = script.used.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
+        later(script.immeasurable, wanted.map(|(id, used)| (id.clone(), *used)).collect())
     }
 }
 

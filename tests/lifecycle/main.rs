@@ -12,3 +12,4 @@ mod panics;
 mod recovers;
 mod steps;
 mod updates;
+mod usage;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
-use actord::actors::messages::{Apply, Delete, Get, List, Mode, Refused, Scale, View};
+use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
 use actord::actors::{Registry, Settings, Supervised, Surroundings};
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft};
@@ -87,6 +87,11 @@ impl Platform {
 
     pub async fn list(&self) -> Vec<View> {
         self.registry.addr().send(List { namespace: Namespace::default() }).await.unwrap()
+    }
+
+    /// What the functions use whose instances run.
+    pub async fn used(&self, only: Option<&str>) -> Vec<(FunctionId, Used)> {
+        self.registry.addr().send(Measure { only: only.map(id) }).await.unwrap()
     }
 
     pub async fn phase(&self, name: &str) -> Option<Phase> {

@@ -1,4 +1,4 @@
-//! An instance's control groups: whether the kernel killed in them for lack of memory, and their removal.
+//! An instance's control groups: where they are, whether the kernel killed in them for lack of memory, their removal.
 //!
 //! runc makes one under every hierarchy of the machine (several with version 1, one with version 2) and removes them
 //! with the container. What is looked at and removed here is always `<hierarchy>/<our parent>/<instance id>`.
@@ -24,15 +24,32 @@ pub(super) struct Cgroups {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Hierarchy {
     mount: PathBuf,
-    /// Controls memory the way of version 1.
-    memory_v1: bool,
+    /// The controllers of a hierarchy of version 1; none for version 2, of which a machine has one.
+    controllers: Option<Vec<String>>,
+}
+
+impl Hierarchy {
+    fn is_v1_of(&self, controller: &str) -> bool {
+        self.controllers.as_ref().is_some_and(|all| all.iter().any(|one| one == controller))
+    }
+}
+
+/// The version of control groups that a group's files are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
 }
 
 impl Cgroups {
     /// Reads which hierarchies are mounted.
     pub(super) fn of_this_machine(parent: &str) -> io::Result<Self> {
-        let hierarchies = parse(&fs::read_to_string("/proc/self/mountinfo")?);
-        Ok(Self { hierarchies, parent: parent.trim_matches('/').to_owned() })
+        Ok(Self::new(&fs::read_to_string("/proc/self/mountinfo")?, parent))
+    }
+
+    /// The hierarchies that the text of a `mountinfo` file names.
+    pub(super) fn new(mountinfo: &str, parent: &str) -> Self {
+        Self { hierarchies: parse(mountinfo), parent: parent.trim_matches('/').to_owned() }
     }
 
     /// The OCI spec's `cgroupsPath` of an instance.
@@ -43,7 +60,7 @@ impl Cgroups {
     /// What an instance's spec has to know of the machine, and the most processes of one that does not say.
     pub(super) fn machine(&self, pids_limit: u32) -> Machine {
         let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.memory_v1);
+        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.is_v1_of("memory"));
         Machine {
             open_files: open_files.unwrap_or(u64::MAX),
             swap_limit: v1.is_none_or(|memory| memory.mount.join("memory.memsw.limit_in_bytes").exists()),
@@ -54,11 +71,12 @@ impl Cgroups {
     /// Whether the kernel killed a process of the instance because it used more memory than it may. Only until the
     /// group is removed.
     pub(super) fn ran_out_of_memory(&self, id: &InstanceId) -> bool {
-        self.hierarchies.iter().any(|hierarchy| {
-            let file = if hierarchy.memory_v1 { "memory.oom_control" } else { "memory.events" };
-            let path = self.group(hierarchy, id).join(file);
-            fs::read_to_string(path).is_ok_and(|text| oom_kills(&text) > 0)
-        })
+        let Some((group, version)) = self.group_of("memory", id) else { return false };
+        let file = match version {
+            Version::One => "memory.oom_control",
+            Version::Two => "memory.events",
+        };
+        fs::read_to_string(group.join(file)).is_ok_and(|text| oom_kills(&text) > 0)
     }
 
     /// Kills every process that is left in the instance's groups. The id is never used twice, so they are its own.
@@ -92,6 +110,15 @@ impl Cgroups {
         for hierarchy in &self.hierarchies {
             let _ = fs::remove_dir(hierarchy.mount.join(&self.parent));
         }
+    }
+
+    /// The instance's group in which this controller does its work: version 1 has a hierarchy for it, or version 2 does.
+    pub(super) fn group_of(&self, controller: &str, id: &InstanceId) -> Option<(PathBuf, Version)> {
+        let one = self.hierarchies.iter().find(|hierarchy| hierarchy.is_v1_of(controller));
+        let two = || self.hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
+        let one = one.map(|hierarchy| (hierarchy, Version::One));
+        let (hierarchy, version) = one.or_else(|| two().map(|hierarchy| (hierarchy, Version::Two)))?;
+        Some((self.group(hierarchy, id), version))
     }
 
     fn group(&self, hierarchy: &Hierarchy, id: &InstanceId) -> PathBuf {
@@ -132,8 +159,8 @@ fn parse(mountinfo: &str) -> Vec<Hierarchy> {
         if !matches!(kind, "cgroup" | "cgroup2") {
             continue;
         }
-        let memory_v1 = kind == "cgroup" && options.split(',').any(|option| option == "memory");
-        let hierarchy = Hierarchy { mount: at.into(), memory_v1 };
+        let controllers = (kind == "cgroup").then(|| options.split(',').map(str::to_owned).collect());
+        let hierarchy = Hierarchy { mount: at.into(), controllers };
         if !found.contains(&hierarchy) {
             found.push(hierarchy);
         }
@@ -152,10 +179,13 @@ mod tests {
                     31 25 0:27 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory\n\
                     32 25 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 master:2 - cgroup cgroup rw,cpu,cpuacct\n\
                     33 25 0:29 / /proc rw - proc proc rw\n";
-        let found = parse(text);
-        assert_eq!(found.len(), 3);
-        assert_eq!(found.iter().filter(|hierarchy| hierarchy.memory_v1).count(), 1);
-        assert_eq!(found[0], Hierarchy { mount: "/sys/fs/cgroup/unified".into(), memory_v1: false });
+        let found = Cgroups::new(text, "/actord");
+        assert_eq!(found.hierarchies.len(), 3);
+        let group = |controller| found.group_of(controller, &"f-1".parse().unwrap());
+        let at = |mount: &str, version| Some((Path::new(mount).join("actord/f-1"), version));
+        assert_eq!(group("memory"), at("/sys/fs/cgroup/memory", Version::One));
+        assert_eq!(group("cpuacct"), at("/sys/fs/cgroup/cpu,cpuacct", Version::One));
+        assert_eq!(group("io"), at("/sys/fs/cgroup/unified", Version::Two));
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod seccomp;
 mod tarball;
 mod tasks;
 mod unpack;
+mod usage;
 mod user;
 
 pub use oci::OPEN_FILES;

@@ -15,7 +15,7 @@ pub use super::dns::Dns;
 use super::instance_dir::InstanceDirs;
 use super::{containers, tasks};
 use crate::function::{Exit, InstanceId};
-use crate::host::{Creation, Found, HostError, Runtime, Signal};
+use crate::host::{Creation, Found, HostError, Runtime, Signal, Usage};
 
 /// Where and how instances are made.
 #[derive(Debug, Clone)]
@@ -175,6 +175,13 @@ impl Runtime for ContainerdRuntime {
 
     async fn list(&self) -> Result<Vec<Found>, HostError> {
         self.0.list().await
+    }
+
+    async fn usage(&self, id: &InstanceId) -> Result<Usage, HostError> {
+        let whose = id.clone();
+        let read = move |inner: &Inner| inner.cgroups.usage(&whose);
+        let usage = self.0.blocking(format!("read the usage of {id}"), read).await?;
+        usage.ok_or_else(|| HostError::NotFound(format!("process of {id}")))
     }
 
     async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError> {

@@ -21,6 +21,10 @@ pub struct Behaviour {
     pub(super) term: Option<Duration>,
     /// What it writes when it starts.
     pub(super) log: String,
+    /// How busy it is, in milli-cores.
+    pub(super) cpu_millis: u32,
+    /// How much memory it uses.
+    pub(super) memory_bytes: u64,
 }
 
 impl Default for Behaviour {
@@ -33,6 +37,8 @@ impl Default for Behaviour {
             exits: None,
             term: Some(Duration::ZERO),
             log: String::new(),
+            cpu_millis: 1,
+            memory_bytes: 1 << 20,
         }
     }
 }
@@ -103,6 +109,13 @@ impl Behaviour {
     #[must_use]
     pub fn ignores_term(mut self) -> Self {
         self.term = None;
+        self
+    }
+
+    /// Uses so much of the machine as long as it runs.
+    #[must_use]
+    pub fn uses(mut self, cpu_millis: u32, memory_bytes: u64) -> Self {
+        (self.cpu_millis, self.memory_bytes) = (cpu_millis, memory_bytes);
         self
     }
 

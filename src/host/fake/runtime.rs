@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::PORT;
 use super::machine::{Container, Machine, Process, State};
+use super::{Behaviour, PORT};
 use crate::function::{Exit, InstanceId};
-use crate::host::{Creation, Found, HostError, Signal};
+use crate::host::{Creation, Found, HostError, Signal, Usage};
 
 const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
@@ -158,6 +158,16 @@ impl Machine {
         });
         let remains = state.remains.iter().map(|id| Found { id: id.clone(), of: None, running: false });
         Ok(containers.chain(remains).collect())
+    }
+
+    pub(super) async fn usage(&self, id: &InstanceId, _half: bool) -> Result<Usage, HostError> {
+        let now = Instant::now();
+        let state = self.lock();
+        let container = state.containers.get(id).filter(|it| it.process.borrow().runs(now));
+        let container = container.ok_or_else(|| HostError::NotFound(format!("process of {id}")))?;
+        let age = container.process.borrow().started.map(|started| now - started).unwrap_or_default();
+        let Behaviour { cpu_millis, memory_bytes, .. } = container.behaviour;
+        Ok(Usage { cpu: age * cpu_millis / 1_000, memory_bytes, age })
     }
 
     pub(super) async fn log_tail(&self, id: &InstanceId, bytes: usize, _half: bool) -> Result<String, HostError> {

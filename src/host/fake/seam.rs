@@ -12,7 +12,7 @@ use super::script::Done;
 use super::{FakeHost, Fault, Subject};
 use crate::function::{Exit, InstanceId};
 use crate::host::{
-    Attachment, Check, Creation, Found, HostError, Image, Images, Network, Probe, PullPolicy, Runtime, Signal,
+    Attachment, Check, Creation, Found, HostError, Image, Images, Network, Probe, PullPolicy, Runtime, Signal, Usage,
 };
 
 macro_rules! seam {
@@ -68,6 +68,7 @@ seam! {
             about Subject::Instance(id.clone()), does kill;
         RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;
         RuntimeList: list() -> Vec<Found>, about Subject::Everything, does found;
+        RuntimeUsage: usage(id: &InstanceId) -> Usage, about Subject::Instance(id.clone()), does usage;
         RuntimeLogTail: log_tail(id: &InstanceId, bytes: usize) -> String,
             about Subject::Instance(id.clone()), does log_tail;
     }

@@ -121,6 +121,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     };
     call!(RuntimeCreate, host.runtime.create(&creation));
     call!(RuntimeStart, host.runtime.start(&a));
+    call!(RuntimeUsage, host.runtime.usage(&a));
     call!(
         ProbeReady,
         host.probe.ready(&Check { address: SocketAddr::new(at.address, PORT), path: None, timeout: SECOND })
