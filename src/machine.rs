@@ -58,6 +58,7 @@ impl Machine {
             network: Arc::new(self.network.clone()),
             runtime: self.runtime.clone(),
             probe: Arc::new(HttpProbe),
+            logs: Arc::new(self.runtime.logs()),
         }
     }
 

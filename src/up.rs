@@ -136,6 +136,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
             namespaces: Arc::new(http::DefaultNamespace),
             metrics,
             draining: http::Draining::default(),
+            logs: machine.host().logs,
         };
         anyhow::Ok((machine, Arc::new(services)))
     });

@@ -7,6 +7,7 @@
 pub mod cni;
 pub mod containerd;
 pub mod fake;
+mod logs;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use logs::{Kept, Log, Logs, Piece, Stamp};
 pub use probe::HttpProbe;
 
 use crate::function::{Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
@@ -267,4 +269,6 @@ pub struct Host {
     pub runtime: Arc<dyn Runtime>,
     /// Readiness.
     pub probe: Arc<dyn Probe>,
+    /// What instances wrote.
+    pub logs: Arc<dyn Logs>,
 }

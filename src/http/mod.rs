@@ -1,7 +1,7 @@
 //! The REST surface and the function proxy, on actix-web.
 //!
 //! ```text
-//! /system/...    auth -> functions, system: parse with `wire`, ask the registry through `provider`, answer
+//! /system/...    auth -> functions, logs, system: parse with `wire`, ask the registry through `provider`, answer
 //! /function/...  invoke: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
 //! /metrics       metrics, on a listener of its own
 //! ```
@@ -17,6 +17,7 @@ mod headers;
 mod invoke;
 mod json;
 mod lives;
+mod logs;
 mod metrics;
 mod provider;
 mod server;
@@ -24,12 +25,14 @@ mod system;
 mod upgrade;
 mod wire;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
+use tokio::sync::Notify;
 
 pub use metrics::Metrics;
 pub use provider::{Provider, Recipients};
@@ -38,6 +41,7 @@ pub use server::{serve, serve_metrics};
 use crate::credentials::Credentials;
 use crate::endpoints::Endpoints;
 use crate::function::Namespace;
+use crate::host::Logs;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,12 +121,23 @@ pub struct Draining(Arc<Drain>);
 struct Drain {
     raised: AtomicBool,
     answers: AtomicU64,
+    told: Notify,
 }
 
 impl Draining {
     /// Raises it, for good.
     pub fn raise(&self) {
         self.0.raised.store(true, Ordering::Release);
+        self.0.told.notify_waiters();
+    }
+
+    /// Returns when it is raised: for answers that would go on for ever.
+    pub async fn raised(&self) {
+        let mut told = pin!(self.0.told.notified());
+        told.as_mut().enable();
+        if !self.0.raised.load(Ordering::Acquire) {
+            told.await;
+        }
     }
 
     /// Whether it was raised. Asked once for every answer.
@@ -154,6 +169,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Whether actord is about to end.
     pub draining: Draining,
+    /// What functions wrote.
+    pub logs: Arc<dyn Logs>,
 }
 
 /// The route table. Call it in the application factory of each worker: the proxy's connections belong to the worker.
@@ -178,6 +195,7 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
                 )
                 .service(function.route(web::get().to(functions::status)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
+                .service(web::resource("/logs").route(web::get().to(logs::logs)))
                 .service(web::resource("/info").route(web::get().to(system::info)))
                 .default_service(web::to(system::not_found)),
         )

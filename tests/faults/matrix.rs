@@ -27,6 +27,8 @@ fn is_called(method: Method, situation: Situation) -> bool {
         Method::RuntimeUsage => situation == Measure,
         // Not by actors: see `imports`.
         Method::ImagesImport => false,
+        // Not by actors: see `tests/http/logs.rs`.
+        Method::LogsKept | Method::LogsRead | Method::LogsChanged => false,
     }
 }
 

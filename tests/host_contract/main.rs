@@ -9,6 +9,7 @@
 mod fake;
 mod fixture;
 mod images;
+mod logs;
 mod network;
 mod real;
 mod registry;
@@ -71,6 +72,9 @@ contract! {
         an_imported_image_needs_no_registry
         an_archive_can_be_imported_again
         what_is_no_archive_is_an_image_error_that_names_the_file;
+    logs:
+        what_an_instance_writes_is_told_with_its_time_and_the_same_again
+        nobody_has_logs_of_what_was_never_there;
     network:
         an_attached_instance_is_listed_and_looked_up_until_it_is_detached
         two_instances_have_different_addresses_and_namespaces

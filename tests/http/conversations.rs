@@ -1,6 +1,8 @@
 //! Replays what a real faas-cli sent, byte for byte, and expects the statuses that made it succeed, or fail, as recorded.
 
-use crate::support::{House, ask, function};
+use actord::host::fake::Method;
+
+use crate::support::{House, Reply, ask, function, read_reply};
 
 /// One request and the status of its answer.
 struct Turn {
@@ -47,10 +49,22 @@ async fn stand_in() -> House {
     })
     .await;
     for name in ["known", "known.dev"] {
+        let instance = format!("{}-1", name.replace('.', "-")).parse().unwrap();
+        house.host.begin_log(&instance, &name.parse().unwrap());
+        house.host.write_log(&instance, b"hello\n", jiff::Timestamp::now());
         house.add(name, "docker.io/library/known:1");
         house.publish(name, known);
     }
     house
+}
+
+/// The answer to one who follows, until actord ends: the recording's client was ended by hand.
+async fn followed(house: &House, client: &mut tokio::net::TcpStream) -> Reply {
+    let drain = async {
+        house.host.called(Method::LogsChanged, 1).await;
+        house.draining.raise();
+    };
+    futures_util::join!(read_reply(client), drain).0
 }
 
 async fn replay(name: &str, recording: &str) {
@@ -62,8 +76,13 @@ async fn replay(name: &str, recording: &str) {
         let head = format!("{}Connection: close\r\n\r\n{}", turn.head, turn.body);
         let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut client, head.as_bytes()).await.unwrap();
-        let reply = crate::support::read_reply(&mut client).await;
+        let follows = turn.head.contains("follow=true");
+        let reply = if follows { followed(&house, &mut client).await } else { read_reply(&mut client).await };
         assert_eq!(reply.status, turn.status, "{name}: {}{}: {reply:?}", turn.head, turn.body);
+        if turn.head.contains("/system/logs") {
+            let line: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+            assert_eq!(line["text"], "hello", "{name}: {reply:?}");
+        }
     }
 }
 
@@ -93,6 +112,10 @@ replays! {
     faas_cli_lists_a_namespace: "list-namespace",
     faas_cli_lists_with_more: "list-verbose",
     faas_cli_logs_in: "login",
+    faas_cli_follows_logs: "logs",
+    faas_cli_reads_logs_in_a_namespace: "logs-namespace",
+    faas_cli_reads_logs_without_following: "logs-no-tail",
+    faas_cli_reads_the_last_lines_of_a_log: "logs-since-lines",
     faas_cli_waits_for_a_function: "ready-function",
     faas_cli_waits_for_the_gateway: "ready-gateway",
     faas_cli_waits_for_an_unknown_function: "ready-unknown",

@@ -13,6 +13,7 @@ mod deploy;
 mod faults;
 mod headers;
 mod invoke;
+mod logs;
 mod metrics;
 mod scale;
 mod status;

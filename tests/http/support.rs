@@ -10,6 +10,7 @@ use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused,
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::{Desired, FunctionId, Generation, InstanceId, Namespace, Phase, Spec, Status};
+use actord::host::fake::FakeHost;
 use actord::http::{self, Draining, Metrics, Namespaces, Recipients, Services, Settings, Shape};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -170,6 +171,8 @@ pub(crate) struct House {
     pub(crate) script: Arc<Mutex<Script>>,
     pub(crate) endpoints: Arc<Endpoints>,
     pub(crate) draining: Draining,
+    /// Where the logs are.
+    pub(crate) host: FakeHost,
     pub(crate) server: actix_web::dev::ServerHandle,
 }
 
@@ -182,12 +185,14 @@ impl House {
         let script = Arc::new(Mutex::new(Script::default()));
         let endpoints = Arc::new(Endpoints::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
         let draining = Draining::default();
+        let host = FakeHost::new();
         let services = Arc::new(Services {
             provider: Recipients::from(Registry(script.clone()).start()).into(),
             endpoints: endpoints.clone(),
             namespaces: Arc::new(TwoNamespaces),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
+            logs: host.host().logs,
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, shape);
         settings.release.sha = "abc".into();
@@ -198,7 +203,7 @@ impl House {
         let handle = server.handle();
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
-        Self { address, metrics: metrics_address, script, endpoints, draining, server: handle }
+        Self { address, metrics: metrics_address, script, endpoints, draining, host, server: handle }
     }
 
     /// Publishes an instance of a function.

@@ -69,6 +69,7 @@ impl RealHost {
             network: Arc::new(network.clone()),
             runtime: Arc::new(runtime.clone()),
             probe: Arc::new(HttpProbe),
+            logs: Arc::new(runtime.logs()),
         };
         Self { run, daemon: Some(daemon), network, runtime, host }
     }

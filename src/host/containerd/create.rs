@@ -28,7 +28,7 @@ impl Inner {
         let spec = self.runtime_spec(creation, &image, &identity, &files)?;
         let runc_root = options.runc_root.to_string_lossy();
         containers::create_container(containerd, &options.snapshotter, &runc_root, creation, labels, spec).await?;
-        tasks::create(containerd, id, mounts, &files.log).await?;
+        tasks::create(containerd, id, mounts, &self.logs.path(id)).await?;
         // The container record keeps the snapshot from here on.
         containers::end_lease(containerd, id).await
     }
@@ -57,6 +57,7 @@ impl Inner {
         self.blocking(format!("write the files of {}", creation.id), move |inner| {
             let hostname = creation.function.name.as_str();
             let name = HostName { hostname, address: creation.address, resolv_conf: &resolv_conf };
+            inner.logs.begin(&creation.id, &creation.function)?;
             inner.dirs.create(&creation.id, &name, &identity, &creation.secrets)
         })
         .await

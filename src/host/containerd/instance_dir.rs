@@ -1,11 +1,10 @@
-//! An instance's own files on the host: resolv.conf, hosts, secrets, and its log.
+//! An instance's own files on the host: resolv.conf, hosts and secrets.
 //!
-//! They lie in `<instances>/<id>/`, which a reboot may empty (and should, for the secrets), and in `<logs>/<id>.log`,
-//! which it should not.
+//! They lie in `<instances>/<id>/`, which a reboot may empty (and should, for the secrets).
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -18,7 +17,6 @@ use crate::function::{InstanceId, SecretName};
 #[derive(Debug, Clone)]
 pub(super) struct InstanceDirs {
     pub(super) instances: PathBuf,
-    pub(super) logs: PathBuf,
 }
 
 /// The files of one instance.
@@ -27,7 +25,6 @@ pub(super) struct Files {
     pub(super) resolv_conf: PathBuf,
     pub(super) hosts: PathBuf,
     pub(super) secrets: PathBuf,
-    pub(super) log: PathBuf,
 }
 
 /// What an instance knows of names: its own, and who to ask for others.
@@ -62,7 +59,6 @@ impl InstanceDirs {
             resolv_conf: directory.join("resolv.conf"),
             hosts: directory.join("hosts"),
             secrets: directory.join("secrets"),
-            log: self.logs.join(format!("{id}.log")),
         }
     }
 
@@ -76,7 +72,6 @@ impl InstanceDirs {
     ) -> io::Result<Files> {
         let files = self.files(id);
         DirBuilder::new().recursive(true).mode(0o700).create(self.directory(id))?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.logs)?;
         write(&files.resolv_conf, name.resolv_conf.as_bytes(), 0o644)?;
         write(&files.hosts, name.hosts().as_bytes(), 0o644)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&files.secrets)?;
@@ -87,7 +82,6 @@ impl InstanceDirs {
         }
         fs::set_permissions(&files.secrets, Permissions::from_mode(0o500))?;
         chown(&files.secrets, Some(identity.uid), Some(identity.gid))?;
-        write(&files.log, b"", 0o600)?;
         Ok(files)
     }
 
@@ -101,34 +95,12 @@ impl InstanceDirs {
             Ok(()) => {}
             Err(error) => faults.push(failed(&directory, error)),
         }
-        let log = self.files(id).log;
-        if let Err(error) = gone(fs::remove_file(&log)) {
-            faults.push(failed(&log, error));
-        }
         faults
     }
 
-    /// Every instance that has a directory or a log here.
+    /// Every instance that has a directory here.
     pub(super) fn list(&self) -> io::Result<Vec<InstanceId>> {
-        let directories = names(&self.instances)?.into_iter();
-        let logs = names(&self.logs)?.into_iter().filter_map(|name| name.strip_suffix(".log").map(str::to_owned));
-        Ok(directories.chain(logs).filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// The last whole lines of an instance's log, at most `bytes` of them; of a longer line, its end.
-    pub(super) fn log_tail(&self, id: &InstanceId, bytes: usize) -> io::Result<String> {
-        let mut file = fs::File::open(self.files(id).log)?;
-        let length = file.metadata()?.len();
-        let skipped = length.saturating_sub(bytes as u64);
-        // One byte more: whether the first line is whole.
-        file.seek(SeekFrom::Start(skipped.saturating_sub(1)))?;
-        let mut read = Vec::new();
-        file.take(bytes as u64 + u64::from(skipped > 0)).read_to_end(&mut read)?;
-        let cut = match read.iter().position(|byte| *byte == b'\n') {
-            Some(end) if skipped > 0 && end + 1 < read.len() => end + 1,
-            _ => usize::from(skipped > 0).min(read.len()),
-        };
-        Ok(String::from_utf8_lossy(&read[cut..]).into_owned())
+        Ok(names(&self.instances)?.into_iter().filter_map(|name| name.parse().ok()).collect())
     }
 }
 
@@ -166,11 +138,11 @@ mod tests {
     }
 
     fn dirs(base: &Path) -> InstanceDirs {
-        InstanceDirs { instances: base.join("instances"), logs: base.join("logs") }
+        InstanceDirs { instances: base.join("instances") }
     }
 
     #[test]
-    fn secrets_belong_to_the_process_alone_and_the_log_to_us() {
+    fn secrets_belong_to_the_process_alone() {
         let base = tempfile::tempdir().unwrap();
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         let identity = Identity { uid: 1234, gid: 1235, groups: Vec::new() };
@@ -180,7 +152,6 @@ mod tests {
             |path: &Path| fs::metadata(path).map(|about| (about.mode() & 0o7777, about.uid(), about.gid())).unwrap();
         assert_eq!(about(&files.secrets), (0o500, 1234, 1235));
         assert_eq!(about(&files.secrets.join("db")), (0o400, 1234, 1235));
-        assert_eq!(about(&files.log), (0o600, 0, 0));
         assert_eq!(about(&files.hosts), (0o644, 0, 0));
         let hosts = fs::read_to_string(&files.hosts).unwrap();
         assert!(hosts.contains("\n10.62.0.9\tf\n") && !hosts.contains("127.0.1.1"), "{hosts}");
@@ -188,31 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn removing_twice_is_fine_and_a_lone_log_is_still_listed() {
+    fn removing_twice_is_fine() {
         let base = tempfile::tempdir().unwrap();
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         assert_eq!(dirs.list().unwrap(), []);
         dirs.create(&id, &name(), &Identity::default(), &BTreeMap::new()).unwrap();
-        fs::remove_dir_all(dirs.directory(&id)).unwrap();
         assert_eq!(dirs.list().unwrap(), std::slice::from_ref(&id));
         for _ in 0..2 {
             assert_eq!(dirs.remove(&id), Vec::<String>::new());
         }
         assert_eq!(dirs.list().unwrap(), []);
-    }
-
-    #[test]
-    fn the_tail_of_a_log_begins_with_a_whole_line() {
-        let base = tempfile::tempdir().unwrap();
-        let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
-        let files = dirs.create(&id, &name(), &Identity::default(), &BTreeMap::new()).unwrap();
-        fs::write(files.log, "one\ntwo\nthree\n").unwrap();
-        for (bytes, tail) in
-            [(100, "one\ntwo\nthree\n"), (14, "one\ntwo\nthree\n"), (10, "two\nthree\n"), (9, "three\n")]
-        {
-            assert_eq!(dirs.log_tail(&id, bytes).unwrap(), tail, "{bytes}");
-        }
-        assert_eq!(dirs.log_tail(&id, 3).unwrap(), "ee\n", "of a longer line, its end");
-        assert_eq!(dirs.log_tail(&id, 0).unwrap(), "");
     }
 }

@@ -17,6 +17,7 @@ mod ingest;
 mod instance_dir;
 mod lease;
 mod locks;
+pub mod logs;
 mod manifest;
 mod oci;
 mod pull;

@@ -13,6 +13,7 @@ use super::cgroup::Cgroups;
 use super::channel::Containerd;
 pub use super::dns::Dns;
 use super::instance_dir::InstanceDirs;
+use super::logs::FileLogs;
 use super::{containers, tasks};
 use crate::function::{Exit, InstanceId};
 use crate::host::{Creation, Found, HostError, Runtime, Signal, Usage};
@@ -50,6 +51,7 @@ pub(super) struct Inner {
     pub(super) options: RuntimeOptions,
     pub(super) cgroups: Cgroups,
     pub(super) dirs: InstanceDirs,
+    pub(super) logs: FileLogs,
     /// One at a time of what makes and removes an instance: a removal waits for a creation that nobody waits for.
     changing: DashMap<InstanceId, Arc<Mutex<()>>>,
 }
@@ -58,15 +60,25 @@ pub(super) struct Inner {
 const KILLED: u32 = 128 + 9;
 
 impl ContainerdRuntime {
-    /// A runtime on this containerd. Reads which control groups the machine has.
+    /// A runtime on this containerd. Reads which control groups the machine has, and which logs there are; begins to watch
+    /// those.
     ///
     /// # Errors
     /// [`HostError::Failed`] when that can't be read.
     pub fn new(containerd: Containerd, options: RuntimeOptions) -> Result<Self, HostError> {
         let cgroups = Cgroups::of_this_machine(&options.cgroup_parent)
             .map_err(|error| HostError::Failed(format!("read the control groups of this machine: {error}")))?;
-        let dirs = InstanceDirs { instances: options.instances_dir.clone(), logs: options.logs_dir.clone() };
-        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, changing: DashMap::new() })))
+        let dirs = InstanceDirs { instances: options.instances_dir.clone() };
+        let at = options.logs_dir.clone();
+        let logs = FileLogs::open(at)
+            .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
+        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing: DashMap::new() })))
+    }
+
+    /// What the instances write.
+    #[must_use]
+    pub fn logs(&self) -> FileLogs {
+        self.0.logs.clone()
     }
 
     /// Removes what all instances share, once there is none left: the parent control group and runc's directory.
@@ -100,15 +112,19 @@ impl Inner {
 
     async fn list(self: &Arc<Self>) -> Result<Vec<Found>, HostError> {
         let mut found: BTreeMap<InstanceId, Found> = BTreeMap::new();
-        let files = self.blocking("list the instances' files".to_owned(), |inner| inner.dirs.list()).await?;
+        let list = |inner: &Self| Ok([inner.dirs.list()?, inner.logs.list()?].concat());
+        let files = self.blocking("list the instances' files".to_owned(), list).await?;
         let snapshots = containers::list_snapshots(&self.containerd, &self.options.snapshotter).await?;
         for id in files.into_iter().chain(snapshots) {
             found.insert(id.clone(), Found { id, of: None, running: false });
         }
         let running = tasks::running(&self.containerd).await?;
         for (id, labels) in containers::list_containers(&self.containerd).await? {
-            let running = running.contains(id.as_str());
-            found.insert(id.clone(), Found { id, of: containers::of(&labels), running });
+            let (running, of) = (running.contains(id.as_str()), containers::of(&labels));
+            if let Some((function, _)) = &of {
+                self.logs.adopt(&id, function);
+            }
+            found.insert(id.clone(), Found { id, of, running });
         }
         Ok(found.into_values().collect())
     }
@@ -186,7 +202,7 @@ impl Runtime for ContainerdRuntime {
 
     async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError> {
         let log = id.clone();
-        let read = move |inner: &Inner| match inner.dirs.log_tail(&log, bytes) {
+        let read = move |inner: &Inner| match inner.logs.tail(&log, bytes) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some),
         };

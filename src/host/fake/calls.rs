@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Method;
-use crate::function::InstanceId;
+use crate::function::{FunctionId, InstanceId};
 
 /// What a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Subject {
     Archive(PathBuf),
     /// An instance.
     Instance(InstanceId),
+    /// A function.
+    Function(FunctionId),
     /// Whatever listens there.
     Address(SocketAddr),
     /// The machine as a whole.

@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Behaviour;
+use super::logs::Written;
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
+use crate::host::logs::Changes;
 use crate::host::{Attachment, HostError, Image};
 
 /// The state behind its lock, which is never held across an await.
@@ -43,6 +45,8 @@ pub(super) struct State {
     pub(super) remains: BTreeSet<InstanceId>,
     /// Every id that was ever created: none comes twice.
     pub(super) created: BTreeSet<InstanceId>,
+    pub(super) logs: BTreeMap<InstanceId, Written>,
+    pub(super) changes: Arc<Changes>,
     pub(super) on_start: Option<OnStart>,
     pub(super) violations: Vec<String>,
 }

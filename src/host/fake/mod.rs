@@ -10,6 +10,7 @@
 mod behaviour;
 mod calls;
 mod images;
+mod logs;
 mod machine;
 mod network;
 mod runtime;
@@ -24,6 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 pub use behaviour::Behaviour;
@@ -64,6 +66,7 @@ impl FakeHost {
             network: Arc::new(self.clone()),
             runtime: Arc::new(self.clone()),
             probe: Arc::new(self.clone()),
+            logs: Arc::new(self.clone()),
         }
     }
 
@@ -112,6 +115,31 @@ impl FakeHost {
     /// Ends every process and takes all networks away, as a reboot does; containers and images stay.
     pub fn reboot(&self) {
         self.machine.lock().reboot(Instant::now());
+    }
+
+    /// Begins a log as if an instance of the function had been made.
+    pub fn begin_log(&self, id: &InstanceId, function: &FunctionId) {
+        self.machine.lock().begin_log(id, function);
+    }
+
+    /// Lets an instance write, at a time of the test's own.
+    pub fn write_log(&self, id: &InstanceId, bytes: &[u8], at: Timestamp) {
+        self.machine.lock().write_log(id, bytes, at);
+    }
+
+    /// Ends a log as the removal of its instance does.
+    pub fn end_log(&self, id: &InstanceId) {
+        self.machine.lock().end_log(id);
+    }
+
+    /// Gives back what lies before a place in a log, as the cap on its size does.
+    pub fn shorten_log(&self, id: &InstanceId, begins: u64) {
+        self.machine.lock().shorten_log(id, begins);
+    }
+
+    /// Takes a log away.
+    pub fn remove_log(&self, id: &InstanceId) {
+        self.machine.lock().remove_log(id);
     }
 
     /// Writes a fault into the script. Rules are tried in the order in which they were written; one applies to a call.

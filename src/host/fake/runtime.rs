@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -64,6 +65,7 @@ impl Machine {
             beside: None,
         };
         state.containers.insert(id.clone(), container);
+        state.begin_log(id, &creation.function);
         Ok(())
     }
 
@@ -82,11 +84,14 @@ impl Machine {
             if let Some(wrong) = wrong {
                 return Err(state.violation(format!("start {id}: {wrong}")));
             }
+            let mut words = String::new();
             if let Some(container) = state.containers.get_mut(id) {
-                container.log = Some(container.behaviour.log.clone());
+                words.clone_from(&container.behaviour.log);
+                container.log = Some(words.clone());
                 let ends = container.behaviour.exits.clone().map(|(after, exit)| (now + after, exit));
                 container.process.send_replace(Process { started: Some(now), ends });
             }
+            state.write_log(id, words.as_bytes(), Timestamp::now());
             state.on_start.clone().zip(address)
         };
         // Not under the lock: a test's server may look at the fake.
@@ -145,6 +150,7 @@ impl Machine {
         }
         state.containers.remove(id);
         state.remains.remove(id);
+        state.remove_log(id);
         Ok(())
     }
 

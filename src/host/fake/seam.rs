@@ -10,9 +10,10 @@ use async_trait::async_trait;
 
 use super::script::Done;
 use super::{FakeHost, Fault, Subject};
-use crate::function::{Exit, InstanceId};
+use crate::function::{Exit, FunctionId, InstanceId};
 use crate::host::{
-    Attachment, Check, Creation, Found, HostError, Image, Images, Network, Probe, PullPolicy, Runtime, Signal, Usage,
+    Attachment, Check, Creation, Found, HostError, Image, Images, Kept, Logs, Network, Piece, Probe, PullPolicy,
+    Runtime, Signal, Usage,
 };
 
 macro_rules! seam {
@@ -71,6 +72,13 @@ seam! {
         RuntimeUsage: usage(id: &InstanceId) -> Usage, about Subject::Instance(id.clone()), does usage;
         RuntimeLogTail: log_tail(id: &InstanceId, bytes: usize) -> String,
             about Subject::Instance(id.clone()), does log_tail;
+    }
+    Logs: HostError {
+        LogsKept: kept(function: &FunctionId) -> Kept, about Subject::Function(function.clone()), does kept;
+        LogsRead: read(id: &InstanceId, from: u64, most: usize) -> Piece,
+            about Subject::Instance(id.clone()), does read;
+        LogsChanged: changed(function: &FunctionId, seen: u64) -> (),
+            about Subject::Function(function.clone()), does changed;
     }
     Probe: String {
         ProbeReady: ready(check: &Check) -> (), about Subject::Address(check.address), does ready;

@@ -128,6 +128,9 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     );
     call!(RuntimeList, host.runtime.list());
     call!(RuntimeLogTail, host.runtime.log_tail(&a, 10));
+    let kept = call!(LogsKept, host.logs.kept(&creation.function));
+    call!(LogsChanged, host.logs.changed(&creation.function, kept.version + 1));
+    call!(LogsRead, host.logs.read(&a, 0, 10));
     call!(RuntimeKill, host.runtime.kill(&a, Signal::Term));
     call!(RuntimeWait, host.runtime.wait(&a));
     call!(RuntimeRemove, host.runtime.remove(&a));

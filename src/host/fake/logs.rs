@@ -1,0 +1,87 @@
+//! Logs in memory: bytes with the time at which each write came.
+
+use jiff::Timestamp;
+
+use super::machine::{Machine, State};
+use crate::function::{FunctionId, InstanceId};
+use crate::host::logs::stamps_between;
+use crate::host::{HostError, Kept, Log, Piece, Stamp};
+
+/// What one instance wrote.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) function: FunctionId,
+    /// Everything, also what is not kept any more.
+    bytes: Vec<u8>,
+    stamps: Vec<Stamp>,
+    begins: u64,
+    pub(super) ended: bool,
+}
+
+impl State {
+    pub(super) fn begin_log(&mut self, id: &InstanceId, function: &FunctionId) {
+        let function = function.clone();
+        let log =
+            Written { function: function.clone(), bytes: Vec::new(), stamps: Vec::new(), begins: 0, ended: false };
+        self.logs.insert(id.clone(), log);
+        self.changes.note(&function);
+    }
+
+    pub(super) fn write_log(&mut self, id: &InstanceId, bytes: &[u8], at: Timestamp) {
+        let Some(log) = self.logs.get_mut(id).filter(|_| !bytes.is_empty()) else { return };
+        log.bytes.extend_from_slice(bytes);
+        let at = log.stamps.last().map_or(at, |last| last.at.max(at));
+        log.stamps.push(Stamp { end: log.bytes.len() as u64, at });
+        self.changes.note(&log.function);
+    }
+
+    /// Nothing will be added to it.
+    pub(super) fn end_log(&mut self, id: &InstanceId) {
+        if let Some(log) = self.logs.get_mut(id) {
+            log.ended = true;
+            self.changes.note(&log.function);
+        }
+    }
+
+    /// Forgets the oldest bytes.
+    pub(super) fn shorten_log(&mut self, id: &InstanceId, begins: u64) {
+        if let Some(log) = self.logs.get_mut(id) {
+            log.begins = begins.min(log.bytes.len() as u64);
+            self.changes.note(&log.function);
+        }
+    }
+
+    pub(super) fn remove_log(&mut self, id: &InstanceId) {
+        if let Some(log) = self.logs.remove(id) {
+            self.changes.note(&log.function);
+        }
+    }
+}
+
+impl Machine {
+    pub(super) async fn kept(&self, function: &FunctionId, _half: bool) -> Result<Kept, HostError> {
+        let state = self.lock();
+        let logs = state.logs.iter().filter(|(_, log)| log.function == *function).map(|(id, log)| Log {
+            id: id.clone(),
+            begins: log.begins,
+            ends: log.bytes.len() as u64,
+            ended: log.ended,
+        });
+        Ok(Kept { logs: logs.collect(), version: state.changes.version(function) })
+    }
+
+    pub(super) async fn read(&self, id: &InstanceId, from: u64, most: usize, _half: bool) -> Result<Piece, HostError> {
+        let state = self.lock();
+        let log = state.logs.get(id).ok_or_else(|| HostError::NotFound(format!("log of {id}")))?;
+        let from = from.max(log.begins);
+        let rest = usize::try_from(from).ok().and_then(|from| log.bytes.get(from..)).unwrap_or_default();
+        let bytes = rest[..most.min(rest.len())].to_vec();
+        let stamps = stamps_between(&log.stamps, from, from + bytes.len() as u64);
+        Ok(Piece { from, bytes, stamps })
+    }
+
+    pub(super) async fn changed(&self, function: &FunctionId, seen: u64, _half: bool) -> Result<(), HostError> {
+        let changes = self.lock().changes.clone();
+        changes.after(function, seen).await
+    }
+}

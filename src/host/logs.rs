@@ -1,0 +1,124 @@
+//! The seam's part for logs: bytes with the times at which they were written, kept by instance.
+//!
+//! Lines, filters and the order of several instances are made of them above the seam, in `http::logs`.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::HostError;
+use crate::function::{FunctionId, InstanceId};
+
+/// What is kept of one instance's log. Places in it are counted in bytes from its very beginning and never move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Whose log it is.
+    pub id: InstanceId,
+    /// The first byte that is still there.
+    pub begins: u64,
+    /// Where it ends for now.
+    pub ends: u64,
+    /// Whether nothing will be added any more.
+    pub ended: bool,
+}
+
+/// What is kept of a function's instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Each log once, in no particular order.
+    pub logs: Vec<Log>,
+    /// The change that this is the outcome of, for [`Logs::changed`].
+    pub version: u64,
+}
+
+/// Everything after the stamp before, up to `end`, was written at this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The place after the last byte.
+    pub end: u64,
+    /// When: recorded once, and the same for every reader.
+    pub at: Timestamp,
+}
+
+/// A part of a log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// The place of its first byte: later than what was asked for if that is not kept any more.
+    pub from: u64,
+    /// The bytes; none at the end of what there is.
+    pub bytes: Vec<u8>,
+    /// When they were written: in order, the last one at or after the last byte.
+    pub stamps: Vec<Stamp>,
+}
+
+/// What instances wrote, on both of their streams. It outlives the instance; [`super::Runtime::remove`] ends it.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// What is kept of a function's instances; of a function that never had one, nothing.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when it can't be told.
+    async fn kept(&self, function: &FunctionId) -> Result<Kept, HostError>;
+
+    /// Reads at most `most` bytes of an instance's log, from a place on.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when the log is not kept (any more).
+    async fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<Piece, HostError>;
+
+    /// Waits, without a deadline, until a function's logs are not those of version `seen` any more. It may say so when
+    /// nothing has changed.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when nobody watches the logs any more.
+    async fn changed(&self, function: &FunctionId, seen: u64) -> Result<(), HostError>;
+}
+
+/// Who waits for which function's logs to change. For the implementations of [`Logs`].
+#[derive(Debug, Default)]
+pub(super) struct Changes(Mutex<Numbers>);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    /// Never used twice, whatever is forgotten in between.
+    last: u64,
+    by_function: HashMap<FunctionId, watch::Sender<u64>>,
+}
+
+impl Changes {
+    /// The number of the latest change of a function's logs.
+    pub(super) fn version(&self, function: &FunctionId) -> u64 {
+        self.lock().by_function.get(function).map_or(0, |number| *number.borrow())
+    }
+
+    /// Tells everybody who waits for this function.
+    pub(super) fn note(&self, function: &FunctionId) {
+        let mut numbers = self.lock();
+        numbers.last += 1;
+        let last = numbers.last;
+        numbers.by_function.entry(function.clone()).or_default().send_replace(last);
+    }
+
+    /// Returns when the latest change of a function's logs has another number than this.
+    pub(super) async fn after(&self, function: &FunctionId, seen: u64) -> Result<(), HostError> {
+        let mut number = self.lock().by_function.entry(function.clone()).or_default().subscribe();
+        match number.wait_for(|number| *number != seen).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(HostError::Failed(format!("the logs of {function} are not watched any more"))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Numbers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stamps of the bytes from `from` to `to`, out of all stamps in order.
+pub(super) fn stamps_between(stamps: &[Stamp], from: u64, to: u64) -> Vec<Stamp> {
+    let first = stamps.partition_point(|stamp| stamp.end <= from);
+    let last = stamps.partition_point(|stamp| stamp.end < to);
+    stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()
+}

@@ -1,0 +1,55 @@
+//! Logs: what an instance wrote, and when, the same for everybody who asks.
+
+use std::time::Duration;
+
+use actord::function::{FunctionId, InstanceId};
+use actord::host::{Host, HostError, Log};
+use tokio::time::timeout;
+
+use crate::fixture::{LONG, image, name, started, torn_down};
+use crate::subject::{Kind, Subject};
+
+fn function(text: &str) -> FunctionId {
+    FunctionId::new(name(text), "contract".parse().unwrap())
+}
+
+/// The log of an instance, once something was written to it.
+async fn written(host: &Host, function: &FunctionId, id: &InstanceId) -> Log {
+    let wait = async {
+        loop {
+            let kept = host.logs.kept(function).await.unwrap();
+            if let Some(log) = kept.logs.into_iter().find(|log| log.id == *id && log.ends > 0) {
+                return log;
+            }
+            host.logs.changed(function, kept.version).await.unwrap();
+        }
+    };
+    timeout(LONG, wait).await.expect("it writes, and whoever waits for it is told")
+}
+
+pub async fn what_an_instance_writes_is_told_with_its_time_and_the_same_again<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, _) = started(s, "talker", &image(s, Kind::Hello).await).await;
+    let talker = function("talker");
+    let log = written(&host, &talker, &id).await;
+    assert!(!log.ended && log.begins == 0, "{log:?}");
+    let piece = host.logs.read(&id, 0, 4096).await.unwrap();
+    assert!(piece.from == 0 && piece.bytes.starts_with(b"hello"), "{piece:?}");
+    let last = piece.stamps.last().expect("when it was written");
+    assert!(last.end >= piece.bytes.len() as u64, "{piece:?}");
+    let age = jiff::Timestamp::now().duration_since(last.at);
+    assert!(age.unsigned_abs() < Duration::from_secs(240), "{piece:?}");
+    assert_eq!(host.logs.read(&id, 0, piece.bytes.len()).await.unwrap(), piece);
+    let part = host.logs.read(&id, 2, 3).await.unwrap();
+    assert_eq!((part.from, part.bytes.as_slice()), (2, b"llo".as_slice()));
+    let end = host.logs.read(&id, piece.bytes.len() as u64 + 1_000, 10).await.unwrap();
+    assert!(end.bytes.is_empty() && end.stamps.is_empty(), "{end:?}");
+    torn_down(&host, &id).await;
+}
+
+pub async fn nobody_has_logs_of_what_was_never_there<S: Subject>(s: &S) {
+    let host = s.host();
+    assert_eq!(host.logs.kept(&function("nobody")).await.unwrap().logs, []);
+    let read = host.logs.read(&s.fresh_id("nobody"), 0, 10).await;
+    assert!(matches!(read, Err(HostError::NotFound(_))), "{read:?}");
+}
