@@ -112,8 +112,10 @@ impl Inventory {
         let at = |path: &str| traces.directory.join(path);
         self.add("runc state", names(&at("state/runc").join(&traces.namespace)));
         self.add("instance directory", names(&at("state/instances")));
-        let log = |name: String| name.strip_suffix(".log").unwrap_or(&name).to_owned();
-        self.add("log", names(&at("data/logs")).into_iter().map(log));
+        for (kind, suffix) in [("log", ".log"), ("log's index", ".idx")] {
+            let own = |name: String| Some(name.strip_suffix(suffix)?.to_owned());
+            self.add(kind, names(&at("data/logs")).into_iter().filter_map(own));
+        }
         let bundles = format!("containerd/io.containerd.runtime.v2.task/{}", traces.namespace);
         self.add("bundle", names(&at("state").join(&bundles)));
         self.add("bundle's working directory", names(&at("data").join(&bundles)));

@@ -66,24 +66,21 @@ fn host_with(stories: &[(Story, bool)]) -> FakeHost {
 /// All lines of one log.
 fn lines(id: &InstanceId, story: &Story, ended: bool) -> Vec<(String, u64, String)> {
     let (mut lines, mut line, mut begun, mut now) = (Vec::new(), Vec::new(), None, 0);
-    let mut push = |begun: Option<u64>, line: &[u8]| {
-        let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
-        lines.push((id.to_string(), begun.unwrap(), text));
-    };
     for (later, bytes) in story {
         now += u64::from(*later);
         for byte in bytes {
             let first = *begun.get_or_insert(now);
             if *byte == b'\n' {
-                push(Some(first), &line);
+                let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(&line)).into_owned();
+                lines.push((id.to_string(), first, text));
                 (line, begun) = (Vec::new(), None);
             } else {
                 line.push(*byte);
             }
         }
     }
-    if ended && begun.is_some() {
-        lines.push((id.to_string(), begun.unwrap(), String::from_utf8_lossy(&line).into_owned()));
+    if let Some(first) = begun.filter(|_| ended) {
+        lines.push((id.to_string(), first, String::from_utf8_lossy(&line).into_owned()));
     }
     lines
 }
