@@ -201,6 +201,7 @@ async fn main() {
         namespaces: Arc::new(DefaultNamespace),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
+        logs: actord::host::fake::FakeHost::new().host().logs,
     });
     let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, Shape::Public);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

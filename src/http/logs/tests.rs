@@ -92,7 +92,7 @@ fn stories() -> impl Strategy<Value = Vec<(Story, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_logs_are_read_as_if_all_lines_were_sorted_filtered_and_cut(
