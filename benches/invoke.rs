@@ -18,7 +18,8 @@ use actord::actors::messages::{Apply, Delete, Get, List, Measure, Refused, Scale
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
 use actord::function::FunctionId;
-use actord::http::{self, DefaultNamespace, Draining, Metrics, Recipients, Services, Settings, Shape};
+use actord::http::{self, Draining, Metrics, Recipients, Services, Settings, Shape};
+use actord::store::{Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -198,7 +199,7 @@ async fn main() {
     let services = Arc::new(Services {
         provider: Recipients::from(Nobody.start()).into(),
         endpoints: endpoints.clone(),
-        namespaces: Arc::new(DefaultNamespace),
+        namespaces: Namespaces::new(Store::in_memory().unwrap(), Secrets::new(std::env::temp_dir().join("no-secrets"))),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
         logs: actord::host::fake::FakeHost::new().host().logs,

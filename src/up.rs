@@ -21,7 +21,7 @@ use actord::host::Images as _;
 use actord::host::containerd::daemon::Daemon;
 use actord::host::containerd::images::ContainerdImages;
 use actord::http;
-use actord::store::{Secrets, Store};
+use actord::store::{Namespaces, Secrets, Store};
 use anyhow::{Context, anyhow, bail};
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Handle;
@@ -126,14 +126,16 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
         let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
         systemd::status("taking over the functions");
-        let around = surroundings(config, &machine, endpoints.clone(), store.clone());
+        let secrets = Secrets::new(config.secrets_dir());
+        let namespaces = Namespaces::new(store.clone(), secrets.clone());
+        let around = surroundings(config, &machine, endpoints.clone(), store.clone(), secrets);
         let metrics = http::Metrics::new()?;
         around.measure(metrics.registry())?;
         let registry = Registry::recover(around).await?;
         let services = http::Services {
             provider: registry.into(),
             endpoints,
-            namespaces: Arc::new(http::DefaultNamespace),
+            namespaces,
             metrics,
             draining: http::Draining::default(),
             logs: machine.host().logs,
@@ -176,8 +178,13 @@ fn open_store(config: &Config) -> anyhow::Result<Store> {
     Store::open(&path).with_context(|| format!("open {}", path.display()))
 }
 
-fn surroundings(config: &Config, machine: &Machine, endpoints: Arc<Endpoints>, store: Store) -> Arc<Surroundings> {
-    let secrets = Secrets::new(config.secrets_dir());
+fn surroundings(
+    config: &Config,
+    machine: &Machine,
+    endpoints: Arc<Endpoints>,
+    store: Store,
+    secrets: Secrets,
+) -> Arc<Surroundings> {
     let settings = Settings {
         deploy_wait: config.deploy_wait,
         pull_policy: config.pull_policy,
@@ -196,7 +203,8 @@ fn surroundings(config: &Config, machine: &Machine, endpoints: Arc<Endpoints>, s
 fn remove_everything(config: &Config, data: &DataDir) -> anyhow::Result<()> {
     System::with_tokio_rt(multi_threaded).block_on(async {
         let machine = Machine::open(config, data.host_id()).await?;
-        let around = surroundings(config, &machine, Arc::new(Endpoints::default()), open_store(config)?);
+        let (endpoints, secrets) = (Arc::new(Endpoints::default()), Secrets::new(config.secrets_dir()));
+        let around = surroundings(config, &machine, endpoints, open_store(config)?, secrets);
         let host = machine.host();
         let found = host.runtime.list().await?.into_iter().map(|found| found.id);
         let attached = host.network.list().await?;

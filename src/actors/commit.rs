@@ -64,7 +64,16 @@ impl Then {
             Self::Refuse(replies) => replies.into_iter().map(|(reply, _)| reply).collect(),
         };
         for reply in replies {
-            let _ = reply.send(Err(Refused::Store(error.to_string())));
+            let _ = reply.send(Err(error.into()));
+        }
+    }
+}
+
+impl From<&StoreError> for Refused {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::NoNamespace(namespace) => Self::NoNamespace(namespace.clone()),
+            other => Self::Store(other.to_string()),
         }
     }
 }

@@ -29,6 +29,9 @@ pub enum Refused {
     /// The spec names a secret that nobody created.
     #[error("unable to find secret: {0}")]
     NoSecret(SecretName),
+    /// There is no such namespace.
+    #[error("namespace not valid")]
+    NoNamespace(Namespace),
     /// The image or spec can't be run, as the caller can mend; nothing was kept of a create.
     #[error("{0}")]
     Unrunnable(String),

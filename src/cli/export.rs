@@ -70,7 +70,7 @@ impl ExportArgs {
         let unreadable = |error| ExportError::SecretDir(dir.clone(), error);
         let mut found = SecretValues::new();
         for namespace in secrets.namespaces().map_err(unreadable)? {
-            let names = secrets.list(&namespace).map_err(unreadable)?;
+            let names = secrets.list(&namespace)?;
             let mut values = match self.with_secret_values {
                 true => secrets.read(&namespace, &names)?,
                 false => Default::default(),

@@ -37,7 +37,9 @@ impl HttpError {
 impl From<Refused> for HttpError {
     fn from(refused: Refused) -> Self {
         let status = match &refused {
-            Refused::Invalid(_) | Refused::NoSecret(_) | Refused::Unrunnable(_) => StatusCode::BAD_REQUEST,
+            Refused::Invalid(_) | Refused::NoSecret(_) | Refused::NoNamespace(_) | Refused::Unrunnable(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Refused::NotFound(_) => StatusCode::NOT_FOUND,
             Refused::Exists(_) => StatusCode::CONFLICT,
             Refused::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -91,6 +93,7 @@ mod tests {
             (Refused::NotFound(id()), 404),
             (Refused::Exists(id()), 409),
             (Refused::NoSecret("s".parse().unwrap()), 400),
+            (Refused::NoNamespace("gone".parse().unwrap()), 400),
             (Refused::Unrunnable("no such image".into()), 400),
             (Refused::Store("disk full".into()), 507),
             (Refused::Busy("too many".into()), 503),

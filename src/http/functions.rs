@@ -5,25 +5,20 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Bytes, Payload};
+use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tracing::info;
 
+use super::Services;
 use super::error::HttpError;
 use super::provider::ask;
+use super::request::{Answer, BODY_MAX, Context, last_in_query, namespace, read};
 use super::wire::{Deletion, Deployment, FunctionStatus, Scaling};
-use super::{Services, Settings};
 use crate::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used};
-use crate::function::{FunctionId, FunctionName, Namespace};
-
-/// The longest JSON body that is read: deployments are a few KiB.
-const BODY_MAX: usize = 1 << 20;
+use crate::function::{FunctionId, FunctionName};
 
 /// How long a status waits for what the function uses.
 const USAGE_WITHIN: Duration = Duration::from_secs(3);
-
-type Answer = Result<HttpResponse, HttpError>;
-type Context = (web::Data<Services>, web::Data<Settings>);
 
 /// GET `/system/functions`: all functions of a namespace, by name.
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
@@ -82,7 +77,7 @@ pub(super) async fn update(request: HttpRequest, body: Payload, context: Context
 }
 
 async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, settings): Context) -> Answer {
-    let Deployment { name, namespace: sent, spec } = Deployment::parse(&read(body).await?)?;
+    let Deployment { name, namespace: sent, spec } = Deployment::parse(&read(body, BODY_MAX).await?)?;
     let id = FunctionId::new(name, namespace(&services, &sent, request)?);
     info!(function = %id, image = %spec.image, ?mode, "deployment asked for");
     accepted(ask(&services.provider.now().apply, Apply { id, spec, mode }, settings.answer_timeout).await?)
@@ -90,7 +85,7 @@ async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, sett
 
 /// DELETE `/system/functions`.
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, settings): Context) -> Answer {
-    let Deletion { name, namespace: sent } = Deletion::parse(&read(body).await?)?;
+    let Deletion { name, namespace: sent } = Deletion::parse(&read(body, BODY_MAX).await?)?;
     let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
     info!(function = %id, "deletion asked for");
     match ask(&services.provider.now().delete, Delete { id }, settings.answer_timeout).await? {
@@ -107,7 +102,7 @@ pub(super) async fn scale(
     body: Payload,
     (services, settings): Context,
 ) -> Answer {
-    let Scaling { name, namespace: sent, replicas } = Scaling::parse(&read(body).await?, &path)?;
+    let Scaling { name, namespace: sent, replicas } = Scaling::parse(&read(body, BODY_MAX).await?, &path)?;
     let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
     info!(function = %id, replicas, "scaling asked for");
     accepted(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await?)
@@ -121,34 +116,4 @@ fn accepted(result: Result<(), Refused>) -> Answer {
         Err(Refused::NotFound(id)) => Err(HttpError::new(StatusCode::NOT_FOUND, format!("function: {id} not found"))),
         Err(refused) => Err(refused.into()),
     }
-}
-
-async fn read(body: Payload) -> Result<Bytes, HttpError> {
-    match body.to_bytes_limited(BODY_MAX).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            Err(HttpError::new(StatusCode::BAD_REQUEST, format!("the request body did not arrive: {error}")))
-        }
-        Err(_) => Err(HttpError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the request body is longer than {BODY_MAX} bytes"),
-        )),
-    }
-}
-
-/// The namespace that the body names, else the query, else the default one; it must be one that functions may live in.
-fn namespace(services: &Services, in_body: &str, request: &HttpRequest) -> Result<Namespace, HttpError> {
-    let in_query = last_in_query(request, "namespace").unwrap_or_default();
-    let sent = [in_body, in_query.as_str()].into_iter().find(|text| !text.is_empty());
-    let namespace = sent.map_or_else(|| Ok(Namespace::default()), str::parse::<Namespace>)?;
-    if services.namespaces.contains(&namespace) {
-        return Ok(namespace);
-    }
-    Err(HttpError::new(StatusCode::BAD_REQUEST, "namespace not valid"))
-}
-
-/// The value of a key in the query; of several, the last.
-fn last_in_query(request: &HttpRequest, key: &str) -> Option<String> {
-    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?.into_inner();
-    pairs.into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
 }

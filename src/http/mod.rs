@@ -1,7 +1,8 @@
 //! The REST surface and the function proxy, on actix-web.
 //!
 //! ```text
-//! /system/...    auth -> functions, logs, system: parse with `wire`, ask the registry through `provider`, answer
+//! /system/...    auth -> functions, secrets, namespaces, logs, system: parse with `wire`, ask the registry through
+//!                `provider`, answer
 //! /function/...  invoke: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
 //! /metrics       metrics, on a listener of its own
 //! ```
@@ -19,7 +20,10 @@ mod json;
 mod lives;
 mod logs;
 mod metrics;
+mod namespaces;
 mod provider;
+mod request;
+mod secrets;
 mod server;
 mod system;
 mod upgrade;
@@ -40,8 +44,8 @@ pub use server::{serve, serve_metrics};
 
 use crate::credentials::Credentials;
 use crate::endpoints::Endpoints;
-use crate::function::Namespace;
 use crate::host::Logs;
+use crate::store::Namespaces;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,27 +93,6 @@ impl Settings {
             answer_timeout: Duration::from_secs(55),
             release: Release { version: env!("CARGO_PKG_VERSION").to_owned(), ..Release::default() },
         }
-    }
-}
-
-/// Which namespaces functions may live in.
-pub trait Namespaces: Send + Sync {
-    /// All of them.
-    fn all(&self) -> Vec<Namespace>;
-
-    /// Whether this is one of them.
-    fn contains(&self, namespace: &Namespace) -> bool {
-        self.all().contains(namespace)
-    }
-}
-
-/// Only the default namespace.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DefaultNamespace;
-
-impl Namespaces for DefaultNamespace {
-    fn all(&self) -> Vec<Namespace> {
-        vec![Namespace::default()]
     }
 }
 
@@ -163,8 +146,8 @@ pub struct Services {
     pub provider: Provider,
     /// Where requests for functions may go.
     pub endpoints: Arc<Endpoints>,
-    /// Which namespaces there are.
-    pub namespaces: Arc<dyn Namespaces>,
+    /// The namespaces and the secrets in them.
+    pub namespaces: Namespaces,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether actord is about to end.
@@ -176,7 +159,8 @@ pub struct Services {
 /// The route table. Call it in the application factory of each worker: the proxy's connections belong to the worker.
 pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
     let function = web::resource("/function/{name}");
-    let functions = web::resource("/functions");
+    let (functions, secrets) = (web::resource("/functions"), web::resource("/secrets"));
+    let namespace = web::resource("/namespace/{name}");
     cfg.app_data(web::Data::from(services.clone()))
         .app_data(web::Data::from(settings.clone()))
         .app_data(web::Data::new(auth::Expected::new(&settings.credentials)))
@@ -196,6 +180,22 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
                 .service(function.route(web::get().to(functions::status)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
                 .service(web::resource("/logs").route(web::get().to(logs::logs)))
+                .service(
+                    secrets
+                        .route(web::get().to(secrets::list))
+                        .route(web::post().to(secrets::create))
+                        .route(web::put().to(secrets::update))
+                        .route(web::delete().to(secrets::delete)),
+                )
+                .service(web::resource("/namespaces").route(web::get().to(namespaces::list)))
+                .service(web::resource(["/namespace", "/namespace/"]).route(web::post().to(namespaces::create_unnamed)))
+                .service(
+                    namespace
+                        .route(web::get().to(namespaces::get))
+                        .route(web::post().to(namespaces::create))
+                        .route(web::put().to(namespaces::update))
+                        .route(web::delete().to(namespaces::delete)),
+                )
                 .service(web::resource("/info").route(web::get().to(system::info)))
                 .default_service(web::to(system::not_found)),
         )

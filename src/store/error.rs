@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::function::Namespace;
+
 /// Why the store did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -46,6 +48,9 @@ pub enum StoreError {
         /// What is wrong with that.
         copy_reason: String,
     },
+    /// A function was to be written into a namespace that is not there.
+    #[error("namespace {0} not found: create it first")]
+    NoNamespace(Namespace),
     /// Anything else; nothing was changed.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -9,6 +9,8 @@ mod copy;
 mod error;
 mod files;
 mod keeper;
+mod namespace_table;
+mod namespaces;
 mod open;
 mod record;
 mod schema;
@@ -21,10 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, params};
 
 pub use error::StoreError;
+pub use namespace_table::{Metadata, NamespaceError, OPENFAAS};
+pub use namespaces::{Namespaces, SecretRefused};
 pub use secrets::{SecretError, Secrets};
 
 use crate::function::{Desired, FunctionId};
 use keeper::Keeper;
+use namespace_table::Known;
 use record::Record;
 
 /// When a write is done.
@@ -45,7 +50,7 @@ impl Durability {
     }
 }
 
-/// The desired state of all functions. Cheap to clone; writes of all clones follow each other.
+/// The desired state of all functions, and the namespaces that they live in. Cheap to clone; writes of all clones follow each other.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Open>);
 
@@ -54,6 +59,7 @@ struct Open {
     /// Goes before the connection: whoever closes the store last puts its log away.
     keeper: Option<Keeper>,
     connection: Mutex<Connection>,
+    namespaces: Known,
 }
 
 impl Store {
@@ -71,8 +77,8 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_with(path: &Path, durability: Durability) -> Result<Self, StoreError> {
-        let connection = Mutex::new(open::open(path, durability)?);
-        Ok(Self(Arc::new(Open { keeper: Some(Keeper::start(path)?), connection })))
+        let connection = open::open(path, durability)?;
+        Self::over(connection, Some(Keeper::start(path)?))
     }
 
     /// What is desired of all functions in a store that another process may be using, by namespace and name. Blocks.
@@ -100,7 +106,12 @@ impl Store {
     pub fn in_memory() -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory()?;
         open::prepare(&mut connection, Durability::Synced)?;
-        Ok(Self(Arc::new(Open { keeper: None, connection: Mutex::new(connection) })))
+        Self::over(connection, None)
+    }
+
+    fn over(connection: Connection, keeper: Option<Keeper>) -> Result<Self, StoreError> {
+        let namespaces = Known::load(&connection)?;
+        Ok(Self(Arc::new(Open { keeper, connection: Mutex::new(connection), namespaces })))
     }
 
     /// Brings the last good copy up to date, for a clean end.
@@ -123,10 +134,15 @@ impl Store {
     /// Makes `desired` durable.
     ///
     /// # Errors
-    /// [`StoreError`]; the record is then as it was.
+    /// [`StoreError`]; the record is then as it was. [`StoreError::NoNamespace`] for a new function in a namespace that is
+    /// not there.
     pub async fn put(&self, id: &FunctionId, desired: &Desired) -> Result<(), StoreError> {
-        let record = Record::encode(id, desired)?;
-        self.change(move |db| Ok(record.write(db)?)).await
+        let (id, record) = (id.clone(), Record::encode(id, desired)?);
+        self.change(move |db| {
+            namespace_table::check_function(db, &id)?;
+            Ok(record.write(db)?)
+        })
+        .await
     }
 
     /// Makes all of them durable, or none.

@@ -7,7 +7,7 @@ use super::record;
 
 type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[make_functions, add_checksums, make_uses];
+const STEPS: &[Step] = &[make_functions, add_checksums, make_uses, make_namespaces];
 
 fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch(
@@ -42,6 +42,11 @@ fn make_uses(db: &Transaction<'_>) -> Result<(), StoreError> {
             PRIMARY KEY (namespace, name)
         ) STRICT",
     )?)
+}
+
+/// Namespaces that functions live in already get their rows when the store is opened.
+fn make_namespaces(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch("CREATE TABLE namespaces (name TEXT NOT NULL PRIMARY KEY, metadata TEXT NOT NULL) STRICT")?)
 }
 
 /// The version that this program reads and writes.

@@ -16,6 +16,12 @@ pub enum SecretError {
     /// Nobody created it.
     #[error("unable to find secret: {0}")]
     Missing(SecretName),
+    /// Somebody created it before.
+    #[error("secret {0} already exists: update it, or delete it first")]
+    Exists(SecretName),
+    /// The secrets of a namespace can't be listed.
+    #[error("the secrets can't be read: {0}")]
+    List(io::Error),
     /// The disk did not do it.
     #[error("secret {name}: {source}")]
     Io {
@@ -62,6 +68,34 @@ impl Secrets {
     /// [`SecretError::Io`]; the secret is then as it was.
     pub fn write(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
         let _changing = self.changing();
+        self.replace(namespace, name, value)
+    }
+
+    /// Writes a secret that is not there yet. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`SecretError::Exists`], or as for [`Secrets::write`].
+    pub fn create(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
+        let _changing = self.changing();
+        if self.path(namespace, name).exists() {
+            return Err(SecretError::Exists(name.clone()));
+        }
+        self.replace(namespace, name, value)
+    }
+
+    /// Writes a secret that is there already. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`SecretError::Missing`], or as for [`Secrets::write`].
+    pub fn update(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
+        let _changing = self.changing();
+        if !self.path(namespace, name).exists() {
+            return Err(SecretError::Missing(name.clone()));
+        }
+        self.replace(namespace, name, value)
+    }
+
+    fn replace(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
         // A secret's name can't begin with a dot, so a draft is never mistaken for one.
         let write = || {
             durable::make_dir(&self.dir.join(namespace.as_str()), 0o700)?;
@@ -84,12 +118,24 @@ impl Secrets {
         remove().map_err(|source| failed(name, source))
     }
 
-    /// The names of a namespace's secrets, sorted.
+    /// Removes all secrets of a namespace for good; none there is fine.
     ///
     /// # Errors
     /// What the system said of the directory.
-    pub fn list(&self, namespace: &Namespace) -> io::Result<Vec<SecretName>> {
-        names(&self.dir.join(namespace.as_str()))
+    pub fn remove_all(&self, namespace: &Namespace) -> io::Result<()> {
+        let _changing = self.changing();
+        match fs::remove_dir_all(self.dir.join(namespace.as_str())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| durable::sync_dir(&self.dir)),
+        }
+    }
+
+    /// The names of a namespace's secrets, sorted.
+    ///
+    /// # Errors
+    /// [`SecretError::List`].
+    pub fn list(&self, namespace: &Namespace) -> Result<Vec<SecretName>, SecretError> {
+        names(&self.dir.join(namespace.as_str())).map_err(SecretError::List)
     }
 
     /// The namespaces that have a directory for secrets, sorted.

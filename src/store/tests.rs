@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::*;
-use crate::function::{Generation, Spec, SpecDraft};
+use crate::function::{Generation, Namespace, Spec, SpecDraft};
 
 fn desired(generation: u64) -> Desired {
     let draft = SpecDraft { image: format!("image:{generation}"), ..SpecDraft::default() };
@@ -269,4 +269,49 @@ async fn of_many_records_all_are_written_or_none() {
     assert!(store.all().await.unwrap().is_empty());
     store.put_all(&many[..3]).await.unwrap();
     assert_eq!(store.all().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn namespaces_are_there_after_the_store_is_opened_again() {
+    let home = Home::with(0).await;
+    let metadata = Metadata { annotations: [("a".to_owned(), "b".to_owned())].into(), ..Metadata::of_functions() };
+    let open = || Namespaces::new(Store::open(&home.store).unwrap(), Secrets::new(home.dir.path().join("secrets")));
+    let (dev, old) = ("dev".parse().unwrap(), "old".parse().unwrap());
+    let namespaces = open();
+    namespaces.create(&old, Metadata::of_functions()).await.unwrap();
+    namespaces.create(&dev, Metadata::of_functions()).await.unwrap();
+    namespaces.update(&dev, metadata.clone()).await.unwrap();
+    namespaces.delete(&old).await.unwrap();
+    drop(namespaces);
+    let namespaces = open();
+    assert_eq!(namespaces.all(), [Namespace::default(), dev.clone()]);
+    assert_eq!((namespaces.get(&dev), namespaces.get(&old)), (Some(metadata), None));
+}
+
+#[tokio::test]
+async fn a_new_function_is_refused_where_there_is_no_namespace_and_an_old_one_never() {
+    let home = Home::with(0).await;
+    let id: FunctionId = "f.dev".parse().unwrap();
+    let store = Store::open(&home.store).unwrap();
+    assert_eq!(store.put(&id, &desired(1)).await, Err(StoreError::NoNamespace(id.namespace.clone())));
+    assert_eq!(store.get(&id).await.unwrap(), None);
+    // As an import brings it.
+    store.put_all(&[(id.clone(), desired(1))]).await.unwrap();
+    store.put(&id, &desired(2)).await.unwrap();
+    drop(store);
+    let store = Store::open(&home.store).unwrap();
+    assert!(store.has_namespace(&id.namespace), "it is made for those that live in it");
+    store.put(&"g.dev".parse().unwrap(), &desired(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_namespace_whose_row_can_not_be_read_keeps_its_name_or_is_left_out() {
+    let home = Home::with(0).await;
+    Store::open(&home.store).unwrap();
+    let rows = "INSERT INTO namespaces VALUES ('dev', 'no JSON'), ('No Name', '{}')";
+    Connection::open(&home.store).unwrap().execute_batch(rows).unwrap();
+    let store = Store::open(&home.store).unwrap();
+    let dev = "dev".parse().unwrap();
+    assert_eq!(store.namespaces(), [Namespace::default(), "dev".parse().unwrap()]);
+    assert_eq!(store.namespace(&dev), Some(Metadata::of_functions()));
 }

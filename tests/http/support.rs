@@ -9,9 +9,10 @@ use actix::{Actor, ActorContext as _, Context, Handler};
 use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
-use actord::function::{Desired, FunctionId, Generation, InstanceId, Namespace, Phase, Spec, Status};
+use actord::function::{Desired, FunctionId, Generation, InstanceId, Phase, Spec, Status};
 use actord::host::fake::FakeHost;
-use actord::http::{self, Draining, Metrics, Namespaces, Recipients, Services, Settings, Shape};
+use actord::http::{self, Draining, Metrics, Recipients, Services, Settings, Shape};
+use actord::store::{Metadata, Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -155,21 +156,17 @@ pub(crate) fn view(id: &FunctionId, spec: Spec) -> View {
     View { id: id.clone(), status, retry_in: None, step: None }
 }
 
-/// The default namespace and `dev`.
-struct TwoNamespaces;
-
-impl Namespaces for TwoNamespaces {
-    fn all(&self) -> Vec<Namespace> {
-        vec![Namespace::default(), "dev".parse().unwrap()]
-    }
-}
-
 /// A running server with everything around it.
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) script: Arc<Mutex<Script>>,
     pub(crate) endpoints: Arc<Endpoints>,
+    /// The default namespace and `dev`, without a secret.
+    pub(crate) namespaces: Namespaces,
+    pub(crate) store: Store,
+    /// Where the secrets lie.
+    pub(crate) secrets: tempfile::TempDir,
     pub(crate) draining: Draining,
     /// Where the logs are.
     pub(crate) host: FakeHost,
@@ -186,10 +183,13 @@ impl House {
         let endpoints = Arc::new(Endpoints::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
         let draining = Draining::default();
         let host = FakeHost::new();
+        let (store, secrets) = (Store::in_memory().unwrap(), tempfile::tempdir().unwrap());
+        let namespaces = Namespaces::new(store.clone(), Secrets::new(secrets.path().to_owned()));
+        namespaces.create(&"dev".parse().unwrap(), Metadata::of_functions()).await.unwrap();
         let services = Arc::new(Services {
             provider: Recipients::from(Registry(script.clone()).start()).into(),
             endpoints: endpoints.clone(),
-            namespaces: Arc::new(TwoNamespaces),
+            namespaces: namespaces.clone(),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
             logs: host.host().logs,
@@ -203,7 +203,8 @@ impl House {
         let handle = server.handle();
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
-        Self { address, metrics: metrics_address, script, endpoints, draining, host, server: handle }
+        let metrics = metrics_address;
+        Self { address, metrics, script, endpoints, namespaces, store, secrets, draining, host, server: handle }
     }
 
     /// Publishes an instance of a function.

@@ -1,0 +1,108 @@
+//! `/system/namespaces` and `/system/namespace/{name}`.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Payload};
+use serde::Serialize;
+use tracing::info;
+
+use super::Services;
+use super::error::HttpError;
+use super::json::Fields;
+use super::request::{Answer, BODY_MAX, Context, read};
+use crate::function::{Invalid, Namespace};
+use crate::store::{Metadata, NamespaceError, OPENFAAS};
+
+/// What GET shows of one namespace.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    name: &'a Namespace,
+    #[serde(flatten)]
+    metadata: &'a Metadata,
+}
+
+/// Body of POST, PUT and DELETE.
+struct Sent {
+    /// As it was sent; empty if it was not.
+    name: String,
+    metadata: Metadata,
+}
+
+impl Sent {
+    /// Reads a body, which has to say that it is about a namespace of functions.
+    async fn read(body: Payload) -> Result<Self, HttpError> {
+        let mut fields = Fields::parse(&read(body, BODY_MAX).await?)?;
+        let metadata = Metadata { labels: fields.map("labels")?, annotations: fields.map("annotations")? };
+        match metadata.labels.get(OPENFAAS).map(String::as_str) {
+            Some("1" | "true") => Ok(Self { name: fields.text("name")?, metadata }),
+            _ => Err(Invalid("request does not have openfaas=1 label".into()).into()),
+        }
+    }
+
+    /// The namespace that both path and body name.
+    fn named(self, path: &str) -> Result<(Namespace, Metadata), HttpError> {
+        if self.name != path {
+            return Err(Invalid("namespace in request body does not match namespace in URL".into()).into());
+        }
+        Ok((path.parse()?, self.metadata))
+    }
+}
+
+/// GET `/system/namespaces`: their names, the default one first.
+pub(super) async fn list((services, _): Context) -> HttpResponse {
+    HttpResponse::Ok().json(services.namespaces.all())
+}
+
+/// GET `/system/namespace/{name}`.
+pub(super) async fn get(path: web::Path<String>, (services, _): Context) -> Answer {
+    let found = path.parse().ok().and_then(|name| services.namespaces.get(&name).map(|metadata| (name, metadata)));
+    match found {
+        Some((name, metadata)) => Ok(HttpResponse::Ok().json(Shown { name: &name, metadata: &metadata })),
+        None => Err(HttpError::new(StatusCode::NOT_FOUND, format!("namespace {path} not found"))),
+    }
+}
+
+/// POST `/system/namespace/`: the body names it.
+pub(super) async fn create_unnamed(body: Payload, (services, _): Context) -> Answer {
+    let Sent { name, metadata } = Sent::read(body).await?;
+    made(&services, &name.parse()?, metadata).await
+}
+
+/// POST `/system/namespace/{name}`.
+pub(super) async fn create(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
+    let (name, metadata) = Sent::read(body).await?.named(&path)?;
+    made(&services, &name, metadata).await
+}
+
+async fn made(services: &Services, name: &Namespace, metadata: Metadata) -> Answer {
+    services.namespaces.create(name, metadata).await?;
+    info!(namespace = %name, "namespace made");
+    Ok(HttpResponse::Created().finish())
+}
+
+/// PUT `/system/namespace/{name}`: replaces its labels and annotations.
+pub(super) async fn update(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
+    let (name, metadata) = Sent::read(body).await?.named(&path)?;
+    services.namespaces.update(&name, metadata).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// DELETE `/system/namespace/{name}`: one without functions, and its secrets with it.
+pub(super) async fn delete(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
+    let (name, _) = Sent::read(body).await?.named(&path)?;
+    services.namespaces.delete(&name).await?;
+    info!(namespace = %name, "namespace deleted");
+    Ok(HttpResponse::Accepted().finish())
+}
+
+impl From<NamespaceError> for HttpError {
+    fn from(error: NamespaceError) -> Self {
+        let status = match &error {
+            NamespaceError::Exists(_) | NamespaceError::InUse { .. } => StatusCode::CONFLICT,
+            NamespaceError::NotFound(_) => StatusCode::NOT_FOUND,
+            NamespaceError::Default(_) => StatusCode::BAD_REQUEST,
+            NamespaceError::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
+        };
+        Self::new(status, error.to_string())
+    }
+}

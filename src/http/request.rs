@@ -1,0 +1,64 @@
+//! What handlers under `/system` read of a request, each in the same way.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::error::HttpError;
+use super::{Services, Settings};
+use crate::function::Namespace;
+
+/// The longest JSON body that is read: deployments are a few KiB.
+pub(super) const BODY_MAX: usize = 1 << 20;
+
+/// Where a query names the namespace.
+const NAMESPACE: &str = "namespace";
+
+pub(super) type Answer = Result<HttpResponse, HttpError>;
+pub(super) type Context = (web::Data<Services>, web::Data<Settings>);
+
+/// The whole body, of at most `longest` bytes.
+pub(super) async fn read(body: Payload, longest: usize) -> Result<Bytes, HttpError> {
+    match body.to_bytes_limited(longest).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => {
+            Err(HttpError::new(StatusCode::BAD_REQUEST, format!("the request body did not arrive: {error}")))
+        }
+        Err(_) => {
+            let reason = format!("the request body is longer than {longest} bytes");
+            Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, reason))
+        }
+    }
+}
+
+/// The namespace that the body names, else the query, else the default one; it must be one that functions may live in.
+pub(super) fn namespace(services: &Services, in_body: &str, request: &HttpRequest) -> Result<Namespace, HttpError> {
+    let in_query = last_in_query(request, NAMESPACE).unwrap_or_default();
+    let sent = if in_body.is_empty() { in_query.as_str() } else { in_body };
+    let namespace = if sent.is_empty() { Namespace::default() } else { sent.parse::<Namespace>()? };
+    if services.namespaces.contains(&namespace) {
+        return Ok(namespace);
+    }
+    Err(HttpError::new(StatusCode::BAD_REQUEST, "namespace not valid"))
+}
+
+/// As [`namespace`], for requests whose peers disagree on where it is read: when body and query both name one, it must
+/// be the same.
+pub(super) fn agreed_namespace(
+    services: &Services,
+    in_body: &str,
+    request: &HttpRequest,
+) -> Result<Namespace, HttpError> {
+    let in_query = last_in_query(request, NAMESPACE).unwrap_or_default();
+    if !in_body.is_empty() && !in_query.is_empty() && in_body != in_query {
+        let reason = format!("the body names namespace {in_body:?} and the query {in_query:?}: send one of them");
+        return Err(HttpError::new(StatusCode::BAD_REQUEST, reason));
+    }
+    namespace(services, in_body, request)
+}
+
+/// The value of a key in the query; of several, the last.
+pub(super) fn last_in_query(request: &HttpRequest, key: &str) -> Option<String> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?.into_inner();
+    pairs.into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
+}

@@ -1,0 +1,111 @@
+//! `/system/secrets`: names go out, values only come in.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use tracing::info;
+
+use super::error::HttpError;
+use super::json::Fields;
+use super::request::{Answer, BODY_MAX, Context, agreed_namespace, namespace, read};
+use crate::function::{Invalid, SecretName};
+use crate::store::{SecretError, SecretRefused};
+
+/// The longest value of a secret, as in Kubernetes: 1 MiB.
+const VALUE_MAX: usize = 1 << 20;
+/// The longest body that a secret comes in: every byte of its value may be written as `\u0000`, and in base64 beside it.
+const SECRET_BODY_MAX: usize = VALUE_MAX * 8;
+
+/// One entry of the list.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    name: &'a SecretName,
+    namespace: &'a str,
+}
+
+/// Body of POST, PUT and DELETE.
+struct Sent {
+    name: SecretName,
+    /// As it was sent; empty if it was not.
+    namespace: String,
+    value: Vec<u8>,
+}
+
+impl Sent {
+    fn parse(body: &[u8]) -> Result<Self, HttpError> {
+        let mut fields = Fields::parse(body)?;
+        let name = secret_name(&fields.text("name")?)?;
+        let (value, raw) = (fields.text("value")?, fields.text("rawValue")?);
+        let value = match raw.as_str() {
+            "" => value.into_bytes(),
+            raw => BASE64_STANDARD.decode(raw).map_err(|why| Invalid(format!("invalid field \"rawValue\": {why}")))?,
+        };
+        if value.len() > VALUE_MAX {
+            let reason = format!("secret {name} has {} bytes: at most {VALUE_MAX} are kept", value.len());
+            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, reason));
+        }
+        Ok(Self { name, namespace: fields.text("namespace")?, value })
+    }
+}
+
+/// The two mistakes that other providers have words for are told in these.
+fn secret_name(text: &str) -> Result<SecretName, Invalid> {
+    if text.is_empty() {
+        return Err(Invalid("non-empty name is required".into()));
+    }
+    if text.contains('/') || text.contains("..") {
+        return Err(Invalid("directory traversal found in name".into()));
+    }
+    text.parse()
+}
+
+/// GET: the names of a namespace's secrets.
+pub(super) async fn list(request: HttpRequest, (services, _): Context) -> Answer {
+    let namespace = namespace(&services, "", &request)?;
+    let names = services.namespaces.secrets(&namespace).await?;
+    let all: Vec<_> = names.iter().map(|name| Listed { name, namespace: namespace.as_str() }).collect();
+    Ok(HttpResponse::Ok().json(all))
+}
+
+/// POST: a secret that must not be there yet.
+pub(super) async fn create(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
+    let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
+    let namespace = agreed_namespace(&services, &namespace, &request)?;
+    services.namespaces.create_secret(&namespace, name.clone(), value).await?;
+    info!(secret = %name, %namespace, "secret made");
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// PUT: a secret that must be there. Instances that have it get the new value.
+pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
+    let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
+    let namespace = agreed_namespace(&services, &namespace, &request)?;
+    services.namespaces.update_secret(&namespace, name.clone(), value).await?;
+    info!(secret = %name, %namespace, "secret replaced");
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// DELETE: a secret that must be there, used or not: clients replace a secret by deleting it and making it again.
+pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
+    let Sent { name, namespace, .. } = Sent::parse(&read(body, BODY_MAX).await?)?;
+    let namespace = agreed_namespace(&services, &namespace, &request)?;
+    services.namespaces.remove_secret(&namespace, name.clone()).await?;
+    info!(secret = %name, %namespace, "secret deleted");
+    Ok(HttpResponse::Accepted().finish())
+}
+
+impl From<SecretRefused> for HttpError {
+    fn from(refused: SecretRefused) -> Self {
+        let status = match &refused {
+            SecretRefused::NoNamespace(_) => StatusCode::BAD_REQUEST,
+            SecretRefused::Secret(SecretError::Missing(_)) => StatusCode::NOT_FOUND,
+            SecretRefused::Secret(SecretError::Exists(_)) => StatusCode::CONFLICT,
+            SecretRefused::Secret(SecretError::List(_)) | SecretRefused::Lost(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            SecretRefused::Secret(SecretError::Io { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        };
+        Self::new(status, refused.to_string())
+    }
+}
