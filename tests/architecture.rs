@@ -48,6 +48,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["config", "cli"]),
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
+    ("indicatif", &["cli"]),
     ("oci_client", &["host::containerd"]),
     ("prost", &["host::containerd"]),
     ("prost_types", &["host::containerd"]),

@@ -23,7 +23,7 @@ fn it_says_its_version_and_its_verbs() {
     let version = format!("actord {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
-    for verb in "up down export import image doctor completion ls describe rm invoke scale version".split(' ') {
+    for verb in "up down export import image doctor completion apply ls describe rm invoke scale version".split(' ') {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
     }
 }
@@ -58,7 +58,7 @@ fn bash_takes_the_completion_and_completes_a_verb_by_it() {
 
 #[test]
 fn every_verb_that_asks_a_gateway_explains_itself_with_an_example() {
-    for verb in ["ls", "describe", "rm", "invoke", "scale"] {
+    for verb in ["apply", "ls", "describe", "rm", "invoke", "scale"] {
         let help = String::from_utf8(actord(&[verb, "--help"]).stdout).unwrap();
         assert!(help.contains("Example:\n  ") && help.contains(&format!("actord {verb} ")), "{verb}:\n{help}");
         assert!(help.contains("--gateway <URL>") && help.contains("--output <SHAPE>"), "{verb}:\n{help}");

@@ -1,5 +1,6 @@
 //! The command line: what each verb takes.
 
+mod apply;
 mod client;
 mod completion;
 mod describe;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use apply::ApplyArgs;
 pub use client::{ClientError, ExitWith, GatewayArgs, NamespaceArg, Output};
 pub use completion::CompletionArgs;
 pub use describe::DescribeArgs;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::apply::ApplyArgs;
 use super::client::{ClientError, ExitWith, say};
 use super::describe::DescribeArgs;
 use super::invoke::InvokeArgs;
@@ -16,6 +17,15 @@ use super::scale::ScaleArgs;
 /// Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 gateway not reachable, 4 refused (4xx), 5 unable (5xx), 130 Ctrl-C.
 #[derive(Debug, Subcommand)]
 pub enum RemoteVerb {
+    /// Deploy the functions of stack files, all at once, and wait until they are ready
+    #[command(after_help = "\
+Example:
+  actord apply -f stack.yaml
+  actord apply -f functions/ --set shop --prune --dry-run
+
+Variables in the files (${NAME}, ${NAME:-word}) are filled in from the environment. One function that fails stops none
+of the others; the exit code is 0 when all are ready and 1 when one is not. Ctrl-C stops waiting, not the functions.")]
+    Apply(Box<ApplyArgs>),
     /// List functions: how many replicas are ready, how often they were called, where they stand
     #[command(visible_alias = "list", after_help = "Example:\n  actord ls -A\n  actord ls -n staging --output json")]
     Ls(Box<LsArgs>),
@@ -23,7 +33,10 @@ pub enum RemoteVerb {
     #[command(after_help = "Example:\n  actord describe hello\n  actord describe hello.staging --output json")]
     Describe(Box<DescribeArgs>),
     /// Remove functions
-    #[command(visible_alias = "remove", after_help = "Example:\n  actord rm hello hello.staging")]
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  actord rm hello hello.staging\n  actord rm -f stack.yaml"
+    )]
     Rm(Box<RmArgs>),
     /// Call a function: standard input is the request, standard output the answer
     #[command(after_help = "\
@@ -57,6 +70,7 @@ impl RemoteVerb {
 
     async fn perform(self) -> Result<ExitWith, ClientError> {
         match self {
+            Self::Apply(apply) => apply.run().await,
             Self::Ls(ls) => ls.run().await,
             Self::Describe(describe) => describe.run().await,
             Self::Rm(rm) => rm.run().await,

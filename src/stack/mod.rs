@@ -7,17 +7,20 @@
 //! secrets/<namespace>/<name>    their values, only if somebody asked for them
 //! ```
 //! Reading takes every `*.yml` and `*.yaml` of a directory, written by us or by hand; the other files may be missing.
+//! [`asked`] reads stack files alone, to be deployed, and fills in the variables that they name.
 
 mod read;
 mod side;
+mod substitute;
 mod write;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
-pub use read::read;
+pub use read::{asked, read};
+pub use substitute::Variables;
 pub use write::write;
 
 use crate::function::{Desired, FunctionId, Namespace, SecretName, Spec};
@@ -90,6 +93,15 @@ pub struct Contents {
     pub functions: BTreeMap<FunctionId, Found>,
     /// The secrets.
     pub secrets: SecretValues,
+}
+
+/// What stack files ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The functions.
+    pub functions: BTreeMap<FunctionId, Spec>,
+    /// The gateways that the files name.
+    pub gateways: BTreeSet<String>,
 }
 
 #[cfg(test)]

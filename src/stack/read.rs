@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::side::{FORMAT, Kept, SideFile};
+use super::substitute::{Variables, substitute};
 use super::yaml::{EnvironmentFile, Function, StackFile};
-use super::{Contents, Found, SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
-use crate::function::{FunctionId, Namespace, SecretName};
+use super::{Asked, Contents, Found, SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
+use crate::function::{FunctionId, Namespace, SecretName, Spec};
 
 /// Reads a directory of stack files, and what lies beside them.
 ///
@@ -20,17 +21,47 @@ use crate::function::{FunctionId, Namespace, SecretName};
 pub fn read(dir: &Path) -> Result<Contents, StackError> {
     let stacks = stack_files(dir)?;
     let side = side_file(&dir.join(SIDE_FILE))?;
-    let mut functions: BTreeMap<FunctionId, Found> = BTreeMap::new();
+    let kept = |(id, spec): (FunctionId, Spec)| {
+        let kept = side.get(&id.to_string()).cloned();
+        (id, kept.map_or_else(|| Found::Asked(spec.clone()), |kept| Found::Kept(kept.with(spec.clone()))))
+    };
+    let functions = read_stacks(&stacks, &|text| Ok(text))?.functions.into_iter().map(kept).collect();
+    Ok(Contents { functions, secrets: secrets(dir)? })
+}
+
+/// Reads stack files, directories with such, or `-`, which is standard input, and fills in their variables.
+///
+/// # Errors
+/// As [`read()`].
+pub fn asked(paths: &[PathBuf], variables: Variables<'_>) -> Result<Asked, StackError> {
+    let mut stacks = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => stacks.extend(stack_files(path)?),
+            false => stacks.push(path.clone()),
+        }
+    }
+    read_stacks(&stacks, &|text| substitute(&text, variables))
+}
+
+/// What is done to a file's text before it is read as YAML.
+type Preparation<'a> = &'a dyn Fn(String) -> Result<String, String>;
+
+fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>) -> Result<Asked, StackError> {
+    let mut all = Asked::default();
     let mut from: BTreeMap<FunctionId, &Path> = BTreeMap::new();
-    for path in &stacks {
-        for (id, found) in read_stack(path, &side)? {
+    for path in stacks {
+        let text = prepare(text(path)?).map_err(|reason| wrong(path, reason))?;
+        let Asked { functions, gateways } = read_stack(path, &text)?;
+        all.gateways.extend(gateways);
+        for (id, spec) in functions {
             if let Some(other) = from.insert(id.clone(), path) {
                 return Err(wrong(path, format!("functions.{}: {} has it as well", id.name, other.display())));
             }
-            functions.insert(id, found);
+            all.functions.insert(id, spec);
         }
     }
-    Ok(Contents { functions, secrets: secrets(dir)? })
+    Ok(all)
 }
 
 fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
@@ -49,18 +80,20 @@ fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
     Ok(paths)
 }
 
-fn read_stack(path: &Path, side: &BTreeMap<String, Kept>) -> Result<Vec<(FunctionId, Found)>, StackError> {
-    let stack: StackFile = yaml(path)?;
+fn read_stack(path: &Path, text: &str) -> Result<Asked, StackError> {
+    let stack: StackFile = yaml(path, text)?;
     if let Some(version) = stack.version.filter(|version| version != "1.0") {
         return Err(wrong(path, format!("version: {version:?} is not known, expected \"1.0\"")));
     }
-    match stack.provider.and_then(|provider| provider.name).as_deref() {
+    let provider = stack.provider.unwrap_or_default();
+    match provider.name.as_deref() {
         None | Some("openfaas" | "faas") => {}
         Some(other) => {
             return Err(wrong(path, format!("provider.name: {other:?} is not known, expected \"openfaas\"")));
         }
     }
-    let mut found = Vec::new();
+    let gateways = provider.gateway.into_iter().filter(|gateway| !gateway.is_empty()).collect();
+    let mut functions = BTreeMap::new();
     for (name, mut function) in stack.functions.unwrap_or_default() {
         let invalid = |reason: &dyn std::fmt::Display| wrong(path, format!("functions.{name}: {reason}"));
         let namespace = match function.namespace.as_deref() {
@@ -69,17 +102,16 @@ fn read_stack(path: &Path, side: &BTreeMap<String, Kept>) -> Result<Vec<(Functio
         };
         let id = FunctionId::new(name.parse().map_err(|reason| invalid(&reason))?, namespace);
         merge_environment_files(path, &mut function)?;
-        let spec = function.spec().map_err(|reason| invalid(&reason))?;
-        let kept = side.get(&id.to_string()).cloned();
-        found.push((id, kept.map_or_else(|| Found::Asked(spec.clone()), |kept| Found::Kept(kept.with(spec.clone())))));
+        functions.insert(id, function.spec().map_err(|reason| invalid(&reason))?);
     }
-    Ok(found)
+    Ok(Asked { functions, gateways })
 }
 
 /// As `faas-cli` does it: a later file beats an earlier one, and any file beats the function's own lines.
 fn merge_environment_files(stack: &Path, function: &mut Function) -> Result<(), StackError> {
     for name in function.environment_file.take().unwrap_or_default() {
-        let file: EnvironmentFile = yaml(&stack.with_file_name(name))?;
+        let path = stack.with_file_name(name);
+        let file: EnvironmentFile = yaml(&path, &text(&path)?)?;
         function.environment.get_or_insert_default().extend(file.environment.unwrap_or_default());
     }
     Ok(())
@@ -106,10 +138,16 @@ fn secrets(dir: &Path) -> Result<SecretValues, StackError> {
     Ok(secrets)
 }
 
-fn yaml<T: DeserializeOwned>(path: &Path) -> Result<T, StackError> {
-    let text = fs::read_to_string(path).map_err(StackError::io("read", path))?;
+fn text(path: &Path) -> Result<String, StackError> {
+    match path == Path::new("-") {
+        true => io::read_to_string(io::stdin()).map_err(StackError::io("read", "standard input")),
+        false => fs::read_to_string(path).map_err(StackError::io("read", path)),
+    }
+}
+
+fn yaml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, StackError> {
     let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(&text, options).map_err(|error| wrong(path, error.to_string()))
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| wrong(path, error.to_string()))
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StackError> {
@@ -126,5 +164,6 @@ fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 fn wrong(path: &Path, reason: String) -> StackError {
+    let path = if path == Path::new("-") { Path::new("standard input") } else { path };
     StackError::Content { path: path.to_owned(), reason }
 }

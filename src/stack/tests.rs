@@ -223,3 +223,34 @@ fn values_of_secrets_are_written_only_when_asked_for_and_for_the_owner_alone() {
     let again = write(&dir, &[], &SecretValues::new()).unwrap_err();
     assert!(again.to_string().contains("something in it"), "{again}");
 }
+
+#[test]
+fn what_is_to_be_deployed_is_read_from_files_and_directories_with_its_variables() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, file) = (home.path().join("dir"), home.path().join("odd.name"));
+    fs::create_dir(&dir).unwrap();
+    let stack = |name: &str, image: &str| {
+        format!("provider:\n  name: openfaas\n  gateway: http://g\nfunctions:\n  {name}:\n    image: {image}\n")
+    };
+    fs::write(dir.join("a.yaml"), stack("a", "${REGISTRY}/a:${TAG:-1}")).unwrap();
+    fs::write(&file, stack("b", "me/b") + "    environment_file: [env]\n    registry_auth: x\n").unwrap();
+    fs::write(home.path().join("env"), "environment:\n  RAW: ${TAG}\n").unwrap();
+    let variables = |name: &str| (name == "REGISTRY").then(|| "docker.io/me".to_owned());
+    let read = asked(&[dir.clone(), file.clone()], &variables).unwrap();
+    let images: Vec<&str> = read.functions.values().map(|spec| spec.image.as_str()).collect();
+    assert_eq!(images, ["docker.io/me/a:1", "me/b"]);
+    assert_eq!(
+        read.functions[&"b".parse().unwrap()].env_vars["RAW"],
+        "${TAG}",
+        "a file of variables is taken as it is"
+    );
+    assert_eq!(read.gateways, ["http://g".to_owned()].into());
+
+    let twice = asked(&[file.clone(), file.clone()], &variables).unwrap_err().to_string();
+    assert!(twice.contains("functions.b") && twice.contains("odd.name has it as well"), "{twice}");
+    fs::write(&file, stack("b", "${TAG")).unwrap();
+    let open = asked(&[file], &variables).unwrap_err().to_string();
+    assert!(open.contains("odd.name: line 6: ${TAG"), "{open}");
+    let gone = asked(&[home.path().join("gone.yml")], &variables).unwrap_err().to_string();
+    assert!(gone.contains("can't read") && gone.contains("gone.yml"), "{gone}");
+}

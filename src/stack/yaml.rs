@@ -22,14 +22,14 @@ pub(super) struct StackFile {
     configuration: IgnoredAny,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[allow(dead_code, reason = "what only faas-cli reads is named here, so that it is known")]
 pub(super) struct Provider {
     pub(super) name: Option<String>,
-    #[serde(default, skip_serializing)]
-    gateway: IgnoredAny,
-    #[serde(default, skip_serializing)]
+    #[serde(skip_serializing)]
+    pub(super) gateway: Option<String>,
+    #[serde(skip_serializing)]
     network: IgnoredAny,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct EnvironmentFile {
 #[serde(default, deny_unknown_fields)]
 #[allow(dead_code, reason = "what only `faas-cli build` reads is named here, so that it is known")]
 pub(super) struct Function {
-    image: String,
+    image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) namespace: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +73,8 @@ pub(super) struct Function {
     #[serde(skip_serializing)]
     handler: IgnoredAny,
     #[serde(skip_serializing)]
+    registry_auth: IgnoredAny,
+    #[serde(skip_serializing)]
     skip_build: IgnoredAny,
     #[serde(skip_serializing)]
     build_args: IgnoredAny,
@@ -99,7 +101,7 @@ impl StackFile {
     pub(super) fn new(functions: BTreeMap<String, Function>) -> Self {
         Self {
             version: Some("1.0".into()),
-            provider: Some(Provider { name: Some("openfaas".into()), gateway: IgnoredAny, network: IgnoredAny }),
+            provider: Some(Provider { name: Some("openfaas".into()), gateway: None, network: IgnoredAny }),
             functions: Some(functions),
             configuration: IgnoredAny,
         }
@@ -116,7 +118,7 @@ impl Function {
             of.as_ref().map(|of| Quantities { memory: of.memory.clone(), cpu: of.cpu.clone() })
         };
         Self {
-            image: spec.image.clone(),
+            image: Some(spec.image.clone()),
             namespace: Some(namespace.to_owned()),
             fprocess: (!spec.env_process.is_empty()).then(|| spec.env_process.clone()),
             environment: texts(&spec.env_vars),
@@ -141,7 +143,7 @@ impl Function {
         };
         let secrets = self.secrets.unwrap_or_default();
         Spec::try_from(SpecDraft {
-            image: self.image,
+            image: self.image.unwrap_or_default(),
             env_process: self.fprocess.unwrap_or_default(),
             env_vars: texts(self.environment),
             constraints: self.constraints.unwrap_or_default(),

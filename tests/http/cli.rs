@@ -1,5 +1,6 @@
 //! The client verbs of the built program against the real handlers: what they print, and their exit codes.
 
+mod apply;
 mod ask;
 mod verbs;
 

@@ -24,6 +24,8 @@ pub(crate) const AUTH: &str = "Authorization: Basic YWRtaW46c2VjcmV0LXB3\r\n";
 pub(crate) struct Script {
     pub(crate) functions: BTreeMap<FunctionId, View>,
     pub(crate) refuse: Option<Refused>,
+    /// Functions that can't be run, and why.
+    pub(crate) unrunnable: BTreeMap<FunctionId, String>,
     pub(crate) silent: bool,
     /// Whether it stops at the next look at one function.
     pub(crate) stops: bool,
@@ -57,6 +59,9 @@ impl Registry {
             return Err(refused.clone());
         }
         let known = script.functions.contains_key(id);
+        if let (Seen::Applied(..), Some(reason)) = (&seen, script.unrunnable.get(id)) {
+            return Err(Refused::Unrunnable(reason.clone()));
+        }
         match seen {
             Seen::Applied(Mode::Create, ..) if known => Err(Refused::Exists(id.clone())),
             Seen::Applied(Mode::Create, _, spec) => {

@@ -1,5 +1,6 @@
 //! The flags that the client verbs share.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -50,6 +51,14 @@ impl NamespaceArg {
     pub(in crate::cli) fn or_default(&self) -> Namespace {
         self.namespace.clone().unwrap_or_default()
     }
+
+    /// A function of a stack file: the flag beats what the file says.
+    pub(in crate::cli) fn of(&self, id: FunctionId) -> FunctionId {
+        match &self.namespace {
+            Some(namespace) => FunctionId::new(id.name, namespace.clone()),
+            None => id,
+        }
+    }
 }
 
 /// `NAME` or `NAME.NAMESPACE`, with the namespace that the flag names.
@@ -63,6 +72,20 @@ pub(in crate::cli) fn function_id(text: &str, flag: &NamespaceArg) -> Result<Fun
             Err(ClientError::Usage(format!("{text} names another namespace than --namespace {namespace}")))
         }
     }
+}
+
+/// The gateway that the files name; two different ones need a flag to decide.
+pub(in crate::cli) fn gateway_of<'a>(
+    named: &'a BTreeSet<String>,
+    args: &GatewayArgs,
+) -> Result<Option<&'a str>, ClientError> {
+    if named.len() > 1 && args.gateway.is_none() {
+        let named = named.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        return Err(ClientError::Usage(format!(
+            "the stack files name different gateways ({named}): choose with --gateway"
+        )));
+    }
+    Ok(named.first().map(String::as_str))
 }
 
 /// `KEY=VALUE`, for clap.

@@ -15,9 +15,10 @@ mod url;
 mod wire;
 
 pub use args::{GatewayArgs, NamespaceArg};
-pub(super) use args::{function_id, parse_pair};
+pub(super) use args::{function_id, gateway_of, parse_pair};
+pub(super) use environment::variable;
 pub use error::{ClientError, ExitWith};
 pub(super) use http::Client;
 pub use output::Output;
 pub(super) use output::{Table, print, print_json, print_line, say};
-pub(super) use wire::{Function, Quantities, Shown};
+pub(super) use wire::{Deployment, Function, Quantities, Shown};

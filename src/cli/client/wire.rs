@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::ClientError;
+use crate::function::{FunctionId, Resources, SecretName, Spec};
 
 type Texts = BTreeMap<String, String>;
 
@@ -117,6 +118,49 @@ impl TryFrom<Value> for Shown {
         let function = Function::deserialize(&json)
             .map_err(|error| ClientError::Unreachable(format!("the gateway's answer is no function: {error}")))?;
         Ok(Self { json, function })
+    }
+}
+
+/// Body of POST and PUT `/system/functions`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli) struct Deployment<'a> {
+    service: &'a str,
+    image: &'a str,
+    namespace: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    env_process: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    env_vars: &'a Texts,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    constraints: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    secrets: &'a [SecretName],
+    labels: &'a Texts,
+    annotations: &'a Texts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<&'a Resources>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requests: Option<&'a Resources>,
+    read_only_root_filesystem: bool,
+}
+
+impl<'a> Deployment<'a> {
+    pub(in crate::cli) fn new(id: &'a FunctionId, spec: &'a Spec) -> Self {
+        Self {
+            service: id.name.as_str(),
+            image: &spec.image,
+            namespace: id.namespace.as_str(),
+            env_process: &spec.env_process,
+            env_vars: &spec.env_vars,
+            constraints: &spec.constraints,
+            secrets: &spec.secrets,
+            labels: &spec.labels,
+            annotations: &spec.annotations,
+            limits: spec.limits.as_ref(),
+            requests: spec.requests.as_ref(),
+            read_only_root_filesystem: spec.read_only_root_filesystem,
+        }
     }
 }
 
