@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use super::guard::{guarded, patient};
 use super::messages::{Attach, Detach};
 use super::{Settings, Supervised};
+use crate::function::InstanceId;
 use crate::host::{Attachment, HostError};
 
 /// How long one that may be stuck keeps others waiting.
@@ -52,17 +53,31 @@ impl Actor for Network {
     }
 }
 
+impl Network {
+    /// One call about an instance, when there is a place for it.
+    fn call<T: Send + 'static, F>(
+        &self,
+        verb: &'static str,
+        id: InstanceId,
+        call: impl FnOnce(Arc<dyn crate::host::Network>, InstanceId) -> F + 'static,
+    ) -> ResponseFuture<Result<T, HostError>>
+    where
+        F: Future<Output = Result<T, HostError>> + Send + 'static,
+    {
+        let (network, places, runtime, timeout) =
+            (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
+        Box::pin(async move {
+            let (place, what) = (places.acquire().await, format!("{verb} {id}"));
+            patient(place, PATIENCE, guarded(&runtime, || what, timeout, call(network, id))).await
+        })
+    }
+}
+
 impl Handler<Attach> for Network {
     type Result = ResponseFuture<Result<Attachment, HostError>>;
 
     fn handle(&mut self, Attach(id): Attach, _: &mut Context<Self>) -> Self::Result {
-        let (network, places, runtime, timeout) =
-            (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
-        Box::pin(async move {
-            let (place, what) = (places.acquire().await, id.clone());
-            let attach = async move { network.attach(&id).await };
-            patient(place, PATIENCE, guarded(&runtime, move || format!("attach {what}"), timeout, attach)).await
-        })
+        self.call("attach", id, |network, id| async move { network.attach(&id).await })
     }
 }
 
@@ -70,12 +85,6 @@ impl Handler<Detach> for Network {
     type Result = ResponseFuture<Result<(), HostError>>;
 
     fn handle(&mut self, Detach(id): Detach, _: &mut Context<Self>) -> Self::Result {
-        let (network, places, runtime, timeout) =
-            (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
-        Box::pin(async move {
-            let (place, what) = (places.acquire().await, id.clone());
-            let detach = async move { network.detach(&id).await };
-            patient(place, PATIENCE, guarded(&runtime, move || format!("detach {what}"), timeout, detach)).await
-        })
+        self.call("detach", id, |network, id| async move { network.detach(&id).await })
     }
 }

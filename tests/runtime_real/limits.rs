@@ -100,8 +100,7 @@ async fn a_fork_bomb_is_held_at_its_limit_and_removed_while_it_goes_on() {
     }
     let processes: u32 = world.cgroup_file(&id, &["pids.current"]).trim().parse().unwrap();
     assert!(processes <= 64, "{processes}");
-    world.runtime.remove(&id).await.unwrap();
-    assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.removed(&id).await;
     world.finish().await;
 }
 
@@ -117,8 +116,7 @@ async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
             Err(error) => error,
         };
         assert!(matches!(&error, HostError::Spec(reason) if reason.contains("memory limit")), "{memory}: {error:?}");
-        world.runtime.remove(&creation.id).await.unwrap();
-        assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new());
+        world.removed(&creation.id).await;
     }
     world.finish().await;
 }

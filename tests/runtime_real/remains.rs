@@ -20,6 +20,12 @@ async fn restart(world: &mut World) {
     world.daemon = Some(Daemon::adopt_or_start(options(world.base())).await.unwrap());
 }
 
+/// The shim that a process was started by.
+fn shim_of(pid: i32) -> i32 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn a_function_outlives_containerd_and_its_end_is_still_seen() {
     let mut world = World::new().await;
@@ -38,8 +44,7 @@ async fn a_function_outlives_containerd_and_its_end_is_still_seen() {
     kill(pid, rustix::process::Signal::TERM);
     world.runtime.kill(&id, Signal::Kill).await.unwrap();
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9));
-    world.runtime.remove(&id).await.unwrap();
-    assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.removed(&id).await;
     world.finish().await;
 }
 
@@ -53,8 +58,7 @@ async fn an_end_while_containerd_is_down_is_told_when_it_is_back() {
     restart(&mut world).await;
     let exit = world.exit(&id).await.unwrap();
     assert!(matches!(exit, Exit::Signal(9) | Exit::Vanished), "{exit:?}");
-    world.runtime.remove(&id).await.unwrap();
-    assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.removed(&id).await;
     world.finish().await;
 }
 
@@ -76,8 +80,7 @@ async fn without_containerd_every_call_says_that_it_can_not_be_reached() {
     }
     world.daemon = Some(Daemon::adopt_or_start(options(world.base())).await.unwrap());
     for id in [&id, &other.id] {
-        world.runtime.remove(id).await.unwrap();
-        assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+        world.removed(id).await;
     }
     world.finish().await;
 }
@@ -92,8 +95,7 @@ async fn removing_while_containerd_is_away_ends_the_process_and_a_later_removal_
     assert!(matches!(&error, HostError::Failed(reason) if reason.contains("containerd can't be reached")), "{error:?}");
     assert!(!runs(pid));
     world.daemon = Some(Daemon::adopt_or_start(options(world.base())).await.unwrap());
-    world.runtime.remove(&id).await.unwrap();
-    assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.removed(&id).await;
     world.finish().await;
 }
 
@@ -103,8 +105,7 @@ async fn a_created_instance_that_was_never_started_is_removed() {
     let creation = world.creation("f", "root", "sleep");
     world.runtime.create(&creation).await.unwrap();
     let pid = world.pid(&creation.id);
-    world.runtime.remove(&creation.id).await.unwrap();
-    assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new());
+    world.removed(&creation.id).await;
     assert!(!runs(pid));
     world.finish().await;
 }
@@ -143,8 +144,7 @@ async fn a_container_without_a_task_and_a_lone_snapshot_are_found_and_removed() 
     fs::create_dir_all(renamed.join("rootfs")).unwrap();
 
     for id in [&id, &lone] {
-        world.runtime.remove(id).await.unwrap();
-        assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+        world.removed(id).await;
     }
     assert!(!renamed.exists());
     world.ctr(&["snapshots", "rm", strangers.as_str()]);
@@ -157,17 +157,7 @@ async fn a_killed_shim_ends_its_function_and_is_cleared_away() {
     let world = World::new().await;
     let id = world.up(&world.creation("f", "root", "sleep")).await;
     let pid = world.pid(&id);
-    let shim: i32 = fs::read_to_string(format!("/proc/{pid}/stat"))
-        .unwrap()
-        .rsplit_once(") ")
-        .unwrap()
-        .1
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap();
-    kill(shim, rustix::process::Signal::KILL);
+    kill(shim_of(pid), rustix::process::Signal::KILL);
     let exit = timeout(Duration::from_secs(30), async {
         loop {
             match world.runtime.wait(&id).await {
@@ -179,8 +169,7 @@ async fn a_killed_shim_ends_its_function_and_is_cleared_away() {
     .await
     .expect("it is seen");
     assert!(matches!(exit, Exit::Signal(9) | Exit::Vanished), "{exit:?}");
-    world.runtime.remove(&id).await.unwrap();
-    assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.removed(&id).await;
     assert!(!runs(pid));
     world.finish().await;
 }
@@ -203,8 +192,7 @@ async fn a_shim_and_containerd_killed_together_leave_nothing_after_a_removal() {
     kill(world.daemon.as_ref().unwrap().pid(), rustix::process::Signal::KILL);
     kill(shim, rustix::process::Signal::KILL);
     restart(&mut world).await;
-    world.runtime.remove(&id).await.unwrap();
-    assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.removed(&id).await;
     assert!(!runs(pid));
     world.finish().await;
 }

@@ -155,6 +155,12 @@ impl World {
         (exit, log)
     }
 
+    /// Removes an instance, of which nothing is left then.
+    pub(crate) async fn removed(&self, id: &InstanceId) {
+        self.runtime.remove(id).await.unwrap();
+        assert_eq!(self.traces(id.as_str()), Vec::<String>::new());
+    }
+
     /// Waits for an instance's end, bounded.
     pub(crate) async fn exit(&self, id: &InstanceId) -> Result<Exit, HostError> {
         timeout(Duration::from_secs(60), self.runtime.wait(id)).await.expect("it ends")
