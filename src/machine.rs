@@ -73,6 +73,17 @@ impl Machine {
         }
     }
 
+    /// Lets functions that run ask the name servers that the host asks, when those have changed.
+    pub(crate) async fn keep_name_servers(runtime: Arc<ContainerdRuntime>) {
+        const EVERY: Duration = Duration::from_secs(30);
+        loop {
+            if let Err(error) = runtime.follow_name_servers().await {
+                tracing::warn!(%error, "functions may ask name servers that are gone");
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
     /// Removes what all instances shared, and our containerd itself. Goes on after an error.
     pub(crate) async fn remove_shared(self) -> Result<(), HostError> {
         let mut errors = Vec::new();
@@ -115,7 +126,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         cgroup_parent: config.cgroup_parent.clone(),
         instances_dir: config.state_dir.join("instances"),
         logs_dir: config.logs_dir(),
-        dns: if config.dns.is_empty() { Dns::Host } else { Dns::Servers(config.dns.clone()) },
+        dns: if config.dns.is_empty() { Dns::host() } else { Dns::Servers(config.dns.clone()) },
         pids_limit: config.pids_limit,
     }
 }

@@ -150,6 +150,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         }
     };
     let way_out = tokio::spawn(Machine::keep_open(machine.network.clone()));
+    let name_servers = tokio::spawn(Machine::keep_name_servers(machine.runtime.clone()));
     let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
     let watchdog = actix::spawn(watchdog(services, "watchdog".parse()?));
@@ -159,6 +160,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
     systemd::stopping("finishing the requests that are under way");
     way_out.abort();
+    name_servers.abort();
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
     if let Err(error) = store.refresh_copy().await {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actord::function::Exit;
+use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{Found, HostError, Runtime, Signal};
 use tokio::time::timeout;
 
@@ -30,6 +31,28 @@ async fn an_end_by_signal_is_seen_by_whoever_waits() {
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "asked again, it is told again");
     world.runtime.remove(&id).await.unwrap();
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Vanished);
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_function_that_runs_sees_it_when_the_hosts_name_servers_change() {
+    let world = World::new().await;
+    let resolv_conf = world.base().join("resolv.conf");
+    std::fs::write(&resolv_conf, "nameserver 10.1.1.1\nsearch a.example\n").unwrap();
+    let options = RuntimeOptions { dns: Dns::Like(resolv_conf.clone()), ..world.options.clone() };
+    let runtime = ContainerdRuntime::new(world.containerd.clone(), options).unwrap();
+    let creation = world.creation("f", "root", "ask nameserver 10.2.2.2");
+    runtime.create(&creation).await.unwrap();
+    runtime.start(&creation.id).await.unwrap();
+    // A host between two networks names none.
+    for text in ["", "nameserver 10.2.2.2\n"] {
+        std::fs::write(&resolv_conf, text).unwrap();
+        runtime.follow_name_servers().await.unwrap();
+        let of_the_instance = world.options.instances_dir.join(creation.id.as_str()).join("resolv.conf");
+        assert!(std::fs::read_to_string(of_the_instance).unwrap().starts_with("nameserver "));
+    }
+    assert_eq!(world.exit(&creation.id).await.unwrap(), Exit::Code(0));
+    world.removed(&creation.id).await;
     world.finish().await;
 }
 
@@ -64,8 +87,7 @@ async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_t
     assert_eq!(world.ctr(&["leases", "ls", "-q"]), "", "the lease ends with the creation");
     let pid = world.pid(&id);
     for _ in 0..2 {
-        world.runtime.remove(&id).await.unwrap();
-        assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+        world.removed(&id).await;
         assert!(!runs(pid));
     }
     world.finish().await;
@@ -89,8 +111,7 @@ async fn a_caller_who_goes_away_in_the_middle_leaves_a_whole_instance_that_can_b
     for patience in [0, 1, 5, 20, 60] {
         let creation = world.creation("f", "root", "sleep");
         let _ = timeout(Duration::from_millis(patience), world.runtime.create(&creation)).await;
-        world.runtime.remove(&creation.id).await.unwrap();
-        assert_eq!(world.traces(creation.id.as_str()), Vec::<String>::new());
+        world.removed(&creation.id).await;
     }
     world.finish().await;
 }

@@ -48,6 +48,11 @@ fn main() {
             };
             println!("{} {:?}", file.metadata().unwrap().len() >> 20, error.kind());
         }
+        "ask" => {
+            while !std::fs::read_to_string("/etc/resolv.conf").unwrap().lines().any(|line| line == rest) {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
         "report" => report(),
         other => {
             eprintln!("what is {other:?}?");

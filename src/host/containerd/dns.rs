@@ -1,7 +1,9 @@
 //! The name servers that functions ask: configured ones, else the host's real upstreams.
 
+use std::fmt;
 use std::fs;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::host::HostError;
 
@@ -10,9 +12,10 @@ use crate::host::HostError;
 pub enum Dns {
     /// From here.
     Servers(Vec<IpAddr>),
-    /// From the host: `/etc/resolv.conf`, or the file that systemd-resolved keeps of its upstreams. Servers on the
-    /// loopback are left out: an instance can't reach them from its own network namespace.
-    Host,
+    /// From a file as the host's `/etc/resolv.conf`, or from the one that systemd-resolved keeps of its upstreams where
+    /// that stands between. Servers on the loopback are left out: an instance can't reach them from its own network
+    /// namespace.
+    Like(PathBuf),
 }
 
 /// The host's own servers.
@@ -21,26 +24,54 @@ pub const HOST: &str = "/etc/resolv.conf";
 pub const RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 
 impl Dns {
-    /// The text of an instance's `/etc/resolv.conf`.
+    /// Those that the host itself asks.
+    #[must_use]
+    pub fn host() -> Self {
+        Self::Like(HOST.into())
+    }
+
+    /// The text of a new instance's `/etc/resolv.conf`.
     ///
     /// # Errors
     /// [`HostError::Failed`] when the host's file can't be read.
     pub(super) fn resolv_conf(&self) -> Result<String, HostError> {
+        let text = self.read()?;
+        if !names_a_server(&text) {
+            tracing::warn!("{self} names no server that functions can reach: configure their DNS servers");
+        }
+        Ok(text)
+    }
+
+    /// The same as it is now, if it can be read and names a server.
+    pub(super) fn newest(&self) -> Option<String> {
+        self.read().ok().filter(|text| names_a_server(text))
+    }
+
+    fn read(&self) -> Result<String, HostError> {
         match self {
             Self::Servers(servers) => Ok(servers.iter().map(|server| format!("nameserver {server}\n")).collect()),
-            Self::Host => {
-                let text = fs::read_to_string(HOST).map_err(|error| {
-                    HostError::Failed(format!("read {HOST}: {error}; or configure the functions' DNS servers"))
+            Self::Like(path) => {
+                let text = fs::read_to_string(path).map_err(|error| {
+                    HostError::Failed(format!("read {self}: {error}; or configure the functions' DNS servers"))
                 })?;
                 let upstream = if asks_resolved(&text) { fs::read_to_string(RESOLVED).ok() } else { None };
-                let reachable = reachable(upstream.as_deref().unwrap_or(&text));
-                if !reachable.lines().any(|line| line.starts_with("nameserver")) {
-                    tracing::warn!("{HOST} names no server that functions can reach: configure their DNS servers");
-                }
-                Ok(reachable)
+                Ok(reachable(upstream.as_deref().unwrap_or(&text)))
             }
         }
     }
+}
+
+impl fmt::Display for Dns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Servers(_) => f.write_str("the configuration"),
+            Self::Like(path) => path.display().fmt(f),
+        }
+    }
+}
+
+fn names_a_server(text: &str) -> bool {
+    text.lines().any(|line| server(line).is_some())
 }
 
 /// The servers of a host's `/etc/resolv.conf` that functions can reach; `resolved` is systemd-resolved's own list.
@@ -92,6 +123,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_names_no_server_or_is_not_there_is_no_news() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let dns = Dns::Like(file.path().to_owned());
+        for (text, newest) in
+            [("", None), ("nameserver 127.0.0.1\n", None), ("nameserver 10.0.0.1\n#", Some("nameserver 10.0.0.1\n"))]
+        {
+            fs::write(&file, text).unwrap();
+            assert_eq!(dns.newest().as_deref(), newest, "{text:?}");
+        }
+        drop(file);
+        assert_eq!(dns.newest(), None);
+        assert!(dns.resolv_conf().unwrap_err().to_string().contains("DNS servers"));
+    }
+
+    #[test]
     fn a_stub_resolver_is_recognised_only_when_there_is_nothing_else() {
         assert!(asks_resolved("nameserver 127.0.0.53\noptions edns0\n"));
         assert!(!asks_resolved("nameserver 127.0.0.53\nnameserver 10.0.0.1\n"));
@@ -100,6 +146,6 @@ mod tests {
 
     #[test]
     fn this_hosts_own_servers_can_be_read() {
-        assert!(!Dns::Host.resolv_conf().unwrap().contains("127.0.0."));
+        assert!(!Dns::host().resolv_conf().unwrap().contains("127.0.0."));
     }
 }

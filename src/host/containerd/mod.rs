@@ -19,6 +19,7 @@ mod lease;
 mod locks;
 pub mod logs;
 mod manifest;
+mod name_servers;
 mod oci;
 mod pull;
 mod record;

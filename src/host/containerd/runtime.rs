@@ -81,6 +81,10 @@ impl ContainerdRuntime {
         self.0.logs.clone()
     }
 
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
     /// Removes what all instances share, once there is none left: the parent control group and runc's directory.
     pub fn remove_shared(&self) {
         self.0.cgroups.remove_parent();
