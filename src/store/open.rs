@@ -19,13 +19,22 @@ use super::{Durability, StoreError, copy, files, schema};
 
 /// Opens the store at `path`; it is sound when this returns.
 pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
-    match attempt(path, durability) {
-        Err(StoreError::Damaged(reason)) => {
-            restore(path, &reason)?;
-            attempt(path, durability)
-        }
+    let opened = match attempt(path, durability) {
+        Err(StoreError::Damaged(reason)) => restore(path, &reason).and_then(|()| attempt(path, durability)),
         result => result,
-    }
+    };
+    opened.map_err(|error| match error {
+        // SQLite says no more than "disk I/O error" of some writes.
+        StoreError::Failed(reason) if is_full(path) => StoreError::Full(format!("{}: {reason}", path.display())),
+        error => error,
+    })
+}
+
+/// Whether there is less room beside this file than SQLite needs to open one.
+fn is_full(path: &Path) -> bool {
+    const NEEDED: u64 = 64 << 10;
+    let directory = path.parent().unwrap_or(path);
+    rustix::fs::statvfs(directory).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NEEDED)
 }
 
 fn attempt(path: &Path, durability: Durability) -> Result<Connection, StoreError> {

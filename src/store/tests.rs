@@ -315,3 +315,46 @@ async fn a_namespace_whose_row_can_not_be_read_keeps_its_name_or_is_left_out() {
     assert_eq!(store.namespaces(), [Namespace::default(), "dev".parse().unwrap()]);
     assert_eq!(store.namespace(&dev), Some(Metadata::of_functions()));
 }
+
+/// A file system in memory with a little room, for a test that runs as root.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Self {
+        let at = tempfile::tempdir().unwrap();
+        let options = std::ffi::CString::new("size=256k").unwrap();
+        rustix::mount::mount("none", at.path(), "tmpfs", rustix::mount::MountFlags::empty(), options.as_c_str())
+            .unwrap();
+        Self(at)
+    }
+
+    fn fill(&self) {
+        let mut rest = fs::File::create(self.0.path().join("rest")).unwrap();
+        for size in [4096, 1] {
+            while std::io::Write::write_all(&mut rest, &vec![0; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_called_full_when_the_store_is_opened() {
+    for existed in [true, false] {
+        let disk = SmallDisk::new();
+        let path = disk.0.path().join("actord.db");
+        if existed {
+            drop(Store::open(&path).unwrap());
+        }
+        disk.fill();
+        match Store::open(&path) {
+            Err(StoreError::Full(reason)) => assert!(!reason.is_empty()),
+            Err(other) => panic!("existed {existed}: {other:?}"),
+            Ok(_) => panic!("opened on a full disk, existed {existed}"),
+        }
+    }
+}

@@ -38,8 +38,10 @@ impl Conflist {
                 plugin["ipam"]["dataDir"] = json!(options.leases());
             }
         }
-        let origin = options.conflist.as_ref().map_or("the built-in CNI list".into(), |path| path.to_string_lossy());
-        Self::understand(raw).map_err(|reason| HostError::Failed(format!("{origin}: {reason}")))
+        Self::understand(raw).map_err(|reason| match &options.conflist {
+            None => HostError::Failed(format!("the built-in CNI list: {reason}")),
+            Some(path) => refused(path, &reason),
+        })
     }
 
     /// Reads the parts that actord acts on.
@@ -108,13 +110,17 @@ fn built_in(options: &CniOptions) -> Result<Value, HostError> {
 }
 
 fn read(path: &Path) -> Result<Value, HostError> {
-    let failed = |reason: String| HostError::Failed(format!("CNI list {}: {reason}", path.display()));
-    let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-    let value: Value = serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
+    let text = std::fs::read(path).map_err(|error| refused(path, &error.to_string()))?;
+    let value: Value = serde_json::from_slice(&text).map_err(|error| refused(path, &error.to_string()))?;
     if value["plugins"].is_array() {
         return Ok(value);
     }
-    Err(failed("it has no list of plugins: a .conflist is needed, not a .conf".to_owned()))
+    Err(refused(path, "it has no list of plugins: a .conflist is needed, not a .conf"))
+}
+
+fn refused(path: &Path, reason: &str) -> HostError {
+    let path = path.display();
+    HostError::Failed(format!("CNI list {path}: {reason}: mend it, or set no cni-conflist to use the built-in list"))
 }
 
 fn plugins_mut(raw: &mut Value) -> &mut [Value] {
@@ -185,7 +191,7 @@ mod tests {
             (r#"{"cniVersion":"1.0.0","name":"u","plugins":[{"typ":"x"}]}"#, "type"),
         ] {
             let error = user(text).unwrap_err().to_string();
-            assert!(error.contains(reason), "{text}: {error}");
+            assert!(error.contains(reason) && error.contains("set no cni-conflist"), "{text}: {error}");
         }
     }
 }

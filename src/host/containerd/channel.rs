@@ -1,6 +1,7 @@
 //! The connection to containerd: every call goes through [`Containerd::request`], which names the namespace.
 
 use std::error::Error as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,7 +35,10 @@ impl Containerd {
         let path = socket.to_owned();
         let connector = tower::service_fn(move |_| {
             let path = path.clone();
-            async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
+            async move {
+                let connected = tokio::net::UnixStream::connect(&path).await.map_err(|error| unreached(&path, &error));
+                connected.map(hyper_util::rt::TokioIo::new)
+            }
         });
         let channel = Endpoint::from_static("http://containerd")
             .connect_timeout(Duration::from_secs(5))
@@ -61,12 +65,29 @@ impl Containerd {
     }
 }
 
+/// Why nobody answered at a socket, and what to do about it.
+fn unreached(socket: &Path, error: &io::Error) -> io::Error {
+    let text =
+        format!("{}: {error}: start the containerd that listens there, or name the right socket", socket.display());
+    io::Error::new(error.kind(), text)
+}
+
+/// The innermost cause of a status that was made on this side; a server's status has none.
+fn cause(status: &Status) -> Option<String> {
+    let mut innermost = status.source()?;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    Some(innermost.to_string())
+}
+
 /// What a failed call means. `what` names the object and the act: `create container echo-1`.
 pub fn host_error(what: &str, status: &Status) -> HostError {
     match status.code() {
         Code::NotFound => HostError::NotFound(what.to_owned()),
         Code::Unavailable => {
-            HostError::Unavailable(format!("{what}: containerd can't be reached: {}", status.message()))
+            let why = cause(status).unwrap_or_else(|| status.message().to_owned());
+            HostError::Unavailable(format!("{what}: containerd can't be reached: {why}"))
         }
         Code::DeadlineExceeded => HostError::Deadline(what.to_owned()),
         // Made on this side: the connection was lost, before or during the call.
@@ -74,5 +95,21 @@ pub fn host_error(what: &str, status: &Status) -> HostError {
             HostError::Unavailable(format!("{what}: lost the connection to containerd: {}", status.message()))
         }
         _ => HostError::Failed(format!("{what}: {}", status.message())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::containerd::tasks;
+
+    #[tokio::test]
+    async fn a_containerd_that_is_not_there_is_named_by_its_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("containerd.sock");
+        let containerd = Containerd::new(&socket, "none", "nobody").unwrap();
+        let error = tasks::running(&containerd).await.unwrap_err();
+        let HostError::Unavailable(text) = &error else { panic!("{error:?}") };
+        assert!(text.contains(socket.to_str().unwrap()) && text.contains("name the right socket"), "{text}");
     }
 }
