@@ -40,44 +40,68 @@ const OWNER: &str = "owner";
 /// Where the owner of a bridge is noted, as `actord.BRIDGE`: all that hangs on a bridge is found by its name.
 const BRIDGES: &str = "/run/lock";
 
-fn notes(config: &Config) -> [PathBuf; 2] {
-    [config.state_dir.join(OWNER), Path::new(BRIDGES).join(format!("actord.{}", config.cni_bridge))]
+/// The kernel's directory of network interfaces.
+const INTERFACES: &str = "/sys/class/net";
+
+/// A note of who owns something.
+#[derive(Debug, Clone)]
+struct Claim {
+    note: PathBuf,
+    /// What is there for as long as anything of the owner may run.
+    evidence: PathBuf,
+}
+
+fn claims(config: &Config) -> [Claim; 2] {
+    let bridge = &config.cni_bridge;
+    [
+        Claim { note: config.state_dir.join(OWNER), evidence: config.state_dir.clone() },
+        Claim {
+            note: Path::new(BRIDGES).join(format!("actord.{bridge}")),
+            evidence: Path::new(INTERFACES).join(bridge),
+        },
+    ]
 }
 
 /// Claims the state directory and the bridge for the actord of this data directory, as long as anything of it may run.
 pub(crate) fn claim(config: &Config, data: &DataDir) -> anyhow::Result<()> {
-    claim_by(&notes(config), data)
+    claim_by(&claims(config), data)
 }
 
-fn claim_by(notes: &[PathBuf], data: &DataDir) -> anyhow::Result<()> {
-    notes.iter().try_for_each(|note| check_owner(note, data))?;
-    notes.iter().try_for_each(|note| {
+fn claim_by(claims: &[Claim], data: &DataDir) -> anyhow::Result<()> {
+    claims.iter().try_for_each(|claim| check_owner(claim, data))?;
+    claims.iter().try_for_each(|Claim { note, .. }| {
         fs::create_dir_all(note.parent().unwrap_or(Path::new("/")))
             .and_then(|()| fs::write(note, format!("{} {}\n", data.host_id(), data.path().display())))
             .with_context(|| format!("write {}", note.display()))
     })
 }
 
-fn check_owner(note: &Path, data: &DataDir) -> anyhow::Result<()> {
+fn check_owner(Claim { note, evidence }: &Claim, data: &DataDir) -> anyhow::Result<()> {
     let noted = match fs::read_to_string(note) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         read => read.with_context(|| format!("read {}", note.display()))?,
     };
     let (owner, directory) = noted.trim_end().split_once(' ').unwrap_or_default();
-    if !owner.is_empty() && owner != data.host_id() {
-        bail!(
-            "{} says that this belongs to the actord with the data directory {directory}: give this one another \
-             --state-dir, --cni-bridge, --cni-name, --cni-subnet and --cgroup-parent, or end that one with `actord \
-             down` first (if its data directory is lost, remove that file: what still runs is then removed as left over)",
-            note.display()
-        );
+    if owner.is_empty() || owner == data.host_id() {
+        return Ok(());
     }
-    Ok(())
+    // An actord that was killed, and whose data directory was removed, can't take its note back.
+    let exists = DataDir::host_id_of(Path::new(directory)).is_ok_and(|found| found == owner);
+    if !exists && !evidence.exists() {
+        tracing::info!(note = %note.display(), "the actord that this belonged to is gone: taking it over");
+        return Ok(());
+    }
+    bail!(
+        "{} says that this belongs to the actord with the data directory {directory}: give this one another \
+         --state-dir, --cni-bridge, --cni-name, --cni-subnet and --cgroup-parent, or end that one with `actord \
+         down` first (if its data directory is lost, remove that file: what still runs is then removed as left over)",
+        note.display()
+    );
 }
 
 /// Gives them back after everything was removed.
 pub(crate) fn release(config: &Config) -> anyhow::Result<()> {
-    notes(config).iter().try_for_each(|note| match fs::remove_file(note) {
+    claims(config).iter().try_for_each(|Claim { note, .. }| match fs::remove_file(note) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove {}", note.display()))
         }
@@ -116,21 +140,27 @@ mod tests {
         assert!(!state.join("cni").exists());
         assert!(!forget_earlier(&state, &boot_id).unwrap());
     }
+
     #[test]
     fn what_one_actord_claimed_is_kept_from_that_of_another_data_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let notes = [dir.path().join("state/owner"), dir.path().join("bridge")];
+        let claims = ["state/owner", "bridge"]
+            .map(|note| Claim { note: dir.path().join(note), evidence: dir.path().join("evidence") });
         let first = DataDir::open(&dir.path().join("first")).unwrap();
         let second = DataDir::open(&dir.path().join("second")).unwrap();
-        claim_by(&notes[1..], &first).unwrap();
-        let refused = claim_by(&notes, &second).unwrap_err().to_string();
+        claim_by(&claims[1..], &first).unwrap();
+        let refused = claim_by(&claims, &second).unwrap_err().to_string();
         assert!(refused.contains(first.path().to_str().unwrap()) && refused.contains("--state-dir"), "{refused}");
-        assert!(!notes[0].exists(), "who is refused claims nothing");
-        claim_by(&notes, &first).unwrap();
-        claim_by(&notes, &first).unwrap();
-        for note in &notes {
-            fs::remove_file(note).unwrap();
-        }
-        claim_by(&notes, &second).unwrap();
+        assert!(!claims[0].note.exists(), "who is refused claims nothing");
+        claim_by(&claims, &first).unwrap();
+        claim_by(&claims, &first).unwrap();
+
+        // Killed and removed: its claim holds as long as anything may still run.
+        fs::remove_dir_all(first.path()).unwrap();
+        fs::write(dir.path().join("evidence"), "").unwrap();
+        claim_by(&claims, &second).unwrap_err();
+        fs::remove_file(dir.path().join("evidence")).unwrap();
+        claim_by(&claims, &second).unwrap();
+        assert!(fs::read_to_string(&claims[1].note).unwrap().starts_with(second.host_id()));
     }
 }

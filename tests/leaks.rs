@@ -62,6 +62,8 @@ fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
     let root = if pids.exists() { pids } else { Path::new("/sys/fs/cgroup") };
     let group = root.join(cgroup_parent).display().to_string();
     is_found(&traces, "a cgroup", &format!("mkdir {group}"), &format!("rmdir {group}"));
+    let claim = format!("/run/lock/actord.{bridge}");
+    is_found(&traces, "a claim", &format!("touch {claim}"), &format!("rm {claim}"));
     is_found(
         &traces,
         "a state of runc",
@@ -89,14 +91,14 @@ fn what_a_run_that_broke_off_left_is_swept_away() {
     let (dir, id) = (run.directory().display(), traces.instances.first().unwrap());
     let Traces { bridge, subnet, .. } = &traces;
     sh(&format!(
-        "ip link add {bridge} type bridge; ip netns add {bridge}.{id}
+        "ip link add {bridge} type bridge; ip netns add {bridge}.{id}; mkdir -p /run/lock; touch /run/lock/actord.{bridge}
         iptables -w -t nat -N CNI-{chain:024x}; iptables -w -t nat -A CNI-{chain:024x} -d {subnet}0/24 -j ACCEPT
         iptables -w -t nat -A POSTROUTING -s {subnet}2/32 -m comment --comment 'id: \"{id}\"' -j CNI-{chain:024x}
         mkdir {dir}/a; mount -t tmpfs none {dir}/a; mkdir {dir}/a/b; mount -t tmpfs none {dir}/a/b",
         chain = rand::random::<u64>(),
     ));
     let mut process = Command::new("sleep").arg("60").current_dir(&traces.directory).spawn().unwrap();
-    assert!(traces.on_the_machine().len() >= 8, "{:?}", traces.on_the_machine());
+    assert!(traces.on_the_machine().len() >= 9, "{:?}", traces.on_the_machine());
     run::sweep(&traces);
     process.wait().unwrap();
     assert_eq!(traces.on_the_machine(), [""; 0]);

@@ -68,6 +68,7 @@ impl Traces {
         found.extend(rules.iter().map(|(command, table, rule)| format!("a rule is left: {command} -t {table} {rule}")));
         found.extend(self.mounts().iter().map(|point| format!("a mount is left at {point}")));
         found.extend(self.cgroups().iter().map(|path| format!("a cgroup is left: {}", path.display())));
+        found.extend(self.claim().iter().map(|path| format!("a claim is left: {}", path.display())));
         found.extend(self.runc_states());
         found.extend(self.shim_sockets().iter().map(|path| format!("a shim's socket is left: {}", path.display())));
         found.extend(self.processes().iter().map(|(pid, command)| format!("process {pid} is left: {command}")));
@@ -161,6 +162,11 @@ impl Traces {
             }
         });
         found
+    }
+
+    /// The note that says whose the bridge is.
+    pub fn claim(&self) -> Option<PathBuf> {
+        Some(Path::new("/run/lock").join(format!("actord.{}", self.bridge))).filter(|path| path.exists())
     }
 
     /// runc keeps a `state.json` per container under its root, whoever chose that.

@@ -92,6 +92,9 @@ pub fn sweep(traces: &Traces) {
     for point in traces.mounts().iter().rev() {
         quietly(&format!("umount -l {point}"));
     }
+    if let Some(claim) = traces.claim() {
+        let _ = fs::remove_file(claim);
+    }
     for group in traces.cgroups().iter().rev() {
         let _ = fs::remove_dir(group);
     }
