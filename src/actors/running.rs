@@ -42,7 +42,7 @@ impl Function {
         context: &mut Context<Self>,
     ) {
         let proven = self.life.desired().is_some_and(|desired| desired.proven || desired.generation != generation);
-        let configured = self.around.settings.pull_policy;
+        let configured = spec.pull_policy().unwrap_or(self.around.settings.pull_policy);
         // A generation that served before is started again from what this machine has: a registry that is away, or a
         // tag that moved, must not stand between a crash and its repair.
         let restart = proven && configured == PullPolicy::Always;

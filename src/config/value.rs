@@ -104,12 +104,7 @@ pub(super) fn cgroup(text: &str) -> Result<String, String> {
 
 /// Also as others spell them: `IfNotPresent`.
 pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, String> {
-    match text.replace('-', "").to_ascii_lowercase().as_str() {
-        "always" => Ok(PullPolicy::Always),
-        "ifnotpresent" => Ok(PullPolicy::IfNotPresent),
-        "never" => Ok(PullPolicy::Never),
-        _ => Err("expected always, if-not-present or never".to_owned()),
-    }
+    text.parse().map_err(|function::Invalid(rule)| rule)
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {

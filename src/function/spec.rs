@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checks, Generation, Invalid, Resources, SecretName, checks, resources};
+use super::{Checks, Generation, Invalid, PullPolicy, Resources, SecretName, checks, pull_policy, resources};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
@@ -68,7 +68,7 @@ impl TryFrom<SpecDraft> for Spec {
 
     /// # Errors
     /// [`Invalid`] with the field and the rule: no image, a quantity that can't be read, a label that collides with an
-    /// annotation, an environment variable that can't be one, an annotation about checks or processes that can't be read.
+    /// annotation, an environment variable that can't be one, an annotation of ours that can't be read.
     fn try_from(draft: SpecDraft) -> Result<Self, Invalid> {
         if draft.image.trim().is_empty() {
             return Err(Invalid("no image: give an image reference such as docker.io/functions/figlet:latest".into()));
@@ -96,6 +96,7 @@ impl TryFrom<SpecDraft> for Spec {
         Checks::parse(&spec.annotations)?;
         checks::drain_timeout(&spec.annotations, &spec.env_vars)?;
         resources::pids_limit(&spec.annotations)?;
+        pull_policy::annotated(&spec.annotations)?;
         Ok(spec)
     }
 }
@@ -142,6 +143,12 @@ impl Spec {
     #[must_use]
     pub fn checks(&self) -> Checks {
         Checks::parse(&self.annotations).unwrap_or_default()
+    }
+
+    /// When the registry is asked for its image, if the function says so.
+    #[must_use]
+    pub fn pull_policy(&self) -> Option<PullPolicy> {
+        pull_policy::annotated(&self.annotations).ok().flatten()
     }
 
     /// How long a retired instance may go on with the requests that it has, if the function says so.

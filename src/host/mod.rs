@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use crate::function::PullPolicy;
 pub use logs::{Kept, Log, Logs, Piece, Stamp};
 pub use probe::HttpProbe;
 
@@ -54,18 +55,6 @@ impl From<HostError> for StartError {
             other => Self::Host(other.to_string()),
         }
     }
-}
-
-/// When to ask the registry for an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum PullPolicy {
-    /// On every deploy and update: a tag may have moved.
-    Always,
-    /// Only when the machine does not have it.
-    #[default]
-    IfNotPresent,
-    /// Never: an image that is not there is an error.
-    Never,
 }
 
 /// An image that is complete on this machine, unpacked and ready to be run.

@@ -74,6 +74,10 @@ async fn what_can_not_be_a_deployment_is_a_400_that_says_why_and_reaches_nobody(
             r#"{"service":"a","image":"i","annotations":{"com.openfaas.drain.timeout":"2h"}}"#,
             "com.openfaas.drain.timeout",
         ),
+        (
+            r#"{"service":"a","image":"i","annotations":{"com.openfaas.image.pull-policy":"sometimes"}}"#,
+            "com.openfaas.image.pull-policy=\"sometimes\": expected always",
+        ),
         (r#"{"service":"a","image":"i","envVars":{"a=b":""}}"#, "the name must not"),
         (r#"{"service":"a","image":"i","envVars":{"a":"b\u0000"}}"#, "the value holds a NUL"),
         (r#"{"service":"a","image":"i","envProcess":"a\u0000"}"#, "envProcess"),

@@ -150,6 +150,28 @@ fn functions_that_need_the_same_image_share_one_pull() {
 }
 
 #[test]
+fn a_functions_own_pull_policy_goes_before_the_machines() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let with_policy = |policy: &str| {
+            let mut draft = draft("good:1");
+            draft.annotations.insert("com.openfaas.image.pull-policy".to_owned(), policy.to_owned());
+            draft.try_into().unwrap()
+        };
+        let refused = platform.apply(Mode::Create, "never", with_policy("Never")).await.unwrap_err();
+        assert!(refused.to_string().contains("Never"), "{refused}");
+        platform.deploy("usual", "good:1").await.unwrap();
+        platform.apply(Mode::Create, "never", with_policy("Never")).await.unwrap();
+
+        // The tag moves: only who says so follows it.
+        platform.host.publish_image("good:1", Behaviour::new().unpullable("the registry is away"));
+        platform.deploy("present", "good:1").await.unwrap();
+        let refused = platform.apply(Mode::Create, "always", with_policy("always")).await.unwrap_err();
+        assert!(refused.to_string().contains("the registry is away"), "{refused}");
+    });
+}
+
+#[test]
 fn a_delete_is_answered_at_once_and_frees_the_name_while_the_old_process_takes_its_time() {
     simulate(async {
         let platform = Platform::start().await;
