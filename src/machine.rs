@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actord::config::Config;
+use actord::config::{Config, RegistryMirror};
 use actord::host::cni::{CniNetwork, CniOptions};
 use actord::host::containerd::channel::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience, Watch};
 use actord::host::containerd::dns::Dns;
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
+use actord::host::containerd::mirrors::Mirror;
 use actord::host::containerd::runtime::{ContainerdRuntime, RuntimeOptions};
 use actord::host::{Host, HostError, HttpProbe};
 
@@ -112,8 +113,14 @@ pub(crate) fn images_options(config: &Config) -> ImagesOptions {
     ImagesOptions {
         snapshotter: config.snapshotter.clone(),
         insecure_registries: config.insecure_registry.clone(),
+        mirrors: config.registry_mirror.iter().map(mirror).collect(),
+        authorities: config.registry_ca.clone(),
         ..ImagesOptions::new(config.docker_config())
     }
+}
+
+fn mirror(RegistryMirror { of, host, path }: &RegistryMirror) -> Mirror {
+    Mirror { of: of.clone(), host: host.clone(), path: path.clone() }
 }
 
 fn runtime_options(config: &Config) -> RuntimeOptions {

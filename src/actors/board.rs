@@ -1,20 +1,28 @@
 //! What each function last said of itself, so that looking disturbs nobody.
 
+use std::sync::Arc;
+
 use dashmap::DashMap;
 
 use super::messages::View;
 use super::progress::Progress;
-use crate::function::{FunctionId, Namespace, Phase, Status, Uptime};
+use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
+use crate::host::Images;
 
 /// The newest status of every function; its actor writes, everybody reads.
-#[derive(Debug, Default)]
 pub(super) struct Board {
     statuses: DashMap<FunctionId, Status>,
+    images: Arc<dyn Images>,
     /// How far the instances have come that are being brought up.
     pub(super) progress: Progress,
 }
 
 impl Board {
+    /// An empty board. `images` are asked how far a pull is.
+    pub(super) fn new(images: Arc<dyn Images>) -> Self {
+        Self { statuses: DashMap::new(), images, progress: Progress::default() }
+    }
+
     pub(super) fn post(&self, id: &FunctionId, status: Status) {
         self.statuses.insert(id.clone(), status);
     }
@@ -38,11 +46,13 @@ impl Board {
     }
 
     fn show(&self, id: &FunctionId, status: &Status, now: Uptime) -> Option<View> {
-        status.desired.as_ref()?;
+        let desired = status.desired.as_ref()?;
         let retry_in = match status.phase {
             Phase::BackingOff { until } => Some(until.since(now)),
             _ => None,
         };
-        Some(View { id: id.clone(), status: status.clone(), retry_in, step: self.progress.of(id) })
+        let step = self.progress.of(id);
+        let pull = step.filter(|step| *step == Step::Pulling).and_then(|_| self.images.progress(&desired.spec.image));
+        Some(View { id: id.clone(), status: status.clone(), retry_in, step, pull })
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::Message;
 
 use crate::function::{Event, FunctionId, InstanceId, Invalid, Namespace, SecretName, Spec, Status, Step};
-use crate::host::{Attachment, HostError, Image, PullPolicy};
+use crate::host::{Attachment, HostError, Image, Progress, PullPolicy};
 
 /// Why a request was refused: for the caller, who can act on it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,8 @@ pub struct View {
     pub retry_in: Option<Duration>,
     /// How far the newest generation that is being brought up has come: its instance that is furthest behind.
     pub step: Option<Step>,
+    /// How far its image is, while it is being pulled.
+    pub pull: Option<Progress>,
 }
 
 /// What a function uses of the machine, all of its instances together.

@@ -47,6 +47,7 @@ impl Surroundings {
         let puller = Puller::start(host.images.clone(), &settings, runtime.clone());
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
+        let board = Board::new(host.images.clone());
         let around = Arc::new(Self {
             host,
             puller,
@@ -54,7 +55,7 @@ impl Surroundings {
             store,
             secrets,
             endpoints,
-            board: Board::default(),
+            board,
             census: Census::default(),
             starts,
             settings,

@@ -17,7 +17,7 @@ use clap::Args;
 use ipnet::Ipv4Net;
 
 pub use file::{FileError, parse};
-pub use value::{LogFormat, parse_duration};
+pub use value::{LogFormat, RegistryMirror, parse_duration};
 
 use crate::host::PullPolicy;
 
@@ -84,6 +84,17 @@ pub struct Config {
     /// Registry (HOST or HOST:PORT) to be asked over plain http; loopback ones always are. Repeatable
     #[arg(long, env = "ACTORD_INSECURE_REGISTRY", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = value::registry)]
     pub insecure_registry: Vec<String>,
+
+    /// Registry to ask before another: docker.io=cache.lan:5000, or docker.io=harbor.lan/hub where it keeps its images
+    /// below a path. Repeatable: the mirrors of a registry are asked in order, then the registry itself
+    #[arg(long, env = "ACTORD_REGISTRY_MIRROR", value_name = "REGISTRY=MIRROR", value_delimiter = ',', value_parser = value::mirror)]
+    pub registry_mirror: Vec<RegistryMirror>,
+
+    /// File with certificates (PEM) of authorities that may vouch for any registry, or directory with <HOST[:PORT]>/*.crt
+    /// for each its own, as docker has it. Repeatable, read at every pull
+    #[arg(long, env = "ACTORD_REGISTRY_CA", value_name = "FILE|DIR", value_delimiter = ',',
+        default_values = ["/etc/docker/certs.d"], value_parser = value::absolute)]
+    pub registry_ca: Vec<PathBuf>,
 
     /// Images that are pulled side by side
     #[arg(long, env = "ACTORD_PARALLEL_PULLS", value_name = "N", default_value = "3", value_parser = value::count)]

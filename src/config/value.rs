@@ -41,10 +41,6 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
-pub(super) fn pids(text: &str) -> Result<u32, String> {
-    function::parse_pids_limit(text).map_err(|invalid| invalid.0)
-}
-
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }
@@ -88,10 +84,35 @@ pub(super) fn subnet(text: &str) -> Result<Ipv4Net, String> {
 
 /// `HOST` or `HOST:PORT`.
 pub(super) fn registry(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains(['/', '@', ' ']) {
+    if text.is_empty() || text.contains(['/', '@', ' ', '=']) {
         return Err("expected a registry's HOST or HOST:PORT, without http:// and path".to_owned());
     }
     Ok(text.to_ascii_lowercase())
+}
+
+/// A registry, and another that is asked before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryMirror {
+    /// The registry that references name.
+    pub of: String,
+    /// The host, or `host:port`, of its mirror.
+    pub host: String,
+    /// What the mirror puts before repositories: empty, or such as `hub`.
+    pub path: String,
+}
+
+/// `REGISTRY=MIRROR` or `REGISTRY=MIRROR/PATH`.
+pub(super) fn mirror(text: &str) -> Result<RegistryMirror, String> {
+    let wrong = || "expected REGISTRY=MIRROR such as docker.io=cache.lan:5000, without http://".to_owned();
+    let (of, mirror) = text.split_once('=').ok_or_else(wrong)?;
+    let (host, path) = mirror.split_once('/').unwrap_or((mirror, ""));
+    let plain = |c: char| matches!(c, 'a'..='z' | '0'..='9');
+    let part = |part: &str| part.starts_with(plain) && part.chars().all(|c| plain(c) || matches!(c, '.' | '_' | '-'));
+    if mirror.contains("//") || !(path.is_empty() || path.split('/').all(part)) || mirror.ends_with('/') {
+        return Err(wrong());
+    }
+    let name = |text| registry(text).map_err(|_| wrong());
+    Ok(RegistryMirror { of: name(of)?, host: name(host)?, path: path.to_owned() })
 }
 
 pub(super) fn cgroup(text: &str) -> Result<String, String> {
@@ -105,6 +126,10 @@ pub(super) fn cgroup(text: &str) -> Result<String, String> {
 /// Also as others spell them: `IfNotPresent`.
 pub(super) fn pull_policy(text: &str) -> Result<PullPolicy, String> {
     text.parse().map_err(|function::Invalid(rule)| rule)
+}
+
+pub(super) fn pids(text: &str) -> Result<u32, String> {
+    function::parse_pids_limit(text).map_err(|invalid| invalid.0)
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
@@ -130,6 +155,32 @@ mod tests {
         assert!(subnet("10.62.0.1/16").unwrap_err().contains("10.62.0.0/16"));
         for text in ["10.62.0.0", "10.0.0.0/30", "0.0.0.0/0", "fd00::/64"] {
             assert!(subnet(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mirror_is_a_host_perhaps_with_a_path() {
+        let of = |of: &str, host: &str, path: &str| RegistryMirror {
+            of: of.to_owned(),
+            host: host.to_owned(),
+            path: path.to_owned(),
+        };
+        assert_eq!(mirror("docker.io=Cache.lan:5000"), Ok(of("docker.io", "cache.lan:5000", "")));
+        assert_eq!(mirror("ghcr.io:443=harbor/hub/x"), Ok(of("ghcr.io:443", "harbor", "hub/x")));
+        for text in [
+            "",
+            "docker.io",
+            "docker.io=",
+            "=m.lan",
+            "docker.io=http://m.lan",
+            "a=b/",
+            "a=b//c",
+            "a=b/C",
+            "a=b/../c",
+            "a/b=c",
+            "a=b=c",
+        ] {
+            assert!(mirror(text).unwrap_err().contains("docker.io=cache.lan:5000"), "{text}");
         }
     }
 

@@ -66,6 +66,15 @@ pub struct Image {
     pub digest: String,
 }
 
+/// How far the pull of an image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of its layers that are on this machine.
+    pub pulled: u64,
+    /// Bytes that its layers have, once the registry has told.
+    pub total: Option<u64>,
+}
+
 /// Images: from a registry or an archive into the machine.
 #[async_trait]
 pub trait Images: Send + Sync {
@@ -74,6 +83,9 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// [`HostError::Image`] names the registry, the reference and why.
     async fn ensure(&self, reference: &str, policy: PullPolicy) -> Result<Image, HostError>;
+
+    /// How far the pull of an image is; None when it is not being pulled. Cheap: nothing is asked of the host.
+    fn progress(&self, reference: &str) -> Option<Progress>;
 
     /// Loads all images of an OCI or docker archive (a `.tar`, plain or gzipped) and returns their references.
     ///

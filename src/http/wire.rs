@@ -145,6 +145,12 @@ struct Lifecycle<'a> {
     /// What the start that is under way waits for, also while an older generation serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<String>,
+    /// Bytes of its image that are here, while it is being pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pulled: Option<u64>,
+    /// Bytes that the image has, once the registry has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_total: Option<u64>,
 }
 
 impl<'a> FunctionStatus<'a> {
@@ -212,6 +218,8 @@ impl<'a> Lifecycle<'a> {
             restarts: status.restarts,
             retry_in_seconds: view.retry_in.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
             step: view.step.map(|step| step.to_string()),
+            pulled: view.pull.map(|pull| pull.pulled),
+            pull_total: view.pull.and_then(|pull| pull.total),
         })
     }
 }

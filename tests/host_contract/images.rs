@@ -56,6 +56,29 @@ pub async fn two_callers_at_once_get_the_same_image<S: Subject>(s: &S) {
     assert_eq!(one.unwrap(), two.unwrap());
 }
 
+pub async fn how_far_a_pull_is_is_told_only_while_it_goes_on_and_never_exceeds_its_total<S: Subject>(s: &S) {
+    let images = s.host().images;
+    let reference = s.publish("team/watched", Kind::Hello).await;
+    assert_eq!(images.progress(&reference), None);
+    let mut pull = images.ensure(&reference, PullPolicy::Always);
+    let mut seen = Vec::new();
+    let pulled = tokio::time::timeout(
+        LONG,
+        std::future::poll_fn(|context| {
+            let polled = pull.as_mut().poll(context);
+            seen.extend(images.progress(&reference));
+            polled
+        }),
+    );
+    pulled.await.unwrap().unwrap();
+    drop(pull);
+    for progress in seen {
+        assert!(progress.total.is_none_or(|total| progress.pulled <= total), "{progress:?}");
+    }
+    assert_eq!(images.progress(&reference), None);
+    assert_eq!(images.progress("no reference at all"), None);
+}
+
 pub async fn an_imported_image_needs_no_registry<S: Subject>(s: &S) {
     let images = s.host().images;
     let reference = "docker.io/actord/imported:1";

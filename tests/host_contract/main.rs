@@ -69,6 +69,7 @@ contract! {
         only_the_policy_always_follows_a_tag_that_moved
         an_image_that_nobody_has_is_an_image_error_that_names_it
         two_callers_at_once_get_the_same_image
+        how_far_a_pull_is_is_told_only_while_it_goes_on_and_never_exceeds_its_total
         an_imported_image_needs_no_registry
         an_archive_can_be_imported_again
         what_is_no_archive_is_an_image_error_that_names_the_file;

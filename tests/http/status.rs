@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use actord::actors::messages::Used;
 use actord::function::{Failure, Generation, Phase, SpecDraft, Step, Uptime};
+use actord::host::Progress;
 use serde_json::json;
 
 use crate::support::{House, view};
@@ -112,6 +113,25 @@ async fn what_a_function_uses_is_shown_to_those_who_ask_and_only_if_it_can_be_ha
     house.script.lock().unwrap().immeasurable = true;
     let shown = shown("busy?usage=1").await;
     assert_eq!((shown["name"].as_str(), shown.get("usage")), (Some("busy"), None), "shown all the same");
+}
+
+#[actix_web::test]
+async fn a_function_whose_image_is_being_pulled_says_how_many_bytes_are_here() {
+    let house = House::public().await;
+    house.add("new", "i");
+    for (total, expected) in [
+        (None, json!({ "phase": "starting", "generation": 1, "step": "pulling", "pulled": 70 })),
+        (Some(100), json!({ "phase": "starting", "generation": 1, "step": "pulling", "pulled": 70, "pullTotal": 100 })),
+    ] {
+        {
+            let mut script = house.script.lock().unwrap();
+            let view = script.functions.get_mut(&"new".parse().unwrap()).unwrap();
+            (view.status.phase, view.step) = (Phase::Starting, Some(Step::Pulling));
+            (view.status.serving, view.pull) = (None, Some(Progress { pulled: 70, total }));
+        }
+        let shown = house.system("GET /system/function/new", "").await.json();
+        assert_eq!(shown["lifecycle"], expected);
+    }
 }
 
 #[actix_web::test]

@@ -158,7 +158,7 @@ pub(crate) fn view(id: &FunctionId, spec: Spec) -> View {
         restarts: 0,
         failure: None,
     };
-    View { id: id.clone(), status, retry_in: None, step: None }
+    View { id: id.clone(), status, retry_in: None, step: None, pull: None }
 }
 
 /// A running server with everything around it.

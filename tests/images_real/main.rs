@@ -8,6 +8,7 @@ mod import;
 mod policy;
 mod proxy;
 mod pull;
+mod sources;
 
 #[path = "../support/leaks.rs"]
 mod leaks;

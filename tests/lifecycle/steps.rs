@@ -44,6 +44,8 @@ fn an_update_shows_its_step_while_the_old_version_serves() {
         let update = actix::spawn(async move { updating.update("f", "slow:2").await });
         sleep(5 * SECOND).await;
         let view = platform.view("f").await.unwrap();
+        let pull = view.pull.unwrap();
+        assert_eq!(Some(pull.pulled * 2), pull.total, "half of its time is over");
         assert_eq!((view.step, view.status.phase, view.status.ready), (Some(Step::Pulling), Phase::Starting, 1));
         update.await.unwrap().unwrap();
         assert_eq!(platform.view("f").await.unwrap().step, None);

@@ -28,20 +28,34 @@ pub struct Registry {
     /// `127.0.0.1:port`.
     pub address: String,
     credentials: Option<(&'static str, &'static str)>,
+    tls: bool,
+}
+
+/// How a registry is to be spoken to.
+#[derive(Default)]
+struct Door<'a> {
+    credentials: Option<(&'static str, &'static str)>,
+    /// The certificate and its key, in PEM.
+    certificate: Option<(&'a str, &'a str)>,
 }
 
 impl Registry {
     /// A registry that lets everybody in. It keeps its things in `directory`.
     pub async fn start(directory: &Path) -> Self {
-        Self::run(directory, None).await
+        Self::run(directory, Door::default()).await
     }
 
     /// A registry that lets in only who knows the password.
     pub async fn with_password(directory: &Path) -> Self {
-        Self::run(directory, Some((USER, PASSWORD))).await
+        Self::run(directory, Door { credentials: Some((USER, PASSWORD)), ..Door::default() }).await
     }
 
-    async fn run(directory: &Path, credentials: Option<(&'static str, &'static str)>) -> Self {
+    /// A registry that speaks TLS with this certificate.
+    pub async fn with_certificate(directory: &Path, certificate: &str, key: &str) -> Self {
+        Self::run(directory, Door { certificate: Some((certificate, key)), ..Door::default() }).await
+    }
+
+    async fn run(directory: &Path, Door { credentials, certificate }: Door<'_>) -> Self {
         let directory = directory.join("registry");
         fs::create_dir_all(&directory).unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -56,6 +70,12 @@ impl Registry {
             fs::write(directory.join("htpasswd"), HTPASSWD).unwrap();
             config["auth"] = json!({ "htpasswd": { "realm": "test", "path": directory.join("htpasswd") } });
         }
+        if let Some((certificate, key)) = certificate {
+            let (certificate_file, key_file) = (directory.join("server.crt"), directory.join("server.key"));
+            fs::write(&certificate_file, certificate).unwrap();
+            fs::write(&key_file, key).unwrap();
+            config["http"]["tls"] = json!({ "certificate": certificate_file, "key": key_file });
+        }
         let file = directory.join("config.yml");
         // YAML includes JSON.
         fs::write(&file, config.to_string()).unwrap();
@@ -67,7 +87,7 @@ impl Registry {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
-        let registry = Self { process, address, credentials };
+        let registry = Self { process, address, credentials, tls: certificate.is_some() };
         for _ in 0..200 {
             if registry.client().get(registry.url("")).send().await.is_ok() {
                 return registry;
@@ -78,11 +98,15 @@ impl Registry {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}/v2/{path}", self.address)
+        format!("{}://{}/v2/{path}", if self.tls { "https" } else { "http" }, self.address)
     }
 
     fn client(&self) -> Client {
-        http_client()
+        if !self.tls {
+            return http_client();
+        }
+        choose_tls();
+        Client::builder().danger_accept_invalid_certs(true).build().unwrap()
     }
 
     fn request(&self, method: Method, url: &str) -> reqwest::RequestBuilder {
@@ -152,8 +176,12 @@ impl Drop for Registry {
 
 /// An HTTP client; the process's TLS has to be chosen first, even for plain http.
 pub fn http_client() -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    choose_tls();
     Client::new()
+}
+
+fn choose_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn binary() -> PathBuf {

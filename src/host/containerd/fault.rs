@@ -1,6 +1,7 @@
 //! Why a registry did not give what was asked: what oci-client says -> whether to ask again, and words for a person.
 
 use std::error::Error;
+use std::io::ErrorKind;
 
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 
@@ -11,6 +12,11 @@ use crate::host::HostError;
 pub(crate) enum Fault {
     /// Another attempt may succeed: the network, or a registry that is busy.
     Transient(String),
+    /// Nobody answers at its address: an unknown host, a refused connection. It heals with a start or a mended name, so
+    /// only a registry that answered a moment ago is worth another attempt.
+    Unreachable(String),
+    /// Its certificate, or how it speaks TLS, is refused.
+    Untrusted(String),
     /// The registry wants other credentials than it got.
     Denied,
     /// Every attempt would end like this one.
@@ -78,16 +84,29 @@ impl Fault {
         if error.is_decode() {
             return Self::Permanent(format!("its answer can't be read: {why}"));
         }
+        if let Some(error) = cause::<rustls::Error>(error) {
+            return Self::of_tls(error);
+        }
+        let cut = cause::<std::io::Error>(error).is_some_and(|error| is_cut(error.kind()));
+        if error.is_connect() && !cut {
+            let why = if error.is_timeout() { "nobody answers at its address".to_owned() } else { innermost(error) };
+            return Self::Unreachable(format!("it can't be reached: {why}"));
+        }
         if error.is_timeout() {
             return Self::Transient(format!("no answer in time ({why})"));
         }
-        if why.contains("InvalidContentType") || why.contains("corrupt message") {
-            return Self::Permanent(
+        Self::Transient(format!("it can't be reached: {why}"))
+    }
+
+    fn of_tls(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidMessage(_) => Self::Permanent(
                 "it does not speak TLS: list it under the insecure registries if it is meant to speak plain http"
                     .to_owned(),
-            );
+            ),
+            rustls::Error::InvalidCertificate(_) => Self::Untrusted(error.to_string()),
+            other => Self::Permanent(format!("TLS can't be agreed on with it: {other}")),
         }
-        Self::Transient(format!("it can't be reached: {why}"))
     }
 
     /// What the early end of a blob's bytes means.
@@ -101,6 +120,34 @@ impl Fault {
     fn not_found() -> Self {
         Self::Permanent("not found there: check the name and the tag".to_owned())
     }
+}
+
+/// Whether a connection was there and ended: what is restarted, or a line that is bad.
+fn is_cut(kind: ErrorKind) -> bool {
+    use ErrorKind as K;
+    matches!(kind, K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe | K::UnexpectedEof)
+}
+
+/// An error and its causes, from the outermost on. An I/O error stands for the error in it, and then comes that one.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let below = |error: &&'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> {
+        let error: &'a (dyn Error + 'static) = *error;
+        match error.downcast_ref::<std::io::Error>() {
+            Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    };
+    std::iter::successors(Some(error), below)
+}
+
+/// The innermost of the causes that is of this kind.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).filter_map(|cause| cause.downcast_ref::<E>()).last()
+}
+
+/// What it all began with.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// An error with all its causes, each once.
@@ -129,6 +176,42 @@ mod tests {
 
     fn status(code: u16) -> OciDistributionError {
         OciDistributionError::ServerError { code, url: String::new(), message: "words".to_owned() }
+    }
+
+    async fn asked(url: &str) -> Fault {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Fault::of_request(&reqwest::get(url).await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn an_unknown_host_and_a_refused_connection_are_told_by_their_last_word() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let Fault::Unreachable(why) = asked(&format!("http://{closed}/v2/")).await else { panic!("not unreachable") };
+        assert_eq!(why, "it can't be reached: Connection refused (os error 111)");
+        let Fault::Unreachable(why) = asked("http://registry.invalid/v2/").await else { panic!("not unreachable") };
+        assert!(why.contains("failed to lookup address information"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_cut_may_be_a_restart_and_one_without_tls_never_gets_any() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for (n, stream) in listener.incoming().flatten().enumerate() {
+                let (mut stream, mut some) = (stream, [0; 64]);
+                let _ = stream.read(&mut some);
+                if n > 1 {
+                    let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                }
+            }
+        });
+        for scheme in ["http", "https"] {
+            let fault = asked(&format!("{scheme}://{address}/v2/")).await;
+            assert!(matches!(fault, Fault::Transient(_)), "{fault:?}");
+        }
+        let fault = asked(&format!("https://{address}/v2/")).await;
+        assert!(matches!(&fault, Fault::Permanent(why) if why.contains("does not speak TLS")), "{fault:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http_auth::parser::ChallengeParser;
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use super::fault::Fault;
@@ -14,11 +15,31 @@ struct Granted {
     token: Option<String>,
 }
 
-/// Asks the registry at `base` where to exchange tokens, and exchanges `refresh` there for one that may pull
-/// `repository`.
-pub(crate) async fn exchange(base: &str, repository: &str, refresh: &str, stall: Duration) -> Result<String, Fault> {
+/// An exchange of a refresh token for one that may pull a repository.
+pub(crate) struct Exchange<'a> {
+    /// The registry: `https://registry.lan/v2/`.
+    pub(crate) base: &'a str,
+    pub(crate) repository: &'a str,
+    /// Who may vouch for it, beside those that the system trusts.
+    pub(crate) authorities: &'a [CertificateDer<'static>],
+    /// How long may pass without a byte.
+    pub(crate) stall: Duration,
+}
+
+impl Exchange<'_> {
+    /// Asks the registry where to exchange tokens, and exchanges `refresh` there.
+    pub(crate) async fn run(&self, refresh: &str) -> Result<String, Fault> {
+        let failed = |error: reqwest::Error| Fault::of_request(&error);
+        let authorities = self.authorities.iter().map(|authority| reqwest::Certificate::from_der(authority));
+        let authorities = authorities.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let client = reqwest::Client::builder().tls_certs_merge(authorities).read_timeout(self.stall);
+        let client = client.build().map_err(failed)?;
+        exchange(&client, self.base, self.repository, refresh).await
+    }
+}
+
+async fn exchange(client: &reqwest::Client, base: &str, repository: &str, refresh: &str) -> Result<String, Fault> {
     let failed = |error: reqwest::Error| Fault::of_request(&error);
-    let client = reqwest::Client::builder().read_timeout(stall).build().map_err(failed)?;
     let greeting = client.get(base).send().await.map_err(failed)?;
     let challenge = greeting.headers().get(reqwest::header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
     let (realm, service) = challenge

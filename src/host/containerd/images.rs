@@ -1,6 +1,7 @@
 //! Images on containerd: the pull policy decides between what is here and what a registry has.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,12 +13,14 @@ use super::content::{chain_ids, find_manifest, read_config, stat_blob};
 use super::lease::{self, Lease};
 use super::locks::Locks;
 use super::manifest;
-use super::pull::{Progress, Pull};
+use super::mirrors::{self, Mirror, Source};
+use super::progress::Pulls;
+use super::pull::Pull;
 use super::record;
 use super::reference;
 use super::registry::{Access, Registry};
 use super::unpack::has_snapshot;
-use crate::host::{HostError, Image, Images, PullPolicy};
+use crate::host::{HostError, Image, Images, Progress, PullPolicy};
 
 /// How images are pulled.
 #[derive(Debug, Clone)]
@@ -28,6 +31,10 @@ pub struct ImagesOptions {
     pub docker_config: PathBuf,
     /// Registries (`host` or `host:port`) that are spoken to in plain http, besides those on this machine.
     pub insecure_registries: Vec<String>,
+    /// Registries that are asked before others, in this order.
+    pub mirrors: Vec<Mirror>,
+    /// Files and directories, as docker's `certs.d`, with certificates of authorities that may vouch for registries.
+    pub authorities: Vec<PathBuf>,
     /// How many layers of an image are fetched at once.
     pub parallel_layers: usize,
     /// How long a registry may send nothing before the attempt is given up.
@@ -44,6 +51,8 @@ impl ImagesOptions {
             snapshotter: "overlayfs".to_owned(),
             docker_config,
             insecure_registries: Vec::new(),
+            mirrors: Vec::new(),
+            authorities: Vec::new(),
             parallel_layers: 3,
             stall: Duration::from_secs(60),
             attempts: 5,
@@ -58,6 +67,7 @@ pub struct ContainerdImages {
     options: ImagesOptions,
     access: Access,
     locks: Locks,
+    pulls: Pulls,
 }
 
 impl ContainerdImages {
@@ -67,9 +77,10 @@ impl ContainerdImages {
         let access = Access {
             docker_config: options.docker_config.clone(),
             insecure: options.insecure_registries.clone(),
+            authorities: options.authorities.clone(),
             stall: options.stall,
         };
-        Self { containerd, options, access, locks: Locks::default() }
+        Self { containerd, options, access, locks: Locks::default(), pulls: Pulls::default() }
     }
 
     /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
@@ -136,28 +147,49 @@ impl ContainerdImages {
     }
 
     async fn pull(&self, reference: &Reference) -> Result<Image, HostError> {
-        let registry = Registry::new(reference, &self.access).await?;
         let lease = self.lease().await?;
-        let pulled = self.pull_under(&lease, &registry, reference).await;
+        let pulled = self.pull_under(&lease, reference).await;
         let digest = lease.settle(pulled).await?;
         Ok(Image { reference: reference.whole(), digest })
     }
 
-    async fn pull_under(&self, lease: &Lease, registry: &Registry, reference: &Reference) -> Result<String, HostError> {
+    /// Pulls from the first mirror that can give the whole image, at last from the registry itself. What came from one
+    /// that failed is kept for the next: a blob is known by its digest wherever it comes from.
+    async fn pull_under(&self, lease: &Lease, reference: &Reference) -> Result<String, HostError> {
+        let mut failures = Vec::new();
+        for source in mirrors::sources(reference, &self.options.mirrors) {
+            match self.pull_from(source, lease, reference).await {
+                Err(HostError::Image(why)) => {
+                    tracing::warn!(image = %reference, why, "a pull failed");
+                    failures.push(why);
+                }
+                pulled => return pulled,
+            }
+        }
+        Err(HostError::Image(failures.join("; ")))
+    }
+
+    async fn pull_from(&self, source: Source, lease: &Lease, reference: &Reference) -> Result<String, HostError> {
         let begun = tokio::time::Instant::now();
+        // A mirror that stumbles is asked once more, and then another: that is what it is for.
+        let attempts = if source.mirror { self.options.attempts.min(2) } else { self.options.attempts };
+        let registry = Registry::new(source, &self.access).await?;
+        let counters = self.pulls.begin(&reference.whole());
         let pull = Pull {
             lease,
             locks: &self.locks,
-            registry,
+            registry: &registry,
             reference,
             parallel: self.options.parallel_layers,
-            attempts: self.options.attempts,
+            attempts,
             stall: self.options.stall,
-            progress: Progress::default(),
+            counters: counters.clone(),
+            reached: AtomicBool::new(false),
         };
         let target = pull.fetch().await?;
         let digest = self.complete(lease, &target, &reference.whole()).await?;
-        tracing::info!(image = %reference, digest, bytes = pull.bytes(), took = ?begun.elapsed(), "pulled");
+        let (from, bytes) = (registry.name(), counters.received());
+        tracing::info!(image = %reference, from, digest, bytes, took = ?begun.elapsed(), "pulled");
         Ok(digest)
     }
 
@@ -199,6 +231,10 @@ impl Images for ContainerdImages {
             )));
         }
         self.pull(&reference).await
+    }
+
+    fn progress(&self, reference: &str) -> Option<Progress> {
+        self.pulls.progress(&reference::parse(reference).ok()?.whole())
     }
 
     async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError> {

@@ -4,7 +4,8 @@
 //! ended -> digest compared by containerd. A blob that is there already is not fetched.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use containerd_client::types::Descriptor as Target;
@@ -19,8 +20,9 @@ use super::ingest::{Blob, CHUNK, Ingest, Uncommitted, ingest_name, write_blob};
 use super::lease::Lease;
 use super::locks::Locks;
 use super::manifest::{self, DOCUMENT_LIMIT, Document, MAX_NESTING, Platform};
+use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
-use crate::host::HostError;
+use crate::host::{HostError, Progress};
 
 /// How often a pull says in the log how far it is.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -37,6 +39,7 @@ pub(crate) struct Pull<'a> {
     pub(crate) lease: &'a Lease,
     pub(crate) locks: &'a Locks,
     pub(crate) registry: &'a Registry,
+    /// The image as it was asked for, whatever its name at a mirror is.
     pub(crate) reference: &'a Reference,
     /// How many layers are fetched at once.
     pub(crate) parallel: usize,
@@ -44,16 +47,9 @@ pub(crate) struct Pull<'a> {
     pub(crate) attempts: u32,
     /// How long may pass without a byte.
     pub(crate) stall: Duration,
-    pub(crate) progress: Progress,
-}
-
-/// How far a pull is.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    layers: AtomicUsize,
-    done: AtomicUsize,
-    bytes: AtomicU64,
-    total: AtomicU64,
+    pub(crate) counters: Arc<Counters>,
+    /// Whether the registry answered since the pull began.
+    pub(crate) reached: AtomicBool,
 }
 
 /// The attempts at one thing.
@@ -129,8 +125,7 @@ impl Pull<'_> {
             HostError::Image(why) => self.failure(&why),
             other => other,
         })?;
-        self.progress.layers.store(manifest.layers().len(), Ordering::Relaxed);
-        self.progress.total.store(manifest.layers().iter().map(Descriptor::size).sum(), Ordering::Relaxed);
+        self.counters.expect(manifest.layers());
         stream::iter(manifest.layers().clone())
             .map(|layer| self.fetch_layer(layer))
             .buffer_unordered(self.parallel.max(1))
@@ -140,7 +135,7 @@ impl Pull<'_> {
 
     async fn fetch_layer(&self, layer: Descriptor) -> Result<(), HostError> {
         self.fetch_blob(&layer).await?;
-        self.progress.done.fetch_add(1, Ordering::Relaxed);
+        self.counters.at(layer.digest().as_ref(), layer.size());
         Ok(())
     }
 
@@ -172,7 +167,7 @@ impl Pull<'_> {
                     begun_at = 0;
                     ingest.restart();
                 }
-                self.copy(stream, &mut ingest, size).await
+                self.copy(stream, &mut ingest, &digest, size).await
             };
             if let Err(fault) = copied.await {
                 ingest.close().await;
@@ -189,7 +184,7 @@ impl Pull<'_> {
     }
 
     /// Writes what comes; on an error what came before it is written too, for the next attempt to go on from.
-    async fn copy<S>(&self, mut stream: S, ingest: &mut Ingest, size: u64) -> Result<(), Fault>
+    async fn copy<S>(&self, mut stream: S, ingest: &mut Ingest, digest: &str, size: u64) -> Result<(), Fault>
     where
         S: futures_util::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Unpin,
     {
@@ -201,8 +196,10 @@ impl Pull<'_> {
                 Ok(None) => break Ok(()),
                 Err(_) => break Err(Fault::Transient(format!("no byte came for {:?}", self.stall))),
             };
-            self.progress.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            if ingest.offset() + (buffer.len() + chunk.len()) as u64 > size {
+            self.counters.receive(chunk.len());
+            let here = ingest.offset() + (buffer.len() + chunk.len()) as u64;
+            self.counters.at(digest, here);
+            if here > size {
                 return Err(Fault::Permanent(format!("the registry sent more than the {size} bytes of a blob")));
             }
             for part in chunk.chunks(CHUNK) {
@@ -244,6 +241,7 @@ impl Pull<'_> {
         while let Err(fault) = self.registry.log_in().await {
             self.after(fault, &mut attempts).await?;
         }
+        self.reached.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -251,7 +249,10 @@ impl Pull<'_> {
         let mut attempts = Attempts::default();
         loop {
             match self.registry.manifest(digest).await {
-                Ok(bytes) => return Ok(bytes),
+                Ok(bytes) => {
+                    self.reached.store(true, Ordering::Relaxed);
+                    return Ok(bytes);
+                }
                 Err(fault) => self.after(fault, &mut attempts).await?,
             }
         }
@@ -261,6 +262,10 @@ impl Pull<'_> {
     async fn after(&self, fault: Fault, attempts: &mut Attempts) -> Result<(), HostError> {
         let why = match fault {
             Fault::Transient(why) => why,
+            // It was there a moment ago: a restart.
+            Fault::Unreachable(why) if self.reached.load(Ordering::Relaxed) => why,
+            Fault::Unreachable(why) => return Err(self.failure(&why)),
+            Fault::Untrusted(why) => return Err(self.failure(&self.registry.distrust(&why))),
             // The access token may have expired during a long pull.
             Fault::Denied if self.registry.renews() && !std::mem::replace(&mut attempts.renewed, true) => {
                 return match self.registry.log_in().await {
@@ -272,7 +277,7 @@ impl Pull<'_> {
             Fault::Permanent(why) => return Err(self.failure(&why)),
             Fault::Host(error) => return Err(error),
         };
-        let bytes = self.progress.bytes.load(Ordering::Relaxed);
+        let bytes = self.counters.received();
         if bytes.saturating_sub(attempts.bytes) >= PROGRESS {
             *attempts = Attempts::default();
         }
@@ -290,24 +295,12 @@ impl Pull<'_> {
     async fn report(&self) -> std::convert::Infallible {
         loop {
             sleep(REPORT_EVERY).await;
-            let Progress { layers, done, bytes, total } = &self.progress;
-            tracing::info!(
-                image = %self.reference,
-                layers = layers.load(Ordering::Relaxed),
-                done = done.load(Ordering::Relaxed),
-                bytes = bytes.load(Ordering::Relaxed),
-                of = total.load(Ordering::Relaxed),
-                "pulling"
-            );
+            let Progress { pulled, total } = self.counters.progress();
+            tracing::info!(image = %self.reference, from = self.registry.name(), bytes = pulled, of = total, "pulling");
         }
     }
 
     fn failure(&self, why: &str) -> HostError {
-        HostError::Image(format!("can't pull {} from registry {}: {why}", self.reference, self.reference.registry()))
-    }
-
-    /// Bytes that came from the registry so far.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.progress.bytes.load(Ordering::Relaxed)
+        HostError::Image(format!("can't pull {} from {}: {why}", self.reference, self.registry.name()))
     }
 }

@@ -10,18 +10,21 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use oci_client::RegistryOperation;
-use oci_client::client::{BlobResponse, Client, ClientConfig, ClientProtocol};
+use oci_client::client::{BlobResponse, Certificate, CertificateEncoding, Client, ClientConfig, ClientProtocol};
 use oci_client::secrets::RegistryAuth;
 use oci_client::token_cache::{RegistryToken, RegistryTokenType};
 use oci_spec::distribution::Reference;
 use oci_spec::image::Descriptor;
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::credentials::{self, Credentials};
 use super::fault::Fault;
-use super::identity;
+use super::identity::Exchange;
 use super::manifest::DOCUMENT_LIMIT;
+use super::mirrors::Source;
 use super::reference::speaks_plain_http;
+use super::trust;
 use crate::host::HostError;
 
 /// The longest that connecting may take.
@@ -41,6 +44,8 @@ pub(crate) struct Access {
     pub(crate) docker_config: PathBuf,
     /// Registries to speak plain http to.
     pub(crate) insecure: Vec<String>,
+    /// Files and directories with the certificates of authorities.
+    pub(crate) authorities: Vec<PathBuf>,
     /// How long may pass without a byte.
     pub(crate) stall: Duration,
 }
@@ -49,7 +54,9 @@ pub(crate) struct Access {
 pub(crate) struct Registry {
     client: Client,
     reference: Reference,
+    mirror: bool,
     credentials: Credentials,
+    authorities: Vec<CertificateDer<'static>>,
     access: Access,
     plain: bool,
 }
@@ -63,8 +70,9 @@ pub(crate) struct Bytestream {
 }
 
 impl Registry {
-    /// Looks the credentials up. Speaks to nobody yet.
-    pub(crate) async fn new(reference: &Reference, access: &Access) -> Result<Self, HostError> {
+    /// Looks up credentials and certificates. Speaks to nobody yet.
+    pub(crate) async fn new(source: Source, access: &Access) -> Result<Self, HostError> {
+        let Source { reference, mirror } = source;
         let host = reference.registry();
         let plain = speaks_plain_http(host, &access.insecure);
         let protocol = match plain {
@@ -72,8 +80,14 @@ impl Registry {
             false => ClientProtocol::Https,
         };
         install_tls();
+        let authorities = if plain { Vec::new() } else { trust::authorities(&access.authorities, host).await? };
+        let der = |authority: &CertificateDer<'_>| Certificate {
+            encoding: CertificateEncoding::Der,
+            data: authority.to_vec(),
+        };
         let config = ClientConfig {
             protocol,
+            extra_root_certificates: authorities.iter().map(der).collect(),
             read_timeout: Some(access.stall),
             connect_timeout: Some(access.stall.min(CONNECT_DEADLINE)),
             user_agent: concat!("actord/", env!("CARGO_PKG_VERSION")),
@@ -83,7 +97,12 @@ impl Registry {
             HostError::Failed(format!("can't speak to registries: {error}: is the package ca-certificates installed?"))
         })?;
         let credentials = credentials::look_up(&access.docker_config, host).await?;
-        Ok(Self { client, reference: reference.clone(), credentials, access: access.clone(), plain })
+        Ok(Self { client, reference, mirror, credentials, authorities, access: access.clone(), plain })
+    }
+
+    /// What a person calls it: `registry ghcr.io`, `mirror cache.lan:5000`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", if self.mirror { "mirror" } else { "registry" }, self.reference.registry())
     }
 
     /// Logs in, if the registry wants that.
@@ -105,8 +124,13 @@ impl Registry {
     async fn exchange(&self, refresh: &str) -> Result<String, Fault> {
         let scheme = if self.plain { "http" } else { "https" };
         let base = format!("{scheme}://{}/v2/", self.reference.resolve_registry());
-        let exchanged = identity::exchange(&base, self.reference.repository(), refresh, self.access.stall);
-        self.unstalled(exchanged).await?
+        let exchange = Exchange {
+            base: &base,
+            repository: self.reference.repository(),
+            authorities: &self.authorities,
+            stall: self.access.stall,
+        };
+        self.unstalled(exchange.run(refresh)).await?
     }
 
     /// The bytes of what the reference names, or of a digest in its repository.
@@ -143,6 +167,11 @@ impl Registry {
     /// Whether logging in again gives a fresh token.
     pub(crate) fn renews(&self) -> bool {
         matches!(self.credentials, Credentials::Identity(_))
+    }
+
+    /// Why a registry's certificate is refused, with what to do about it.
+    pub(crate) fn distrust(&self, why: &str) -> String {
+        trust::advice(why, &self.access.authorities, self.reference.registry())
     }
 
     /// Why a registry denied us, with what to do about it.

@@ -3,10 +3,30 @@
 use std::path::Path;
 
 use oci_spec::distribution::Reference;
+use tokio::time::Instant;
 
 use super::Behaviour;
 use super::machine::{Machine, State};
-use crate::host::{HostError, Image, PullPolicy};
+use crate::host::{HostError, Image, Progress, PullPolicy};
+
+/// What every image weighs, in bytes.
+const SIZE: u64 = 1_000_000;
+
+/// A pull under way, for as long as somebody waits for it.
+struct Pulling<'a> {
+    machine: &'a Machine,
+    begun: (String, Instant),
+}
+
+impl Drop for Pulling<'_> {
+    fn drop(&mut self) {
+        let mut state = self.machine.lock();
+        let (image, begun) = &self.begun;
+        if let Some(at) = state.pulls.iter().position(|(pulled, at, _)| (pulled, at) == (image, begun)) {
+            state.pulls.remove(at);
+        }
+    }
+}
 
 /// `nginx` as `docker.io/library/nginx:latest`; what is no reference stays as it is, and is not found.
 fn normal(reference: &str) -> String {
@@ -51,11 +71,23 @@ impl Machine {
             let unknown = || HostError::Image(format!("image {reference}: the registry does not have it"));
             state.registry.get(&reference).cloned().ok_or_else(unknown)?
         };
+        let begun = (reference.clone(), Instant::now());
+        self.lock().pulls.push((begun.0.clone(), begun.1, behaviour.pull));
+        let pulling = Pulling { machine: self, begun };
         tokio::time::sleep(behaviour.pull).await;
+        drop(pulling);
         if let Some(reason) = &behaviour.unpullable {
             return Err(HostError::Image(format!("image {reference}: {reason}")));
         }
         Ok(self.lock().complete(&reference, version, behaviour))
+    }
+
+    pub(super) fn progress(&self, reference: &str) -> Option<Progress> {
+        let reference = normal(reference);
+        let state = self.lock();
+        let (_, begun, takes) = state.pulls.iter().find(|(image, ..)| *image == reference)?;
+        let part = begun.elapsed().as_nanos().min(takes.as_nanos()) * u128::from(SIZE) / takes.as_nanos().max(1);
+        Some(Progress { pulled: u64::try_from(part).unwrap_or(SIZE), total: Some(SIZE) })
     }
 
     pub(super) async fn import(&self, archive: &Path, _half: bool) -> Result<Vec<String>, HostError> {

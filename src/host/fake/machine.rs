@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -36,6 +37,8 @@ pub(super) struct State {
     pub(super) images: BTreeMap<String, (Image, Behaviour)>,
     /// Every image that was ever complete, with those whose tag has moved on.
     pub(super) unpacked: Vec<(Image, Behaviour)>,
+    /// Pulls under way: of what, since when, and for how long.
+    pub(super) pulls: Vec<(String, Instant, Duration)>,
     /// None: half-made.
     pub(super) attachments: BTreeMap<InstanceId, Option<Attachment>>,
     pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,

@@ -1,7 +1,7 @@
 //! The trait methods, all alike: log the call, draw a fault, do the work, log the answer.
 //!
 //! [`Method`] and the trait impls come from one table, so a method that a trait has and the table has not does not
-//! compile, and none can be without its faults.
+//! compile, and none can be without its faults. What is told after `=>` is no call to the host: it has no faults.
 
 use std::future::Future;
 use std::path::Path;
@@ -12,12 +12,13 @@ use super::script::Done;
 use super::{FakeHost, Fault, Subject};
 use crate::function::{Exit, FunctionId, InstanceId};
 use crate::host::{
-    Attachment, Check, Creation, Found, HostError, Image, Images, Kept, Logs, Network, Piece, Probe, PullPolicy,
-    Runtime, Signal, Usage,
+    Attachment, Check, Creation, Found, HostError, Image, Images, Kept, Logs, Network, Piece, Probe, Progress,
+    PullPolicy, Runtime, Signal, Usage,
 };
 
 macro_rules! seam {
     ($($trait:ident: $error:ty {
+        $(=> $fact:ident($known:ident: $by:ty) -> $told:ty;)?
         $($variant:ident: $method:ident($($arg:ident: $type:ty),*) -> $answer:ty, about $subject:expr, does $work:ident;)*
     })*) => {
         /// Every method of the seam.
@@ -38,6 +39,11 @@ macro_rules! seam {
             #[async_trait]
             impl $trait for FakeHost {
                 $(
+                    fn $fact(&self, $known: $by) -> $told {
+                        self.machine.$fact($known)
+                    }
+                )?
+                $(
                     async fn $method(&self, $($arg: $type),*) -> Result<$answer, $error> {
                         self.call(Method::$variant, $subject, |done| self.machine.$work($($arg,)* done)).await
                     }
@@ -49,6 +55,7 @@ macro_rules! seam {
 
 seam! {
     Images: HostError {
+        => progress(reference: &str) -> Option<Progress>;
         ImagesEnsure: ensure(reference: &str, policy: PullPolicy) -> Image,
             about Subject::Image(reference.to_owned()), does ensure;
         ImagesImport: import(archive: &Path) -> Vec<String>,
