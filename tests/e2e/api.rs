@@ -59,6 +59,8 @@ async fn what_can_not_be_is_refused(actord: &Actord) {
         ("Bad_Name", json!({}), "lower-case"),
         (long.as_str(), json!({}), "63"),
         ("f", json!({ "limits": { "memory": "lots" } }), "lots"),
+        ("f", json!({ "limits": { "cpu": "half" } }), "half"),
+        ("f", json!({ "annotations": { "com.openfaas.pids.limit": "many" } }), "pids.limit"),
         ("f", json!({ "secrets": ["nobody-made-it"] }), "nobody-made-it"),
         ("f", json!({ "secrets": ["../../etc/passwd"] }), "passwd"),
         ("f", json!({ "labels": { "com.openfaas.annotations.a": "1" }, "annotations": { "a": "2" } }), "annotations"),
@@ -82,7 +84,7 @@ async fn what_was_sent_comes_back(actord: &Actord) {
     let sent = json!({
         "envProcess": "cat /etc/hosts",
         "envVars": { "MODE": "a=b=c" },
-        "labels": { "team": "blue" },
+        "labels": { "team": "blue", "containerd.io/gc.root": "kept off the container, and shown" },
         "annotations": { "note": "twelve words" },
         "limits": { "memory": "128Mi", "cpu": "500m" },
         "requests": { "memory": "16Mi" },
@@ -101,6 +103,9 @@ async fn what_was_sent_comes_back(actord: &Actord) {
     ] {
         assert_eq!(shown[field], value, "{field} of {shown:#}");
     }
+    assert!(shown.get("usage").is_none());
+    let used = actord.describe("shown?usage=1").await["usage"].take();
+    assert!(used["totalMemoryBytes"].as_u64().is_some_and(|bytes| bytes > 1 << 10), "{used}");
     assert!(shown["createdAt"].as_str().unwrap().starts_with("20"), "{shown:#}");
     assert_eq!(actord.list().await.len(), 1);
     for _ in 0..3 {

@@ -23,7 +23,7 @@ async fn a_function_is_shown_as_it_was_deployed_and_what_is_empty_is_left_out() 
     assert_eq!(house.system("GET /system/functions", "").await.json(), json!([plain]));
 
     let body = json!({"service": "full", "image": "i", "envProcess": "cat", "envVars": {"a": "b=c=d"},
-        "constraints": ["c"], "secrets": ["s"], "labels": {"l": "m"}, "annotations": {"n": "o"},
+        "constraints": ["c"], "secrets": ["s"], "labels": {"l": "m", "containerd.io/gc.root": "x"}, "annotations": {"n": "o"},
         "limits": {"memory": "64Mi", "cpu": "100m"}, "requests": {"memory": "1.5Gi"}, "readOnlyRootFilesystem": true});
     assert_eq!(house.system("POST /system/functions", &body.to_string()).await.status, 202);
     let mut shown = house.system("GET /system/function/full", "").await.json();
