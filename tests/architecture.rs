@@ -57,6 +57,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("serde_saphyr", &["stack", "cli"]),
     ("tonic", &["host::containerd"]),
+    ("utoipa", &["http"]),
 ];
 
 /// Crates that the heart may name. It has no clock, no I/O and no async.

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::Services;
 use super::error::HttpError;
+use super::openapi::{DeleteFunctionRequest, FunctionDeployment, InNamespace, Named, ScaleServiceRequest, WithUsage};
 use super::provider::ask;
 use super::request::{Answer, BODY_MAX, Context, last_in_query, namespace, read};
 use super::wire::{Deletion, Deployment, FunctionStatus, Scaling};
@@ -20,7 +21,11 @@ use crate::function::{FunctionId, FunctionName};
 /// How long a status waits for what the function uses.
 const USAGE_WITHIN: Duration = Duration::from_secs(3);
 
-/// GET `/system/functions`: all functions of a namespace, by name.
+/// All functions of a namespace, by name
+#[utoipa::path(get, path = "/system/functions", tag = "functions", params(InNamespace), responses(
+    (status = 200, description = "The functions", body = Vec<FunctionStatus<'static>>),
+    (status = 400, description = "There is no such namespace", content_type = "text/plain", body = String),
+))]
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
     let namespace = namespace(&services, "", &request)?;
     let views = ask(&services.provider.now().list, List { namespace }, settings.answer_timeout).await?;
@@ -30,8 +35,13 @@ pub(super) async fn list(request: HttpRequest, (services, settings): Context) ->
     Ok(HttpResponse::Ok().json(all))
 }
 
-/// GET `/system/function/{name}`: one function, with what it uses if the query asks for that. Whatever is not there, for
-/// whatever reason, is a 404 without a body.
+/// One function, with what it uses if the query asks for that
+///
+/// Whatever is not there, for whatever reason, is a 404 without a body.
+#[utoipa::path(get, path = "/system/function/{name}", tag = "functions", params(Named, InNamespace, WithUsage), responses(
+    (status = 200, description = "The function", body = FunctionStatus<'static>),
+    (status = 404, description = "There is none"),
+))]
 pub(super) async fn status(
     name: web::Path<String>,
     request: HttpRequest,
@@ -66,12 +76,28 @@ async fn used(services: &Services, id: &FunctionId) -> Option<Used> {
     measured.into_iter().find(|(measured, _)| measured == id).map(|(_, used)| used)
 }
 
-/// POST `/system/functions`: a function that must not be there yet.
+/// Deploys a function that must not be there yet
+///
+/// The answer waits for an instance, as long as `deploy-wait` allows.
+#[utoipa::path(post, path = "/system/functions", tag = "functions", params(InNamespace),
+request_body = FunctionDeployment,
+responses(
+    (status = 202, description = "Accepted, and kept whatever happens"),
+    (status = 409, description = "It is there already: update it", content_type = "text/plain", body = String),
+))]
 pub(super) async fn create(request: HttpRequest, body: Payload, context: Context) -> Answer {
     apply(Mode::Create, &request, body, context).await
 }
 
-/// PUT `/system/functions`: a function that must be there.
+/// Updates a function that must be there
+///
+/// The version that serves goes on serving until the new one is ready.
+#[utoipa::path(put, path = "/system/functions", tag = "functions", params(InNamespace),
+request_body = FunctionDeployment,
+responses(
+    (status = 202, description = "Accepted, and kept whatever happens"),
+    (status = 404, description = "There is none: deploy it", content_type = "text/plain", body = String),
+))]
 pub(super) async fn update(request: HttpRequest, body: Payload, context: Context) -> Answer {
     apply(Mode::Update, &request, body, context).await
 }
@@ -83,7 +109,13 @@ async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, sett
     accepted(ask(&services.provider.now().apply, Apply { id, spec, mode }, settings.answer_timeout).await?)
 }
 
-/// DELETE `/system/functions`.
+/// Deletes a function
+#[utoipa::path(delete, path = "/system/functions", tag = "functions", params(InNamespace),
+request_body = DeleteFunctionRequest,
+responses(
+    (status = 202, description = "It is gone, and gets no more requests"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, settings): Context) -> Answer {
     let Deletion { name, namespace: sent } = Deletion::parse(&read(body, BODY_MAX).await?)?;
     let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
@@ -95,7 +127,12 @@ pub(super) async fn delete(request: HttpRequest, body: Payload, (services, setti
     }
 }
 
-/// POST `/system/scale-function/{name}`.
+/// Sets how many instances a function has
+#[utoipa::path(post, path = "/system/scale-function/{name}", tag = "functions", params(Named, InNamespace),
+request_body = ScaleServiceRequest, responses(
+    (status = 202, description = "Accepted"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+))]
 pub(super) async fn scale(
     path: web::Path<String>,
     request: HttpRequest,

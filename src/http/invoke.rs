@@ -149,7 +149,22 @@ impl Proxy {
     }
 }
 
-/// Any request under `/function`.
+/// Calls a function
+///
+/// What the function says is the answer, whatever its status. The proxy's own answers carry `X-OpenFaaS-Internal: proxy`.
+/// The name may be followed by a dot and a namespace.
+#[utoipa::path(method(get, post, put, patch, delete, options, head), path = "/function/{name}", tag = "proxy",
+params(("name" = String, Path, description = "The function's name, or name.namespace", example = "env")),
+request_body(content = String, content_type = "application/octet-stream", description = "Handed on to the function"),
+responses(
+    (status = "default", description = "The function's own answer"),
+    (status = 400, description = "No function can be meant, or the request can't be sent on"),
+    (status = 404, description = "On the public listener: there is no such function"),
+    (status = 500, description = "On the provider's listener: the function can't be reached, or did not answer in time"),
+    (status = 502, description = "On the public listener: the function can't be reached"),
+    (status = 503, description = "No instance is ready, and too many requests wait for one or it took too long"),
+    (status = 504, description = "On the public listener: the function did not begin its answer in time"),
+))]
 pub(super) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
     let mut answer = answer(&request, payload, &proxy).await;
     // An upgrade that was asked for and not granted would leave both sides guessing what comes next on the connection.

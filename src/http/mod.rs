@@ -4,6 +4,7 @@
 //! /system/...    auth -> functions, secrets, namespaces, logs, system: parse with `wire`, ask the registry through
 //!                `provider`, answer
 //! /function/...  invoke: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
+//! /openapi.json  openapi, from what stands at the handlers
 //! /metrics       metrics, on a listener of its own
 //! ```
 //! Two listeners have the same routes and differ in their [`Shape`]. What goes wrong becomes an answer in `error`, for
@@ -21,6 +22,7 @@ mod lives;
 mod logs;
 mod metrics;
 mod namespaces;
+mod openapi;
 mod provider;
 mod request;
 mod secrets;
@@ -200,6 +202,7 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
                 .default_service(web::to(system::not_found)),
         )
         .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
+        .service(web::resource("/openapi.json").route(web::get().to(openapi::document)))
         .default_service(web::to(system::not_found));
 }
 

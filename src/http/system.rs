@@ -4,10 +4,13 @@ use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::{HttpResponse, web};
 
 use super::error::text;
-use super::wire::{GatewayInfo, ProviderInfo, Version};
+use super::wire::{GatewayInfo, Info, ProviderInfo, Version};
 use super::{Services, Settings, Shape};
 
-/// GET `/system/info`, in the shape of the peer that the listener stands for.
+/// What this is, in the shape of the peer that the listener stands for
+#[utoipa::path(get, path = "/system/info", tag = "system", responses(
+    (status = 200, description = "The gateway's shape on the public listener, else the provider's", body = Info<'static>),
+))]
 pub(super) async fn info(settings: web::Data<Settings>) -> HttpResponse {
     let version = || Version {
         release: &settings.release.version,
@@ -15,15 +18,14 @@ pub(super) async fn info(settings: web::Data<Settings>) -> HttpResponse {
         commit_message: &settings.release.commit_message,
     };
     let provider = ProviderInfo { provider: "actord", version: version(), orchestration: "containerd" };
-    match settings.shape {
-        Shape::Provider => HttpResponse::Ok().json(provider),
-        Shape::Public => {
-            HttpResponse::Ok().json(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH })
-        }
-    }
+    HttpResponse::Ok().json(match settings.shape {
+        Shape::Provider => Info::Provider(provider),
+        Shape::Public => Info::Gateway(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH }),
+    })
 }
 
-/// GET and HEAD `/healthz`.
+/// Whether this is well
+#[utoipa::path(method(get, head), path = "/healthz", tag = "system", responses((status = 200, description = "It is")))]
 pub(super) async fn healthz(services: web::Data<Services>) -> HttpResponse {
     polite(HttpResponse::Ok().finish(), &services)
 }
@@ -38,7 +40,11 @@ pub(super) async fn not_found(services: web::Data<Services>) -> HttpResponse {
     polite(text(StatusCode::NOT_FOUND, "404 page not found"), &services)
 }
 
-/// `/async-function/...`.
+/// Asynchronous invocations, which are not available
+#[utoipa::path(method(get, post, put, patch, delete, options), path = "/async-function/{name}", tag = "proxy",
+params(("name" = String, Path, description = "The function's name", example = "env")), responses(
+    (status = 501, description = "Always", content_type = "text/plain", body = String),
+))]
 pub(super) async fn no_async(services: web::Data<Services>) -> HttpResponse {
     let line = "asynchronous invocations are not available: call /function/ instead";
     polite(text(StatusCode::NOT_IMPLEMENTED, line), &services)

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::json::Fields;
+use super::openapi::FunctionResources;
 use crate::actors::messages::{Used, View};
 use crate::function::{FunctionName, Generation, Invalid, Phase, Resources, SecretName, Spec, SpecDraft};
 
@@ -91,7 +93,7 @@ impl Scaling {
 }
 
 /// What `GET /system/functions` and `GET /system/function/{name}` show. Whatever is empty or zero is left out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FunctionStatus<'a> {
     name: &'a str,
@@ -104,14 +106,17 @@ pub(super) struct FunctionStatus<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     constraints: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
     secrets: &'a [SecretName],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     annotations: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<FunctionResources>)]
     limits: Option<&'a Resources>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<FunctionResources>)]
     requests: Option<&'a Resources>,
     #[serde(skip_serializing_if = "is_false")]
     read_only_root_filesystem: bool,
@@ -121,6 +126,7 @@ pub(super) struct FunctionStatus<'a> {
     replicas: u64,
     #[serde(skip_serializing_if = "is_zero")]
     available_replicas: u64,
+    #[schema(format = DateTime)]
     created_at: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
@@ -129,12 +135,14 @@ pub(super) struct FunctionStatus<'a> {
 }
 
 /// What OpenFaaS has no words for: said only when there is something to say.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Lifecycle<'a> {
     phase: String,
+    #[schema(value_type = u64)]
     generation: Generation,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     serving_generation: Option<Generation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
@@ -192,7 +200,7 @@ impl<'a> FunctionStatus<'a> {
 }
 
 /// All replicas together.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Usage {
     /// Milli-cores.
@@ -240,7 +248,7 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// Both shapes of `GET /system/info` are made of this.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Version<'a> {
     pub(super) release: &'a str,
     pub(super) sha: &'a str,
@@ -248,7 +256,7 @@ pub(super) struct Version<'a> {
 }
 
 /// The provider's `GET /system/info`: `provider` is a string.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ProviderInfo<'a> {
     pub(super) provider: &'a str,
     pub(super) version: Version<'a>,
@@ -256,9 +264,17 @@ pub(super) struct ProviderInfo<'a> {
 }
 
 /// The gateway's `GET /system/info`: `provider` is an object.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct GatewayInfo<'a> {
     pub(super) provider: ProviderInfo<'a>,
     pub(super) version: Version<'a>,
     pub(super) arch: &'a str,
+}
+
+/// What `GET /system/info` answers: the gateway's shape on the public listener, the provider's on the other.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Info<'a> {
+    Gateway(GatewayInfo<'a>),
+    Provider(ProviderInfo<'a>),
 }

@@ -16,6 +16,7 @@ mod invoke;
 mod logs;
 mod metrics;
 mod namespaces;
+mod openapi;
 mod scale;
 mod secrets;
 mod status;

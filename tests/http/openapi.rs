@@ -1,0 +1,174 @@
+//! The document of the API against the API: the same routes, the same methods, and no answer that it does not know.
+
+use std::collections::BTreeSet;
+
+use actord::http::Shape;
+use serde_json::{Value, json};
+
+use crate::support::{AUTH, House, Reply};
+
+const METHODS: [&str; 7] = ["get", "head", "post", "put", "patch", "delete", "options"];
+
+async fn document(house: &House) -> Value {
+    let reply = house.get("/openapi.json").await;
+    assert_eq!(reply.status, 200);
+    reply.json()
+}
+
+/// Every operation of the document: method, path and description.
+fn operations(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, item)| {
+        item.as_object()
+            .unwrap()
+            .iter()
+            .map(move |(method, operation)| (method.clone(), path.clone(), operation.clone()))
+    });
+    operations.collect()
+}
+
+/// The path with the examples of its parameters.
+fn example_path(path: &str, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let mut path = path.to_owned();
+    for parameter in parameters.filter(|parameter| parameter["in"] == "path") {
+        let example = parameter["example"].as_str().unwrap_or_else(|| panic!("no example: {path} {parameter}"));
+        path = path.replace(&format!("{{{}}}", parameter["name"].as_str().unwrap()), example);
+    }
+    path
+}
+
+/// The schema that a body has, with its reference followed.
+fn body_schema<'a>(document: &'a Value, operation: &'a Value) -> Option<&'a Value> {
+    let schema = &operation.get("requestBody")?["content"].get("application/json")?["schema"];
+    let name = schema["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    Some(&document["components"]["schemas"][name])
+}
+
+async fn send(house: &House, method: &str, path: &str, body: &str) -> Reply {
+    let method = method.to_uppercase();
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{AUTH}Content-Type: application/json\r\n");
+    house.ask(&head, body).await
+}
+
+/// The document's words for an answer, which must be there, and fit its kind of content.
+fn expect_documented(method: &str, path: &str, operation: &Value, reply: &Reply) {
+    let answers = operation["responses"].as_object().unwrap();
+    let answer = answers.get(&reply.status.to_string()).or_else(|| answers.get("default"));
+    let answer = answer.unwrap_or_else(|| panic!("{method} {path}: {} is not documented: {reply:?}", reply.status));
+    let kinds: Vec<&String> = answer["content"].as_object().into_iter().flat_map(|content| content.keys()).collect();
+    let kind = reply.header("content-type").unwrap_or_default();
+    let plain = kind.split(';').next().unwrap();
+    assert!(
+        kinds.is_empty() || kinds.iter().any(|known| *known == plain),
+        "{method} {path}: {kind} is not in {kinds:?}"
+    );
+    assert!(
+        !kinds.is_empty() || answers.contains_key("default") || reply.body.is_empty(),
+        "{method} {path}: {reply:?}"
+    );
+}
+
+#[actix_web::test]
+async fn both_listeners_serve_the_same_document_without_credentials() {
+    let public = document(&House::public().await).await;
+    assert_eq!(public["openapi"], "3.1.0");
+    assert_eq!(public["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(public, document(&House::with(Shape::Provider, |_| {}).await).await);
+    let ids: Vec<_> =
+        operations(&public).into_iter().map(|(_, _, operation)| operation["operationId"].clone()).collect();
+    let unique: BTreeSet<String> = ids.iter().map(Value::to_string).collect();
+    assert_eq!(unique.len(), ids.len(), "{ids:?}");
+}
+
+#[actix_web::test]
+async fn every_documented_example_is_answered_as_documented_on_both_listeners() {
+    for shape in [Shape::Public, Shape::Provider] {
+        let house = House::with(shape, |_| {}).await;
+        let document = document(&house).await;
+        // Once while there is no function, then while there is one, then as somebody else.
+        for known in [false, true] {
+            for (method, path, operation) in operations(&document) {
+                house.script.lock().unwrap().functions.clear();
+                if known {
+                    house.add("env", "me/env:1");
+                }
+                let body = body_schema(&document, &operation).map(|schema| {
+                    let example = schema.get("example").unwrap_or_else(|| panic!("no example: {method} {path}"));
+                    example.to_string()
+                });
+                let line = example_path(&path, &operation);
+                let reply = send(&house, &method, &line, body.as_deref().unwrap_or_default()).await;
+                assert!(
+                    ![0, 405, 500, 501].contains(&reply.status) || path.starts_with("/async"),
+                    "{method} {path}: {reply:?}"
+                );
+                expect_documented(&method, &path, &operation, &reply);
+                if body.is_some() {
+                    for wrong in ["{", "[]", "{\"namespace\":\"Not A Namespace\"}", "null"] {
+                        let reply = send(&house, &method, &line, wrong).await;
+                        assert_eq!(reply.status, 400, "{method} {path} {wrong}: {reply:?}");
+                        expect_documented(&method, &path, &operation, &reply);
+                    }
+                }
+                let head = format!("{} {line} HTTP/1.1\r\nHost: h\r\n", method.to_uppercase());
+                let stranger = house.ask(&head, body.as_deref().unwrap_or_default()).await;
+                assert_eq!(
+                    stranger.status == 401,
+                    operation.get("security").is_some(),
+                    "{method} {path}: {stranger:?}"
+                );
+                expect_documented(&method, &path, &operation, &stranger);
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_method_that_is_not_documented_is_not_allowed() {
+    let house = House::public().await;
+    let document = document(&house).await;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in METHODS.iter().filter(|method| item.get(**method).is_none()) {
+            let some = item.as_object().unwrap().values().next().unwrap();
+            let reply = send(&house, method, &example_path(path, some), "").await;
+            // The whole of what lies under this one is refused alike.
+            let refused = if path.starts_with("/async") { 501 } else { 405 };
+            assert_eq!(reply.status, refused, "{method} {path}: document it or refuse it");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn every_route_of_the_table_is_documented() {
+    let document = document(&House::public().await).await;
+    let table = include_str!("../../src/http/mod.rs").split("pub fn configure_metrics").next().unwrap();
+    let routes: Vec<&str> =
+        table.split("web::resource(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(routes.len() >= 5, "the route table is not where it was: {routes:?}");
+    for route in routes {
+        let documented = document["paths"].as_object().unwrap().keys();
+        let found = documented.into_iter().any(|path| path == route || *path == format!("/system{route}"));
+        assert!(
+            found,
+            "{route} is not in the document: give its handlers #[utoipa::path(...)] and list them in http/openapi"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn every_documented_property_of_a_body_is_read() {
+    let house = House::public().await;
+    let document = document(&house).await;
+    for (method, path, operation) in operations(&document) {
+        let Some(schema) = body_schema(&document, &operation) else { continue };
+        for property in schema["properties"].as_object().unwrap().keys() {
+            let mut body = schema["example"].clone();
+            // Of no type that any of them has.
+            body[property] = json!([[1.5]]);
+            let reply = send(&house, &method, &example_path(&path, &operation), &body.to_string()).await;
+            assert_eq!(reply.status, 400, "{method} {path} passes over {property}: {reply:?}");
+            assert!(reply.text().contains(property.as_str()), "{method} {path}: {reply:?}");
+        }
+    }
+}
