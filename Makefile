@@ -35,9 +35,10 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 	echo "all good in $$(( $$(date +%s) - started )) s"
 
 soak: ## the long forms of the tests under fire, a while each (SEED= replays a kill storm, ROUNDS=100)
-	@config/setup --test
+	@config/setup --soak
 	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak --test power_cut --test upgrade_real -- \
 		--nocapture --test-threads 1 $(TESTS)
+	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored fuzz
 
 bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
 	cargo bench --locked

@@ -151,9 +151,9 @@ impl Proxy {
 
 /// Calls a function
 ///
-/// What the function says is the answer, whatever its status. The proxy's own answers carry `X-OpenFaaS-Internal: proxy`.
+/// By any method but CONNECT. What the function says is the answer, whatever its status. The proxy's own answers carry `X-OpenFaaS-Internal: proxy`.
 /// The name may be followed by a dot and a namespace.
-#[utoipa::path(method(get, post, put, patch, delete, options, head), path = "/function/{name}", tag = "proxy",
+#[utoipa::path(method(get, post, put, patch, delete, options, head, trace), path = "/function/{name}", tag = "proxy",
 params(("name" = String, Path, description = "The function's name, or name.namespace", example = "env")),
 request_body(content = String, content_type = "application/octet-stream", description = "Handed on to the function"),
 responses(

@@ -41,7 +41,7 @@ pub(super) async fn not_found(services: web::Data<Services>) -> HttpResponse {
 }
 
 /// Asynchronous invocations, which are not available
-#[utoipa::path(method(get, post, put, patch, delete, options), path = "/async-function/{name}", tag = "proxy",
+#[utoipa::path(method(get, post, put, patch, delete, options, head, trace), path = "/async-function/{name}", tag = "proxy",
 params(("name" = String, Path, description = "The function's name", example = "env")), responses(
     (status = 501, description = "Always", content_type = "text/plain", body = String),
 ))]

@@ -1,5 +1,5 @@
 //! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
-//! again and again. Needs root. Each test prints its figures in one line.
+//! again and again, requests that nobody meant. Needs root. Each test prints its figures in one line.
 //!
 //! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
 //! says how many rounds it has.
@@ -7,6 +7,7 @@
 
 mod book;
 mod crash_loop;
+mod fuzz;
 mod reboot;
 mod storm;
 mod updates;
@@ -21,6 +22,8 @@ mod inventory;
 mod leaks;
 #[path = "../support/load.rs"]
 mod load;
+#[path = "../support/platform.rs"]
+mod platform;
 #[path = "../support/run.rs"]
 mod run;
 #[path = "../support/sample.rs"]

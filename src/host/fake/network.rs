@@ -11,8 +11,8 @@ use super::script::is_of;
 use crate::function::InstanceId;
 use crate::host::{Attachment, Check, HostError};
 
-/// Made-up addresses count up from here.
-const FIRST: u32 = u32::from_be_bytes([10, 62, 0, 2]);
+/// Made-up addresses count up from here. They are loopback ones: whoever calls one stays on this machine.
+const FIRST: u32 = u32::from_be_bytes([127, 62, 0, 2]);
 
 impl State {
     pub(super) fn address(&self, id: &InstanceId) -> Option<IpAddr> {

@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use self::query::{Query, Unreadable};
 use self::reader::Reader;
 use super::error::HttpError;
+use super::openapi::LogRequest;
 use super::provider::ask;
 use super::system::polite;
 use super::{Services, Settings};
@@ -42,7 +43,17 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// A host that can't be asked is not asked at once again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Answers with what there is and, to those who follow, with what comes, for as long as the function is there.
+/// What a function's instances wrote
+///
+/// One JSON object a line, with `name`, `namespace`, `instance`, `timestamp` and `text`. Those who follow get what there is
+/// and then what comes, for as long as the function is there.
+#[utoipa::path(get, path = "/system/logs", tag = "functions", params(LogRequest), responses(
+    (status = 200, description = "The lines; none of a function that is not there",
+        content_type = "application/x-ndjson", body = String),
+    (status = 422, description = "The query can't be read", content_type = "text/plain", body = String),
+    (status = 500, description = "The logs can't be read: actord's own log says why", content_type = "text/plain",
+        body = String),
+))]
 pub(super) async fn logs(
     request: HttpRequest,
     services: web::Data<Services>,

@@ -95,3 +95,23 @@ pub(crate) struct WithUsage {
     /// Whether to measure what the function uses
     usage: Option<bool>,
 }
+
+/// Which lines are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogRequest {
+    /// The function's name
+    #[param(example = "env")]
+    name: Option<String>,
+    /// The namespace; the default one if it is left out
+    namespace: Option<String>,
+    /// Only what this instance wrote
+    instance: Option<String>,
+    /// Only the last so many lines, of all instances together; 0 and less are all
+    tail: Option<i64>,
+    /// Only what was written at this time or later
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Whether to wait for more
+    follow: Option<bool>,
+}

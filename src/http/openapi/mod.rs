@@ -14,11 +14,12 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 pub(super) use bodies::{
-    DeleteFunctionRequest, FunctionDeployment, FunctionResources, InNamespace, Named, ScaleServiceRequest, WithUsage,
+    DeleteFunctionRequest, FunctionDeployment, FunctionResources, InNamespace, LogRequest, Named, ScaleServiceRequest,
+    WithUsage,
 };
 
 use super::system::polite;
-use super::{Services, functions, invoke, system};
+use super::{Services, functions, invoke, logs, system};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,6 +43,7 @@ use super::{Services, functions, invoke, system};
         functions::delete,
         functions::status,
         functions::scale,
+        logs::logs,
         system::info,
         system::healthz,
         system::no_async,
