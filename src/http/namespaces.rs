@@ -9,6 +9,7 @@ use tracing::info;
 use super::Services;
 use super::error::HttpError;
 use super::json::Fields;
+use super::openapi::{FunctionNamespace, NamedNamespace};
 use super::request::{Answer, BODY_MAX, Context, read};
 use crate::function::{Invalid, Namespace};
 use crate::store::{Metadata, NamespaceError, OPENFAAS};
@@ -48,12 +49,20 @@ impl Sent {
     }
 }
 
-/// GET `/system/namespaces`: their names, the default one first.
+/// The names of all namespaces, the default one first
+#[utoipa::path(get, path = "/system/namespaces", operation_id = "list_namespaces", tag = "namespaces", responses(
+    (status = 200, description = "The names", body = Vec<String>),
+))]
 pub(super) async fn list((services, _): Context) -> HttpResponse {
     HttpResponse::Ok().json(services.namespaces.all())
 }
 
-/// GET `/system/namespace/{name}`.
+/// One namespace
+#[utoipa::path(get, path = "/system/namespace/{name}", operation_id = "get_namespace", tag = "namespaces",
+params(NamedNamespace), responses(
+    (status = 200, description = "Its labels and annotations", body = FunctionNamespace),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+))]
 pub(super) async fn get(path: web::Path<String>, (services, _): Context) -> Answer {
     let found = path.parse().ok().and_then(|name| services.namespaces.get(&name).map(|metadata| (name, metadata)));
     match found {
@@ -62,13 +71,23 @@ pub(super) async fn get(path: web::Path<String>, (services, _): Context) -> Answ
     }
 }
 
-/// POST `/system/namespace/`: the body names it.
+/// Makes the namespace that the body names
+#[utoipa::path(post, path = "/system/namespace/", operation_id = "create_unnamed_namespace", tag = "namespaces",
+request_body = FunctionNamespace, responses(
+    (status = 201, description = "It is there now"),
+    (status = 409, description = "It was there already", content_type = "text/plain", body = String),
+))]
 pub(super) async fn create_unnamed(body: Payload, (services, _): Context) -> Answer {
     let Sent { name, metadata } = Sent::read(body).await?;
     made(&services, &name.parse()?, metadata).await
 }
 
-/// POST `/system/namespace/{name}`.
+/// Makes a namespace
+#[utoipa::path(post, path = "/system/namespace/{name}", operation_id = "create_namespace", tag = "namespaces",
+params(NamedNamespace), request_body = FunctionNamespace, responses(
+    (status = 201, description = "It is there now"),
+    (status = 409, description = "It was there already", content_type = "text/plain", body = String),
+))]
 pub(super) async fn create(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
     let (name, metadata) = Sent::read(body).await?.named(&path)?;
     made(&services, &name, metadata).await
@@ -80,14 +99,25 @@ async fn made(services: &Services, name: &Namespace, metadata: Metadata) -> Answ
     Ok(HttpResponse::Created().finish())
 }
 
-/// PUT `/system/namespace/{name}`: replaces its labels and annotations.
+/// Replaces a namespace's labels and annotations
+#[utoipa::path(put, path = "/system/namespace/{name}", operation_id = "update_namespace", tag = "namespaces",
+params(NamedNamespace), request_body = FunctionNamespace, responses(
+    (status = 202, description = "They are replaced"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+))]
 pub(super) async fn update(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
     let (name, metadata) = Sent::read(body).await?.named(&path)?;
     services.namespaces.update(&name, metadata).await?;
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// DELETE `/system/namespace/{name}`: one without functions, and its secrets with it.
+/// Deletes a namespace without functions, and its secrets with it
+#[utoipa::path(delete, path = "/system/namespace/{name}", operation_id = "delete_namespace", tag = "namespaces",
+params(NamedNamespace), request_body = FunctionNamespace, responses(
+    (status = 202, description = "It is gone"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+    (status = 409, description = "Functions are in it: the line says which", content_type = "text/plain", body = String),
+))]
 pub(super) async fn delete(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
     let (name, _) = Sent::read(body).await?.named(&path)?;
     services.namespaces.delete(&name).await?;

@@ -10,6 +10,7 @@ use tracing::info;
 
 use super::error::HttpError;
 use super::json::Fields;
+use super::openapi::{DeleteSecretRequest, InNamespace, ListedSecret, Secret};
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, namespace, read};
 use crate::function::{Invalid, SecretName};
 use crate::store::{SecretError, SecretRefused};
@@ -62,7 +63,13 @@ fn secret_name(text: &str) -> Result<SecretName, Invalid> {
     text.parse()
 }
 
-/// GET: the names of a namespace's secrets.
+/// The names of a namespace's secrets
+#[utoipa::path(get, path = "/system/secrets", operation_id = "list_secrets", tag = "secrets", params(InNamespace),
+responses(
+    (status = 200, description = "The names; values never go out", body = Vec<ListedSecret>),
+    (status = 400, description = "There is no such namespace", content_type = "text/plain", body = String),
+    (status = 500, description = "The secrets can't be read: the line says why", content_type = "text/plain", body = String),
+))]
 pub(super) async fn list(request: HttpRequest, (services, _): Context) -> Answer {
     let namespace = namespace(&services, "", &request)?;
     let names = services.namespaces.secrets(&namespace).await?;
@@ -70,7 +77,13 @@ pub(super) async fn list(request: HttpRequest, (services, _): Context) -> Answer
     Ok(HttpResponse::Ok().json(all))
 }
 
-/// POST: a secret that must not be there yet.
+/// Makes a secret that must not be there yet
+#[utoipa::path(post, path = "/system/secrets", operation_id = "create_secret", tag = "secrets", params(InNamespace),
+request_body = Secret, responses(
+    (status = 202, description = "It is kept"),
+    (status = 409, description = "It is there already: replace it", content_type = "text/plain", body = String),
+    (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
+))]
 pub(super) async fn create(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
     let namespace = agreed_namespace(&services, &namespace, &request)?;
@@ -79,7 +92,15 @@ pub(super) async fn create(request: HttpRequest, body: Payload, (services, _): C
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// PUT: a secret that must be there. Instances that have it get the new value.
+/// Replaces a secret that must be there
+///
+/// Instances that have it get the new value.
+#[utoipa::path(put, path = "/system/secrets", operation_id = "update_secret", tag = "secrets", params(InNamespace),
+request_body = Secret, responses(
+    (status = 202, description = "It is kept"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+    (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
+))]
 pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
     let namespace = agreed_namespace(&services, &namespace, &request)?;
@@ -88,7 +109,15 @@ pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): C
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// DELETE: a secret that must be there, used or not: clients replace a secret by deleting it and making it again.
+/// Deletes a secret that must be there
+///
+/// Used or not: clients replace a secret by deleting it and making it again.
+#[utoipa::path(delete, path = "/system/secrets", operation_id = "delete_secret", tag = "secrets", params(InNamespace),
+request_body = DeleteSecretRequest, responses(
+    (status = 202, description = "It is gone"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+    (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
+))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let Sent { name, namespace, .. } = Sent::parse(&read(body, BODY_MAX).await?)?;
     let namespace = agreed_namespace(&services, &namespace, &request)?;

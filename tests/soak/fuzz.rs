@@ -14,7 +14,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::actors::Settings as Actors;
 use actord::credentials::Credentials;
 use actord::host::fake::Behaviour;
-use actord::http::{self, DefaultNamespace, Draining, Metrics, Services, Settings, Shape};
+use actord::http::{self, Draining, Metrics, Services, Settings, Shape};
+use actord::store::Namespaces;
 use tokio::time::Duration;
 
 use crate::platform::Platform;
@@ -84,7 +85,7 @@ async fn fuzz(shape: Shape, errors: &str) {
     let services = Arc::new(Services {
         provider: platform.registry.clone().into(),
         endpoints: platform.endpoints.clone(),
-        namespaces: Arc::new(DefaultNamespace),
+        namespaces: Namespaces::new(platform.store.clone(), platform.secrets.clone()),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
         logs: platform.host.host().logs,

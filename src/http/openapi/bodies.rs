@@ -71,6 +71,63 @@ pub(crate) struct ScaleServiceRequest {
     namespace: Option<String>,
 }
 
+/// A secret and its value.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase", example = json!({"name": "api-key", "value": "s3cret"}))]
+pub(crate) struct Secret {
+    /// The secret's name
+    #[schema(min_length = 1)]
+    name: String,
+    /// The namespace, else the query's, else the default one
+    namespace: Option<String>,
+    /// The value as text
+    value: Option<String>,
+    /// The value in base64; it counts if both are there
+    #[schema(content_encoding = "base64", example = "czNjcmV0")]
+    raw_value: Option<String>,
+}
+
+/// Which secret is to go.
+#[derive(ToSchema)]
+#[schema(example = json!({"name": "api-key"}))]
+pub(crate) struct DeleteSecretRequest {
+    /// The secret's name
+    #[schema(min_length = 1)]
+    name: String,
+    /// The namespace, else the query's, else the default one
+    namespace: Option<String>,
+}
+
+/// A secret as the list shows it.
+#[derive(ToSchema)]
+pub(crate) struct ListedSecret {
+    /// The secret's name
+    name: String,
+    /// Where it is
+    namespace: String,
+}
+
+/// A namespace of functions. A body must say so by the label openfaas, 1 or true.
+#[derive(ToSchema)]
+#[schema(example = json!({"name": "staging", "labels": {"openfaas": "1"}}))]
+pub(crate) struct FunctionNamespace {
+    /// Its name, a DNS label
+    name: String,
+    /// Its labels
+    labels: Option<BTreeMap<String, String>>,
+    /// Its annotations
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// The namespace that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct NamedNamespace {
+    /// The namespace's name, as the body says it
+    #[param(example = "staging")]
+    name: String,
+}
+
 /// The function that a path names.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

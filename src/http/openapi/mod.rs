@@ -13,13 +13,10 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-pub(super) use bodies::{
-    DeleteFunctionRequest, FunctionDeployment, FunctionResources, InNamespace, LogRequest, Named, ScaleServiceRequest,
-    WithUsage,
-};
+pub(super) use bodies::*;
 
 use super::system::polite;
-use super::{Services, functions, invoke, logs, system};
+use super::{Services, functions, invoke, logs, namespaces, secrets, system};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,6 +30,8 @@ use super::{Services, functions, invoke, logs, system};
     ),
     tags(
         (name = "functions", description = "What is deployed, and how it fares"),
+        (name = "secrets", description = "What functions may know and nobody else"),
+        (name = "namespaces", description = "Where functions live"),
         (name = "proxy", description = "Calling functions"),
         (name = "system", description = "actord itself"),
     ),
@@ -44,6 +43,16 @@ use super::{Services, functions, invoke, logs, system};
         functions::status,
         functions::scale,
         logs::logs,
+        secrets::list,
+        secrets::create,
+        secrets::update,
+        secrets::delete,
+        namespaces::list,
+        namespaces::get,
+        namespaces::create_unnamed,
+        namespaces::create,
+        namespaces::update,
+        namespaces::delete,
         system::info,
         system::healthz,
         system::no_async,
@@ -104,7 +113,7 @@ fn complete(document: &mut Value) {
                 json!({ "description": "When to come back", "schema": { "type": "string" } });
             if changes {
                 add(answers, "400", "What was sent can't be, and why");
-                add(answers, "413", "The body is longer than 1 MiB");
+                add(answers, "413", "The body, or what is in it, is too long");
                 add(answers, "507", "The disk is full: nothing was changed");
             }
         }
