@@ -9,11 +9,14 @@ mod book;
 mod crash_loop;
 mod fuzz;
 mod reboot;
+mod stack;
 mod storm;
 mod updates;
 
 #[path = "../support/actord.rs"]
 mod actord;
+#[path = "../support/bare.rs"]
+mod bare;
 #[path = "../support/client.rs"]
 mod client;
 #[path = "../support/inventory.rs"]

@@ -224,6 +224,16 @@ impl Actord {
         self.run.directory().join("state")
     }
 
+    /// The socket of its containerd.
+    pub fn socket(&self) -> PathBuf {
+        self.state().join("containerd.sock")
+    }
+
+    /// The containerd namespace that everything of its is in.
+    pub fn namespace(&self) -> String {
+        self.run.namespace()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.run.directory().join("actord.log")
     }
@@ -243,7 +253,7 @@ impl Actord {
         let log = self.log();
         let words = log.split_whitespace().filter_map(|word| word.strip_prefix("instance="));
         let instances: BTreeSet<String> = words.map(str::to_owned).collect();
-        self.run.traces(&self.state().join("containerd.sock"), instances)
+        self.run.traces(&self.socket(), instances)
     }
 
     /// The containerd of this actord, as its note says.
