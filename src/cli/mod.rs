@@ -8,11 +8,14 @@ mod doctor;
 mod export;
 mod import;
 mod invoke;
+mod logs;
 mod ls;
+mod namespace;
 mod pack;
 mod remote;
 mod rm;
 mod scale;
+mod secret;
 
 use std::path::PathBuf;
 
@@ -26,17 +29,24 @@ pub use doctor::{DoctorArgs, Findings};
 pub use export::{ExportArgs, ExportError};
 pub use import::{ImportArgs, ImportError};
 pub use invoke::InvokeArgs;
+pub use logs::LogsArgs;
 pub use ls::LsArgs;
+pub use namespace::{NamespaceNameArgs, NamespaceSetArgs, NamespaceVerb};
 pub use pack::PackArgs;
 pub use remote::RemoteVerb;
 pub use rm::RmArgs;
 pub use scale::ScaleArgs;
+pub use secret::{SecretCreateArgs, SecretListArgs, SecretRmArgs, SecretUpdateArgs, SecretVerb};
 
 use crate::config::Config;
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong arguments or files; of the verbs that ask a gateway also 3 not reachable,
+4 refused (4xx), 5 unable (5xx), 130 interrupted.";
+
 /// OpenFaaS functions on one machine, each supervised by an actor of its own, on containerd and CNI.
 #[derive(Debug, Parser)]
-#[command(name = "actord", version, propagate_version = true)]
+#[command(name = "actord", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

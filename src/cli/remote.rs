@@ -8,9 +8,12 @@ use super::apply::ApplyArgs;
 use super::client::{ClientError, ExitWith, say};
 use super::describe::DescribeArgs;
 use super::invoke::InvokeArgs;
+use super::logs::LogsArgs;
 use super::ls::LsArgs;
+use super::namespace::NamespaceVerb;
 use super::rm::RmArgs;
 use super::scale::ScaleArgs;
+use super::secret::SecretVerb;
 
 /// What can be asked of a gateway over its REST API, this machine's or another's.
 ///
@@ -49,6 +52,20 @@ The exit code is 0 for a 2xx, 4 for a 4xx and 5 for a 5xx.")]
     /// Set how many instances of a function run; 0 stops it
     #[command(after_help = "Example:\n  actord scale hello 3")]
     Scale(Box<ScaleArgs>),
+    /// Show what a function writes, each line with its time and its instance
+    #[command(after_help = "\
+Example:
+  actord logs hello --tail 20
+  actord logs hello --follow --since 10m --output json
+
+A follow that breaks off, as when actord is restarted, is taken up again where it was.")]
+    Logs(Box<LogsArgs>),
+    /// List, create, update and remove secrets
+    #[command(subcommand)]
+    Secret(SecretVerb),
+    /// List, show, create, update and remove namespaces
+    #[command(subcommand)]
+    Namespace(NamespaceVerb),
 }
 
 impl RemoteVerb {
@@ -76,6 +93,9 @@ impl RemoteVerb {
             Self::Rm(rm) => rm.run().await,
             Self::Invoke(invoke) => invoke.run().await,
             Self::Scale(scale) => scale.run().await,
+            Self::Logs(logs) => logs.run().await,
+            Self::Secret(secret) => secret.run().await,
+            Self::Namespace(namespace) => namespace.run().await,
         }
     }
 }

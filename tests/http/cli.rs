@@ -2,6 +2,8 @@
 
 mod apply;
 mod ask;
+mod keep;
+mod tls;
 mod verbs;
 
 use std::net::SocketAddr;
