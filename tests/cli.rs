@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actord::data_dir::DataDir;
 use actord::function::{Desired, Generation, Namespace, Resources, Spec, SpecDraft};
-use actord::store::{Secrets, Store};
+use actord::store::{Metadata, Namespaces, Secrets, Store};
 
 fn actord(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_actord")).args(arguments).env_remove("RUST_LOG").output().unwrap()
@@ -158,6 +158,8 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
     // Held as a running actord holds them.
     let _lock = DataDir::open(&data).unwrap();
     let store = Store::open(&data.join("actord.db")).unwrap();
+    let namespaces = Namespaces::new(store.clone(), Secrets::new(data.join("secrets")));
+    namespaces.create(&"staging".parse().unwrap(), Metadata::of_functions()).await.unwrap();
     for (id, image) in [("a", "me/a:1"), ("b", "me/b:1"), ("a.staging", "me/a:2")] {
         store.put(&id.parse().unwrap(), &desired(image)).await.unwrap();
     }
