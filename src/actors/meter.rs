@@ -113,7 +113,7 @@ impl Handler<Measure> for Registry {
     fn handle(&mut self, Measure { only }: Measure, _: &mut Context<Self>) -> Self::Result {
         let wanted = self.routes.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
         // While an actor is being replaced nobody knows which instances are its function's.
-        let wanted = wanted.filter(|(_, route)| route.actor.borrow().is_some()).map(|(id, route)| {
+        let wanted = wanted.filter(|(_, route)| route.door.borrow().is_some()).map(|(id, route)| {
             let (id, meter, around) = (id.clone(), route.meter.clone(), self.around.clone());
             let instances = route.me.begun().iter().cloned().collect();
             async move { meter.measure(&around, instances).await.map(|used| (id, used)) }

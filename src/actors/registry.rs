@@ -22,7 +22,7 @@ use super::messages::{
     Accept, Apply, Delete, Farewell, Get, List, Mode, Notice, Refused, Resize, Scale, View, Withdraw,
 };
 use super::recovery::{self, Recovered, Remembered};
-use super::routes::{Estate, Route, Routes};
+use super::routes::{Door, Estate, Route, Routes, Traffic};
 use super::surroundings::Surroundings;
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -65,7 +65,7 @@ impl Registry {
         context.add_stream(estate.notices());
         let Routes { by_function, incarnations } = estate.take();
         let mut registry = Self { around, estate, routes: by_function, incarnations };
-        let died = |route: &Route| route.actor.borrow().as_ref().is_none_or(|actor| !actor.connected());
+        let died = |route: &Route| route.door.borrow().as_ref().is_none_or(|door| !door.actor.connected());
         let orphaned: Vec<FunctionId> =
             registry.routes.iter().filter(|(_, route)| died(route)).map(|(id, _)| id.clone()).collect();
         for id in orphaned {
@@ -107,15 +107,9 @@ impl Registry {
 
     fn route(&self, me: Incarnation, life: Lifecycle, first: Vec<Effect>) -> Route {
         let actor = Function::start(me.clone(), self.around.clone(), life, first);
-        Route {
-            me,
-            actor: watch::Sender::new(Some(actor)),
-            sent: 0,
-            deaths: 0,
-            died: None,
-            dead: None,
-            meter: Arc::default(),
-        }
+        let traffic = Arc::<Traffic>::default();
+        let door = watch::Sender::new(Some(Door { actor, traffic: traffic.clone() }));
+        Route { me, door, traffic, deaths: 0, died: None, dead: None, meter: Arc::default() }
     }
 
     /// Sends a request to a function's actor, which is made if `make` says so.
@@ -135,11 +129,18 @@ impl Registry {
         let Some(route) = self.routes.get_mut(id) else {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id.clone()))));
         };
-        route.sent += 1;
-        let (mut actor, id) = (route.actor.subscribe(), id.clone());
+        // Counted now: the actor might be dismissed before the request gets there.
+        let counted = route.traffic.clone();
+        counted.enter();
+        let (mut door, id) = (route.door.subscribe(), id.clone());
         Box::pin(async move {
-            let there = timeout(REPLACEMENT, actor.wait_for(Option::is_some)).await;
-            let Some(actor) = there.ok().and_then(Result::ok).and_then(|actor| actor.clone()) else {
+            let there = timeout(REPLACEMENT, door.wait_for(Option::is_some)).await;
+            let door = there.ok().and_then(Result::ok).and_then(|door| door.clone());
+            // It may be another one's by now, who knows nothing of this request.
+            let Some(Door { actor, .. }) =
+                door.filter(|door| Arc::ptr_eq(&door.traffic, &counted) || door.traffic.enter())
+            else {
+                counted.leave();
                 return Err(Refused::Busy(format!("function {id} is being recovered: try again")));
             };
             match actor.send(message).await {
@@ -154,7 +155,7 @@ impl Registry {
     /// The actor of a function, for tests that disturb it.
     #[cfg(test)]
     pub(super) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
-        self.routes.get(id).and_then(|route| route.actor.borrow().clone())
+        self.routes.get(id).and_then(|route| route.door.borrow().as_ref().map(|door| door.actor.clone()))
     }
 
     /// The functions that have an actor.
@@ -165,7 +166,7 @@ impl Registry {
 
     /// A function has nothing left to do: forgets it, unless a request is on its way to it.
     fn dismiss(&mut self, id: &FunctionId, handled: u64) {
-        if self.routes.get(id).is_some_and(|route| route.sent == handled) {
+        if self.routes.get(id).is_some_and(|route| route.traffic.dismiss(handled)) {
             self.routes.remove(id);
             self.around.board.clear(id);
         }
@@ -175,11 +176,11 @@ impl Registry {
     fn replace(&mut self, id: FunctionId, context: &mut Context<Self>) {
         let successor = self.incarnation(&id);
         let Some(route) = self.routes.get_mut(&id) else { return };
-        route.actor.send_replace(None);
+        route.door.send_replace(None);
         let last = std::mem::replace(&mut route.me, successor);
         // A registry that died in the middle of this left the true predecessor here: its successor never lived.
         let dead = route.dead.get_or_insert(last).clone();
-        route.sent = 0;
+        route.traffic = Arc::default();
         if route.died.replace(Instant::now()).is_some_and(|before| before.elapsed() > FORGIVEN) {
             route.deaths = 0;
         }
@@ -206,7 +207,7 @@ impl Registry {
             if let Some(route) = this.routes.get_mut(&id) {
                 let actor = Function::start(route.me.clone(), around, life, first);
                 route.dead = None;
-                route.actor.send_replace(Some(actor));
+                route.door.send_replace(Some(Door { actor, traffic: route.traffic.clone() }));
             }
         }));
     }

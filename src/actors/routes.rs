@@ -1,6 +1,7 @@
 //! The ways to the functions' actors, and how they pass from a registry that panicked to the next.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
@@ -14,12 +15,12 @@ use super::messages::Notice;
 use super::meter::Meter;
 use crate::function::FunctionId;
 
-/// The way to one function's actor. The address is none while a dead actor is being replaced.
+/// The way to one function's actor. The door is none while a dead actor is being replaced.
 pub(super) struct Route {
     pub(super) me: Incarnation,
-    pub(super) actor: watch::Sender<Option<Addr<Function>>>,
-    /// Requests sent to this incarnation.
-    pub(super) sent: u64,
+    pub(super) door: watch::Sender<Option<Door>>,
+    /// Requests to the incarnation that lives, or comes next.
+    pub(super) traffic: Arc<Traffic>,
     /// How often in a row the actor had to be replaced, and when last.
     pub(super) deaths: u32,
     pub(super) died: Option<Instant>,
@@ -27,6 +28,37 @@ pub(super) struct Route {
     pub(super) dead: Option<Incarnation>,
     /// What its instances were last seen to use.
     pub(super) meter: Arc<Meter>,
+}
+
+/// An actor that can be sent requests.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) actor: Addr<Function>,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+/// Requests that were sent to one incarnation, so that it is not dismissed while one is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Traffic(AtomicU64);
+
+/// More requests than anybody ever sends: the incarnation was dismissed.
+const DISMISSED: u64 = 1 << 63;
+
+impl Traffic {
+    /// Counts a request; no when it comes too late.
+    pub(super) fn enter(&self) -> bool {
+        self.0.fetch_add(1, Ordering::AcqRel) < DISMISSED
+    }
+
+    /// A request that was counted will not be sent.
+    pub(super) fn leave(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Dismisses the incarnation if the requests that it handled are all that there were.
+    pub(super) fn dismiss(&self, handled: u64) -> bool {
+        self.0.compare_exchange(handled, DISMISSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
 }
 
 /// What outlives a registry that panics: the routes, which it leaves behind as it unwinds, and the channel that its

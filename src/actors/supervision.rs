@@ -151,6 +151,7 @@ fn an_actor_that_panics_in_the_middle_of_a_start_leaves_nothing_half_made() {
             let _ = platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap();
             sleep(Duration::from_secs(100)).await;
             assert!(platform.host.leftovers().is_empty(), "step {step}: {:?}", platform.host.leftovers());
+            assert!(platform.registry.addr().send(Routes).await.unwrap().is_empty(), "step {step}: a route is left");
         }
         assert_eq!(platform.host.violations(), Vec::<String>::new());
     });
