@@ -3,19 +3,20 @@
 //! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`). A lease keeps
 //! an instance from being torn down while it answers: draining waits for its count to fall to zero.
 
+mod known;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
 
-use crate::function::{FunctionId, InstanceId};
+pub use self::known::{Known, Load};
+use crate::function::{AnswerLimit, FunctionId, InstanceId};
 
 /// How long and how many requests may wait for a function that has no ready instance.
 #[derive(Debug, Clone, Copy)]
@@ -109,17 +110,22 @@ impl Drained {
 struct Row {
     ready: Arc<[Arc<Serving>]>,
     scaled_to_zero: bool,
+    limit: AnswerLimit,
     /// Nobody will ever be ready here: a function of the same name that comes later gets a row of its own.
     forgotten: bool,
 }
 
 #[derive(Debug)]
 struct Function {
+    id: FunctionId,
     row: watch::Sender<Row>,
     turn: AtomicUsize,
     parked: AtomicUsize,
     /// Whether it was called since somebody last asked.
     used: AtomicBool,
+    /// Invocations that came to an end, and how many of them are kept through a restart.
+    calls: AtomicU64,
+    calls_kept: AtomicU64,
     /// Instances that were retracted and still have requests, so that draining finds them.
     leaving: Mutex<Vec<Arc<Serving>>>,
 }
@@ -151,6 +157,29 @@ impl Endpoints {
     pub fn announce(&self, function: &FunctionId, scaled_to_zero: bool) {
         let entry = self.function_or_new(function);
         entry.row.send_if_modified(|row| std::mem::replace(&mut row.scaled_to_zero, scaled_to_zero) != scaled_to_zero);
+    }
+
+    /// How long its instances may take to begin an answer.
+    pub fn limit(&self, function: &FunctionId, limit: AnswerLimit) {
+        let Some(entry) = self.get(function) else { return };
+        entry.row.send_if_modified(|row| std::mem::replace(&mut row.limit, limit) != limit);
+    }
+
+    /// Makes the function known, and goes on counting its invocations from what an earlier process counted.
+    pub fn recall(&self, function: &FunctionId, calls: u64) {
+        let entry = self.function_or_new(function);
+        entry.calls.fetch_add(calls, Ordering::Relaxed);
+        entry.calls_kept.fetch_add(calls, Ordering::Relaxed);
+    }
+
+    /// Functions whose count of invocations changed since it was last kept, each with its count.
+    #[must_use]
+    pub fn calls_to_keep(&self) -> Vec<(Known, u64)> {
+        let changed = |known: Known| {
+            let calls = known.calls();
+            (calls != known.function.calls_kept.load(Ordering::Relaxed)).then_some((known, calls))
+        };
+        self.all().into_iter().filter_map(changed).collect()
     }
 
     /// Forgets the function: requests for it are refused, those that wait as well.
@@ -217,46 +246,27 @@ impl Endpoints {
         used.map(|entry| entry.key().clone()).collect()
     }
 
+    /// The function's row, if somebody deployed it.
+    #[must_use]
+    pub fn find(&self, function: &FunctionId) -> Option<Known> {
+        self.get(function).map(|function| Known { function, parking: self.parking })
+    }
+
+    /// All functions' rows.
+    #[must_use]
+    pub fn all(&self) -> Vec<Known> {
+        let known = |function: &Arc<Function>| Known { function: function.clone(), parking: self.parking };
+        self.functions.iter().map(|entry| known(entry.value())).collect()
+    }
+
     /// A lease on a ready instance, in turn; waits for one within the bounds of [`Parking`].
     ///
     /// # Errors
     /// [`NoEndpoint`] says why there is none.
     pub async fn lease(&self, function: &FunctionId) -> Result<Lease, NoEndpoint> {
-        let Some(entry) = self.get(function) else { return Err(NoEndpoint::Unknown(function.clone())) };
-        if let Some(lease) = entry.take() {
-            return Ok(lease);
-        }
-        self.park(function, &entry).await
-    }
-
-    async fn park(&self, function: &FunctionId, entry: &Function) -> Result<Lease, NoEndpoint> {
-        let mut row = entry.row.subscribe();
-        let waiting = entry.parked.fetch_add(1, Ordering::AcqRel);
-        let _parked = Parked(&entry.parked);
-        let nobody_comes = |row: &Row| match row {
-            Row { forgotten: true, .. } => Some(NoEndpoint::Unknown(function.clone())),
-            Row { scaled_to_zero: true, .. } => Some(NoEndpoint::ScaledToZero(function.clone())),
-            _ => None,
-        };
-        if let Some(why) = nobody_comes(&row.borrow()) {
-            return Err(why);
-        }
-        if waiting >= self.parking.requests {
-            return Err(NoEndpoint::Crowded(function.clone(), waiting));
-        }
-        let deadline = Instant::now() + self.parking.time;
-        loop {
-            if let Some(lease) = entry.take() {
-                return Ok(lease);
-            }
-            match timeout_at(deadline, row.changed()).await {
-                Err(_) => return Err(NoEndpoint::NotReady(function.clone(), self.parking.time)),
-                Ok(Err(_)) => return Err(NoEndpoint::Unknown(function.clone())),
-                Ok(Ok(())) => {}
-            }
-            if let Some(why) = nobody_comes(&row.borrow()) {
-                return Err(why);
-            }
+        match self.find(function) {
+            Some(known) => known.lease().await,
+            None => Err(NoEndpoint::Unknown(function.clone())),
         }
     }
 
@@ -267,10 +277,13 @@ impl Endpoints {
     fn function_or_new(&self, function: &FunctionId) -> Arc<Function> {
         let new = || {
             Arc::new(Function {
+                id: function.clone(),
                 row: watch::Sender::new(Row::default()),
                 turn: AtomicUsize::new(0),
                 parked: AtomicUsize::new(0),
                 used: AtomicBool::new(false),
+                calls: AtomicU64::new(0),
+                calls_kept: AtomicU64::new(0),
                 leaving: Mutex::default(),
             })
         };
@@ -281,6 +294,11 @@ impl Endpoints {
 impl Function {
     fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Serving>>> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place in the queue for an instance, and how many are before it.
+    fn queue(&self) -> (usize, Parked<'_>) {
+        (self.parked.fetch_add(1, Ordering::AcqRel), Parked(&self.parked))
     }
 
     /// An instance that was retracted and comes back: the requests that it still has count when it leaves for good.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use actix::System;
 use actord::actors::messages::Get;
-use actord::actors::{Registry, Settings, Surroundings, tear_down};
+use actord::actors::{Registry, Settings, Surroundings, keep_invocations, tear_down};
 use actord::config::Config;
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
@@ -131,6 +131,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         let around = surroundings(config, &machine, endpoints.clone(), store.clone(), secrets);
         let metrics = http::Metrics::new()?;
         around.measure(metrics.registry())?;
+        store.measure(metrics.registry())?;
         let registry = Registry::recover(around).await?;
         let services = http::Services {
             provider: registry.into(),
@@ -153,7 +154,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     let name_servers = tokio::spawn(Machine::keep_name_servers(machine.runtime.clone()));
     let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
-    let watchdog = actix::spawn(watchdog(services, "watchdog".parse()?));
+    let watchdog = actix::spawn(watchdog(services.clone(), "watchdog".parse()?));
     tracing::info!(%public, %provider, %metrics, "ready");
     systemd::ready(&format!("functions answer on {public}"));
     let signal = asked_to_end.await;
@@ -163,6 +164,9 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     name_servers.abort();
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
+    if let Err(error) = keep_invocations(&store, &services.endpoints).await {
+        tracing::warn!(%error, "how often functions were called in the last seconds is lost");
+    }
     if let Err(error) = store.refresh_copy().await {
         tracing::warn!(%error, "the last good copy of the store is not from the end of this run");
     }

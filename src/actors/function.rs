@@ -155,7 +155,10 @@ impl Function {
     fn publish_status(&self) {
         let status = self.life.status(self.around.uptime());
         match &status.desired {
-            Some(desired) => self.around.endpoints.announce(&self.me.id, desired.replicas == 0),
+            Some(desired) => {
+                self.around.endpoints.announce(&self.me.id, desired.replicas == 0);
+                self.around.endpoints.limit(&self.me.id, desired.serving_spec().answer_limit());
+            }
             None => self.around.endpoints.forget(&self.me.id),
         }
         self.around.board.post(&self.me.id, status);

@@ -31,6 +31,7 @@ mod supervised;
 #[cfg(test)]
 mod supervision;
 mod surroundings;
+mod tally;
 mod waiting;
 
 pub use instance::tear_down;
@@ -40,3 +41,4 @@ pub use registry::Registry;
 pub use settings::Settings;
 pub use supervised::Supervised;
 pub use surroundings::Surroundings;
+pub use tally::keep_invocations;

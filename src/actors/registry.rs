@@ -24,6 +24,7 @@ use super::messages::{
 use super::recovery::{self, Recovered, Remembered};
 use super::routes::{Door, Estate, Route, Routes, Traffic};
 use super::surroundings::Surroundings;
+use super::tally;
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
 
@@ -51,6 +52,8 @@ impl Registry {
     /// [`StoreError`] when the store can't be read; nothing was touched then.
     pub async fn recover(around: Arc<Surroundings>) -> Result<Arc<Supervised<Self>>, StoreError> {
         let recovered = recovery::everything(&around).await?;
+        let exists = |id: &FunctionId| recovered.functions.get(id).is_some_and(|found| found.desired.is_some());
+        tally::recall(&around, exists).await;
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
         let (estate, recovered) = (Estate::new(), Mutex::new(Some(recovered)));

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::board::Board;
 use super::census::Census;
-use super::recency;
 use super::{Network, Puller, Settings, Supervised};
+use super::{recency, tally};
 use crate::endpoints::Endpoints;
 use crate::function::Uptime;
 use crate::host::Host;
@@ -64,6 +64,7 @@ impl Surroundings {
         });
         Census::begin(&around);
         recency::begin(&around);
+        tally::begin(&around);
         around
     }
 

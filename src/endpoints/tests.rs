@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 
@@ -248,4 +248,47 @@ fn after_its_drain_nobody_holds_a_lease_however_they_race() {
             caller.await.unwrap();
         }
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_of_a_function_is_that_function_and_not_its_name() {
+    let endpoints = table(&["f-1"]);
+    let known = endpoints.find(&function()).unwrap();
+    known.count_call();
+    drop(known.lease().await.unwrap());
+    endpoints.forget(&function());
+    assert!(known.is_deleted() && endpoints.find(&function()).is_none());
+    assert_eq!(known.lease().await.unwrap_err(), NoEndpoint::Unknown(function()));
+    endpoints.publish(&function(), &id("f-2"), at(9));
+    let next = endpoints.find(&function()).unwrap();
+    assert!(known.is_deleted() && !next.is_deleted() && !next.is(&known));
+    assert_eq!((known.calls(), next.calls()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_is_as_busy_as_its_leases_and_its_queue_say() {
+    let endpoints = table(&["f-1"]);
+    let known = endpoints.find(&function()).unwrap();
+    let leases = [known.lease().await.unwrap(), known.lease().await.unwrap()];
+    assert_eq!(known.load(), Load { in_flight: 2, parked: 0 });
+    endpoints.retract(&function(), &id("f-1"));
+    let parked = park(&endpoints);
+    sleep(SECOND).await;
+    assert_eq!(known.load(), Load { in_flight: 2, parked: 1 }, "what leaves still works");
+    drop(leases);
+    parked.abort();
+    let _ = parked.await;
+    assert_eq!(known.load(), Load { in_flight: 0, parked: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_counts_that_changed_are_to_be_kept() {
+    let endpoints = table(&[]);
+    endpoints.recall(&function(), 5);
+    assert!(endpoints.calls_to_keep().is_empty(), "that is what was kept");
+    endpoints.find(&function()).unwrap().count_call();
+    let changed = endpoints.calls_to_keep();
+    assert_eq!(changed.iter().map(|(_, calls)| *calls).collect::<Vec<_>>(), [6]);
+    changed[0].0.note_kept(6);
+    assert!(endpoints.calls_to_keep().is_empty());
 }

@@ -154,11 +154,11 @@ pub(super) fn grace_period(environment: &BTreeMap<String, String>) -> Option<Dur
     of_environment(environment, "grace_period")
 }
 
-fn of_environment(environment: &BTreeMap<String, String>, name: &str) -> Option<Duration> {
+pub(super) fn of_environment(environment: &BTreeMap<String, String>, name: &str) -> Option<Duration> {
     Some(parse_duration(environment.get(name)?.trim()).ok()?.min(LONGEST))
 }
 
-fn time(key: &str, text: &str, least: Duration) -> Result<Duration, Invalid> {
+pub(super) fn time(key: &str, text: &str, least: Duration) -> Result<Duration, Invalid> {
     let time = parse_duration(text).map_err(|Invalid(expected)| refused(key, text, &expected))?;
     if (least..=LONGEST).contains(&time) {
         return Ok(time);

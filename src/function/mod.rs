@@ -11,8 +11,10 @@ mod name;
 mod pull_policy;
 mod quantity;
 mod resources;
+mod scaling;
 mod spec;
 mod status;
+mod timeout;
 
 pub use backoff::Backoff;
 pub use checks::{Checks, HttpCheck};
@@ -22,5 +24,7 @@ pub use name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Names
 pub use pull_policy::PullPolicy;
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use resources::{Resources, parse_pids_limit};
+pub use scaling::Scaling;
 pub use spec::{ANNOTATION_PREFIX, Desired, Spec, SpecDraft};
 pub use status::{Exit, Failure, Generation, InstancePhase, Phase, StartError, Status, Step, Uptime};
+pub use timeout::AnswerLimit;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checks, Generation, Invalid, PullPolicy, Resources, SecretName, checks, pull_policy, resources};
+use super::{
+    AnswerLimit, Checks, Generation, Invalid, PullPolicy, Resources, Scaling, SecretName, checks, pull_policy,
+    resources,
+};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
@@ -14,7 +17,7 @@ pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
 const SCALE_MIN: &str = "com.openfaas.scale.min";
 
 /// The most replicas one function may ask for; a typing error should not fill the machine.
-const REPLICAS_MAX: u32 = 1_000;
+pub(super) const REPLICAS_MAX: u32 = 1_000;
 
 /// Linux refuses to start a process with a longer `NAME=value`, the closing NUL included (MAX_ARG_STRLEN).
 const VARIABLE_MAX: usize = 128 * 1024;
@@ -97,6 +100,7 @@ impl TryFrom<SpecDraft> for Spec {
         checks::drain_timeout(&spec.annotations, &spec.env_vars)?;
         resources::pids_limit(&spec.annotations)?;
         pull_policy::annotated(&spec.annotations)?;
+        AnswerLimit::parse(&spec.annotations, &spec.env_vars)?;
         Ok(spec)
     }
 }
@@ -155,6 +159,18 @@ impl Spec {
     #[must_use]
     pub fn drain_timeout(&self) -> Option<Duration> {
         checks::drain_timeout(&self.annotations, &self.env_vars).ok().flatten()
+    }
+
+    /// How long it may take to begin an answer.
+    #[must_use]
+    pub fn answer_limit(&self) -> AnswerLimit {
+        AnswerLimit::parse(&self.annotations, &self.env_vars).unwrap_or_default()
+    }
+
+    /// How alerts scale it.
+    #[must_use]
+    pub fn scaling(&self) -> Scaling {
+        Scaling::of(&self.labels, self.min_replicas())
     }
 
     /// How long its process may take to end after SIGTERM, if the function says so.
@@ -232,4 +248,15 @@ pub struct Desired {
     pub failed: Option<String>,
     /// When the function was created, RFC 3339.
     pub created_at: String,
+}
+
+impl Desired {
+    /// The spec that requests are for: the newest unless it failed, else the one to fall back on.
+    #[must_use]
+    pub fn serving_spec(&self) -> &Spec {
+        match &self.good {
+            Some((_, good)) if self.failed.is_some() => good,
+            _ => &self.spec,
+        }
+    }
 }

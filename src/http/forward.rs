@@ -17,8 +17,9 @@ use tokio::time::sleep;
 
 use super::body::Upload;
 use super::headers::{self, Stamp};
-use crate::endpoints::{Endpoints, Lease, NoEndpoint};
-use crate::function::FunctionId;
+use super::metrics::Metrics;
+use super::pool::Connector;
+use crate::endpoints::{Known, Lease, NoEndpoint};
 
 /// Instances are on this machine: a connection takes microseconds, or its accept queue is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,18 +36,18 @@ const TRIES: u32 = 9;
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
 /// The connections of one worker to the instances.
-pub(super) type Connections = Client<HttpConnector, Upload>;
+pub(super) type Connections = Client<Connector, Upload>;
 
 /// Connections that are opened when they are needed.
-pub(super) fn connections() -> Connections {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+pub(super) fn connections(metrics: &Metrics) -> Connections {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_TIMEOUT)
         .pool_max_idle_per_host(IDLE_PER_INSTANCE)
-        .build(connector)
+        .build(Connector { tcp, counts: metrics.connections().clone() })
 }
 
 /// Why there is no answer.
@@ -78,8 +79,8 @@ impl Outgoing<'_> {
     pub(super) async fn send(
         self,
         connections: &Connections,
-        endpoints: &Endpoints,
-        function: &FunctionId,
+        metrics: &Metrics,
+        known: &Known,
     ) -> Result<(Response<Incoming>, Lease), Unanswered> {
         let method = Method::from_bytes(self.request.method().as_str().as_bytes()).map_err(hyper::http::Error::from)?;
         let mut again_once = self.upload.is_empty() && method.is_safe();
@@ -87,7 +88,7 @@ impl Outgoing<'_> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let lease = endpoints.lease(function).await?;
+            let lease = lease(known, metrics).await?;
             let error = match connections.request(self.for_instance(lease.address(), &method)?).await {
                 Ok(answer) => return Ok((answer, lease)),
                 Err(error) => error,
@@ -99,7 +100,7 @@ impl Outgoing<'_> {
             } else if !std::mem::take(&mut again_once) || !ended_before_answer(&error) {
                 return Err(error.into());
             }
-            tracing::debug!(%function, instance = %lease.instance(), %error, "instance not reached, trying again");
+            tracing::debug!(function = %known.function(), instance = %lease.instance(), %error, "instance not reached, trying again");
             drop(lease);
             sleep(wait).await;
             wait *= 2;
@@ -123,6 +124,17 @@ impl Outgoing<'_> {
     fn headers(&self) -> HeaderMap {
         headers::to_function(self.request, self.stamp, self.web_socket)
     }
+}
+
+/// An instance to send to, and how long that took if it took any time.
+async fn lease(known: &Known, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
+    if let Some(lease) = known.try_lease() {
+        return Ok(lease);
+    }
+    let wait = metrics.wait();
+    let leased = known.lease().await;
+    wait.end(leased.is_ok());
+    leased
 }
 
 /// Whether the connection ended before the first byte of an answer: a safe request may then be sent again (RFC 9110,

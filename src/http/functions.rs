@@ -29,9 +29,7 @@ const USAGE_WITHIN: Duration = Duration::from_secs(3);
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
     let namespace = namespace(&services, "", &request)?;
     let views = ask(&services.provider.now().list, List { namespace }, settings.answer_timeout).await?;
-    let invocations = services.metrics.invocations();
-    let count = |id: &FunctionId| invocations.get(&id.to_string()).copied().unwrap_or(0);
-    let all: Vec<_> = views.iter().filter_map(|view| FunctionStatus::of(view, count(&view.id))).collect();
+    let all: Vec<_> = views.iter().filter_map(|view| FunctionStatus::of(view, services.calls(&view.id))).collect();
     Ok(HttpResponse::Ok().json(all))
 }
 
@@ -55,9 +53,8 @@ pub(super) async fn status(
     let Some(view) = ask(&services.provider.now().get, Get { id }, settings.answer_timeout).await? else {
         return missing();
     };
-    let invocations = services.metrics.invocations().get(&view.id.to_string()).copied().unwrap_or(0);
     let used = if wants_usage(&request) { used(&services, &view.id).await } else { None };
-    match FunctionStatus::of(&view, invocations) {
+    match FunctionStatus::of(&view, services.calls(&view.id)) {
         Some(status) => Ok(HttpResponse::Ok().json(status.using(used))),
         None => missing(),
     }

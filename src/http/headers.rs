@@ -6,13 +6,17 @@ use actix_web::http::header::HeaderMap as InHeaders;
 use actix_web::{HttpRequest, HttpResponse};
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 const X_START_TIME: HeaderName = HeaderName::from_static("x-start-time");
+const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
+
+/// What the gateway calls itself, in answers and to functions whose caller gave no name.
+const ME: HeaderValue = HeaderValue::from_static(concat!("actord/", env!("CARGO_PKG_VERSION")));
 
 /// RFC 9110, 7.6.1, and what older peers send.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -30,10 +34,24 @@ pub(super) struct Stamp {
 
 impl Stamp {
     pub(super) fn of(request: &HttpRequest) -> Self {
-        let call_id = (!request.headers().contains_key("x-call-id")).then(new_call_id).flatten();
+        let has_call_id = request.headers().get("x-call-id").is_some_and(|id| !id.is_empty());
+        let call_id = (!has_call_id).then(new_call_id).flatten();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         Self { call_id, start_time: nanos.into() }
+    }
+
+    /// Marks an answer, whoever gave it. What the function says of the same is left as it is.
+    pub(super) fn mark<B>(&self, answer: &mut HttpResponse<B>) {
+        let marks =
+            [(X_START_TIME, Some(&self.start_time)), (X_CALL_ID, self.call_id.as_ref()), (X_SERVED_BY, Some(&ME))];
+        for (name, value) in marks {
+            if let Some(value) = value
+                && !answer.headers().contains_key(name.as_str())
+            {
+                append(answer, &name, value);
+            }
+        }
     }
 }
 
@@ -96,6 +114,7 @@ pub(super) fn to_function(request: &HttpRequest, stamp: Option<&Stamp>, web_sock
         if let Some(id) = &stamp.call_id {
             headers.insert(X_CALL_ID, id.clone());
         }
+        headers.entry(USER_AGENT).or_insert(ME);
     }
     headers
 }
@@ -118,21 +137,12 @@ pub(super) fn to_client<B>(headers: &HeaderMap, upgraded: bool, answer: &mut Htt
     }
 }
 
-/// Adds what the function left out: a content type (the request's own, as the peers do it) and the gateway's stamp.
-pub(super) fn complete<B>(request: &HttpRequest, stamp: Option<&Stamp>, has_body: bool, answer: &mut HttpResponse<B>) {
+/// Adds a content type if the function gave none: the request's own, as the peers do it.
+pub(super) fn complete<B>(request: &HttpRequest, has_body: bool, answer: &mut HttpResponse<B>) {
     if has_body && !answer.headers().contains_key(CONTENT_TYPE.as_str()) {
         let fallback = actix_web::http::header::HeaderValue::from_static("text/plain");
         let value = request.headers().get("content-type").cloned().unwrap_or(fallback);
         answer.headers_mut().insert(actix_web::http::header::CONTENT_TYPE, value);
-    }
-    let Some(stamp) = stamp else { return };
-    if !answer.headers().contains_key(X_START_TIME.as_str()) {
-        append(answer, &X_START_TIME, &stamp.start_time);
-    }
-    if let Some(id) = &stamp.call_id
-        && !answer.headers().contains_key(X_CALL_ID.as_str())
-    {
-        append(answer, &X_CALL_ID, id);
     }
 }
 

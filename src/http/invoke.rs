@@ -21,7 +21,7 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::body::{Download, Upload};
 use super::error::text;
@@ -29,15 +29,14 @@ use super::forward::{Connections, Outgoing, Unanswered, connections};
 use super::headers::{self, Stamp};
 use super::metrics::{Invocation, Series};
 use super::{Services, Settings, Shape, upgrade};
-use crate::endpoints::{Lease, NoEndpoint};
-use crate::function::FunctionId;
+use crate::endpoints::{Known, Lease, NoEndpoint};
 
 /// The most targets that a worker remembers; beyond it, it begins anew.
 const TARGETS: usize = 4_096;
 
 /// A function that requests are sent to, as a worker remembers it.
 pub(super) struct Target {
-    id: FunctionId,
+    known: Known,
     series: Series,
 }
 
@@ -81,25 +80,23 @@ impl From<Unanswered> for Trouble {
 impl Proxy {
     pub(super) fn new(services: Arc<Services>, settings: &Settings) -> Self {
         Self {
+            connections: connections(&services.metrics),
             services,
             shape: settings.shape,
             timeout: settings.upstream_timeout,
-            connections: connections(),
             targets: RefCell::default(),
         }
     }
 
     /// The target that a path names, if that can be a function's name.
     fn target(&self, name: &str) -> Option<Rc<Target>> {
-        if let Some(target) = self.targets.borrow().get(name) {
+        if let Some(target) = self.targets.borrow().get(name).filter(|target| !target.known.is_deleted()) {
             return Some(target.clone());
         }
-        let id: FunctionId = name.parse().ok()?;
         // A name that nobody deployed must leave no trace: the world can call any.
-        if !self.services.endpoints.is_known(&id) {
-            return None;
-        }
-        let target = Rc::new(Target { series: self.services.metrics.series(&id), id });
+        let known = self.services.endpoints.find(&name.parse().ok()?)?;
+        let series = self.services.metrics.series(&known).inspect_err(|error| error!(%error, name, "can't be counted"));
+        let target = Rc::new(Target { series: series.ok()?, known });
         let mut targets = self.targets.borrow_mut();
         if targets.len() >= TARGETS {
             targets.clear();
@@ -109,15 +106,16 @@ impl Proxy {
     }
 
     async fn exchange(&self, outgoing: Outgoing<'_>, target: &Target) -> Result<(Response<Incoming>, Lease), Trouble> {
-        let deadline = Instant::now() + self.timeout;
+        let limit = target.known.limit().or(self.timeout);
+        let deadline = Instant::now() + limit;
         let asked_to_switch = outgoing.web_socket;
-        let answer = outgoing.send(&self.connections, &self.services.endpoints, &target.id);
+        let answer = outgoing.send(&self.connections, &self.services.metrics, &target.known);
         match timeout_at(deadline, answer).await {
             Ok(Ok((head, _))) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch => {
                 Err(Trouble::Switched)
             }
             Ok(result) => result.map_err(Trouble::from),
-            Err(_) => Err(Trouble::Timeout(self.timeout)),
+            Err(_) => Err(Trouble::Timeout(limit)),
         }
     }
 
@@ -186,12 +184,30 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
     if name.is_empty() {
         return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
     }
-    let Some(target) = proxy.target(name) else { return proxy.refuse(name, &Trouble::Unknown) };
-    let mut invocation = Invocation::begin(target.clone(), since);
     let stamp = (proxy.shape == Shape::Public).then(|| Stamp::of(request));
+    let mut answer = match proxy.target(name) {
+        Some(target) => call(request, payload, proxy, (name, path_and_query), target, stamp.as_ref(), since).await,
+        None => proxy.refuse(name, &Trouble::Unknown),
+    };
+    if let Some(stamp) = &stamp {
+        stamp.mark(&mut answer);
+    }
+    answer
+}
+
+async fn call(
+    request: &HttpRequest,
+    payload: Payload,
+    proxy: &Proxy,
+    (name, path_and_query): (&str, &str),
+    target: Rc<Target>,
+    stamp: Option<&Stamp>,
+    since: Instant,
+) -> HttpResponse {
+    let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
-    let outgoing = Outgoing { request, path_and_query, stamp: stamp.as_ref(), web_socket, upload };
+    let outgoing = Outgoing { request, path_and_query, stamp, web_socket, upload };
     match proxy.exchange(outgoing, &target).await {
         Ok((head, lease)) => {
             invocation.answered(head.status().as_u16());
@@ -200,7 +216,7 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
                 Some(payload) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS => {
                     upgrade::answer(head, payload, held)
                 }
-                _ => stream(request, head, stamp.as_ref(), held),
+                _ => stream(request, head, held),
             }
         }
         Err(trouble) => {
@@ -208,7 +224,7 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
                 Trouble::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
                 Trouble::Unanswered(Unanswered::Unreachable(error)) => {
                     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                    warn!(function = %target.id, %error, cause, "a request got no answer");
+                    warn!(function = %target.known.function(), %error, cause, "a request got no answer");
                 }
                 _ => {}
             }
@@ -238,7 +254,7 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(request: &HttpRequest, answer: Response<Incoming>, stamp: Option<&Stamp>, held: Held) -> HttpResponse {
+fn stream(request: &HttpRequest, answer: Response<Incoming>, held: Held) -> HttpResponse {
     let (head, incoming) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -253,7 +269,7 @@ fn stream(request: &HttpRequest, answer: Response<Incoming>, stamp: Option<&Stam
     };
     let mut answer = HttpResponse::with_body(status, Download::new(incoming, size, held));
     headers::to_client(&head.headers, false, &mut answer);
-    headers::complete(request, stamp, has_body, &mut answer);
+    headers::complete(request, has_body, &mut answer);
     answer.map_into_boxed_body()
 }
 

@@ -70,6 +70,20 @@ impl Fields {
         }
     }
 
+    /// A list of objects; empty if it was left out.
+    pub(super) fn objects(&mut self, key: &str) -> Result<Vec<Self>, Invalid> {
+        let one = |item| match item {
+            Value::Object(fields) => Ok(Self(fields)),
+            Value::Null => Ok(Self::default()),
+            _ => Err(expected(key, "a list of objects")),
+        };
+        match self.take(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(items)) => items.into_iter().map(one).collect(),
+            Some(_) => Err(expected(key, "a list of objects")),
+        }
+    }
+
     /// An object within this one; one without fields if it was left out.
     pub(super) fn object(&mut self, key: &str) -> Result<Self, Invalid> {
         match self.take(key) {

@@ -10,6 +10,7 @@
 //! Two listeners have the same routes and differ in their [`Shape`]. What goes wrong becomes an answer in `error`, for
 //! everything under `/system`, or in `invoke`, for the proxy.
 
+mod alert;
 mod auth;
 mod body;
 mod error;
@@ -18,11 +19,11 @@ mod functions;
 mod headers;
 mod invoke;
 mod json;
-mod lives;
 mod logs;
 mod metrics;
 mod namespaces;
 mod openapi;
+mod pool;
 mod provider;
 mod request;
 mod secrets;
@@ -46,6 +47,7 @@ pub use server::{serve, serve_metrics};
 
 use crate::credentials::Credentials;
 use crate::endpoints::Endpoints;
+use crate::function::FunctionId;
 use crate::host::Logs;
 use crate::store::Namespaces;
 
@@ -158,6 +160,13 @@ pub struct Services {
     pub logs: Arc<dyn Logs>,
 }
 
+impl Services {
+    /// How often a function was invoked, whatever came of it, in earlier processes too.
+    fn calls(&self, id: &FunctionId) -> u64 {
+        self.endpoints.find(id).map_or(0, |known| known.calls())
+    }
+}
+
 /// The route table. Call it in the application factory of each worker: the proxy's connections belong to the worker.
 pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
     let function = web::resource("/function/{name}");
@@ -172,6 +181,7 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
         .service(
             web::scope("/system")
                 .wrap(from_fn(auth::require))
+                .wrap(from_fn(metrics::count))
                 .service(
                     functions
                         .route(web::get().to(functions::list))
@@ -198,18 +208,28 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
                         .route(web::put().to(namespaces::update))
                         .route(web::delete().to(namespaces::delete)),
                 )
+                .service(web::resource("/alert").route(web::post().to(alert::receive)))
                 .service(web::resource("/info").route(web::get().to(system::info)))
                 .default_service(web::to(system::not_found)),
         )
         .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
         .service(web::resource("/openapi.json").route(web::get().to(openapi::document)))
+        .configure(|cfg| configure_shape(cfg, settings.shape))
         .default_service(web::to(system::not_found));
 }
 
 /// The route table of the metrics listener, which asks for no credentials.
 pub fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
     cfg.app_data(web::Data::from(services.clone()))
-        .service(web::resource("/metrics").route(web::get().to(metrics::scrape)))
+        .service(web::resource("/metrics").route(web::to(metrics::scrape)))
         .service(web::resource("/healthz").route(web::get().to(system::healthz_ok)))
         .default_service(web::to(system::not_found));
+}
+
+/// What only one of the peers has.
+fn configure_shape(cfg: &mut ServiceConfig, shape: Shape) {
+    cfg.service(match shape {
+        Shape::Public => web::resource("/").route(web::get().to(system::front_door)),
+        Shape::Provider => web::resource("/metrics").route(web::to(metrics::scrape)),
+    });
 }

@@ -1,6 +1,6 @@
 //! The small routes: what this is, whether it is well, and what it does not have.
 
-use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{HttpResponse, web};
 
 use super::error::text;
@@ -35,17 +35,31 @@ pub(super) async fn healthz_ok() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK")
 }
 
+/// GET `/` of the public listener. There is no page for people: it says where to go on.
+pub(super) async fn front_door(services: web::Data<Services>) -> HttpResponse {
+    let page = concat!(
+        "actord ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\n/function/NAME[.NAMESPACE]  calls a function\n/system/functions           the OpenFaaS REST API, with \
+         basic authentication\n/healthz                    whether this is up\n\nfaas-cli and `actord help` speak it.\n"
+    );
+    polite(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(page), &services)
+}
+
 /// Any path that is not there.
 pub(super) async fn not_found(services: web::Data<Services>) -> HttpResponse {
     polite(text(StatusCode::NOT_FOUND, "404 page not found"), &services)
 }
 
 /// Asynchronous invocations, which are not available
-#[utoipa::path(method(get, post, put, patch, delete, options, head, trace), path = "/async-function/{name}", tag = "proxy",
+#[utoipa::path(post, path = "/async-function/{name}", tag = "proxy",
 params(("name" = String, Path, description = "The function's name", example = "env")), responses(
     (status = 501, description = "Always", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn no_async(services: web::Data<Services>) -> HttpResponse {
+pub(super) async fn no_async(method: Method, services: web::Data<Services>) -> HttpResponse {
+    if method != Method::POST {
+        return polite(HttpResponse::MethodNotAllowed().finish(), &services);
+    }
     let line = "asynchronous invocations are not available: call /function/ instead";
     polite(text(StatusCode::NOT_IMPLEMENTED, line), &services)
 }

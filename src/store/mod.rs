@@ -8,6 +8,7 @@ mod check;
 mod copy;
 mod error;
 mod files;
+mod invocations;
 mod keeper;
 mod namespace_table;
 mod namespaces;
@@ -18,9 +19,12 @@ mod secrets;
 mod uses;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use prometheus::{Histogram, HistogramOpts};
 use rusqlite::{Connection, OptionalExtension, params};
+
+use tokio::time::Instant;
 
 pub use error::StoreError;
 pub use namespace_table::{Metadata, NamespaceError, OPENFAAS};
@@ -60,6 +64,8 @@ struct Open {
     keeper: Option<Keeper>,
     connection: Mutex<Connection>,
     namespaces: Known,
+    /// How long callers wait for their commits, once somebody wants to know.
+    commits: OnceLock<Histogram>,
 }
 
 impl Store {
@@ -111,7 +117,8 @@ impl Store {
 
     fn over(connection: Connection, keeper: Option<Keeper>) -> Result<Self, StoreError> {
         let namespaces = Known::load(&connection)?;
-        Ok(Self(Arc::new(Open { keeper, connection: Mutex::new(connection), namespaces })))
+        let connection = Mutex::new(connection);
+        Ok(Self(Arc::new(Open { keeper, connection, namespaces, commits: OnceLock::new() })))
     }
 
     /// Brings the last good copy up to date, for a clean end.
@@ -121,6 +128,22 @@ impl Store {
     pub async fn refresh_copy(&self) -> Result<(), StoreError> {
         let store = self.0.clone();
         blocking(move || store.keeper.as_ref().map_or(Ok(()), Keeper::copy_now)).await
+    }
+
+    /// Writes down under `registry` how long commits take from now on, the wait for those before them included.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        let opts = HistogramOpts::new(
+            "actord_store_commit_seconds",
+            "Time until a change of the desired state is on the disk",
+        );
+        let commits = Histogram::with_opts(opts)?;
+        registry.register(Box::new(commits.clone()))?;
+        // Whoever asks twice is refused by the registry already.
+        let _ = self.0.commits.set(commits);
+        Ok(())
     }
 
     /// Bounds the file's size, in pages of 4 KiB: how tests make a full disk.
@@ -168,9 +191,11 @@ impl Store {
     pub async fn delete(&self, id: &FunctionId) -> Result<(), StoreError> {
         let id = id.clone();
         self.change(move |db| {
+            let transaction = db.unchecked_transaction()?;
             let sql = "DELETE FROM functions WHERE namespace = ?1 AND name = ?2";
-            db.prepare_cached(sql)?.execute(params![id.namespace.as_str(), id.name.as_str()])?;
-            Ok(())
+            transaction.prepare_cached(sql)?.execute(params![id.namespace.as_str(), id.name.as_str()])?;
+            invocations::forget(&transaction, &id)?;
+            Ok(transaction.commit()?)
         })
         .await
     }
@@ -202,15 +227,19 @@ impl Store {
         &self,
         act: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = self.0.clone();
-        self.run(move |db| {
+        let (store, begun) = (self.0.clone(), Instant::now());
+        let done = self.run(move |db| {
             let done = act(db)?;
             if let Some(keeper) = &store.keeper {
                 keeper.changed();
             }
             Ok(done)
-        })
-        .await
+        });
+        let done = done.await;
+        if let Some(commits) = self.0.commits.get().filter(|_| done.is_ok()) {
+            commits.observe(begun.elapsed().as_secs_f64());
+        }
+        done
     }
 
     /// Runs SQL off the async workers: a commit waits for the disk. A caller that goes away does not undo it.

@@ -7,7 +7,7 @@ use super::record;
 
 type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[make_functions, add_checksums, make_uses, make_namespaces];
+const STEPS: &[Step] = &[make_functions, add_checksums, make_uses, make_namespaces, make_invocations];
 
 fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch(
@@ -47,6 +47,17 @@ fn make_uses(db: &Transaction<'_>) -> Result<(), StoreError> {
 /// Namespaces that functions live in already get their rows when the store is opened.
 fn make_namespaces(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch("CREATE TABLE namespaces (name TEXT NOT NULL PRIMARY KEY, metadata TEXT NOT NULL) STRICT")?)
+}
+
+fn make_invocations(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch(
+        "CREATE TABLE invocations (
+            namespace TEXT NOT NULL,
+            name TEXT NOT NULL,
+            count INTEGER NOT NULL,
+            PRIMARY KEY (namespace, name)
+        ) STRICT",
+    )?)
 }
 
 /// The version that this program reads and writes.

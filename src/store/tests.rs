@@ -358,3 +358,24 @@ async fn a_full_disk_is_called_full_when_the_store_is_opened() {
         }
     }
 }
+
+#[tokio::test]
+async fn invocation_counts_are_kept_with_their_functions_and_go_with_them() {
+    let home = Home::with(3).await;
+    let sorted = |mut counts: Vec<(FunctionId, u64)>| {
+        counts.sort();
+        counts
+    };
+    {
+        let store = Store::open(&home.store).unwrap();
+        store.keep_invocations(vec![(id(0), 5), (id(1), 7), (id(9), 3)]).await.unwrap();
+        store.keep_invocations(vec![(id(1), 8)]).await.unwrap();
+    }
+    let store = Store::open(&home.store).unwrap();
+    let counts = sorted(store.invocations().await.unwrap());
+    assert_eq!(counts, [(id(0), 5), (id(1), 8)], "a function that nobody deployed has no count");
+    store.put(&id(0), &desired(2)).await.unwrap();
+    store.delete(&id(1)).await.unwrap();
+    store.put(&id(1), &desired(1)).await.unwrap();
+    assert_eq!(store.invocations().await.unwrap(), [(id(0), 5)]);
+}

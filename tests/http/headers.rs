@@ -89,3 +89,39 @@ async fn an_answer_without_a_content_type_gets_the_requests_or_plain_text() {
     let reply = house.ask("GET /function/echo HTTP/1.1\r\nHost: h\r\nContent-Type: a/b\r\n", "").await;
     assert_eq!(reply.headers("content-type"), ["a/b"]);
 }
+
+#[actix_web::test]
+async fn every_answer_of_the_public_port_is_marked_also_one_that_no_function_gave() {
+    let house = House::public().await;
+    house.publish("echo", mirror().await);
+    house.publish("gone", crate::support::nobody());
+    house.endpoints.announce(&"off".parse().unwrap(), true);
+    for (name, status) in [("echo", 200), ("gone", 502), ("off", 503), ("nosuch", 404)] {
+        let reply = house.get(&format!("/function/{name}")).await;
+        assert_eq!(reply.status, status, "{name}");
+        assert_eq!(reply.headers("x-call-id").len(), 1, "{reply:?}");
+        assert_eq!(reply.headers("x-start-time").len(), 1, "{reply:?}");
+        assert_eq!(reply.headers("x-served-by"), [concat!("actord/", env!("CARGO_PKG_VERSION"))]);
+    }
+    let reply = house.ask("GET /function/nosuch HTTP/1.1\r\nHost: h\r\nX-Call-Id: mine\r\n", "").await;
+    assert_eq!((reply.status, reply.header("x-call-id")), (404, None));
+}
+
+#[actix_web::test]
+async fn an_empty_call_id_is_none() {
+    let house = House::public().await;
+    house.publish("echo", mirror().await);
+    let reply = house.ask("GET /function/echo HTTP/1.1\r\nHost: h\r\nX-Call-Id:\r\n", "").await;
+    let id = reply.header("x-call-id").unwrap();
+    assert_eq!(reply.text().matches("x-call-id").count(), 1, "{reply:?}");
+    assert!(reply.text().contains(&format!("x-call-id: {id}\r\n")), "{reply:?}");
+}
+
+#[actix_web::test]
+async fn a_function_is_told_the_callers_agent_or_the_gateways_own() {
+    let house = House::public().await;
+    house.publish("echo", mirror().await);
+    assert_eq!(value(&seen(&house, "User-Agent: curl/8\r\n").await, "user-agent"), Some("curl/8"));
+    let own = concat!("actord/", env!("CARGO_PKG_VERSION"));
+    assert_eq!(value(&seen(&house, "").await, "user-agent"), Some(own));
+}

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod alert;
 mod auth;
 mod bodies;
 mod cli;
@@ -17,8 +18,10 @@ mod logs;
 mod metrics;
 mod namespaces;
 mod openapi;
+mod routes;
 mod scale;
 mod secrets;
 mod status;
 mod system;
+mod timeouts;
 mod upgrade;

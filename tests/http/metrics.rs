@@ -94,3 +94,155 @@ async fn a_function_that_was_deleted_is_404_at_once_also_where_it_was_called_bef
     house.publish("echo", mirror().await);
     assert_eq!(house.get("/function/echo").await.status, 200);
 }
+
+#[actix_web::test]
+async fn a_function_that_is_deleted_and_made_again_starts_at_zero() {
+    let house = House::public().await;
+    let (echo, id) = (mirror().await, "echo".parse().unwrap());
+    house.add("echo", "i");
+    house.publish("echo", echo);
+    for _ in 0..3 {
+        house.get("/function/echo").await;
+    }
+    let total = |page: &str, count: u64| {
+        has(
+            page,
+            &format!(r#"gateway_function_invocation_total{{code="200",function_name="echo.openfaas-fn"}} {count}"#),
+        )
+    };
+    assert!(total(&scrape(&house).await, 3));
+    house.endpoints.forget(&id);
+    house.publish("echo", echo);
+    let shown = house.system("GET /system/function/echo", "").await.json();
+    assert_eq!(shown.get("invocationCount"), None, "{shown}");
+    house.get("/function/echo").await;
+    assert!(total(&scrape(&house).await, 1));
+    assert_eq!(house.system("GET /system/functions", "").await.json()[0]["invocationCount"], 1);
+    house.endpoints.forget(&id);
+    house.script.lock().unwrap().functions.clear();
+    let page = scrape(&house).await;
+    assert!(!page.contains("echo.openfaas-fn"), "{page}");
+}
+
+#[actix_web::test]
+async fn counting_goes_on_where_an_earlier_process_left_off_but_for_prometheus() {
+    let house = House::public().await;
+    house.add("echo", "i");
+    house.endpoints.recall(&"echo".parse().unwrap(), 40);
+    house.publish("echo", mirror().await);
+    house.get("/function/echo").await;
+    house.get("/function/echo").await;
+    assert_eq!(house.system("GET /system/function/echo", "").await.json()["invocationCount"], 42);
+    let page = scrape(&house).await;
+    let line = r#"gateway_function_invocation_total{code="200",function_name="echo.openfaas-fn"} 2"#;
+    assert!(has(&page, line), "{page}");
+}
+
+#[actix_web::test]
+async fn answers_that_are_no_status_share_one_label() {
+    let house = House::public().await;
+    let odd = |head: &str| {
+        let code = head.split([' ', '/']).nth(2).unwrap_or_default().to_owned();
+        format!("HTTP/1.1 {code} Odd\r\nContent-Length: 0\r\n\r\n")
+    };
+    house.publish("odd", answering(odd).await);
+    for code in [200, 599, 600, 799, 999] {
+        assert_eq!(house.get(&format!("/function/odd/{code}")).await.status, code);
+    }
+    let page = scrape(&house).await;
+    for (code, count) in [("200", 1), ("599", 1), ("other", 3)] {
+        let line =
+            format!(r#"gateway_function_invocation_total{{code="{code}",function_name="odd.openfaas-fn"}} {count}"#);
+        assert!(has(&page, &line), "{line}\n{page}");
+    }
+    assert!(!page.contains("799"), "{page}");
+}
+
+#[actix_web::test]
+async fn requests_for_the_api_are_counted_by_route_and_not_by_what_anybody_makes_up() {
+    let house = House::public().await;
+    house.add("a", "i");
+    house.add("b", "i");
+    for line in ["GET /system/functions", "GET /system/function/a", "GET /system/function/b", "GET /system/made/up"] {
+        house.system(line, "").await;
+    }
+    house.system("BREW /system/functions", "").await;
+    house.get("/system/functions").await;
+    let page = scrape(&house).await;
+    for line in [
+        r#"http_requests_total{method="GET",path="/system/functions",status="200"} 1"#,
+        r#"http_requests_total{method="GET",path="/system/functions",status="401"} 1"#,
+        r#"http_requests_total{method="GET",path="/system/function/{name}",status="200"} 2"#,
+        r#"http_requests_total{method="GET",path="other",status="404"} 1"#,
+        r#"http_requests_total{method="other",path="/system/functions",status="405"} 1"#,
+        r#"http_request_duration_seconds_count{method="GET",path="/system/function/{name}",status="200"} 2"#,
+    ] {
+        assert!(has(&page, line), "{line}\n{page}");
+    }
+    assert!(!page.contains("provider_http"), "this was the other port: {page}");
+    let provider = House::with(actord::http::Shape::Provider, |_| {}).await;
+    provider.system("GET /system/functions", "").await;
+    let line = r#"provider_http_requests_total{code="200",method="GET",path="/system/functions"} 1"#;
+    assert!(has(&scrape(&provider).await, line));
+}
+
+#[actix_web::test]
+async fn what_a_function_may_have_and_has_is_shown_by_the_gateways_names() {
+    let house = House::public().await;
+    house.add_with("f", |draft| {
+        draft.labels.insert("com.openfaas.scale.min".into(), "2".into());
+        draft.labels.insert("com.openfaas.scale.target".into(), "50".into());
+    });
+    house.add("plain", "i");
+    let page = scrape(&house).await;
+    for line in [
+        r#"gateway_service_ready_count{function_name="f.openfaas-fn"} 1"#,
+        r#"gateway_service_min{function_name="f.openfaas-fn"} 2"#,
+        r#"gateway_service_min{function_name="plain.openfaas-fn"} 1"#,
+        r#"gateway_service_target{function_name="f.openfaas-fn"} 50"#,
+        r#"actord_function_generation{function_name="f.openfaas-fn"} 1"#,
+        concat!(r#"actord_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+    ] {
+        assert!(has(&page, line), "{line}\n{page}");
+    }
+    assert!(!page.contains(r#"gateway_service_target{function_name="plain"#), "{page}");
+    assert!(page.contains("\nprocess_cpu_seconds_total ") && page.contains("\nprocess_open_fds "), "{page}");
+}
+
+#[actix_web::test]
+async fn requests_that_wait_and_requests_that_are_answered_are_seen_while_they_last() {
+    let house = House::public().await;
+    let slow = crate::support::function(|mut connection| async move {
+        connection.head().await;
+        connection.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha").await;
+        connection.head().await;
+    })
+    .await;
+    house.publish("slow", slow);
+    house.endpoints.announce(&"late".parse().unwrap(), false);
+    let client = async |function: &str| {
+        let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
+        let ask = format!("GET /function/{function} HTTP/1.1\r\nHost: h\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut client, ask.as_bytes()).await.unwrap();
+        client
+    };
+    let slow = client("slow").await;
+    let mut page = String::new();
+    let busy = [
+        r#"actord_function_requests_in_flight{function_name="slow.openfaas-fn"} 1"#,
+        r#"gateway_function_invocation_inflight{function_name="slow.openfaas-fn"} 1"#,
+        "actord_upstream_connections 1",
+        "actord_upstream_connections_opened_total 1",
+    ];
+    while !busy.iter().all(|line| has(&page, line)) {
+        page = scrape(&house).await;
+    }
+    drop(slow);
+    while has(&page, busy[0]) || has(&page, busy[1]) {
+        page = scrape(&house).await;
+    }
+    assert_eq!(house.get("/function/late").await.status, 503);
+    let page = scrape(&house).await;
+    assert!(has(&page, r#"actord_park_seconds_count{outcome="refused"} 1"#), "{page}");
+    assert!(has(&page, r#"actord_function_requests_parked{function_name="late.openfaas-fn"} 0"#), "{page}");
+}

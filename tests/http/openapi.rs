@@ -38,10 +38,10 @@ fn example_path(path: &str, operation: &Value) -> String {
     path
 }
 
-/// The schema that a body has, with its reference followed.
+/// The schema that a body has, with its reference followed; none for one that is somebody else's.
 fn body_schema<'a>(document: &'a Value, operation: &'a Value) -> Option<&'a Value> {
     let schema = &operation.get("requestBody")?["content"].get("application/json")?["schema"];
-    let name = schema["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    let name = schema["$ref"].as_str()?.rsplit('/').next().unwrap();
     Some(&document["components"]["schemas"][name])
 }
 

@@ -9,7 +9,7 @@ use actix::{Actor, ActorContext as _, Context, Handler};
 use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
 use actord::endpoints::{Endpoints, Parking};
-use actord::function::{Desired, FunctionId, Generation, InstanceId, Phase, Spec, Status};
+use actord::function::{Desired, FunctionId, Generation, InstanceId, Phase, Spec, SpecDraft, Status};
 use actord::host::fake::FakeHost;
 use actord::http::{self, Draining, Metrics, Recipients, Services, Settings, Shape};
 use actord::store::{Metadata, Namespaces, Secrets, Store};
@@ -223,8 +223,14 @@ impl House {
 
     /// Adds a function with this image to the registry.
     pub(crate) fn add(&self, function: &str, image: &str) {
+        self.add_with(function, |draft| draft.image = image.into());
+    }
+
+    /// Adds a function that is asked to be what `set` says.
+    pub(crate) fn add_with(&self, function: &str, set: impl FnOnce(&mut SpecDraft)) {
         let id: FunctionId = function.parse().unwrap();
-        let draft = actord::function::SpecDraft { image: image.into(), ..Default::default() };
+        let mut draft = SpecDraft { image: "i".into(), ..SpecDraft::default() };
+        set(&mut draft);
         self.script.lock().unwrap().functions.insert(id.clone(), view(&id, draft.try_into().unwrap()));
     }
 

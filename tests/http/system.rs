@@ -29,24 +29,6 @@ async fn health_is_an_empty_200_for_get_and_head() {
 }
 
 #[actix_web::test]
-async fn a_path_that_is_not_there_says_so_in_gos_words() {
-    let house = House::public().await;
-    for path in ["/", "/nothing", "/function", "//system/functions", "/systemx"] {
-        let reply = house.get(path).await;
-        assert_eq!((reply.status, reply.text().as_str()), (404, "404 page not found\n"), "{path}");
-        assert_eq!(reply.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
-        assert_eq!(reply.header("x-content-type-options").as_deref(), Some("nosniff"));
-    }
-}
-
-#[actix_web::test]
-async fn asynchronous_invocations_are_refused_in_so_many_words() {
-    let reply = House::public().await.ask("POST /async-function/x HTTP/1.1\r\nHost: h\r\n", "hello").await;
-    assert_eq!(reply.status, 501);
-    assert!(reply.text().contains("asynchronous"), "{reply:?}");
-}
-
-#[actix_web::test]
 async fn an_actord_that_drains_says_close_on_every_answer() {
     let house = House::public().await;
     house.publish("echo", crate::support::mirror().await);

@@ -121,3 +121,53 @@ fn what_was_called_last_is_started_first() {
         assert!(at("c") < at("d") && at("d") < at("a") && at("a") < at("b"), "{order:?}");
     });
 }
+
+#[test]
+fn invocation_counts_survive_a_restart_and_not_a_deletion() {
+    simulate(async {
+        let first = Platform::start().await;
+        let call = |platform: &Platform, name: &str| platform.endpoints.find(&id(name)).unwrap().count_call();
+        let calls = |platform: &Platform, name: &str| platform.endpoints.find(&id(name)).unwrap().calls();
+        for name in ["kept", "made-again"] {
+            first.deploy(name, "good:1").await.unwrap();
+            call(&first, name);
+            call(&first, name);
+        }
+        sleep(Duration::from_secs(6)).await;
+        first.delete("made-again").await.unwrap();
+        first.deploy("made-again", "good:1").await.unwrap();
+        call(&first, "kept");
+        sleep(Duration::from_secs(6)).await;
+        let second = restarted(&first).await;
+        for name in ["kept", "made-again"] {
+            second.until("it serves", async |p| p.phase(name).await == Some(Phase::Ready)).await;
+        }
+        assert_eq!((calls(&second, "kept"), calls(&second, "made-again")), (3, 0));
+        call(&second, "kept");
+        actord::actors::keep_invocations(&second.store, &second.endpoints).await.unwrap();
+        let third = restarted(&second).await;
+        assert_eq!(calls(&third, "kept"), 4, "what is kept at the end is not lost");
+    });
+}
+
+#[test]
+fn a_function_answers_within_the_time_that_it_asks_for() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let mut spec = crate::platform::draft("good:1");
+        spec.annotations.insert("com.openfaas.upstream.timeout".into(), "5m".into());
+        platform.apply(actord::actors::messages::Mode::Create, "f", spec.try_into().unwrap()).await.unwrap();
+        let limit =
+            |platform: &Platform| platform.endpoints.find(&id("f")).unwrap().limit().or(Duration::from_secs(60));
+        assert_eq!(limit(&platform), Duration::from_secs(300));
+        let second = restarted(&platform).await;
+        second.until("it serves", async |p| p.phase("f").await == Some(Phase::Ready)).await;
+        assert_eq!(limit(&second), Duration::from_secs(300));
+        let mut broken = crate::platform::draft("typo:1");
+        broken.env_vars.insert("exec_timeout".into(), "10m".into());
+        second.apply(actord::actors::messages::Mode::Update, "f", broken.try_into().unwrap()).await.unwrap_err();
+        assert_eq!(limit(&second), Duration::from_secs(300), "the version before serves on");
+        second.update("f", "good:2").await.unwrap();
+        assert_eq!(limit(&second), Duration::from_secs(60));
+    });
+}

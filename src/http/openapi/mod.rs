@@ -16,7 +16,7 @@ use utoipa::OpenApi;
 pub(super) use bodies::*;
 
 use super::system::polite;
-use super::{Services, functions, invoke, logs, namespaces, secrets, system};
+use super::{Services, alert, functions, invoke, logs, namespaces, secrets, system};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -42,6 +42,7 @@ use super::{Services, functions, invoke, logs, namespaces, secrets, system};
         functions::delete,
         functions::status,
         functions::scale,
+        alert::receive,
         logs::logs,
         secrets::list,
         secrets::create,

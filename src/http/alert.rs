@@ -1,0 +1,97 @@
+//! POST `/system/alert`: AlertManager says that a function has too much to do, or no longer has.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Payload;
+use actix_web::{HttpResponse, http::header};
+use tracing::info;
+
+use super::error::HttpError;
+use super::json::Fields;
+use super::provider::ask;
+use super::request::{Answer, BODY_MAX, Context, read};
+use super::{Services, Settings};
+use crate::actors::messages::{Get, Scale};
+use crate::function::{FunctionId, Invalid};
+
+/// What AlertManager has to say of one function.
+#[derive(Debug, PartialEq, Eq)]
+struct Alert {
+    firing: bool,
+    /// As it was sent; empty for an alert that is about no function.
+    function: String,
+}
+
+fn parse(body: &[u8]) -> Result<Vec<Alert>, Invalid> {
+    let alerts = Fields::parse(body)?.objects("alerts")?;
+    let one = |mut alert: Fields| {
+        let firing = alert.text("status")? == "firing";
+        Ok(Alert { firing, function: alert.object("labels")?.text("function_name")? })
+    };
+    alerts.into_iter().map(one).collect()
+}
+
+/// Scales functions as AlertManager says
+///
+/// An alert that fires adds a step of replicas, one that is resolved goes back to the least. Every function that is named
+/// is scaled, as far as it goes.
+#[utoipa::path(post, path = "/system/alert", tag = "functions",
+request_body(content = serde_json::Value, content_type = "application/json",
+    description = "What AlertManager sends to a webhook; of each alert its status and its label `function_name` are read"),
+responses(
+    (status = 200, description = "Every function has the replicas that were asked for"),
+    (status = 500, description = "What did not go, a line each", content_type = "text/plain", body = String),
+))]
+pub(super) async fn receive(body: Payload, (services, settings): Context) -> Answer {
+    let Ok(alerts) = parse(&read(body, BODY_MAX).await?) else {
+        return Ok(plain(StatusCode::BAD_REQUEST, "Unable to parse alert, bad format.".to_owned()));
+    };
+    let mut errors = Vec::new();
+    for alert in alerts.iter().filter(|alert| !alert.function.is_empty()) {
+        errors.extend(scale(alert, &services, &settings).await.err());
+    }
+    if errors.is_empty() {
+        return Ok(HttpResponse::Ok().finish());
+    }
+    let lines = errors.iter().enumerate().map(|(at, error)| format!("[{at}] {error}\n")).collect();
+    Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, lines))
+}
+
+async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Result<(), HttpError> {
+    let id: FunctionId = alert.function.parse()?;
+    let view = ask(&services.provider.now().get, Get { id: id.clone() }, settings.answer_timeout).await?;
+    let Some(desired) = view.and_then(|view| view.status.desired) else {
+        return Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found")));
+    };
+    let scaling = desired.spec.scaling();
+    let replicas = if alert.firing { scaling.up(desired.replicas) } else { scaling.min };
+    if replicas == desired.replicas {
+        return Ok(());
+    }
+    info!(function = %id, from = desired.replicas, to = replicas, firing = alert.firing, "scaled by an alert");
+    Ok(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await??)
+}
+
+/// These bodies are AlertManager's to log: as they are, without a line's end of their own.
+fn plain(status: StatusCode, text: String) -> HttpResponse {
+    HttpResponse::build(status).insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_read_as_alertmanager_sends_it() {
+        let body = br#"{"receiver": "scale-up", "status": "firing", "alerts": [
+            {"status": "firing", "labels": {"alertname": "APIHighInvocationRate", "function_name": "echo.dev"},
+             "annotations": {"summary": "s"}, "startsAt": "2026-01-01T00:00:00Z", "generatorURL": "http://p"},
+            {"STATUS": "resolved", "labels": {"FUNCTION_NAME": "env"}},
+            {"status": "firing", "labels": null}], "groupLabels": {}, "version": "4"}"#;
+        let alert = |firing, function: &str| Alert { firing, function: function.into() };
+        assert_eq!(parse(body).unwrap(), [alert(true, "echo.dev"), alert(false, "env"), alert(true, "")]);
+        assert_eq!(parse(b"{}").unwrap(), []);
+        for bad in ["", "{", "[]", r#"{"alerts": {}}"#, r#"{"alerts": [1]}"#, r#"{"alerts": [{"labels": "x"}]}"#] {
+            assert!(parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! How functions fare: what their supervisors last said and how busy they are, read when somebody scrapes and at no other
+//! time. Functions that were deleted leave with their labels.
+
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use super::FUNCTION;
+use crate::actors::messages::View;
+use crate::endpoints::Known;
+use crate::function::Desired;
+
+const PHASE: &str = "phase";
+
+/// The label that says which load a replica is meant to take.
+const TARGET: &str = "com.openfaas.scale.target";
+
+/// One series a function, and no more: of the phases only the present one is written down.
+#[derive(Debug, Clone)]
+pub(super) struct Lives {
+    replicas: IntGaugeVec,
+    min: IntGaugeVec,
+    target: GaugeVec,
+    ready: [IntGaugeVec; 2],
+    generation: IntGaugeVec,
+    restarts: IntCounterVec,
+    phase: IntGaugeVec,
+    in_flight: IntGaugeVec,
+    parked: IntGaugeVec,
+}
+
+impl Lives {
+    pub(super) fn new() -> Result<Self, prometheus::Error> {
+        let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &[FUNCTION]);
+        let restarts = Opts::new("actord_function_restarts_total", "Instances that served and had to be replaced");
+        let phase = Opts::new("actord_function_phase", "1 for the phase that a function is in");
+        let target =
+            Opts::new("gateway_service_target", "The load that a replica is meant to take, where a label says so");
+        Ok(Self {
+            replicas: gauge("gateway_service_count", "Replicas that a function is asked to have")?,
+            min: gauge("gateway_service_min", "The fewest replicas that a function is scaled to by alerts")?,
+            target: GaugeVec::new(target, &[FUNCTION])?,
+            ready: [
+                gauge("gateway_service_ready_count", "Replicas of a function that take requests")?,
+                gauge("actord_function_ready", "Instances that take requests")?,
+            ],
+            generation: gauge("actord_function_generation", "How many specs a function has accepted")?,
+            restarts: IntCounterVec::new(restarts, &[FUNCTION])?,
+            phase: IntGaugeVec::new(phase, &[FUNCTION, PHASE])?,
+            in_flight: gauge("actord_function_requests_in_flight", "Requests that hold an instance of a function")?,
+            parked: gauge("actord_function_requests_parked", "Requests that wait for an instance of a function")?,
+        })
+    }
+
+    fn gauges(&self) -> [&IntGaugeVec; 8] {
+        let Self { replicas, min, ready: [ready, also], generation, phase, in_flight, parked, .. } = self;
+        [replicas, min, ready, also, generation, phase, in_flight, parked]
+    }
+
+    pub(super) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        for gauge in self.gauges() {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        registry.register(Box::new(self.target.clone()))?;
+        registry.register(Box::new(self.restarts.clone()))
+    }
+
+    /// Writes these functions down, and forgets all others.
+    pub(super) fn show(&self, views: &[View], known: &[Known]) {
+        for gauge in self.gauges() {
+            gauge.reset();
+        }
+        self.target.reset();
+        self.restarts.reset();
+        for view in views {
+            if let Some(desired) = &view.status.desired {
+                self.show_one(view, desired);
+            }
+        }
+        for known in known.iter().filter(|known| !known.is_deleted()) {
+            let (function, load) = (known.function().to_string(), known.load());
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            self.in_flight.with_label_values(&[&function]).set(number(load.in_flight));
+            self.parked.with_label_values(&[&function]).set(number(load.parked));
+        }
+    }
+
+    fn show_one(&self, View { id, status, .. }: &View, desired: &Desired) {
+        let function = id.to_string();
+        let of = [function.as_str()];
+        self.replicas.with_label_values(&of).set(desired.replicas.into());
+        self.min.with_label_values(&of).set(desired.spec.min_replicas().into());
+        if let Some(Ok(target)) = desired.spec.labels.get(TARGET).map(|text| text.parse::<f64>()) {
+            self.target.with_label_values(&of).set(target);
+        }
+        for ready in &self.ready {
+            ready.with_label_values(&of).set(status.ready.into());
+        }
+        let generation = i64::try_from(desired.generation.0).unwrap_or(i64::MAX);
+        self.generation.with_label_values(&of).set(generation);
+        self.restarts.with_label_values(&of).inc_by(status.restarts);
+        let phase = status.phase.to_string().replace(' ', "_");
+        self.phase.with_label_values(&[&function, &phase]).set(1);
+    }
+}
