@@ -6,6 +6,7 @@ mod crashes;
 mod deploys;
 mod environment;
 mod network_faults;
+mod prometheus;
 mod recovery;
 mod streams;
 mod updates;
