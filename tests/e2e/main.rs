@@ -4,6 +4,7 @@
 mod api;
 mod crashes;
 mod deploys;
+mod doctor;
 mod environment;
 mod network_faults;
 mod prometheus;
