@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +41,8 @@ pub(super) struct Job {
     /// Whether the generation ever served.
     pub(super) proven: bool,
     pub(super) pull_policy: PullPolicy,
+    /// Told once the instance is made.
+    pub(super) made: Arc<Notify>,
     /// Ends the job at its next safe point.
     pub(super) cancelled: CancellationToken,
 }
@@ -160,7 +163,8 @@ impl Job {
         let read = tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await;
         let secrets = match read {
             Ok(Ok(secrets)) => secrets,
-            Ok(Err(error)) => return Err(Stopped::Failed(StartError::Spec(error.to_string()))),
+            // Whoever deployed it was told of secrets that are not there: this one was deleted since, and may come back.
+            Ok(Err(error)) => return Err(Stopped::Failed(StartError::Host(error.to_string()))),
             Err(lost) => return Err(Stopped::Failed(StartError::Host(format!("reading secrets: {lost}")))),
         };
         let creation = Creation {
@@ -174,7 +178,9 @@ impl Job {
             secrets,
         };
         let runtime = self.around.host.runtime.clone();
-        self.call("create", async move { runtime.create(&creation).await }).await
+        self.call("create", async move { runtime.create(&creation).await }).await?;
+        self.made.notify_one();
+        Ok(())
     }
 
     /// Waits until the started process answers its readiness check, ends, or takes too long.

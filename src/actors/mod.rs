@@ -26,6 +26,7 @@ mod recovery;
 mod registry;
 mod routes;
 mod running;
+mod secrets;
 mod settings;
 mod supervised;
 #[cfg(test)]

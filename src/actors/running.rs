@@ -57,10 +57,13 @@ impl Function {
             spec: spec.clone(),
             proven,
             pull_policy,
+            made: Arc::default(),
             cancelled: cancelled.clone(),
         };
         tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
         let address = context.address();
+        let (keeper, changes) = (job.clone(), self.around.secrets.changes());
+        self.spawn(&tasks, async move { keeper.keep_secrets(changes, adopt).await });
         let was_up = Arc::new(AtomicBool::new(adopt));
         let now_up = was_up.clone();
         self.spawn(&tasks, async move {

@@ -212,6 +212,13 @@ pub trait Runtime: Send + Sync {
     /// [`HostError::Failed`].
     async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError>;
 
+    /// Gives an instance that was created other values of secrets that it has, each in one step: its process reads all
+    /// of the old value or all of the new one. Those that are not named stay as they are. Idempotent.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when there is no such instance, or it has no such secret; else [`HostError::Failed`].
+    async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError>;
+
     /// Removes all there is of an instance: task (killed if it runs), container, snapshot, cgroup, bundle, runtime
     /// state, directory and log. Idempotent, and goes on after an error so that one fault leaves little behind.
     ///

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 pub use error::StoreError;
 pub use namespace_table::{Metadata, NamespaceError, OPENFAAS};
 pub use namespaces::{Namespaces, SecretRefused};
-pub use secrets::{SecretError, Secrets};
+pub use secrets::{NewValue, SecretError, Secrets};
 
 use crate::function::{Desired, FunctionId};
 use keeper::Keeper;

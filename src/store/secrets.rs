@@ -1,11 +1,13 @@
 //! Secrets on disk: `<dir>/<namespace>/<name>`, mode 0600 under directories of mode 0700, replaced by rename.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::broadcast;
 
 use crate::durable;
 use crate::function::{Namespace, SecretName};
@@ -37,13 +39,26 @@ pub enum SecretError {
 pub struct Secrets {
     dir: PathBuf,
     changing: Arc<Mutex<()>>,
+    changes: broadcast::Sender<NewValue>,
 }
+
+/// A secret that was made, or has got another value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewValue {
+    /// Where it is.
+    pub namespace: Namespace,
+    /// What it is called.
+    pub name: SecretName,
+}
+
+/// How many changes a listener may be behind before it has to look at everything again.
+const BEHIND: usize = 64;
 
 impl Secrets {
     /// Secrets under `dir`, which is made when the first one is written.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, changing: Arc::default() }
+        Self { dir, changing: Arc::default(), changes: broadcast::Sender::new(BEHIND) }
     }
 
     /// The values of the secrets that `names` lists.
@@ -60,6 +75,31 @@ impl Secrets {
             Ok((name.clone(), value))
         };
         names.iter().map(read).collect()
+    }
+
+    /// The values of those secrets in `names` that are there.
+    ///
+    /// # Errors
+    /// [`SecretError::Io`] for the first that can't be read.
+    pub fn read_present(
+        &self,
+        namespace: &Namespace,
+        names: &BTreeSet<SecretName>,
+    ) -> Result<BTreeMap<SecretName, Vec<u8>>, SecretError> {
+        let mut found = BTreeMap::new();
+        for name in names {
+            match self.read(namespace, std::slice::from_ref(name)) {
+                Err(SecretError::Missing(_)) => {}
+                read => found.extend(read?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// What gets a new value from now on, through any clone. It can be read by the time that it is told.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<NewValue> {
+        self.changes.subscribe()
     }
 
     /// Writes a secret, replacing the one of that name. Durable when it returns.
@@ -101,7 +141,10 @@ impl Secrets {
             durable::make_dir(&self.dir.join(namespace.as_str()), 0o700)?;
             durable::write(&self.path(namespace, name), value, 0o600)
         };
-        write().map_err(|source| failed(name, source))
+        write().map_err(|source| failed(name, source))?;
+        // Nobody has to listen.
+        let _ = self.changes.send(NewValue { namespace: namespace.clone(), name: name.clone() });
+        Ok(())
     }
 
     /// Removes a secret for good.

@@ -9,6 +9,7 @@ mod environment;
 mod network_faults;
 mod prometheus;
 mod recovery;
+mod secrets;
 mod streams;
 mod updates;
 

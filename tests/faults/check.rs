@@ -33,6 +33,11 @@ pub async fn differences(platform: &Platform) -> Vec<String> {
             if of.as_ref().map(|(of, generation)| (of, Some(*generation))) != Some((&id, target)) {
                 wrong.push(format!("{instance} serves {id}, of which {target:?} is wanted, and is {of:?}"));
             }
+            let held = platform.host.secrets(&instance);
+            let kept = platform.secrets.read_present(&id.namespace, &held.keys().cloned().collect()).unwrap();
+            if held != kept {
+                wrong.push(format!("{instance} holds secrets {held:?}, kept are {kept:?}"));
+            }
             serving.insert(instance);
         }
         let view = platform.view(&id.to_string()).await;

@@ -2,6 +2,7 @@
 //! its tasks, wherever they are, as a process does that is killed.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
@@ -16,6 +17,7 @@ use crate::platform::Platform;
 pub struct World {
     pub host: FakeHost,
     pub store: Store,
+    pub disk: Arc<tempfile::TempDir>,
     pub settings: Settings,
     /// Each system has a simulated clock of its own; the machine knows only one time.
     now: Cell<Option<Instant>>,
@@ -27,7 +29,8 @@ impl World {
         for tag in 1..=3 {
             host.publish_image(&format!("good:{tag}"), Behaviour::new());
         }
-        Self { host, store: Store::in_memory().unwrap(), settings, now: Cell::new(None) }
+        let disk = Arc::new(tempfile::tempdir().unwrap());
+        Self { host, store: Store::in_memory().unwrap(), disk, settings, now: Cell::new(None) }
     }
 
     /// An actord from its start to the end of the story; none when it was killed before.
@@ -39,7 +42,8 @@ impl World {
                 tokio::time::advance(ahead).await;
             }
             let life = async {
-                let platform = Platform::boot(self.host.clone(), self.store.clone(), self.settings.clone()).await;
+                let (host, store, disk) = (self.host.clone(), self.store.clone(), self.disk.clone());
+                let platform = Platform::boot_on(host, store, disk, self.settings.clone()).await;
                 story(&platform).await
             };
             let life = timeout(Duration::from_secs(24 * 3600), life);

@@ -13,7 +13,9 @@ use crate::situation::Situation;
 /// Whether a situation makes calls of a method: a method that has no line here does not compile, and one whose line is
 /// not true fails the test.
 fn is_called(method: Method, situation: Situation) -> bool {
-    use Situation::{CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, ScaleDown, ScaleUp, Update};
+    use Situation::{
+        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, ScaleDown, ScaleUp, SecretChange, Update,
+    };
     let starts = matches!(situation, Deploy | EarlyExit | Update | CrashRepair | ScaleUp | Recovery);
     let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Delete | Recovery);
     match method {
@@ -24,6 +26,7 @@ fn is_called(method: Method, situation: Situation) -> bool {
         Method::NetworkLookup | Method::NetworkList => situation == Recovery,
         Method::RuntimeList => matches!(situation, Idle | Recovery),
         Method::RuntimeLogTail => situation == EarlyExit,
+        Method::RuntimeUpdateSecrets => matches!(situation, SecretChange | Recovery),
         Method::RuntimeUsage => situation == Measure,
         // Not by actors: see `imports`.
         Method::ImagesImport => false,

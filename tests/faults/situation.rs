@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actord::actors::messages::Refused;
+use actord::actors::messages::{Mode, Refused};
 use actord::function::{Desired, Exit};
 use actord::host::fake::Behaviour;
+use actord::store::Secrets;
 use tokio::time::{Instant, sleep};
 
 use crate::life::World;
-use crate::platform::{Platform, id};
+use crate::platform::{Platform, id, secretive};
 
 /// Beside the function `f`, to which it happens, `b` serves and has nothing to do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub enum Situation {
     ScaleUp,
     ScaleDown,
     Delete,
+    /// A secret that it has gets another value.
+    SecretChange,
     /// Somebody wants to know what it uses.
     Measure,
     /// Nothing is done.
@@ -34,7 +37,7 @@ pub enum Situation {
 pub type Answer = Option<Result<(), Refused>>;
 
 impl Situation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Deploy,
         Self::EarlyExit,
         Self::Update,
@@ -42,6 +45,7 @@ impl Situation {
         Self::ScaleUp,
         Self::ScaleDown,
         Self::Delete,
+        Self::SecretChange,
         Self::Measure,
         Self::Idle,
         Self::Recovery,
@@ -61,6 +65,8 @@ impl Situation {
             // The last moment: what follows happens behind its back.
             platform.store.delete(&id("unwanted")).await.unwrap();
             platform.host.exit(&crashed, Exit::Signal(9));
+            let unheard = Secrets::new(platform.dir.path().join("secrets"));
+            unheard.write(&id("f").namespace, &"db".parse().unwrap(), b"new").unwrap();
         });
     }
 
@@ -69,7 +75,7 @@ impl Situation {
         match self {
             Self::Recovery => {}
             Self::Deploy | Self::EarlyExit => self.prepare(platform, 0).await,
-            Self::Update | Self::CrashRepair | Self::ScaleUp | Self::Measure | Self::Idle => {
+            Self::Update | Self::CrashRepair | Self::ScaleUp | Self::SecretChange | Self::Measure | Self::Idle => {
                 self.prepare(platform, 1).await;
             }
             Self::ScaleDown => self.prepare(platform, 3).await,
@@ -80,7 +86,9 @@ impl Situation {
     async fn prepare(self, platform: &Platform, replicas: u32) {
         platform.deploy("b", "good:3").await.unwrap();
         if replicas > 0 {
-            platform.deploy("f", "good:1").await.unwrap();
+            let has: &[&str] = if matches!(self, Self::SecretChange | Self::Recovery) { &["db"] } else { &[] };
+            platform.write_secret("db", "old");
+            platform.apply(Mode::Create, "f", secretive("good:1", has)).await.unwrap();
             platform.scale("f", replicas).await.unwrap();
             platform.until("all serve", async |p| p.published("f").len() == replicas as usize).await;
         }
@@ -110,6 +118,10 @@ impl Situation {
             Self::ScaleUp => Some(platform.scale("f", 3).await),
             Self::ScaleDown => Some(platform.scale("f", 1).await),
             Self::Delete => Some(platform.delete("f").await),
+            Self::SecretChange => {
+                platform.write_secret("db", "new");
+                None
+            }
             Self::Measure => {
                 let begun = Instant::now();
                 platform.used(Some("f")).await;
@@ -146,7 +158,7 @@ impl Situation {
             (Self::Update, Some(Ok(()))) => serves("good:2"),
             (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.good.is_some()),
             (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
-            (Self::CrashRepair | Self::Measure | Self::Idle, _) => serves("good:1") && replicas(1),
+            (Self::CrashRepair | Self::SecretChange | Self::Measure | Self::Idle, _) => serves("good:1") && replicas(1),
             (Self::ScaleUp, Some(Ok(()))) => serves("good:1") && replicas(3),
             (Self::ScaleDown, Some(Ok(()))) => serves("good:1") && replicas(1),
             (Self::ScaleUp | Self::ScaleDown, None) => serves("good:1"),

@@ -99,12 +99,14 @@ contract! {
         remove_of_what_is_not_there_is_success
         an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_removed
         the_process_finds_its_secrets
+        the_process_finds_new_values_of_its_secrets_while_it_runs
         two_instances_of_one_function_live_and_die_apart
         a_process_that_has_not_started_or_has_ended_is_not_ready,
         misusing:
             an_id_that_exists_is_refused_and_goes_on
             what_was_not_created_cannot_be_started
             nothing_is_started_twice
+            a_secret_that_an_instance_does_not_have_is_not_given_to_it
             without_its_network_an_instance_is_not_created
             without_its_image_an_instance_is_not_created;
 }

@@ -1,7 +1,7 @@
 //! Containers and processes: up, down, and everything in between.
 
-use actord::function::{Exit, FunctionId, Generation, SecretName};
-use actord::host::{Creation, Found, HostError, Image, Signal};
+use actord::function::{Exit, FunctionId, Generation, InstanceId, SecretName};
+use actord::host::{Attachment, Creation, Found, HostError, Image, Signal};
 use tokio::time::timeout;
 
 use crate::fixture::{
@@ -185,25 +185,54 @@ pub async fn an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_rem
     torn_down(&host, &id).await;
 }
 
-pub async fn the_process_finds_its_secrets<S: Subject>(s: &S) {
+/// Brings an instance up that has these secrets.
+async fn with_secrets<S: Subject>(s: &S, secrets: &[(SecretName, Vec<u8>)]) -> (InstanceId, Attachment) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
     let id = s.fresh_id("keeper");
-    let secrets: [(SecretName, Vec<u8>); 2] =
-        [("db-password".parse().unwrap(), b"p\xc3\xa4ss\nword".to_vec()), ("empty".parse().unwrap(), Vec::new())];
-    let names = secrets.clone().map(|(name, _)| name);
+    let names: Vec<_> = secrets.iter().map(|(name, _)| name.clone()).collect();
     let creation = Creation {
         spec: spec(&hello, &names),
-        secrets: secrets.clone().into(),
+        secrets: secrets.iter().cloned().collect(),
         ..creation(&host, &id, "keeper", &hello).await
     };
     host.runtime.create(&creation).await.unwrap();
     host.runtime.start(&id).await.unwrap();
     let at = host.network.lookup(&id).await.unwrap();
     becomes_ready(&host, &at).await;
+    (id, at)
+}
+
+pub async fn the_process_finds_its_secrets<S: Subject>(s: &S) {
+    let secrets: [(SecretName, Vec<u8>); 2] =
+        [("db-password".parse().unwrap(), b"p\xc3\xa4ss\nword".to_vec()), ("empty".parse().unwrap(), Vec::new())];
+    let (id, at) = with_secrets(s, &secrets).await;
     for (name, value) in &secrets {
         assert_eq!(s.secret(&id, &at, name).await, *value, "{name}");
     }
+    torn_down(&s.host(), &id).await;
+}
+
+pub async fn the_process_finds_new_values_of_its_secrets_while_it_runs<S: Subject>(s: &S) {
+    let host = s.host();
+    let [changed, kept]: [SecretName; 2] = ["changed", "kept"].map(|name| name.parse().unwrap());
+    let (id, at) = with_secrets(s, &[(changed.clone(), b"old".to_vec()), (kept.clone(), b"kept".to_vec())]).await;
+    for value in ["new", "new", "", "a longer one"] {
+        let new = [(changed.clone(), value.as_bytes().to_vec())].into();
+        host.runtime.update_secrets(&id, &new).await.unwrap();
+        assert_eq!(s.secret(&id, &at, &changed).await, value.as_bytes());
+        assert_eq!(s.secret(&id, &at, &kept).await, b"kept");
+    }
+    torn_down(&host, &id).await;
+    let refused = host.runtime.update_secrets(&id, &[(changed, Vec::new())].into()).await;
+    assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
+}
+
+pub async fn a_secret_that_an_instance_does_not_have_is_not_given_to_it<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, _) = with_secrets(s, &[("its".parse().unwrap(), Vec::new())]).await;
+    let refused = host.runtime.update_secrets(&id, &[("anothers".parse().unwrap(), Vec::new())].into()).await;
+    assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
     torn_down(&host, &id).await;
 }
 

@@ -10,6 +10,7 @@ mod crashes;
 mod deploys;
 mod panics;
 mod recovers;
+mod secrets;
 mod steps;
 mod updates;
 mod usage;

@@ -51,7 +51,11 @@ impl Platform {
 
     /// A platform on a machine and a store that may have a past.
     pub async fn boot(host: FakeHost, store: Store, settings: Settings) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
+        Self::boot_on(host, store, Arc::new(tempfile::tempdir().unwrap()), settings).await
+    }
+
+    /// As [`Platform::boot`], with a disk that may have a past, too.
+    pub async fn boot_on(host: FakeHost, store: Store, dir: Arc<tempfile::TempDir>, settings: Settings) -> Self {
         let secrets = Secrets::new(dir.path().join("secrets"));
         let endpoints = Arc::new(Endpoints::new(Parking::default()));
         let runtime = tokio::runtime::Handle::current();
@@ -98,6 +102,17 @@ impl Platform {
         self.view(name).await.map(|view| view.status.phase)
     }
 
+    /// Writes a secret of the default namespace.
+    pub fn write_secret(&self, name: &str, value: &str) {
+        self.secrets.write(&Namespace::default(), &name.parse().unwrap(), value.as_bytes()).unwrap();
+    }
+
+    /// What an instance holds of a secret.
+    pub fn held(&self, instance: &InstanceId, name: &str) -> String {
+        let held = self.host.secrets(instance).remove(&name.parse().unwrap());
+        String::from_utf8(held.unwrap_or_default()).unwrap()
+    }
+
     /// The instances that requests for the function are sent to.
     pub fn published(&self, name: &str) -> Vec<InstanceId> {
         self.endpoints.published(&id(name))
@@ -128,6 +143,12 @@ impl Platform {
 
 pub fn id(name: &str) -> FunctionId {
     name.parse().unwrap()
+}
+
+/// A spec that names these secrets.
+pub fn secretive(image: &str, secrets: &[&str]) -> Spec {
+    let secrets = secrets.iter().map(|name| name.parse().unwrap()).collect();
+    SpecDraft { secrets, ..draft(image) }.try_into().unwrap()
 }
 
 pub fn draft(image: &str) -> SpecDraft {

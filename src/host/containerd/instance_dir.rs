@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::rootfs::unmount_all;
@@ -85,6 +85,24 @@ impl InstanceDirs {
         Ok(files)
     }
 
+    /// Replaces secrets of an instance, each in one step. Its process sees the directory: drafts lie beside it.
+    pub(super) fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> io::Result<()> {
+        let directory = self.files(id).secrets;
+        let owner = fs::metadata(&directory)?;
+        let draft = self.directory(id).join("secret.new");
+        for (name, value) in secrets {
+            let path = directory.join(name.as_str());
+            // A process that watches the file is not woken for nothing.
+            if fs::read(&path)? == *value {
+                continue;
+            }
+            write(&draft, value, 0o400)?;
+            chown(&draft, Some(owner.uid()), Some(owner.gid()))?;
+            fs::rename(&draft, &path)?;
+        }
+        Ok(())
+    }
+
     /// Removes an instance's files; none there is fine. Returns what could not be removed.
     pub(super) fn remove(&self, id: &InstanceId) -> Vec<String> {
         let directory = self.directory(id);
@@ -129,8 +147,6 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
 
     fn name() -> HostName<'static> {
@@ -156,6 +172,32 @@ mod tests {
         let hosts = fs::read_to_string(&files.hosts).unwrap();
         assert!(hosts.contains("\n10.62.0.9\tf\n") && !hosts.contains("127.0.1.1"), "{hosts}");
         assert_eq!(fs::read(files.secrets.join("db")).unwrap(), b"\0\xff");
+    }
+
+    #[test]
+    fn a_secret_is_replaced_in_one_step_and_the_others_stay() {
+        let base = tempfile::tempdir().unwrap();
+        let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
+        let identity = Identity { uid: 1234, gid: 1235, groups: Vec::new() };
+        let secret = |name: &str, value: &str| (name.parse::<SecretName>().unwrap(), value.as_bytes().to_vec());
+        let files = dirs.create(&id, &name(), &identity, &[secret("a", "1"), secret("b", "2")].into()).unwrap();
+        let inode = |name: &str| fs::metadata(files.secrets.join(name)).unwrap().ino();
+        let (opened, same) = (fs::File::open(files.secrets.join("a")).unwrap(), inode("b"));
+        for _ in 0..2 {
+            dirs.update_secrets(&id, &[secret("a", "one"), secret("b", "2")].into()).unwrap();
+        }
+        let about = fs::metadata(files.secrets.join("a")).unwrap();
+        assert_eq!((about.mode() & 0o7777, about.uid(), about.gid()), (0o400, 1234, 1235));
+        assert_eq!(fs::read_to_string(files.secrets.join("a")).unwrap(), "one");
+        assert_eq!(io::read_to_string(opened).unwrap(), "1", "who reads it reads on");
+        assert_eq!(inode("b"), same, "what is the same is left alone");
+        let mut left = names(&files.secrets).unwrap();
+        left.sort();
+        assert_eq!(left, ["a", "b"]);
+        for (unknown, secret) in [("f-1", secret("c", "3")), ("f-2", secret("a", "3"))] {
+            let refused = dirs.update_secrets(&unknown.parse().unwrap(), &[secret].into()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use super::dns::Dns;
 use super::instance_dir::InstanceDirs;
 use super::logs::FileLogs;
 use super::{containers, tasks};
-use crate::function::{Exit, InstanceId};
+use crate::function::{Exit, InstanceId, SecretName};
 use crate::host::{Creation, Found, HostError, Runtime, Signal, Usage};
 
 /// Where and how instances are made.
@@ -179,6 +179,25 @@ impl Runtime for ContainerdRuntime {
     async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
         let (inner, id) = (Arc::clone(&self.0), id.clone());
         detached(async move { tasks::kill(&inner.containerd, &id, signal).await }).await
+    }
+
+    async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {
+        let (inner, id, secrets) = (Arc::clone(&self.0), id.clone(), secrets.clone());
+        let lock = inner.lock_of(&id).lock_owned().await;
+        detached(async move {
+            let _lock = lock;
+            let one = id.clone();
+            let update = move |inner: &Inner| match inner.dirs.update_secrets(&one, &secrets) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                updated => updated.map(|()| true),
+            };
+            if inner.blocking(format!("update the secrets of {id}"), update).await? {
+                return Ok(());
+            }
+            inner.changing.remove(&id);
+            Err(HostError::NotFound(format!("instance {id} with these secrets")))
+        })
+        .await
     }
 
     async fn remove(&self, id: &InstanceId) -> Result<(), HostError> {

@@ -1,5 +1,6 @@
 //! Containers and processes, as their calls and their image's behaviour make them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::machine::{Container, Machine, Process, State};
 use super::{Behaviour, PORT};
-use crate::function::{Exit, InstanceId};
+use crate::function::{Exit, InstanceId, SecretName};
 use crate::host::{Creation, Found, HostError, Signal, Usage};
 
 const SIGKILL: u32 = 9;
@@ -139,6 +140,24 @@ impl Machine {
             (Signal::Term, Some(after)) if runs => state.end(id, now + after, Exit::Code(0)),
             (Signal::Term, _) => false,
         };
+        Ok(())
+    }
+
+    pub(super) async fn update_secrets(
+        &self,
+        id: &InstanceId,
+        secrets: &BTreeMap<SecretName, Vec<u8>>,
+        _half: bool,
+    ) -> Result<(), HostError> {
+        let mut state = self.lock();
+        let missing = || HostError::NotFound(format!("instance {id}"));
+        let held = &mut state.containers.get_mut(id).ok_or_else(missing)?.secrets;
+        if let Some(name) = secrets.keys().find(|name| !held.contains_key(*name)) {
+            let wrong = format!("update secrets of {id}: it has no secret {name}");
+            state.violation(wrong.clone());
+            return Err(HostError::NotFound(wrong));
+        }
+        held.extend(secrets.clone());
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! [`Method`] and the trait impls come from one table, so a method that a trait has and the table has not does not
 //! compile, and none can be without its faults. What is told after `=>` is no call to the host: it has no faults.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 
 use super::script::Done;
 use super::{FakeHost, Fault, Subject};
-use crate::function::{Exit, FunctionId, InstanceId};
+use crate::function::{Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
     Attachment, Check, Creation, Found, HostError, Image, Images, Kept, Logs, Network, Piece, Probe, Progress,
     PullPolicy, Runtime, Signal, Usage,
@@ -74,6 +75,8 @@ seam! {
         RuntimeWait: wait(id: &InstanceId) -> Exit, about Subject::Instance(id.clone()), does wait;
         RuntimeKill: kill(id: &InstanceId, signal: Signal) -> (),
             about Subject::Instance(id.clone()), does kill;
+        RuntimeUpdateSecrets: update_secrets(id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> (),
+            about Subject::Instance(id.clone()), does update_secrets;
         RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;
         RuntimeList: list() -> Vec<Found>, about Subject::Everything, does found;
         RuntimeUsage: usage(id: &InstanceId) -> Usage, about Subject::Instance(id.clone()), does usage;

@@ -122,6 +122,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(RuntimeCreate, host.runtime.create(&creation));
     call!(RuntimeStart, host.runtime.start(&a));
     call!(RuntimeUsage, host.runtime.usage(&a));
+    call!(RuntimeUpdateSecrets, host.runtime.update_secrets(&a, &BTreeMap::new()));
     call!(
         ProbeReady,
         host.probe.ready(&Check { address: SocketAddr::new(at.address, PORT), path: None, timeout: SECOND })
