@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use actord::actors::messages::Used;
 use actord::function::{Phase, Uptime};
 
 use crate::support::{House, answering, ask, mirror};
@@ -72,6 +73,31 @@ async fn a_crash_loop_can_be_seen_and_a_deleted_function_leaves_with_its_labels(
     house.script.lock().unwrap().functions.remove(&id);
     let page = scrape(&house).await;
     assert!(!page.contains("loop.openfaas-fn") && page.contains("good.openfaas-fn"), "{page}");
+}
+
+#[actix_web::test]
+async fn what_functions_use_is_told_under_the_names_that_dashboards_join_by() {
+    let house = House::public().await;
+    let used = Used { cpu_millis: 7.0, memory_bytes: 20 << 20, cpu_total: Duration::from_millis(1_500) };
+    house.script.lock().unwrap().used =
+        [("busy".parse().unwrap(), used), ("other.dev".parse().unwrap(), Used { memory_bytes: 5, ..used })].into();
+    for _ in 0..2 {
+        let page = scrape(&house).await;
+        for line in [
+            r#"pod_cpu_usage_seconds_total{function_name="busy.openfaas-fn",namespace="openfaas-fn"} 1.5"#,
+            r#"pod_memory_working_set_bytes{function_name="busy.openfaas-fn",namespace="openfaas-fn"} 20971520"#,
+            r#"pod_memory_working_set_bytes{function_name="other.dev",namespace="dev"} 5"#,
+            "# TYPE pod_cpu_usage_seconds_total counter",
+            "# TYPE pod_memory_working_set_bytes gauge",
+        ] {
+            assert!(has(&page, line), "{line}\n{page}");
+        }
+    }
+    house.script.lock().unwrap().used.clear();
+    assert!(!scrape(&house).await.contains("busy"), "what does not run uses nothing");
+    house.script.lock().unwrap().immeasurable = true;
+    house.add("good", "i");
+    assert!(scrape(&house).await.contains("gateway_service_count"), "the page comes all the same");
 }
 
 #[actix_web::test]

@@ -62,13 +62,12 @@ fn working_set(group: &Path, version: Version) -> io::Result<u64> {
 /// How long the group's first process has run; none without a process.
 fn age(group: &Path) -> io::Result<Option<Duration>> {
     let processes = fs::read_to_string(group.join("cgroup.procs"))?;
-    let Some(first) = processes.lines().next() else { return Ok(None) };
-    let stat = fs::read_to_string(format!("/proc/{first}/stat"))?;
+    // One that has just ended has no `stat` any more: the next one then.
+    let stat = processes.lines().find_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+    let Some(stat) = stat else { return Ok(None) };
     let uptime = fs::read_to_string("/proc/uptime")?;
     let uptime = uptime.split(' ').next().and_then(|seconds| seconds.parse::<f64>().ok());
-    let (Some(started), Some(uptime)) = (started(&stat), uptime) else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{first}/stat has another shape")));
-    };
+    let (Some(started), Some(uptime)) = (started(&stat), uptime) else { return Err(unreadable(Path::new("/proc"))) };
     Ok(Some(Duration::from_secs_f64(uptime).saturating_sub(started)))
 }
 
@@ -167,8 +166,11 @@ mod tests {
         let group = base.path().join("all/actord/f-1");
         fs::write(group.join("cpu.stat"), "nr_periods 0\n").unwrap();
         assert!(used(&cgroups).unwrap_err().to_string().contains("cpu.stat"));
-        fs::write(group.join("cgroup.procs"), "").unwrap();
-        assert_eq!(used(&cgroups).unwrap(), None);
+        // Beyond what Linux gives out.
+        for nobody in ["", "4194305\n"] {
+            fs::write(group.join("cgroup.procs"), nobody).unwrap();
+            assert_eq!(used(&cgroups).unwrap(), None);
+        }
         assert!(used(&Cgroups::new("", "/actord")).is_err());
     }
 

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! requests count (invocations, requests, waits, connections); actors and store count through [`Metrics::registry`]
-//! GET /metrics -> what functions say of themselves (lives) and the kernel of us (process), read now -> one page
+//! GET /metrics -> what functions say of themselves (lives), what they use (usage), what the kernel says of us (process):
+//!                 all read now -> one page
 //! ```
 
 mod invocations;
 mod lives;
 mod process;
 mod requests;
+mod usage;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,11 +26,12 @@ use self::lives::Lives;
 use self::process::Process;
 use self::requests::Requests;
 pub(super) use self::requests::count;
+use self::usage::Usage;
 use super::error::{HttpError, text};
 use super::pool::Counts;
 use super::provider::ask;
 use super::{Services, Shape};
-use crate::actors::messages::List;
+use crate::actors::messages::{List, Measure};
 use crate::endpoints::Known;
 
 const FUNCTION: &str = "function_name";
@@ -36,6 +39,8 @@ const CODE: &str = "code";
 
 /// A scrape must not wait for a busy registry: the counters matter more than the gauges.
 const LIST_WITHIN: Duration = Duration::from_secs(2);
+/// Nor for a host that is stuck; functions are left out one by one well before this.
+const MEASURE_WITHIN: Duration = Duration::from_secs(4);
 
 /// From a start that was all but done to the longest wait that makes sense, in seconds.
 const WAIT_BUCKETS: &[f64] = &[0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -51,6 +56,7 @@ pub struct Metrics {
     connections: Counts,
     lives: Lives,
     process: Process,
+    usage: Usage,
     /// Held while a page is made: gauges are written anew for each.
     turn: Arc<Mutex<()>>,
 }
@@ -71,6 +77,7 @@ impl Metrics {
             connections: Counts::new()?,
             lives: Lives::new()?,
             process: Process::new()?,
+            usage: Usage::new()?,
             turn: Arc::default(),
         };
         let registry = &metrics.registry;
@@ -81,6 +88,7 @@ impl Metrics {
         metrics.connections.register(registry)?;
         metrics.lives.register(registry)?;
         metrics.process.register(registry)?;
+        metrics.usage.register(registry)?;
         let build = IntGaugeVec::new(Opts::new("actord_build_info", "1, with the version that runs"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
@@ -144,12 +152,15 @@ pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse
         // Without an answer the gauges are left out of this scrape; a stale or wrong value would be worse.
         views.extend(ask(&services.provider.now().list, List { namespace }, LIST_WITHIN).await.unwrap_or_default());
     }
+    let provider = services.provider.now();
+    let used = ask(&provider.measure, Measure { only: None }, MEASURE_WITHIN).await.unwrap_or_default();
     let encoder = TextEncoder::new();
     let mut page = Vec::new();
     let written = {
         let _turn = metrics.turn.lock().unwrap_or_else(PoisonError::into_inner);
         metrics.lives.show(&views, &services.endpoints.all());
         metrics.process.refresh();
+        metrics.usage.show(&used);
         encoder.encode(&metrics.registry.gather(), &mut page)
     };
     match written {
