@@ -133,6 +133,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         cgroup_parent: config.cgroup_parent.clone(),
         instances_dir: config.state_dir.join("instances"),
         logs_dir: config.logs_dir(),
+        log_max_size: config.log_max_size,
         dns: if config.dns.is_empty() { Dns::host() } else { Dns::Servers(config.dns.clone()) },
         pids_limit: config.pids_limit,
     }

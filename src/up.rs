@@ -5,6 +5,7 @@
 //! ```
 //! The sockets listen from the start, so clients that come early wait instead of being refused.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use actord::http;
 use actord::store::{Namespaces, Secrets, Store};
 use anyhow::{Context, anyhow, bail};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,7 +48,7 @@ pub(crate) fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     if stop_functions {
         systemd::status("removing every function");
         // The actors are gone by now, so nobody starts again what is removed here.
-        remove_everything(config, &data)?;
+        remove_everything(config, &data, false)?;
     }
     Ok(())
 }
@@ -59,13 +61,14 @@ fn must_be_root() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `actord down`: removes every function and all that actord made on this machine, but no data.
+/// `actord down`: removes every function and all that actord made on this machine, with their logs; other
+/// data stays.
 pub(crate) fn down(config: &Config) -> anyhow::Result<()> {
     must_be_root()?;
     let data = DataDir::open(&config.data_dir)?;
     boot::forget_earlier(&config.state_dir, &config.boot_id_path)?;
     boot::claim(config, &data)?;
-    remove_everything(config, &data)
+    remove_everything(config, &data, true)
 }
 
 /// `actord image import`: into the containerd of an actord that runs.
@@ -206,7 +209,8 @@ fn surroundings(
     Surroundings::new(machine.host(), store, secrets, endpoints, settings, Handle::current())
 }
 
-fn remove_everything(config: &Config, data: &DataDir) -> anyhow::Result<()> {
+/// Removes every function, with its logs where it is not for a while only.
+fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> anyhow::Result<()> {
     System::with_tokio_rt(multi_threaded).block_on(async {
         let machine = Machine::open(config, data.host_id()).await?;
         let (endpoints, secrets) = (Arc::new(Endpoints::default()), Secrets::new(config.secrets_dir()));
@@ -214,12 +218,15 @@ fn remove_everything(config: &Config, data: &DataDir) -> anyhow::Result<()> {
         let host = machine.host();
         let found = host.runtime.list().await?.into_iter().map(|found| found.id);
         let attached = host.network.list().await?;
-        let all: std::collections::BTreeSet<InstanceId> = found.chain(attached).collect();
+        let all: BTreeSet<InstanceId> = found.chain(attached).collect();
         tracing::info!(instances = all.len(), "removing");
         let removed = stream::iter(&all).map(|id| tear_down(&around, id)).buffer_unordered(16);
         let errors: Vec<String> = removed.filter_map(|removed| async { removed.err() }).collect().await;
         if !errors.is_empty() {
             return Err(anyhow!("could not be removed completely, try again: {}", errors.join("; ")));
+        }
+        if logs {
+            host.logs.sweep(&BTreeMap::new(), Timestamp::now()).await?;
         }
         machine.remove_shared().await?;
         boot::release(config)?;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::commit::{INTENTS_MAX, Intent, Step, Then};
+use super::logs;
 use super::messages::{Accept, Farewell, Happened, Notice, Refused, Resize, Withdraw};
 use super::running::Running;
 use super::surroundings::Surroundings;
@@ -87,8 +88,10 @@ impl Function {
     /// Feeds the lifecycle and does what it says.
     fn feed(&mut self, event: Event, context: &mut Context<Self>) {
         tracing::debug!(function = %self.me.id, ?event);
-        if let Event::Removed(id) = &event {
-            self.me.begun().remove(id);
+        match &event {
+            Event::Removed(id) => drop(self.me.begun().remove(id)),
+            Event::Delete => logs::forget(&self.around, &self.me.id),
+            _ => {}
         }
         let trouble = self.trouble(&event);
         if let Event::Ready(id, _) = &event {

@@ -16,6 +16,7 @@ mod commit;
 mod function;
 mod guard;
 mod instance;
+mod logs;
 pub mod messages;
 mod meter;
 mod network;

@@ -95,7 +95,7 @@ async fn attached(around: &Arc<Surroundings>) -> Vec<InstanceId> {
 }
 
 /// Asks the host until it answers.
-async fn ask<T, F>(around: &Arc<Surroundings>, what: &str, call: impl Fn() -> F) -> T
+pub(super) async fn ask<T, F>(around: &Arc<Surroundings>, what: &str, call: impl Fn() -> F) -> T
 where
     T: Send + 'static,
     F: Future<Output = Result<T, HostError>> + Send + 'static,

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::Supervised;
 use super::function::{Function, Incarnation};
 use super::instance::tear_down;
+use super::logs;
 use super::messages::{
     Accept, Apply, Delete, Farewell, Get, List, Mode, Notice, Refused, Resize, Scale, View, Withdraw,
 };
@@ -56,6 +57,8 @@ impl Registry {
         tally::recall(&around, exists).await;
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
+        let functions = recovered.functions.iter();
+        logs::sweep(&around, functions.filter_map(|(id, found)| Some((id, found.desired.as_ref()?))));
         let (estate, recovered) = (Estate::new(), Mutex::new(Some(recovered)));
         Ok(Supervised::start(move |context| {
             let first = recovered.lock().unwrap_or_else(PoisonError::into_inner).take();

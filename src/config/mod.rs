@@ -165,6 +165,10 @@ pub struct Config {
     #[arg(long, env = "ACTORD_GRACE_PERIOD", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub grace_period: Duration,
 
+    /// Most disk space for what the instances of one function write, gone ones among them; the oldest goes first
+    #[arg(long, env = "ACTORD_LOG_MAX_SIZE", value_name = "SIZE", default_value = "16Mi", value_parser = value::log_size)]
+    pub log_max_size: u64,
+
     /// How long a function may take to begin its answer
     #[arg(long, env = "ACTORD_UPSTREAM_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upstream_timeout: Duration,

@@ -41,6 +41,12 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
+/// Space for the logs of a function: a quantity as Kubernetes writes it.
+pub(super) fn log_size(text: &str) -> Result<u64, String> {
+    let bytes = function::parse_memory_bytes(text).map_err(|invalid| invalid.0)?;
+    if bytes >= 64 << 10 { Ok(bytes) } else { Err("expected at least 64Ki, such as 16Mi".to_owned()) }
+}
+
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }

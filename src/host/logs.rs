@@ -2,7 +2,7 @@
 //!
 //! Lines, filters and the order of several instances are made of them above the seam, in `http::logs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -54,7 +54,8 @@ pub struct Piece {
     pub stamps: Vec<Stamp>,
 }
 
-/// What instances wrote, on both of their streams. It outlives the instance; [`super::Runtime::remove`] ends it.
+/// What instances wrote, on both of their streams. It outlives the instance: [`super::Runtime::remove`] ends it, and it is
+/// kept until its function is forgotten, or there is too much of it.
 #[async_trait]
 pub trait Logs: Send + Sync {
     /// What is kept of a function's instances; of a function that never had one, nothing.
@@ -75,6 +76,19 @@ pub trait Logs: Send + Sync {
     /// # Errors
     /// [`HostError::Failed`] when nobody watches the logs any more.
     async fn changed(&self, function: &FunctionId, seen: u64) -> Result<(), HostError>;
+
+    /// Forgets what instances of a function wrote that were made before a time: at once what is of those that are
+    /// removed, together with the instance what is of the others. Idempotent.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when something could not be removed.
+    async fn forget(&self, function: &FunctionId, before: Timestamp) -> Result<(), HostError>;
+
+    /// [`Logs::forget`] for all functions at once: for the known ones before the time beside them, else before `before`.
+    ///
+    /// # Errors
+    /// As for [`Logs::forget`].
+    async fn sweep(&self, known: &BTreeMap<FunctionId, Timestamp>, before: Timestamp) -> Result<(), HostError>;
 }
 
 /// Who waits for which function's logs to change. For the implementations of [`Logs`].

@@ -220,7 +220,7 @@ pub trait Runtime: Send + Sync {
     async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError>;
 
     /// Removes all there is of an instance: task (killed if it runs), container, snapshot, cgroup, bundle, runtime
-    /// state, directory and log. Idempotent, and goes on after an error so that one fault leaves little behind.
+    /// state and directory. Its log is ended, see [`Logs`]. Idempotent, and goes on after an error so that one fault leaves little behind.
     ///
     /// # Errors
     /// [`HostError::Failed`] with everything that could not be removed.

@@ -6,6 +6,7 @@ mod crashes;
 mod deploys;
 mod doctor;
 mod environment;
+mod logs;
 mod network_faults;
 mod prometheus;
 mod recovery;

@@ -60,6 +60,10 @@ pub async fn differences(platform: &Platform) -> Vec<String> {
             wrong.push(format!("{what}: {there:?}, should be {should:?}"));
         }
     }
+    let kept: BTreeSet<_> = kept(platform).await.into_keys().collect();
+    for function in platform.host.logged().iter().filter(|function| !kept.contains(&function.to_string())) {
+        wrong.push(format!("logs of {function}, which is not kept"));
+    }
     wrong.extend(platform.host.violations());
     wrong
 }

@@ -32,6 +32,8 @@ fn is_called(method: Method, situation: Situation) -> bool {
         Method::ImagesImport => false,
         // Not by actors: see `tests/http/logs.rs`.
         Method::LogsKept | Method::LogsRead | Method::LogsChanged => false,
+        Method::LogsForget => situation == Delete,
+        Method::LogsSweep => situation == Recovery,
     }
 }
 

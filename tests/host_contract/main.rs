@@ -75,6 +75,8 @@ contract! {
         what_is_no_archive_is_an_image_error_that_names_the_file;
     logs:
         what_an_instance_writes_is_told_with_its_time_and_the_same_again
+        a_log_outlives_its_instance_until_it_is_forgotten
+        what_is_forgotten_while_it_runs_goes_with_its_instance_and_what_comes_later_stays
         nobody_has_logs_of_what_was_never_there;
     network:
         an_attached_instance_is_listed_and_looked_up_until_it_is_detached

@@ -8,6 +8,7 @@ mod platform;
 mod checks;
 mod crashes;
 mod deploys;
+mod logs;
 mod panics;
 mod recovers;
 mod secrets;

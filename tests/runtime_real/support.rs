@@ -14,7 +14,7 @@ use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraf
 use actord::host::containerd::channel::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
 use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
-use actord::host::{Creation, HostError, Image, Runtime};
+use actord::host::{Creation, HostError, Image, Logs as _, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -92,6 +92,7 @@ impl World {
             cgroup_parent: format!("/{name}"),
             instances_dir: base.path().join("state/instances"),
             logs_dir: base.path().join("data/logs"),
+            log_max_size: 1 << 20,
             dns: Dns::Servers(vec!["10.9.8.7".parse().unwrap()]),
             pids_limit: 4_096,
         };
@@ -209,6 +210,7 @@ impl World {
         let mut paths = vec![
             self.options.instances_dir.join(id),
             self.options.logs_dir.join(format!("{id}.log")),
+            self.options.logs_dir.join(format!("{id}.idx")),
             self.options.runc_root.join(&self.name).join(id),
             self.shim_socket(id),
         ];
@@ -240,10 +242,12 @@ impl World {
         assert_eq!(self.ctr(&["leases", "ls", "-q"]), "");
         let snapshots = self.ctr(&["snapshots", "ls"]);
         assert_eq!(snapshots.lines().count(), 2, "a heading and the images' one layer: {snapshots}");
-        for directory in [&self.options.instances_dir, &self.options.logs_dir, &self.options.runc_root.join(&self.name)]
-        {
+        for directory in [&self.options.instances_dir, &self.options.runc_root.join(&self.name)] {
             assert_eq!(entries(directory), Vec::<String>::new(), "{}", directory.display());
         }
+        assert_eq!(entries(&self.options.logs_dir), ["ended"], "the logs of instances that are gone");
+        self.runtime.logs().sweep(&BTreeMap::new(), jiff::Timestamp::now()).await.unwrap();
+        assert_eq!(entries(&self.options.logs_dir.join("ended")), Vec::<String>::new());
         self.runtime.remove_shared();
         for mount in hierarchies() {
             assert!(!mount.join(&self.name).exists(), "{} has a group of ours left", mount.display());

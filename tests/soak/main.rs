@@ -1,5 +1,6 @@
 //! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
-//! again and again, requests that nobody meant. Needs root. Each test prints its figures in one line.
+//! again and again, one that writes without end, requests that nobody meant. Needs root. Each test prints its figures
+//! in one line.
 //!
 //! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
 //! says how many rounds it has.
@@ -8,6 +9,7 @@
 mod book;
 mod crash_loop;
 mod fuzz;
+mod logs;
 mod reboot;
 mod stack;
 mod storm;

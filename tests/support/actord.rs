@@ -196,6 +196,7 @@ impl Actord {
         let down = self.run(&["down"]);
         assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
         self.is_gone();
+        assert_eq!(fs::read_dir(self.data().join("logs/ended")).unwrap().count(), 0, "a log is left");
         self.clean = true;
     }
 
@@ -203,8 +204,10 @@ impl Actord {
     pub fn is_gone(&mut self) {
         let mut left = self.traces().on_the_machine();
         for directory in [self.data().join("logs"), self.state()] {
-            let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-            left.extend(entries.map(|entry| format!("a file is left: {}", entry.path().display())));
+            let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+            // The logs of instances that are gone are there.
+            let files = entries.filter(|path| !path.ends_with("logs/ended"));
+            left.extend(files.map(|path| format!("a file is left: {}", path.display())));
         }
         assert!(left.is_empty(), "left: {left:#?}\n{}", self.log());
         self.clean = true;

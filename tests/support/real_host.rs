@@ -59,6 +59,7 @@ impl RealHost {
                 cgroup_parent: format!("/{}", run.namespace()),
                 instances_dir: directory.join("instances"),
                 logs_dir: directory.join("logs"),
+                log_max_size: 16 << 20,
                 dns: Dns::Servers(vec!["192.0.2.53".parse().unwrap()]),
                 pids_limit: 4_096,
             },

@@ -56,7 +56,7 @@ impl Inner {
             faults.extend(self.remove_remains(id).await.err().map(|error| error.to_string()));
         }
         let files = id.clone();
-        let remove = move |inner: &Self| Ok([inner.dirs.remove(&files), inner.logs.remove(&files)].concat());
+        let remove = move |inner: &Self| Ok([inner.dirs.remove(&files), inner.logs.retire(&files)].concat());
         match self.blocking(format!("remove the files of {id}"), remove).await {
             Ok(failed) => faults.extend(failed),
             Err(error) => faults.push(error.to_string()),

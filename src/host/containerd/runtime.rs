@@ -35,6 +35,8 @@ pub struct RuntimeOptions {
     pub instances_dir: PathBuf,
     /// Each instance's log.
     pub logs_dir: PathBuf,
+    /// The most bytes that the logs of one function take, over all of its instances.
+    pub log_max_size: u64,
     /// The name servers that functions ask.
     pub dns: Dns,
     /// The most processes and threads of an instance whose function does not say.
@@ -70,7 +72,7 @@ impl ContainerdRuntime {
             .map_err(|error| HostError::Failed(format!("read the control groups of this machine: {error}")))?;
         let dirs = InstanceDirs { instances: options.instances_dir.clone() };
         let at = options.logs_dir.clone();
-        let logs = FileLogs::open(at)
+        let logs = FileLogs::open(at, options.log_max_size)
             .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
         Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing: DashMap::new() })))
     }

@@ -1,5 +1,7 @@
 //! Logs in memory: bytes with the time at which each write came.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::machine::{Machine, State};
@@ -10,19 +12,35 @@ use crate::host::{HostError, Kept, Log, Piece, Stamp};
 /// What one instance wrote.
 #[derive(Debug)]
 pub(super) struct Written {
-    pub(super) function: FunctionId,
+    function: FunctionId,
     /// Everything, also what is not kept any more.
     bytes: Vec<u8>,
     stamps: Vec<Stamp>,
     begins: u64,
-    pub(super) ended: bool,
+    born: Timestamp,
+    ended: bool,
+    /// Whether it goes with its instance.
+    doomed: bool,
+}
+
+impl Written {
+    pub(super) fn function(&self) -> &FunctionId {
+        &self.function
+    }
 }
 
 impl State {
     pub(super) fn begin_log(&mut self, id: &InstanceId, function: &FunctionId) {
         let function = function.clone();
-        let log =
-            Written { function: function.clone(), bytes: Vec::new(), stamps: Vec::new(), begins: 0, ended: false };
+        let log = Written {
+            function: function.clone(),
+            bytes: Vec::new(),
+            stamps: Vec::new(),
+            begins: 0,
+            born: Timestamp::now(),
+            ended: false,
+            doomed: false,
+        };
         self.logs.insert(id.clone(), log);
         self.changes.note(&function);
     }
@@ -35,11 +53,26 @@ impl State {
         self.changes.note(&log.function);
     }
 
-    /// Nothing will be added to it.
+    /// Nothing will be added to it: its instance is gone.
     pub(super) fn end_log(&mut self, id: &InstanceId) {
-        if let Some(log) = self.logs.get_mut(id) {
-            log.ended = true;
-            self.changes.note(&log.function);
+        let Some(log) = self.logs.get_mut(id) else { return };
+        log.ended = true;
+        self.changes.note(&log.function);
+        if log.doomed || log.bytes.is_empty() {
+            self.remove_log(id);
+        }
+    }
+
+    fn forget_logs(&mut self, before: impl Fn(&FunctionId) -> Option<Timestamp>) {
+        let mut gone = Vec::new();
+        for (id, log) in &mut self.logs {
+            if before(&log.function).is_some_and(|before| log.born <= before) {
+                log.doomed = true;
+                gone.extend(log.ended.then(|| id.clone()));
+            }
+        }
+        for id in gone {
+            self.remove_log(&id);
         }
     }
 
@@ -83,5 +116,20 @@ impl Machine {
     pub(super) async fn changed(&self, function: &FunctionId, seen: u64, _half: bool) -> Result<(), HostError> {
         let changes = self.lock().changes.clone();
         changes.after(function, seen).await
+    }
+
+    pub(super) async fn forget(&self, function: &FunctionId, before: Timestamp, _half: bool) -> Result<(), HostError> {
+        self.lock().forget_logs(|of| (of == function).then_some(before));
+        Ok(())
+    }
+
+    pub(super) async fn sweep(
+        &self,
+        known: &BTreeMap<FunctionId, Timestamp>,
+        before: Timestamp,
+        _half: bool,
+    ) -> Result<(), HostError> {
+        self.lock().forget_logs(|of| Some(known.get(of).copied().unwrap_or(before)));
+        Ok(())
     }
 }

@@ -201,6 +201,12 @@ impl FakeHost {
         self.machine.lock().containers.get(id).map(|it| it.secrets.clone()).unwrap_or_default()
     }
 
+    /// The functions of which logs are kept.
+    #[must_use]
+    pub fn logged(&self) -> BTreeSet<FunctionId> {
+        self.machine.lock().logs.values().map(|log| log.function().clone()).collect()
+    }
+
     /// Calls that a correct caller never makes, as sentences.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {

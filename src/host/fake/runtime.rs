@@ -169,7 +169,7 @@ impl Machine {
         }
         state.containers.remove(id);
         state.remains.remove(id);
-        state.remove_log(id);
+        state.end_log(id);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::path::Path;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::script::Done;
 use super::{FakeHost, Fault, Subject};
@@ -89,6 +90,10 @@ seam! {
             about Subject::Instance(id.clone()), does read;
         LogsChanged: changed(function: &FunctionId, seen: u64) -> (),
             about Subject::Function(function.clone()), does changed;
+        LogsForget: forget(function: &FunctionId, before: Timestamp) -> (),
+            about Subject::Function(function.clone()), does forget;
+        LogsSweep: sweep(known: &BTreeMap<FunctionId, Timestamp>, before: Timestamp) -> (),
+            about Subject::Everything, does sweep;
     }
     Probe: String {
         ProbeReady: ready(check: &Check) -> (), about Subject::Address(check.address), does ready;

@@ -132,6 +132,8 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     let kept = call!(LogsKept, host.logs.kept(&creation.function));
     call!(LogsChanged, host.logs.changed(&creation.function, kept.version + 1));
     call!(LogsRead, host.logs.read(&a, 0, 10));
+    call!(LogsForget, host.logs.forget(&creation.function, jiff::Timestamp::MIN));
+    call!(LogsSweep, host.logs.sweep(&BTreeMap::new(), jiff::Timestamp::MIN));
     call!(RuntimeKill, host.runtime.kill(&a, Signal::Term));
     call!(RuntimeWait, host.runtime.wait(&a));
     call!(RuntimeRemove, host.runtime.remove(&a));

@@ -6,7 +6,7 @@
 //! Numbers are little-endian, times nanoseconds since 1970. A record is one look at the log: what lies between the record
 //! before it and `end` was written by `at`. A record that a power cut tore is dropped when the index is opened.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
@@ -75,6 +75,19 @@ pub(super) fn append(path: &Path, size: u64, stamp: Stamp) -> io::Result<u64> {
     Ok(size + RECORD)
 }
 
+/// Replaces an index by one with another head, without the records of what is not kept. Returns the length of the file.
+pub(super) fn rewrite(path: &Path, size: u64, head: &Head) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let records = (size - HEAD) / RECORD;
+    let first = first_after(&file, records, head.begins)?;
+    let mut kept = vec![0; usize::try_from((records - first) * RECORD).map_err(io::Error::other)?];
+    file.read_exact_at(&mut kept, HEAD + first * RECORD)?;
+    let beside = path.with_extension("new");
+    let size = write_new(&beside, head, &kept)?;
+    fs::rename(&beside, path)?;
+    Ok(size)
+}
+
 /// The stamps of the bytes from `from` to `to`, from an index of this length.
 pub(super) fn stamps(file: &File, size: u64, from: u64, to: u64) -> io::Result<Vec<Stamp>> {
     let records = (size - HEAD) / RECORD;
@@ -87,6 +100,14 @@ pub(super) fn stamps(file: &File, size: u64, from: u64, to: u64) -> io::Result<V
         }
     }
     Ok(stamps)
+}
+
+/// The time of the first record, if there is one.
+pub(super) fn first(path: &Path, size: u64) -> io::Result<Option<Timestamp>> {
+    if size < HEAD + RECORD {
+        return Ok(None);
+    }
+    Ok(Some(record(&File::open(path)?, 0)?.at))
 }
 
 /// The first record that ends after a place.
@@ -155,8 +176,6 @@ fn time(nanoseconds: i64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn head(begins: u64) -> Head {
@@ -194,6 +213,18 @@ mod tests {
         File::options().append(true).open(&path).unwrap().write_all(b"torn").unwrap();
         assert_eq!(open(&path, 25).unwrap().last, Some(stamp(20)));
         assert_eq!(fs::metadata(&path).unwrap().len(), size - RECORD);
+    }
+
+    #[test]
+    fn records_of_what_is_not_kept_go_and_one_that_is_half_kept_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.idx");
+        let size = written(&path, &[10, 20, 30]);
+        let size = rewrite(&path, size, &head(15)).unwrap();
+        let opened = open(&path, 30).unwrap();
+        assert_eq!(opened, Opened { head: head(15), last: Some(stamp(30)), size });
+        let file = File::open(&path).unwrap();
+        assert_eq!(stamps(&file, size, 15, 30).unwrap(), [stamp(20), stamp(30)]);
     }
 
     #[test]

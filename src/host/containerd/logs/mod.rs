@@ -4,12 +4,14 @@
 //! instance -> pipe -> its shim -> <logs>/<id>.log        appended to, whether anybody reads or actord lives
 //!                                    | inotify
 //!                       watch, one task for all of them -> <logs>/<id>.idx   (end, time) a look
+//! instance is gone -> keep: both files move to <logs>/ended/, until its function is gone or there is too much
 //! readers <- Kept, Piece <- books: what is recorded of each log
 //! ```
 //! Readers are shown what is recorded and no more, so that a line has the same time for each of them.
 
 mod book;
 mod index;
+mod keep;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -27,10 +29,14 @@ use jiff::Timestamp;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::book::Book;
-use super::instance_dir::gone;
 use crate::function::{FunctionId, InstanceId};
 use crate::host::logs::Changes;
 use crate::host::{HostError, Kept, Log, Logs, Piece};
+
+type Books = BTreeMap<InstanceId, Book>;
+
+/// Where the logs of instances are that are gone.
+const ENDED: &str = "ended";
 
 /// The logs in a directory. Clones share them, and the task that watches them.
 #[derive(Debug, Clone)]
@@ -39,38 +45,40 @@ pub struct FileLogs(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    books: Mutex<BTreeMap<InstanceId, Book>>,
+    /// The most bytes of one function's logs, with their indexes.
+    limit: u64,
+    books: Mutex<Books>,
     changes: Changes,
     /// Ends the watch.
     _watch: DropGuard,
 }
 
 impl FileLogs {
-    /// Opens the logs of a directory, which is made if it is not there, and begins to watch them.
+    /// Opens the logs of a directory, which is made if it is not there, and begins to watch them. Those of one function
+    /// take no more than `limit` bytes.
     ///
     /// # Errors
     /// When the directory can't be made or read.
-    pub(super) fn open(directory: PathBuf) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+    pub(super) fn open(directory: PathBuf, limit: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory.join(ENDED))?;
         let over = CancellationToken::new();
         let logs = Self(Arc::new(Inner {
             directory,
+            limit,
             books: Mutex::default(),
             changes: Changes::default(),
             _watch: over.clone().drop_guard(),
         }));
         // The watch first: what is written from here on is seen by it, what was before by this look.
         let eyes = watch::Eyes::open(&logs.0.directory);
-        for id in logs.0.names()? {
-            logs.0.reopen(&id);
-        }
+        logs.0.reopen_all()?;
         tokio::spawn(over.run_until_cancelled_owned(watch::watch(Arc::downgrade(&logs.0), eyes)));
         Ok(logs)
     }
 
     /// Where an instance's log is.
     pub(super) fn path(&self, id: &InstanceId) -> PathBuf {
-        self.0.log(id)
+        self.0.log(id, false)
     }
 
     /// Begins the log of a new instance.
@@ -78,37 +86,28 @@ impl FileLogs {
         let inner = &self.0;
         let mut books = inner.books();
         // The index first: a log without one belongs to nobody.
-        let book = Book::begin(&inner.index(id), function)?;
-        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(inner.log(id))?;
+        let book = Book::begin(&inner.index(id, false), function)?;
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(inner.log(id, false))?;
         books.insert(id.clone(), book);
         drop(books);
         inner.changes.note(function);
         Ok(())
     }
 
-    /// Removes an instance's log. Returns what could not be removed.
-    pub(super) fn remove(&self, id: &InstanceId) -> Vec<String> {
-        let inner = &self.0;
-        let mut books = inner.books();
-        let paths = [inner.log(id), inner.index(id)];
-        let failed = |path: &Path| Some(format!("remove {}: {}", path.display(), gone(fs::remove_file(path)).err()?));
-        let faults: Vec<String> = paths.iter().filter_map(|path| failed(path)).collect();
-        let book = if faults.is_empty() { books.remove(id) } else { None };
-        drop(books);
-        if let Some(book) = book {
-            inner.changes.note(&book.head.function);
-        }
-        faults
+    /// Ends the log of an instance that is gone. Returns what could not be done.
+    pub(super) fn retire(&self, id: &InstanceId) -> Vec<String> {
+        let fault = self.0.retire(id).err();
+        fault.map(|error| format!("put away the log of {id}: {error}")).into_iter().collect()
     }
 
     /// Takes up a log that has no index, once somebody knows whose it is: an older actord made it.
     pub(super) fn adopt(&self, id: &InstanceId, function: &FunctionId) {
         let inner = &self.0;
         let mut books = inner.books();
-        if books.contains_key(id) || !inner.log(id).exists() {
+        if books.contains_key(id) || !inner.log(id, false).exists() {
             return;
         }
-        match Book::begin(&inner.index(id), function) {
+        match Book::begin(&inner.index(id, false), function) {
             Ok(book) => drop(books.insert(id.clone(), book)),
             Err(error) => tracing::warn!(instance = %id, %error, "its log can't be shown: it has no index"),
         }
@@ -118,12 +117,23 @@ impl FileLogs {
 
     /// Every instance that may still write.
     pub(super) fn list(&self) -> io::Result<Vec<InstanceId>> {
-        self.0.names()
+        Ok(names(&self.0.directory)?.iter().filter_map(|name| instance(Some(name))).collect())
     }
 
     /// The last whole lines of an instance's log, at most `bytes` of them; of a longer line, its end.
     pub(super) fn tail(&self, id: &InstanceId, bytes: usize) -> io::Result<String> {
-        tail::read(&self.0.log(id), bytes)
+        tail::read(&self.0.log(id, false), bytes)
+    }
+
+    /// Runs what changes files where it may block.
+    async fn files(
+        &self,
+        what: String,
+        work: impl FnOnce(&Inner) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), HostError> {
+        let failed = what.clone();
+        let work = move |inner: &Inner| work(inner).map_err(|error| HostError::Failed(format!("{failed}: {error}")));
+        self.blocking(|| what, work).await
     }
 
     /// Runs what reads files where it may block.
@@ -139,45 +149,82 @@ impl FileLogs {
 }
 
 impl Inner {
-    fn books(&self) -> MutexGuard<'_, BTreeMap<InstanceId, Book>> {
+    fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn log(&self, id: &InstanceId) -> PathBuf {
-        self.directory.join(format!("{id}.log"))
+    fn log(&self, id: &InstanceId, ended: bool) -> PathBuf {
+        self.place(ended).join(format!("{id}.log"))
     }
 
-    fn index(&self, id: &InstanceId) -> PathBuf {
-        self.directory.join(format!("{id}.idx"))
+    fn index(&self, id: &InstanceId, ended: bool) -> PathBuf {
+        self.place(ended).join(format!("{id}.idx"))
     }
 
-    /// The instances that have a log in the directory.
-    fn names(&self) -> io::Result<Vec<InstanceId>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            found.extend(instance(entry?.file_name().to_str()));
+    fn place(&self, ended: bool) -> PathBuf {
+        if ended { self.directory.join(ENDED) } else { self.directory.clone() }
+    }
+
+    /// Takes up the logs that were there before.
+    fn reopen_all(&self) -> io::Result<()> {
+        for ended in [true, false] {
+            for name in names(&self.place(ended))? {
+                match instance(Some(&name)) {
+                    Some(id) => self.reopen(&id, ended),
+                    None => self.clear_away(&name, ended),
+                }
+            }
         }
-        Ok(found)
+        Ok(())
     }
 
-    /// Takes up a log that was there before.
-    fn reopen(&self, id: &InstanceId) {
-        match Book::open(&self.index(id), &self.log(id)) {
+    fn reopen(&self, id: &InstanceId, ended: bool) {
+        let (log, index) = (self.log(id, ended), self.index(id, ended));
+        if ended && !index.exists() {
+            // Its move was interrupted.
+            let _ = fs::rename(self.index(id, false), &index);
+        }
+        match Book::open(&index, &log, ended) {
             Ok(book) => drop(self.books().insert(id.clone(), book)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(instance = %id, %error, "the index of its log is not to be used"),
+            // What still runs is taken up, or torn down, by those who know whose it is.
+            Err(error) if !ended && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(instance = %id, %error, "its log can't be shown: its index is not to be used");
+                if ended {
+                    let _ = fs::remove_file(&log);
+                }
+            }
         }
         self.look(id);
     }
 
-    /// Records what was added to a log since the last look.
+    /// Removes what an actord left that was ended in the middle of something: an index that has no log.
+    fn clear_away(&self, name: &str, ended: bool) {
+        let place = self.place(ended);
+        let left = match name.rsplit_once('.') {
+            Some((id, "idx")) => !place.join(format!("{id}.log")).exists(),
+            Some((_, "new")) => true,
+            _ => false,
+        };
+        if left && let Err(error) = fs::remove_file(place.join(name)) {
+            tracing::warn!(name, %error, "a file without a log");
+        }
+    }
+
+    /// Records what was added to a log since the last look, and lets go of what is too much.
     fn look(&self, id: &InstanceId) {
         let mut books = self.books();
-        let Some(book) = books.get_mut(id) else { return };
-        match book.look(&self.index(id), &self.log(id)) {
-            Ok(false) => {}
-            Ok(true) => self.changes.note(&book.head.function),
-            Err(error) => tracing::warn!(instance = %id, %error, "its log can't be followed"),
+        let Some(book) = books.get_mut(id).filter(|book| !book.ended) else { return };
+        let function = book.head.function.clone();
+        let looked = book.look(&self.index(id, false), &self.log(id, false));
+        let grown = matches!(looked, Ok(true));
+        let done = looked.map(drop).and(self.make_room(&mut books, &function));
+        drop(books);
+        if grown {
+            self.changes.note(&function);
+        }
+        if let Err(error) = done {
+            tracing::warn!(instance = %id, %error, "its log can't be followed");
         }
     }
 
@@ -194,8 +241,8 @@ impl Inner {
                 let book = books.get(id).ok_or_else(|| HostError::NotFound(format!("log of instance {id}")))?;
                 let from = from.max(book.head.begins);
                 let to = book.ends.min(from.saturating_add(most as u64)).max(from);
-                let log = File::open(self.log(id)).map_err(failed)?;
-                (log, File::open(self.index(id)).map_err(failed)?, book.size, from, to)
+                let log = File::open(self.log(id, book.ended)).map_err(failed)?;
+                (log, File::open(self.index(id, book.ended)).map_err(failed)?, book.size, from, to)
             };
             let mut bytes = vec![0; usize::try_from(to - from).unwrap_or_default()];
             log.read_exact_at(&mut bytes, from).map_err(failed)?;
@@ -206,6 +253,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// The names in a directory.
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 /// Whose log a file is, by its name.
@@ -226,7 +278,7 @@ impl Logs for FileLogs {
                 id: id.clone(),
                 begins: book.head.begins,
                 ends: book.ends,
-                ended: false,
+                ended: book.ended,
             });
             Ok(Kept { logs: logs.collect(), version })
         };
@@ -241,9 +293,15 @@ impl Logs for FileLogs {
     async fn changed(&self, function: &FunctionId, seen: u64) -> Result<(), HostError> {
         self.0.changes.after(function, seen).await
     }
-}
 
-/// The time of a file's last write.
-fn written(about: &fs::Metadata) -> Timestamp {
-    about.modified().ok().and_then(|time| Timestamp::try_from(time).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    async fn forget(&self, function: &FunctionId, before: Timestamp) -> Result<(), HostError> {
+        let what = format!("remove the logs of {function}");
+        let function = function.clone();
+        self.files(what, move |inner| inner.forget(&function, before)).await
+    }
+
+    async fn sweep(&self, known: &BTreeMap<FunctionId, Timestamp>, before: Timestamp) -> Result<(), HostError> {
+        let known = known.clone();
+        self.files("remove the logs of nobody".to_owned(), move |inner| inner.sweep(&known, before)).await
+    }
 }

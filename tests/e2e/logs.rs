@@ -1,0 +1,110 @@
+//! What functions write, as those see it who ask for it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use crate::actord::{Actord, until};
+use crate::client::{Connection, Request};
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// The lines of an answer.
+fn lines(body: &[u8]) -> Vec<Value> {
+    std::str::from_utf8(body).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+async fn logs(actord: &Actord, query: &str) -> Vec<u8> {
+    let answer = actord.system("GET", &format!("/system/logs?{query}"), Value::Null).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/x-ndjson")), "{answer:?}");
+    answer.body
+}
+
+/// Whether some words are told.
+async fn tells(actord: &Actord, query: &str, words: &str) -> bool {
+    lines(&logs(actord, query).await).iter().any(|line| line["text"].as_str().unwrap().contains(words))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_reaches_those_who_follow_while_the_function_goes_on() {
+    let actord = Actord::start().await;
+    actord.deploy("talker", json!({})).await;
+    until("its first line is told", async || tells(&actord, "name=talker", "listens").await).await;
+    let mut followers = Vec::new();
+    for query in ["tail=1", "tail=1&instance=nobody"] {
+        let path = format!("/system/logs?name=talker&follow=true&{query}");
+        let mut follower = Connection::open(actord.public).await.unwrap();
+        follower.send(&actord.request("GET", &path, &Value::Null)).await.unwrap();
+        assert_eq!(follower.read_head().await.unwrap().0, 200);
+        followers.push(follower);
+    }
+    let follower = &mut followers[0];
+    assert_eq!(lines(&follower.chunk().await.unwrap().unwrap()).len(), 1);
+    let mut took = Vec::new();
+    for n in 0..20 {
+        let begun = Instant::now();
+        let wrote = actord.get(&format!("/function/talker/log?lines=1&bytes={}", 10 + n)).await;
+        assert_eq!(wrote.status, 200);
+        let told = lines(&timeout(LONG, follower.chunk()).await.expect("it is told").unwrap().unwrap());
+        assert_eq!(told[0]["text"], format!("1 {}", "x".repeat(10 + n)), "{told:?}");
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    println!(
+        "a line from the request that makes a function write it to those who follow: median {:?}, longest {:?}",
+        took[10], took[19]
+    );
+    // An actord that ends lets go of those who follow.
+    drop(followers.pop());
+    let mut actord = actord;
+    let ended = timeout(LONG, actord.stop()).await.expect("it does not wait for those who follow");
+    assert!(ended.success());
+    assert_eq!(followers[0].chunk().await.unwrap(), None, "a polite end");
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn last_words_outlive_a_crash_and_actord_and_go_with_the_function() {
+    let mut actord = Actord::start().await;
+    actord.deploy("brittle", json!({})).await;
+    let pid = actord.process("brittle");
+    assert_eq!(actord.get("/function/brittle/log?lines=3&bytes=7&to=stderr").await.status, 200);
+    let _ = Connection::open(actord.public).await.unwrap().ask(&Request::get("/function/brittle/exit?code=7")).await;
+    until("it is back", async || actord.processes_of("brittle").first().is_some_and(|now| *now != pid)).await;
+    until("it serves", async || actord.describe("brittle").await["availableReplicas"] == 1).await;
+    until("its successor's first line is told", async || {
+        lines(&logs(&actord, "name=brittle&tail=100").await)
+            .iter()
+            .filter(|line| line["text"].as_str().unwrap().contains("listens"))
+            .count()
+            == 2
+    })
+    .await;
+    let before = logs(&actord, "name=brittle&tail=100").await;
+    let told = lines(&before);
+    let texts: Vec<&str> = told.iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(texts[1..4], ["1 xxxxxxx", "2 xxxxxxx", "3 xxxxxxx"], "{texts:?}");
+    assert_ne!(told[1]["instance"], told[told.len() - 1]["instance"]);
+
+    actord.kill().await;
+    // Written while nobody watches.
+    let meanwhile = actord.processes_of("brittle").len();
+    assert_eq!(meanwhile, 1);
+    actord.launch(&[]).await;
+    for _ in 0..100 {
+        assert_eq!(logs(&actord, "name=brittle&tail=100").await, before, "every reader is told the same");
+    }
+    assert_eq!(actord.delete("brittle").await.status, 202);
+    until("nothing is told of it", async || logs(&actord, "name=brittle&tail=100").await.is_empty()).await;
+    let left = || walk(&actord.data().join("logs"));
+    until("no file is left of it", async || left().iter().all(|name| !name.contains("brittle"))).await;
+    actord.finish().await;
+}
+
+/// The names of all files below a directory.
+fn walk(directory: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let names = |path: std::path::PathBuf| if path.is_dir() { walk(&path) } else { vec![path.display().to_string()] };
+    entries.flat_map(names).collect()
+}
