@@ -72,11 +72,9 @@ impl Inner {
         let mut books = self.books();
         let (mut done, mut gone) = (Ok(()), Vec::new());
         for (id, book) in books.iter_mut() {
-            if !before(&book.head).is_some_and(|before| book.head.born < before) {
-                continue;
-            }
-            book.doomed = true;
-            if book.ended {
+            let forgotten = before(&book.head).is_some_and(|before| book.head.born <= before);
+            book.doomed |= forgotten;
+            if forgotten && book.ended {
                 match self.unlink(id, true) {
                     Ok(()) => gone.push((id.clone(), book.head.function.clone())),
                     Err(error) => done = Err(error),

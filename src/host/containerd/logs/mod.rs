@@ -22,6 +22,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -49,6 +50,8 @@ struct Inner {
     limit: u64,
     books: Mutex<Books>,
     changes: Changes,
+    /// Whether the last look went wrong.
+    failing: AtomicBool,
     /// Ends the watch.
     _watch: DropGuard,
 }
@@ -67,6 +70,7 @@ impl FileLogs {
             limit,
             books: Mutex::default(),
             changes: Changes::default(),
+            failing: AtomicBool::new(false),
             _watch: over.clone().drop_guard(),
         }));
         // The watch first: what is written from here on is seen by it, what was before by this look.
@@ -223,8 +227,13 @@ impl Inner {
         if grown {
             self.changes.note(&function);
         }
-        if let Err(error) = done {
-            tracing::warn!(instance = %id, %error, "its log can't be followed");
+        match done {
+            Ok(()) => self.failing.store(false, Ordering::Relaxed),
+            // Once, not for every line that is written to a full disk.
+            Err(error) if !self.failing.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(instance = %id, %error, "its log can't be followed, or not be capped");
+            }
+            Err(_) => {}
         }
     }
 
