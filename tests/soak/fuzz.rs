@@ -48,6 +48,11 @@ include-path-regex = "^/(async-)?function/"
 checks.unsupported_method.enabled = false
 checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "501", {errors}]
 
+# AlertManager is told with 500 what did not scale.
+[[operations]]
+include-path = "/system/alert"
+checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "500", "503", "507"]
+
 # Whoever follows is answered for as long as the function is there.
 [[operations]]
 include-path = "/system/logs"
