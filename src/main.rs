@@ -9,6 +9,7 @@ use actord::{config, telemetry};
 mod boot;
 mod machine;
 mod preload;
+mod pruning;
 mod servers;
 mod sockets;
 mod systemd;

@@ -32,6 +32,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::boot;
 use crate::machine::{Machine, cni_options, connect, daemon_options, images_options};
 use crate::preload;
+use crate::pruning;
 use crate::servers::Servers;
 use crate::sockets::Sockets;
 use crate::systemd;
@@ -155,6 +156,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     };
     let way_out = tokio::spawn(Machine::keep_open(machine.network.clone()));
     let name_servers = tokio::spawn(Machine::keep_name_servers(machine.runtime.clone()));
+    let pruning = tokio::spawn(pruning::keep_pruning(machine.images.clone(), store.clone(), config.image_retention));
     let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
     let watchdog = actix::spawn(watchdog(services.clone(), "watchdog".parse()?));
@@ -165,6 +167,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     systemd::stopping("finishing the requests that are under way");
     way_out.abort();
     name_servers.abort();
+    pruning.abort();
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
     if let Err(error) = keep_invocations(&store, &services.endpoints).await {

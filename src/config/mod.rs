@@ -104,6 +104,10 @@ pub struct Config {
     #[arg(long, env = "ACTORD_PULL_TIMEOUT", value_name = "TIME", default_value = "30m", value_parser = value::timeout)]
     pub pull_timeout: Duration,
 
+    /// How long a pulled image stays after the last function that needed it is gone; 0: for ever
+    #[arg(long, env = "ACTORD_IMAGE_RETENTION", value_name = "TIME", default_value = "168h", value_parser = parse_duration)]
+    pub image_retention: Duration,
+
     /// Name of the CNI network
     #[arg(long, env = "ACTORD_CNI_NAME", value_name = "NAME", default_value = "actord", value_parser = value::identifier)]
     pub cni_name: String,

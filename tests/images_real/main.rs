@@ -7,6 +7,7 @@ mod faults;
 mod import;
 mod policy;
 mod proxy;
+mod prune;
 mod pull;
 mod sources;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use containerd_client::types::Descriptor as Target;
 use oci_spec::distribution::Reference;
+use tokio::sync::OwnedMutexGuard;
 
 use super::channel::Containerd;
 use super::content::{chain_ids, find_manifest, read_config, stat_blob};
@@ -16,7 +17,7 @@ use super::manifest;
 use super::mirrors::{self, Mirror, Source};
 use super::progress::Pulls;
 use super::pull::Pull;
-use super::record;
+use super::record::{self, Origin};
 use super::reference;
 use super::registry::{Access, Registry};
 use super::unpack::has_snapshot;
@@ -93,6 +94,7 @@ impl ContainerdImages {
 
     /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
     async fn local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+        let _turn = self.turn(&reference.whole()).await;
         match self.find_local(reference).await {
             // A part is missing, or can't be read: as good as not here. A pull replaces it.
             Err(HostError::NotFound(what) | HostError::Image(what)) => {
@@ -106,6 +108,10 @@ impl ContainerdImages {
     async fn find_local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
         let name = reference.whole();
         let recorded = record::look_up(&self.containerd, &name).await?;
+        if recorded.as_ref().is_some_and(|recorded| recorded.unwanted_since.is_some()) {
+            record::note_unwanted(&self.containerd, &name, None).await?;
+        }
+        let recorded = recorded.map(|recorded| recorded.target);
         let recorded_digest = recorded.as_ref().map(|target| target.digest.clone());
         let target = match (recorded, reference.digest()) {
             (Some(target), Some(digest)) if target.digest != digest => self.by_digest(digest).await?,
@@ -128,7 +134,7 @@ impl ContainerdImages {
             }
         }
         let lease = self.lease().await?;
-        let completed = self.complete(&lease, &target, &name).await;
+        let completed = self.complete(&lease, &target, &name, Origin::Here).await;
         let digest = lease.settle(completed).await?;
         Ok(Some(Image { reference: name, digest }))
     }
@@ -187,7 +193,7 @@ impl ContainerdImages {
             reached: AtomicBool::new(false),
         };
         let target = pull.fetch().await?;
-        let digest = self.complete(lease, &target, &reference.whole()).await?;
+        let digest = self.complete(lease, &target, &reference.whole(), Origin::Registry).await?;
         let (from, bytes) = (registry.name(), counters.received());
         tracing::info!(image = %reference, from, digest, bytes, took = ?begun.elapsed(), "pulled");
         Ok(digest)
@@ -199,15 +205,25 @@ impl ContainerdImages {
     }
 
     /// Makes an image of what is in the content store, and returns its manifest's digest.
-    async fn complete(&self, lease: &Lease, target: &Target, name: &str) -> Result<String, HostError> {
+    async fn complete(&self, lease: &Lease, target: &Target, name: &str, origin: Origin) -> Result<String, HostError> {
         let digest = self.prepare(lease, target).await?;
-        record::put(lease, name, target).await?;
+        record::put(lease, name, target, origin).await?;
         Ok(digest)
     }
 
     /// Unpacks and labels what is in the content store.
     pub(super) async fn prepare(&self, lease: &Lease, target: &Target) -> Result<String, HostError> {
         record::prepare(lease, &self.options.snapshotter, &self.locks, target).await
+    }
+
+    /// The containerd whose images these are.
+    pub(super) fn containerd(&self) -> &Containerd {
+        &self.containerd
+    }
+
+    /// Whoever takes an image for one that is here, or removes it, takes a turn.
+    pub(super) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        self.locks.lock(&format!("image {name}")).await
     }
 
     /// The locks that this machine's pulls and imports share.

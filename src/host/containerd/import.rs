@@ -15,7 +15,7 @@ use super::ingest::{Blob, Ingest, Uncommitted, ingest_name};
 use super::lease::Lease;
 use super::locks::Locks;
 use super::manifest::DOCUMENT_LIMIT;
-use super::record;
+use super::record::{self, Origin};
 use super::tarball::{self, Part};
 use crate::host::HostError;
 
@@ -44,7 +44,7 @@ impl ContainerdImages {
         }
         let mut names = Vec::new();
         for Wanted { name, target } in wanted {
-            record::put(lease, &name, &target).await?;
+            record::put(lease, &name, &target, Origin::Archive).await?;
             names.push(name);
         }
         Ok(names)

@@ -23,6 +23,7 @@ pub mod mirrors;
 mod name_servers;
 mod oci;
 mod progress;
+mod prune;
 mod pull;
 mod record;
 mod reference;
