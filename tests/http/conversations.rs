@@ -1,74 +1,72 @@
-//! Replays what a real faas-cli sent, byte for byte, and expects the statuses that made it succeed, or fail, as recorded.
+//! Replays what a real faas-cli sent, byte for byte, on one connection for each command, and compares the answers with
+//! those that are due.
+//!
+//! ```text
+//! recorded/NAME.txt -> requests -> a house as the recording's stand-in was -> answers <-> the table at the end
+//! ```
 
+mod expected;
+
+use std::time::Duration;
+
+use actord::actors::messages::Used;
 use actord::function::Namespace;
 use actord::host::fake::Method;
+use tokio::time::timeout;
 
-use crate::support::{House, Reply, ask, function, read_reply};
+use self::expected::Expected::{self, Bare, Called, Json, Line, Log};
+use crate::raw_client::{Answer, Connection};
+use crate::support::{House, function};
 
-/// One request and the status of its answer.
-struct Turn {
-    head: String,
-    body: String,
-    status: u16,
-}
+/// How long an answer may take before its test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-impl Turn {
-    /// The recorded status; but a change that the stand-in answered with 200 is answered with 202 like every other, and
-    /// there are no asynchronous invocations.
-    fn expected(&self) -> u16 {
-        let changes =
-            ["PUT /system/", "POST /system/", "DELETE /system/"].iter().any(|line| self.head.starts_with(line));
-        match self.status {
-            _ if self.head.starts_with("POST /async-function/") => 501,
-            200 if changes => 202,
-            status => status,
-        }
-    }
-}
+/// When the log's line was written: later than any time that lines are asked for from.
+const WRITTEN: &str = "2126-01-02T03:04:05.000000006Z";
 
-/// Reads a recording (see `recorded/README.md`).
-fn turns(recording: &str) -> Vec<Turn> {
-    let mut turns = Vec::new();
-    let (mut head, mut body, mut in_body) = (String::new(), String::new(), false);
-    for line in recording.lines() {
-        if let Some(sent) = line.strip_prefix('>') {
-            let sent = sent.strip_prefix(' ').unwrap_or(sent);
-            if in_body {
-                body.push_str(sent);
-            } else if sent.is_empty() {
-                in_body = true;
-            } else if head.is_empty() {
-                head = format!("{sent} HTTP/1.1\r\nHost: gateway\r\n");
-            } else {
-                head.push_str(&format!("{sent}\r\n"));
-            }
-        } else if let Some(status) = line.strip_prefix("< ").and_then(|text| text.parse().ok()) {
-            // A numeric answer body would look like a status: none of the recordings has one.
-            let (head, body) = (std::mem::take(&mut head), std::mem::take(&mut body));
-            turns.push(Turn { head, body, status });
-            in_body = false;
-        }
-    }
-    turns
+/// The requests of a recording (see `recorded/README.md`), as they were sent.
+fn requests(recording: &str) -> Vec<String> {
+    let turns = recording.split("\n\n").filter(|paragraph| paragraph.starts_with("> "));
+    let request = |turn: &str| {
+        let lines = turn.lines().map_while(|line| line.strip_prefix('>'));
+        let lines: Vec<_> = lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+        let mut parts = lines.splitn(2, |line| line.is_empty());
+        let (line, headers) = parts.next().unwrap().split_first().unwrap();
+        let body = parts.next().unwrap_or_default().join("\n");
+        // The recording leaves out the protocol's version and the host.
+        format!("{line} HTTP/1.1\r\nHost: gateway\r\n{}\r\n\r\n{body}", headers.join("\r\n"))
+    };
+    turns.map(request).collect()
 }
 
 /// A house as the stand-in was: one function named `known`, of whatever namespace, and what else it took for granted.
 async fn stand_in() -> House {
     let house = House::public().await;
-    // It answers as soon as it has the whole short request.
+    // It says what it was asked, as soon as it has the whole short request.
     let known = function(|mut connection| async move {
         let head = connection.head().await;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-        connection.read(length.parse().unwrap()).await;
-        connection.say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nanswer").await;
+        let body = connection.read(length.parse().unwrap()).await;
+        let answer = format!("{}: {body}", head.lines().next().unwrap());
+        let length = answer.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{answer}");
+        connection.say(&answer).await;
     })
     .await;
     for name in ["known", "known.dev"] {
-        let instance = format!("{}-1", name.replace('.', "-")).parse().unwrap();
-        house.host.begin_log(&instance, &name.parse().unwrap());
-        house.host.write_log(&instance, b"hello\n", jiff::Timestamp::now());
-        house.add(name, "docker.io/library/known:1");
+        let (id, instance) = (name.parse().unwrap(), format!("{}-1", name.replace('.', "-")).parse().unwrap());
+        house.host.begin_log(&instance, &id);
+        house.host.write_log(&instance, b"hello\n", WRITTEN.parse().unwrap());
+        house.add_with(name, |draft| {
+            draft.image = "docker.io/library/known:1".into();
+            draft.env_vars = [("a".into(), "b".into())].into();
+            draft.labels = [("l".into(), "m".into())].into();
+            draft.annotations = [("n".into(), "o".into())].into();
+        });
+        let used = Used { cpu_millis: 1.5, memory_bytes: 1 << 20, cpu_total: Duration::ZERO };
+        house.script.lock().unwrap().used.insert(id.clone(), used);
         house.publish(name, known);
+        house.endpoints.recall(&id, 3);
     }
     let (default, dev) = (Namespace::default(), "dev".parse().unwrap());
     for (namespace, name) in [(&default, "taken"), (&default, "s1"), (&dev, "s1")] {
@@ -77,100 +75,129 @@ async fn stand_in() -> House {
     house
 }
 
-/// The answer to one who follows, until actord ends: the recording's client was ended by hand.
-async fn followed(house: &House, client: &mut tokio::net::TcpStream) -> Reply {
+/// The answer to one who follows comes to its end with actord: the recording's client was ended by hand.
+async fn exchange(house: &House, connection: &mut Connection, request: &str) -> Answer {
     let drain = async {
-        house.host.called(Method::LogsChanged, 1).await;
-        house.draining.raise();
+        if request.contains("follow=true") {
+            house.host.called(Method::LogsChanged, 1).await;
+            house.draining.raise();
+        }
     };
-    futures_util::join!(read_reply(client), drain).0
+    let both = async { futures_util::join!(connection.exchange(request.as_bytes()), drain).0 };
+    timeout(PATIENCE, both).await.expect("no whole answer came").unwrap()
 }
 
-async fn replay(name: &str, recording: &str) {
+async fn replay(name: &str, recording: &str, due: &[Expected]) {
     let house = stand_in().await;
-    let turns = turns(recording);
-    assert!(!turns.is_empty(), "{name}");
     if name == "namespace-create" {
         house.namespaces.delete(&"dev".parse().unwrap()).await.unwrap();
     }
-    for turn in turns {
-        // The recorded head has its own Content-Length.
-        let head = format!("{}Connection: close\r\n\r\n{}", turn.head, turn.body);
-        let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
-        tokio::io::AsyncWriteExt::write_all(&mut client, head.as_bytes()).await.unwrap();
-        let follows = turn.head.contains("follow=true");
-        let reply = if follows { followed(&house, &mut client).await } else { read_reply(&mut client).await };
-        assert_eq!(reply.status, turn.expected(), "{name}: {}{}: {reply:?}", turn.head, turn.body);
-        if turn.head.contains("/system/logs") {
-            let line: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-            assert_eq!(line["text"], "hello", "{name}: {reply:?}");
-        }
+    let requests = requests(recording);
+    assert_eq!(requests.len(), due.len(), "{name}");
+    let mut connection = Connection::open(house.address).await.unwrap();
+    for (request, due) in requests.iter().zip(due) {
+        let answer = exchange(&house, &mut connection, request).await;
+        due.compare(&answer, request);
+        // An answer that did not wait for the request's body ends the connection, and says so.
+        assert_eq!(answer.closes(), matches!(due, Line(501, _)), "{request}: {answer:?}");
+        assert!(answer.closes() || !connection.is_closed(), "it goes on, with nothing more on it: {request}");
     }
 }
 
+/// The function `known` of a namespace, with what else is told of it.
+fn known(namespace: &str, further: &str) -> String {
+    let origin = format!(r#""name":"known","image":"docker.io/library/known:1","namespace":"{namespace}""#);
+    let asked = r#""envVars":{"a":"b"},"labels":{"l":"m"},"annotations":{"n":"o"}"#;
+    let seen = r#""invocationCount":3,"replicas":1,"availableReplicas":1"#;
+    format!(r#"{{{origin},{asked},{seen},"createdAt":"2026-01-02T03:04:05.000000006Z"{further}}}"#)
+}
+
+/// To those who ask for one function, its usage is told, too.
+fn described() -> Expected {
+    Json(known("openfaas-fn", r#","usage":{"cpu":1.5,"totalMemoryBytes":1048576}"#))
+}
+
+fn listed(namespace: &str) -> Expected {
+    Json(format!("[{}]", known(namespace, "")))
+}
+
+fn json(text: &str) -> Expected {
+    Json(text.to_owned())
+}
+
+fn log(namespace: &str, instance: &str) -> Expected {
+    let origin = format!(r#""name":"known","namespace":"{namespace}","instance":"{instance}""#);
+    Log(format!(r#"{{{origin},"timestamp":"{WRITTEN}","text":"hello"}}"#))
+}
+
+/// The gateway's shape.
+fn version() -> Expected {
+    let version = format!(r#"{{"release":"{}","sha":"abc","commit_message":""}}"#, env!("CARGO_PKG_VERSION"));
+    let provider = format!(r#"{{"provider":"actord","version":{version},"orchestration":"containerd"}}"#);
+    Json(format!(r#"{{"provider":{provider},"version":{version},"arch":"{}"}}"#, std::env::consts::ARCH))
+}
+
+/// There are no asynchronous invocations, whatever the stand-in said.
+const NO_ASYNC: Expected = Line(501, "asynchronous invocations are not available: call /function/ instead");
+const TAKEN: Expected = Line(409, "secret taken already exists: update it, or delete it first");
+const NO_SECRET: Expected = Line(404, "unable to find secret: nosuch");
+
 macro_rules! replays {
-    ($($test:ident: $file:literal),* $(,)?) => {$(
+    ($($test:ident: $file:literal => [$($due:expr),+],)*) => {$(
         #[actix_web::test]
         async fn $test() {
-            replay($file, include_str!(concat!("recorded/", $file, ".txt"))).await;
+            replay($file, include_str!(concat!("recorded/", $file, ".txt")), &[$($due),+]).await;
         }
     )*};
 }
 
 replays! {
-    faas_cli_updates_a_function: "deploy-known",
-    faas_cli_deploys_into_a_namespace: "deploy-namespace",
-    faas_cli_deploys_a_new_function: "deploy-new",
-    faas_cli_removes_a_function: "remove",
-    faas_cli_replaces_a_function: "deploy-replace",
-    faas_cli_deploys_a_stack: "deploy-stack",
-    faas_cli_describes_a_function: "describe",
-    faas_cli_describes_an_unknown_function: "describe-unknown",
-    faas_cli_compares_a_stack: "diff-stack",
-    faas_cli_invokes_a_function: "invoke",
-    faas_cli_invokes_asynchronously: "invoke-async",
-    faas_cli_invokes_asynchronously_with_a_callback: "invoke-async-callback",
-    faas_cli_invokes_in_a_namespace: "invoke-namespace",
-    faas_cli_invokes_with_query_header_and_method: "invoke-query-header-method",
-    faas_cli_lists: "list",
-    faas_cli_lists_a_namespace: "list-namespace",
-    faas_cli_lists_with_more: "list-verbose",
-    faas_cli_logs_in: "login",
-    faas_cli_follows_logs: "logs",
-    faas_cli_reads_logs_in_a_namespace: "logs-namespace",
-    faas_cli_reads_logs_without_following: "logs-no-tail",
-    faas_cli_reads_the_last_lines_of_a_log: "logs-since-lines",
-    faas_cli_waits_for_a_function: "ready-function",
-    faas_cli_waits_for_the_gateway: "ready-gateway",
-    faas_cli_waits_for_an_unknown_function: "ready-unknown",
-    faas_cli_removes_a_stack: "remove-stack",
-    faas_cli_removes_an_unknown_function: "remove-unknown",
-    faas_cli_asks_for_the_version: "version",
-    faas_cli_creates_a_secret_from_a_file: "secret-create-file",
-    faas_cli_creates_a_secret_from_its_words: "secret-create-literal",
-    faas_cli_creates_a_secret_from_its_input: "secret-create-stdin",
-    faas_cli_creates_a_secret_that_is_there: "secret-create-taken",
-    faas_cli_replaces_a_secret_that_is_there: "secret-create-taken-replace",
-    faas_cli_lists_secrets: "secret-list",
-    faas_cli_removes_a_secret: "secret-remove",
-    faas_cli_removes_a_secret_of_a_namespace: "secret-remove-namespace",
-    faas_cli_removes_an_unknown_secret: "secret-remove-unknown",
-    faas_cli_updates_a_secret: "secret-update",
-    faas_cli_updates_an_unknown_secret: "secret-update-unknown",
-    faas_cli_creates_a_namespace: "namespace-create",
-    faas_cli_deletes_a_namespace: "namespace-delete",
-    faas_cli_shows_a_namespace: "namespace-get",
-    faas_cli_lists_namespaces: "namespace-list",
-    faas_cli_updates_a_namespace: "namespace-update",
-    faas_cli_lists_namespaces_the_old_way: "namespaces",
-}
-
-#[actix_web::test]
-async fn what_faas_cli_reads_of_a_function_is_there() {
-    let house = stand_in().await;
-    let head = format!("GET /system/functions HTTP/1.1\r\nHost: h\r\n{}", crate::support::AUTH);
-    let list = ask(house.address, &head, "").await.json();
-    for key in ["name", "image", "namespace", "replicas", "availableReplicas", "createdAt"] {
-        assert!(list[0].get(key).is_some(), "{key}: {list}");
-    }
+    faas_cli_updates_a_function: "deploy-known" => [Bare(202)],
+    faas_cli_deploys_into_a_namespace: "deploy-namespace" => [Line(404, "function: new.dev not found"), Bare(202)],
+    faas_cli_deploys_a_new_function: "deploy-new" => [Line(404, "function: new.openfaas-fn not found"), Bare(202)],
+    faas_cli_replaces_a_function: "deploy-replace" => [Bare(202), Bare(202)],
+    faas_cli_deploys_a_stack: "deploy-stack" =>
+        [Line(404, "function: new.openfaas-fn not found"), Bare(202), Bare(202)],
+    faas_cli_removes_a_function: "remove" => [Bare(202)],
+    faas_cli_removes_a_stack: "remove-stack" => [Line(404, "function new.openfaas-fn not found"), Bare(202)],
+    faas_cli_removes_an_unknown_function: "remove-unknown" => [Line(404, "function nosuch.openfaas-fn not found")],
+    faas_cli_describes_a_function: "describe" => [described(), listed("openfaas-fn")],
+    faas_cli_describes_an_unknown_function: "describe-unknown" => [Bare(404)],
+    faas_cli_waits_for_a_function: "ready-function" => [described()],
+    faas_cli_waits_for_an_unknown_function: "ready-unknown" => [Bare(404)],
+    faas_cli_waits_for_the_gateway: "ready-gateway" => [Bare(200)],
+    faas_cli_compares_a_stack: "diff-stack" => [listed("openfaas-fn")],
+    faas_cli_lists: "list" => [listed("openfaas-fn")],
+    faas_cli_lists_a_namespace: "list-namespace" => [listed("dev")],
+    faas_cli_lists_with_more: "list-verbose" => [listed("openfaas-fn")],
+    faas_cli_logs_in: "login" => [listed("openfaas-fn")],
+    faas_cli_asks_for_the_version: "version" => [version()],
+    faas_cli_invokes_a_function: "invoke" => [Called("text/plain", "POST / HTTP/1.1: hello")],
+    faas_cli_invokes_in_a_namespace: "invoke-namespace" => [Called("text/plain", "POST / HTTP/1.1: hello")],
+    faas_cli_invokes_with_query_header_and_method: "invoke-query-header-method" =>
+        [Called("application/json", "PUT /?a=1&b=2 HTTP/1.1: {}")],
+    faas_cli_invokes_asynchronously: "invoke-async" => [NO_ASYNC],
+    faas_cli_invokes_asynchronously_with_a_callback: "invoke-async-callback" => [NO_ASYNC],
+    faas_cli_follows_logs: "logs" => [log("openfaas-fn", "known-1")],
+    faas_cli_reads_logs_in_a_namespace: "logs-namespace" => [log("dev", "known-dev-1")],
+    faas_cli_reads_logs_without_following: "logs-no-tail" => [log("openfaas-fn", "known-1")],
+    faas_cli_reads_the_last_lines_of_a_log: "logs-since-lines" => [log("openfaas-fn", "known-1")],
+    faas_cli_creates_a_secret_from_a_file: "secret-create-file" => [Bare(202)],
+    faas_cli_creates_a_secret_from_its_words: "secret-create-literal" => [Bare(202)],
+    faas_cli_creates_a_secret_from_its_input: "secret-create-stdin" => [Bare(202)],
+    faas_cli_creates_a_secret_that_is_there: "secret-create-taken" => [TAKEN],
+    faas_cli_replaces_a_secret_that_is_there: "secret-create-taken-replace" => [TAKEN, Bare(202)],
+    faas_cli_lists_secrets: "secret-list" =>
+        [json(r#"[{"name":"s1","namespace":"openfaas-fn"},{"name":"taken","namespace":"openfaas-fn"}]"#)],
+    faas_cli_removes_a_secret: "secret-remove" => [Bare(202)],
+    faas_cli_removes_a_secret_of_a_namespace: "secret-remove-namespace" => [Bare(202)],
+    faas_cli_removes_an_unknown_secret: "secret-remove-unknown" => [NO_SECRET],
+    faas_cli_updates_a_secret: "secret-update" => [Bare(202)],
+    faas_cli_updates_an_unknown_secret: "secret-update-unknown" => [NO_SECRET],
+    faas_cli_creates_a_namespace: "namespace-create" => [Bare(201)],
+    faas_cli_deletes_a_namespace: "namespace-delete" => [Bare(202)],
+    faas_cli_shows_a_namespace: "namespace-get" => [json(r#"{"name":"dev","labels":{"openfaas":"1"}}"#)],
+    faas_cli_updates_a_namespace: "namespace-update" => [Bare(202)],
+    faas_cli_lists_namespaces: "namespace-list" => [json(r#"["openfaas-fn","dev"]"#)],
+    faas_cli_lists_namespaces_the_old_way: "namespaces" => [json(r#"["openfaas-fn","dev"]"#)],
 }

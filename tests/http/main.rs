@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "../support/raw_client.rs"]
+mod raw_client;
 mod support;
 
 mod alert;

@@ -87,7 +87,12 @@ impl Connection {
         let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}{length}\r\n").into_bytes();
         request.extend(body);
-        if let Err(error) = self.stream.write_all(&request).await {
+        self.exchange(&request).await
+    }
+
+    /// Sends a request as it is; reads the answer.
+    pub async fn exchange(&mut self, request: &[u8]) -> Result<Answer, Fault> {
+        if let Err(error) = self.stream.write_all(request).await {
             return Err(Fault::Unanswered(format!("sending: {error}")));
         }
         self.answer().await
