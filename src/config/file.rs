@@ -64,10 +64,9 @@ pub enum FileError {
 pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<C, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let matches = C::command().try_get_matches_from(&arguments)?;
-    let Some(verb) = configured(&matches) else { return C::from_arg_matches(&matches) };
+    let Some((verb, whole)) = configured(&C::command(), &matches) else { return C::from_arg_matches(&matches) };
 
     let wrong = |message: String| C::command().error(ErrorKind::ValueValidation, message);
-    let whole = has_all_settings(verb);
     let mut defaults = Defaults::new();
     if let Some(path) = verb.get_one::<PathBuf>("config") {
         let named = verb.value_source("config") != Some(ValueSource::DefaultValue) || !is_default_file(path);
@@ -84,23 +83,20 @@ pub fn parse<C: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result
     }
 
     let matches = with_defaults(C::command(), &defaults).try_get_matches_from(&arguments)?;
-    if let Some(verb) = configured(&matches).filter(|verb| has_all_settings(verb)) {
+    if let Some((verb, true)) = configured(&C::command(), &matches) {
         Config::from_arg_matches(verb)?.check().map_err(wrong)?;
     }
     C::from_arg_matches(&matches)
 }
 
-/// Whether a verb takes all settings, or only those that it shares with the others.
-fn has_all_settings(verb: &ArgMatches) -> bool {
-    verb.try_contains_id("state_dir").is_ok()
-}
-
-/// The matches of the verb that was given, if it has a configuration.
-fn configured(matches: &ArgMatches) -> Option<&ArgMatches> {
-    match matches.subcommand() {
-        Some((_, verb)) => configured(verb),
-        None => matches.try_contains_id("data_dir").is_ok().then_some(matches),
+/// The matches of the verb that was given, if it has settings, and whether it takes all of them or only those that it
+/// shares with the others. The command is asked for its flags: matches know what can be in them in debug builds alone.
+fn configured<'a>(command: &Command, matches: &'a ArgMatches) -> Option<(&'a ArgMatches, bool)> {
+    if let Some((name, verb)) = matches.subcommand() {
+        return configured(command.find_subcommand(name)?, verb);
     }
+    let takes = |id: &str| command.get_arguments().any(|arg| arg.get_id() == id);
+    takes("data_dir").then(|| (matches, takes("state_dir")))
 }
 
 fn with_defaults(command: Command, defaults: &Defaults) -> Command {

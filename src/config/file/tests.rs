@@ -145,3 +145,18 @@ fn the_readme_lists_every_setting_with_its_default() {
         assert!(readme.contains(&row), "README.md has no row {row:?}");
     }
 }
+
+#[test]
+fn the_command_tells_which_settings_a_verb_takes_in_every_build() {
+    let command = crate::cli::Cli::command();
+    for (line, takes) in [
+        ("actord up", Some(true)),
+        ("actord image import x.tar", Some(true)),
+        ("actord ls", Some(false)),
+        ("actord secret ls", Some(false)),
+        ("actord completion bash", None),
+    ] {
+        let matches = command.clone().try_get_matches_from(line.split(' ')).unwrap();
+        assert_eq!(configured(&command, &matches).map(|(_, whole)| whole), takes, "{line}");
+    }
+}
