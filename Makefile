@@ -59,7 +59,8 @@ sample: build ## build the sample function and pack it: target/sample/hello-1.ta
 	done
 
 install: setup ## install the release build with its unit, configuration and completion (DESTDIR=)
-	cargo build --locked --release
+	ACTORD_COMMIT=$$(git rev-parse HEAD 2>/dev/null) ACTORD_COMMIT_MESSAGE=$$(git log -1 --format=%s 2>/dev/null) \
+		cargo build --locked --release
 	install -D -m 755 $(TARGET)/release/actord $(DESTDIR)/usr/local/bin/actord
 	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
 	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket

@@ -5,9 +5,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::time::Duration;
 
 use actord::config::Config;
 use anyhow::{Context, bail};
+use rustix::net::sockopt;
 
 /// Connections that may wait in a socket's queue, as far as the kernel allows (`net.core.somaxconn`); what systemd uses.
 const BACKLOG: i32 = 4096;
@@ -45,7 +47,11 @@ impl Sockets {
                 None => listen(setting, address),
             }
         };
-        Ok(Self { public: open(0)?, provider: open(1)?, metrics: open(2)? })
+        let sockets = Self { public: open(0)?, provider: open(1)?, metrics: open(2)? };
+        for socket in [&sockets.public, &sockets.provider, &sockets.metrics] {
+            notice_lost_clients(socket).context("have lost clients noticed")?;
+        }
+        Ok(sockets)
     }
 
     /// Where they listen: public, provider, metrics.
@@ -62,12 +68,21 @@ fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(socket)
 }
 
+/// A client that lost its power says nothing any more. Were nobody to ask whether it is there, its idle web socket or
+/// stream would hold its connection and its function's lease for ever. Accepted connections inherit this.
+fn notice_lost_clients(socket: &TcpListener) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(socket, true)?;
+    sockopt::set_tcp_keepidle(socket, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(socket, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(socket, 4)
+}
+
 /// The sockets that were handed over, with their names and addresses.
 fn handed_over() -> anyhow::Result<Vec<(String, SocketAddr, TcpListener)>> {
     let all = sd_notify::listen_fds_with_names().context("read LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES")?;
     all.map(|(number, name)| {
         let socket = take(number);
-        let listens = rustix::net::sockopt::socket_acceptconn(&socket);
+        let listens = sockopt::socket_acceptconn(&socket);
         match (listens, socket.local_addr()) {
             (Ok(true), Ok(address)) => Ok((name, address, socket)),
             _ => bail!(
@@ -127,6 +142,16 @@ mod tests {
 
     fn wanted() -> [(&'static str, SocketAddr); 3] {
         [("public", at(8080)), ("provider", at(8081)), ("metrics", at(8082))]
+    }
+
+    #[test]
+    fn connections_of_lost_clients_are_noticed() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        notice_lost_clients(&socket).unwrap();
+        let _client = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (accepted, _) = socket.accept().unwrap();
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), Duration::from_secs(60));
     }
 
     #[test]

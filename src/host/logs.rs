@@ -116,6 +116,11 @@ impl Changes {
         numbers.by_function.entry(function.clone()).or_default().send_replace(last);
     }
 
+    /// Forgets functions that are no longer `known`, unless somebody waits for them.
+    pub(super) fn keep(&self, known: impl Fn(&FunctionId) -> bool) {
+        self.lock().by_function.retain(|function, number| known(function) || number.receiver_count() > 0);
+    }
+
     /// Returns when the latest change of a function's logs has another number than this.
     pub(super) async fn after(&self, function: &FunctionId, seen: u64) -> Result<(), HostError> {
         let mut number = self.lock().by_function.entry(function.clone()).or_default().subscribe();
@@ -135,4 +140,26 @@ pub(super) fn stamps_between(stamps: &[Stamp], from: u64, to: u64) -> Vec<Stamp>
     let first = stamps.partition_point(|stamp| stamp.end <= from);
     let last = stamps.partition_point(|stamp| stamp.end < to);
     stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_function_that_is_gone_leaves_nothing_unless_somebody_waits_for_it() {
+        let changes = Changes::default();
+        let [kept, gone, awaited] = ["kept", "gone", "awaited"].map(|name| name.parse::<FunctionId>().unwrap());
+        for function in [&kept, &gone, &awaited] {
+            changes.note(function);
+        }
+        let seen = changes.version(&awaited);
+        let mut waiting = std::pin::pin!(changes.after(&awaited, seen));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        changes.keep(|function| *function == kept);
+        assert_eq!(changes.lock().by_function.len(), 2);
+        assert_eq!(changes.version(&gone), 0);
+        changes.note(&awaited);
+        waiting.await.unwrap();
+    }
 }

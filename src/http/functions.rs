@@ -13,7 +13,7 @@ use super::Services;
 use super::error::HttpError;
 use super::openapi::{DeleteFunctionRequest, FunctionDeployment, InNamespace, Named, ScaleServiceRequest, WithUsage};
 use super::provider::ask;
-use super::request::{Answer, BODY_MAX, Context, last_in_query, namespace, read};
+use super::request::{Answer, BODY_MAX, Context, agreed_namespace, last_in_query, namespace, read};
 use super::wire::{Deletion, Deployment, FunctionStatus, Scaling};
 use crate::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used};
 use crate::function::{FunctionId, FunctionName};
@@ -115,7 +115,7 @@ responses(
 ))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, settings): Context) -> Answer {
     let Deletion { name, namespace: sent } = Deletion::parse(&read(body, BODY_MAX).await?)?;
-    let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
+    let id = FunctionId::new(name, agreed_namespace(&services, &sent, &request)?);
     info!(function = %id, "deletion asked for");
     match ask(&services.provider.now().delete, Delete { id }, settings.answer_timeout).await? {
         // Clients of the provider know this one without the colon that the others have.
@@ -137,7 +137,7 @@ pub(super) async fn scale(
     (services, settings): Context,
 ) -> Answer {
     let Scaling { name, namespace: sent, replicas } = Scaling::parse(&read(body, BODY_MAX).await?, &path)?;
-    let id = FunctionId::new(name, namespace(&services, &sent, &request)?);
+    let id = FunctionId::new(name, agreed_namespace(&services, &sent, &request)?);
     info!(function = %id, replicas, "scaling asked for");
     accepted(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await?)
 }

@@ -6,7 +6,7 @@
 //! No message is sent to an actor and nothing is waited for but the instance. The lease and the metrics' guard travel
 //! in the answer's body and are dropped with it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::rc::Rc;
@@ -34,10 +34,27 @@ use crate::endpoints::{Known, Lease, NoEndpoint};
 /// The most targets that a worker remembers; beyond it, it begins anew.
 const TARGETS: usize = 4_096;
 
+/// How often a worker says of a function that it can't be reached.
+const SAID_EVERY: Duration = Duration::from_secs(1);
+
 /// A function that requests are sent to, as a worker remembers it.
 pub(super) struct Target {
     known: Known,
     series: Series,
+    /// When it was last said that it can't be reached.
+    said: Cell<Option<Instant>>,
+}
+
+impl Target {
+    /// Whether it is time to say again what goes wrong at every request: whoever calls must not fill the log.
+    fn may_say(&self) -> bool {
+        let now = Instant::now();
+        let may = self.said.get().is_none_or(|at| now.duration_since(at) >= SAID_EVERY);
+        if may {
+            self.said.set(Some(now));
+        }
+        may
+    }
 }
 
 impl AsRef<Series> for Rc<Target> {
@@ -96,7 +113,7 @@ impl Proxy {
         // A name that nobody deployed must leave no trace: the world can call any.
         let known = self.services.endpoints.find(&name.parse().ok()?)?;
         let series = self.services.metrics.series(&known).inspect_err(|error| error!(%error, name, "can't be counted"));
-        let target = Rc::new(Target { series: series.ok()?, known });
+        let target = Rc::new(Target { series: series.ok()?, known, said: Cell::default() });
         let mut targets = self.targets.borrow_mut();
         if targets.len() >= TARGETS {
             targets.clear();
@@ -222,7 +239,7 @@ async fn call(
         Err(trouble) => {
             match &trouble {
                 Trouble::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
-                Trouble::Unanswered(Unanswered::Unreachable(error)) => {
+                Trouble::Unanswered(Unanswered::Unreachable(error)) if target.may_say() => {
                     let cause = error.source().map(ToString::to_string).unwrap_or_default();
                     warn!(function = %target.known.function(), %error, cause, "a request got no answer");
                 }

@@ -95,7 +95,11 @@ impl Settings {
             shape,
             upstream_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(55),
-            release: Release { version: env!("CARGO_PKG_VERSION").to_owned(), ..Release::default() },
+            release: Release {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                sha: option_env!("ACTORD_COMMIT").unwrap_or_default().to_owned(),
+                commit_message: option_env!("ACTORD_COMMIT_MESSAGE").unwrap_or_default().to_owned(),
+            },
         }
     }
 }

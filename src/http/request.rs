@@ -1,8 +1,11 @@
 //! What handlers under `/system` read of a request, each in the same way.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use tokio::time::timeout;
 
 use super::error::HttpError;
 use super::{Services, Settings};
@@ -10,6 +13,9 @@ use crate::function::Namespace;
 
 /// The longest JSON body that is read: deployments are a few KiB.
 pub(super) const BODY_MAX: usize = 1 << 20;
+
+/// The longest that a body may take to arrive: what has come of it is held meanwhile.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where a query names the namespace.
 const NAMESPACE: &str = "namespace";
@@ -19,7 +25,11 @@ pub(super) type Context = (web::Data<Services>, web::Data<Settings>);
 
 /// The whole body, of at most `longest` bytes.
 pub(super) async fn read(body: Payload, longest: usize) -> Result<Bytes, HttpError> {
-    match body.to_bytes_limited(longest).await {
+    let Ok(arrived) = timeout(BODY_WITHIN, body.to_bytes_limited(longest)).await else {
+        let reason = format!("the request body did not arrive within {BODY_WITHIN:?}");
+        return Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, reason));
+    };
+    match arrived {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
             Err(HttpError::new(StatusCode::BAD_REQUEST, format!("the request body did not arrive: {error}")))

@@ -25,6 +25,22 @@ async fn the_body_names_the_function_else_the_path_does() {
 }
 
 #[actix_web::test]
+async fn a_body_and_a_query_that_name_two_namespaces_are_refused_where_it_could_hit_the_wrong_function() {
+    let house = House::public().await;
+    house.add("a", "i");
+    house.add("a.dev", "i");
+    for (line, body) in [
+        ("POST /system/scale-function/a?namespace=dev", r#"{"replicas":0,"namespace":"openfaas-fn"}"#),
+        ("DELETE /system/functions?namespace=dev", r#"{"functionName":"a","namespace":"openfaas-fn"}"#),
+    ] {
+        let reply = house.system(line, body).await;
+        let words = "the body names namespace \"openfaas-fn\" and the query \"dev\": send one of them\n";
+        assert_eq!((reply.status, reply.text().as_str()), (400, words), "{line}");
+    }
+    assert!(house.seen().is_empty());
+}
+
+#[actix_web::test]
 async fn a_number_that_no_function_can_have_is_refused() {
     let house = House::public().await;
     house.add("a", "i");

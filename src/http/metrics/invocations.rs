@@ -78,6 +78,8 @@ impl Invocations {
     /// # Errors
     /// When a name or label is none, which is a mistake in this file.
     pub(super) fn series(&self, known: &Known) -> Result<Series, prometheus::Error> {
+        // Not only when somebody scrapes: without, every name that was ever called would stay.
+        self.by_function.retain(|_, vectors| !vectors.known.is_deleted());
         let fresh = || Vectors::new(known).map(Arc::new);
         let mut vectors = self.by_function.entry(known.function().clone()).or_try_insert_with(fresh)?;
         if !vectors.known.is(known) {

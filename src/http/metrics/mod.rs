@@ -148,9 +148,11 @@ impl Drop for Wait {
 pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse, HttpError> {
     let metrics = &services.metrics;
     let mut views = Vec::new();
+    let until = Instant::now() + LIST_WITHIN;
     for namespace in services.namespaces.all() {
         // Without an answer the gauges are left out of this scrape; a stale or wrong value would be worse.
-        views.extend(ask(&services.provider.now().list, List { namespace }, LIST_WITHIN).await.unwrap_or_default());
+        let left = until.saturating_duration_since(Instant::now());
+        views.extend(ask(&services.provider.now().list, List { namespace }, left).await.unwrap_or_default());
     }
     let provider = services.provider.now();
     let used = ask(&provider.measure, Measure { only: None }, MEASURE_WITHIN).await.unwrap_or_default();

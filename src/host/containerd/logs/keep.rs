@@ -85,6 +85,7 @@ impl Inner {
             books.remove(&id);
             self.changes.note(&function);
         }
+        self.changes.keep(|function| books.values().any(|book| book.head.function == *function));
         done
     }
 
