@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rand::rngs::StdRng;
@@ -219,6 +220,10 @@ impl Storm {
             if replicas != ready {
                 faults.push(format!("{name} has {ready} of {replicas} replicas: {function}"));
             }
+        }
+        // Functions serve on while it is restarted, so nothing else waits for it.
+        if UnixStream::connect(self.actord.socket()).is_err() {
+            faults.push("containerd does not answer".to_owned());
         }
         if faults.is_empty() {
             let inventory = Inventory::take(&self.actord.traces());
