@@ -129,8 +129,12 @@ fn desired(image: &str) -> Desired {
             secrets: vec!["db".parse().unwrap()],
             labels: [("com.openfaas.scale.min".to_owned(), "2".to_owned())].into(),
             annotations: [("topic".to_owned(), "x".to_owned())].into(),
-            limits: Some(Resources { memory: Some("128Mi".into()), cpu: None }),
-            requests: Some(Resources { memory: None, cpu: Some("0.5".into()) }),
+            limits: Some(Resources { memory: Some("128Mi".into()), ..Resources::default() }),
+            requests: Some(Resources {
+                cpu: Some("0.5".into()),
+                others: [("nvidia.com/gpu".to_owned(), "1".to_owned())].into(),
+                ..Resources::default()
+            }),
             read_only_root_filesystem: true,
         };
         Arc::new(Spec::try_from(draft).unwrap())

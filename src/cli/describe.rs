@@ -6,8 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::{
-    Client, ClientError, ExitWith, Function, GatewayArgs, NamespaceArg, Output, Quantities, Shown, function_id, print,
-    print_json,
+    Client, ClientError, ExitWith, Function, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
 };
 use crate::function::FunctionId;
 
@@ -88,9 +87,8 @@ fn text(function: &Function, url: &str) -> String {
     lines.0
 }
 
-fn quantities(of: &Quantities) -> String {
-    let named = [("cpu", &of.cpu), ("memory", &of.memory)];
-    let set = named.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name} {value}"));
+fn quantities(of: &BTreeMap<String, String>) -> String {
+    let set = of.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name} {value}"));
     set.collect::<Vec<_>>().join(", ")
 }
 
@@ -135,7 +133,8 @@ mod tests {
     #[test]
     fn trouble_is_said_before_anything_else() {
         let shown = Shown::try_from(json!({"name": "a", "namespace": "dev", "image": "i:2", "replicas": 1,
-            "availableReplicas": 1, "limits": {"memory": "64Mi"}, "envVars": {"A": "two\nlines"},
+            "availableReplicas": 1, "limits": {"memory": "64Mi", "nvidia.com/gpu": "1", "cpu": ""},
+            "envVars": {"A": "two\nlines"},
             "usage": {"cpu": 12.4, "totalMemoryBytes": 1_572_864.0},
             "lifecycle": {"phase": "backing off", "generation": 3, "servingGeneration": 2, "restarts": 5,
                 "reason": "exited with\ncode 1", "retryInSeconds": 8, "step": "pulling"}}));
@@ -144,7 +143,8 @@ mod tests {
                      Reason:      exited with code 1\nNext start:  in 8 s\nRestarts:    5\n\
                      Generation:  3, 2 is serving\n";
         assert!(text.starts_with(begin), "{text}");
-        for line in ["Usage:       cpu 12m, memory 1.5 Mi\n", "Limits:      memory 64Mi\n", "  A=two\\nlines\n"] {
+        let limits = "Limits:      memory 64Mi, nvidia.com/gpu 1\n";
+        for line in ["Usage:       cpu 12m, memory 1.5 Mi\n", limits, "  A=two\\nlines\n"] {
             assert!(text.contains(line), "{line}: {text}");
         }
     }

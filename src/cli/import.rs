@@ -120,7 +120,7 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
         (None, Found::Asked(spec)) => Desired {
             generation: Generation(1),
             replicas: spec.min_replicas(),
-            spec: Arc::new(spec),
+            spec,
             good: None,
             proven: false,
             failed: None,

@@ -13,6 +13,12 @@ const PIDS_LIMIT: &str = "com.openfaas.pids.limit";
 const PIDS_LEAST: u32 = 16;
 const PIDS_MOST: u32 = 1 << 22;
 
+/// Bounds of what is kept without being read: a whole machine has fewer kinds of devices, Kubernetes knows no longer
+/// names, and no quantity is longer.
+const OTHERS_MOST: usize = 64;
+const NAME_MAX: usize = 317;
+const QUANTITY_MAX: usize = 253;
+
 /// Limits or requests, as they were sent: Kubernetes quantities.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
@@ -22,13 +28,43 @@ pub struct Resources {
     /// Cpu, such as `500m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<String>,
+    /// What vendors name, such as `nvidia.com/gpu`; kept and given back, without effect.
+    #[serde(flatten, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, String>,
 }
 
 impl Resources {
+    /// Quantities by their names; an empty one is as good as none, and none at all are no resources.
+    #[must_use]
+    pub fn of(mut quantities: BTreeMap<String, String>) -> Option<Self> {
+        quantities.retain(|_, quantity| !quantity.is_empty());
+        if quantities.is_empty() {
+            return None;
+        }
+        Some(Self { memory: quantities.remove("memory"), cpu: quantities.remove("cpu"), others: quantities })
+    }
+
+    /// The quantities by their names, as [`Resources::of`] takes them.
+    #[must_use]
+    pub fn quantities(&self) -> BTreeMap<String, String> {
+        let known = [("memory", &self.memory), ("cpu", &self.cpu)];
+        let known = known.into_iter().filter_map(|(name, quantity)| Some((name.to_owned(), quantity.clone()?)));
+        known.chain(self.others.clone()).collect()
+    }
+
+    /// Whether a resource of this name is a vendor's: only theirs have a domain before the name.
+    #[must_use]
+    pub fn is_vendors(name: &str) -> bool {
+        name.contains('/')
+    }
+
     pub(super) fn check(&self) -> Result<(), Invalid> {
         self.memory.as_deref().map(parse_memory_bytes).transpose()?;
         self.cpu.as_deref().map(parse_cpu_millis).transpose()?;
-        Ok(())
+        if self.others.len() > OTHERS_MOST {
+            return Err(Invalid(format!("too many kinds of limits or requests: expected at most {OTHERS_MOST}")));
+        }
+        self.others.iter().try_for_each(|(name, quantity)| check_other(name, quantity))
     }
 
     /// The memory in bytes, if any is given.
@@ -42,6 +78,20 @@ impl Resources {
     pub fn cpu_millis(&self) -> Option<u64> {
         self.cpu.as_deref().and_then(|text| parse_cpu_millis(text).ok())
     }
+}
+
+/// It is never read, but shown in lines and kept in files: a name that is a vendor's, and a quantity in one line.
+fn check_other(name: &str, quantity: &str) -> Result<(), Invalid> {
+    let wrong = if !Resources::is_vendors(name) {
+        "expected memory, cpu or a vendor's, such as nvidia.com/gpu".to_owned()
+    } else if name.len() > NAME_MAX || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+        format!("expected a name of at most {NAME_MAX} printable ASCII characters without spaces")
+    } else if quantity.len() > QUANTITY_MAX || quantity.chars().any(char::is_control) {
+        format!("expected a quantity of one line, of at most {QUANTITY_MAX} bytes")
+    } else {
+        return Ok(());
+    };
+    Err(Invalid(format!("invalid limit or request {name:?}: {wrong}")))
 }
 
 /// Reads how many processes and threads an instance may have.
@@ -65,15 +115,66 @@ pub(super) fn pids_limit(annotations: &BTreeMap<String, String>) -> Result<Optio
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn what_was_sent_is_kept_as_text_and_read_as_numbers() {
-        let resources = Resources { memory: Some("1.5Gi".into()), cpu: Some("0.25".into()) };
+        let resources = Resources { memory: Some("1.5Gi".into()), cpu: Some("0.25".into()), ..Resources::default() };
         resources.check().unwrap();
         assert_eq!((resources.memory_bytes(), resources.cpu_millis()), (Some(3 << 29), Some(250)));
         assert_eq!((Resources::default().memory_bytes(), Resources::default().cpu_millis()), (None, None));
         assert!(Resources { cpu: Some("half".into()), ..Resources::default() }.check().is_err());
+    }
+
+    fn named(name: &str, quantity: &str) -> BTreeMap<String, String> {
+        [(name.to_owned(), quantity.to_owned())].into()
+    }
+
+    #[test]
+    fn what_vendors_name_is_kept_beside_memory_and_cpu_and_what_is_empty_is_not() {
+        for (sent, kept) in [
+            (json!({}), None),
+            (json!({ "memory": "", "amd.com/gpu": "" }), None),
+            (json!({ "amd.com/gpu": "1" }), Some(json!({ "amd.com/gpu": "1" }))),
+            (
+                json!({ "memory": "1Gi", "cpu": "", "nvidia.com/gpu": "01" }),
+                Some(json!({ "memory": "1Gi", "nvidia.com/gpu": "01" })),
+            ),
+        ] {
+            let quantities: BTreeMap<String, String> = serde_json::from_value(sent.clone()).unwrap();
+            let read = Resources::of(quantities);
+            assert_eq!(read.as_ref().map(|read| serde_json::to_value(read).unwrap()), kept, "{sent}");
+            let Some(read) = read else { continue };
+            read.check().unwrap();
+            assert_eq!(Resources::of(read.quantities()).as_ref(), Some(&read));
+            assert_eq!(serde_json::from_value::<Resources>(kept.unwrap()).unwrap(), read);
+        }
+    }
+
+    #[test]
+    fn what_is_no_vendors_or_without_measure_is_refused_by_its_name() {
+        let longest = format!("a/{}", "x".repeat(NAME_MAX - "a/".len()));
+        for (name, quantity) in [("a/b", "any text"), (&longest, "1"), ("a/b", &"x".repeat(QUANTITY_MAX))] {
+            Resources::of(named(name, quantity)).unwrap().check().unwrap();
+        }
+        for (name, quantity) in [
+            ("memroy", "1Gi"),
+            ("Memory", "1Gi"),
+            ("a/b c", "1"),
+            ("a/\n", "1"),
+            ("a/ä", "1"),
+            (&format!("{longest}x"), "1"),
+            ("a/b", "1\n"),
+            ("a/b", &"x".repeat(QUANTITY_MAX + 1)),
+        ] {
+            let Invalid(reason) = Resources::of(named(name, quantity)).unwrap().check().unwrap_err();
+            assert!(reason.contains(&format!("{name:?}")), "{reason}");
+        }
+        let many = |count| (0..count).map(|n| (format!("a/{n}"), "1".to_owned())).collect();
+        Resources::of(many(OTHERS_MOST)).unwrap().check().unwrap();
+        assert!(Resources::of(many(OTHERS_MOST + 1)).unwrap().check().is_err());
     }
 
     #[test]

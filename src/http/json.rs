@@ -70,6 +70,12 @@ impl Fields {
         }
     }
 
+    /// Texts of the fields that nobody took, of those that are `wanted`. These keys keep their case.
+    pub(super) fn remaining(self, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>, Invalid> {
+        let wanted = self.0.into_iter().filter(|(key, _)| wanted(key));
+        wanted.map(|(key, value)| text(&key, value).map(|value| (key, value))).collect()
+    }
+
     /// A list of objects; empty if it was left out.
     pub(super) fn objects(&mut self, key: &str) -> Result<Vec<Self>, Invalid> {
         let one = |item| match item {
@@ -135,6 +141,15 @@ mod tests {
     #[test]
     fn the_keys_of_a_map_keep_their_case() {
         assert!(fields(r#"{"labels":{"App":"x"}}"#).map("labels").unwrap().contains_key("App"));
+    }
+
+    #[test]
+    fn what_nobody_took_is_read_if_it_is_wanted() {
+        let mut some = fields(r#"{"a":"1","B/x":"2","c/y":null,"d":5}"#);
+        some.text("a").unwrap();
+        let expected = [("B/x", "2"), ("c/y", "")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(some.remaining(|key| key.contains('/')).unwrap(), expected.into());
+        assert!(fields(r#"{"d/z":5}"#).remaining(|_| true).unwrap_err().0.contains("d/z"));
     }
 
     #[test]

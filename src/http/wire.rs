@@ -50,9 +50,10 @@ impl Deployment {
 }
 
 fn resources(mut fields: Fields) -> Result<Option<Resources>, Invalid> {
-    let given = |text: String| Some(text).filter(|text| !text.is_empty());
-    let resources = Resources { memory: given(fields.text("memory")?), cpu: given(fields.text("cpu")?) };
-    Ok(Some(resources).filter(|resources| *resources != Resources::default()))
+    let known = [("memory".to_owned(), fields.text("memory")?), ("cpu".to_owned(), fields.text("cpu")?)];
+    let mut quantities = fields.remaining(Resources::is_vendors)?;
+    quantities.extend(known);
+    Ok(Resources::of(quantities))
 }
 
 /// Body of DELETE `/system/functions`.

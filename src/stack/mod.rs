@@ -18,6 +18,7 @@ mod yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use read::{asked, read};
 pub use substitute::Variables;
@@ -72,7 +73,7 @@ pub enum Found {
     /// As it was exported, with its history.
     Kept(Desired),
     /// As somebody wrote it: a new one.
-    Asked(Spec),
+    Asked(Arc<Spec>),
 }
 
 impl Found {

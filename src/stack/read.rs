@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -23,7 +24,7 @@ pub fn read(dir: &Path) -> Result<Contents, StackError> {
     let side = side_file(&dir.join(SIDE_FILE))?;
     let kept = |(id, spec): (FunctionId, Spec)| {
         let kept = side.get(&id.to_string()).cloned();
-        (id, kept.map_or_else(|| Found::Asked(spec.clone()), |kept| Found::Kept(kept.with(spec.clone()))))
+        (id, kept.map_or_else(|| Found::Asked(Arc::new(spec.clone())), |kept| Found::Kept(kept.with(spec.clone()))))
     };
     let functions = read_stacks(&stacks, &|text| Ok(text))?.functions.into_iter().map(kept).collect();
     Ok(Contents { functions, secrets: secrets(dir)? })

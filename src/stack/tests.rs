@@ -91,7 +91,13 @@ fn named(mut texts: BTreeMap<String, String>) -> BTreeMap<String, String> {
 }
 
 fn draft() -> impl Strategy<Value = SpecDraft> {
-    let resources = prop::option::of(Just(Resources { memory: Some("128Mi".into()), cpu: Some("0.50".into()) }));
+    let quantity = prop::sample::select(vec!["1", "01", "1.0", "0x1F", "1e3", "true", "~", "null", "#x", " 2 "]);
+    let vendors = prop::sample::select(vec!["nvidia.com/gpu", "a/1.0", "#x/y", "a/b:"]).prop_map(str::to_owned);
+    let others = prop::collection::btree_map(vendors, quantity.prop_map(str::to_owned), 0..3);
+    let resources = prop::option::of((any::<bool>(), others).prop_map(|(known, others)| {
+        let known = |quantity: &str| (known || others.is_empty()).then(|| quantity.to_owned());
+        Resources { memory: known("128Mi"), cpu: known("0.50"), others }
+    }));
     (text(), text(), texts(), texts(), texts(), prop::collection::vec(text(), 0..3), resources, any::<bool>()).prop_map(
         |(image, env_process, env_vars, labels, annotations, constraints, limits, read_only)| SpecDraft {
             image: format!("i{image}"),
@@ -150,6 +156,9 @@ functions:
     limits:
       memory: 40Mi
       cpu: 0.5
+      nvidia.com/gpu: 1
+    requests:
+      cpu:
     secrets:
       - api-key
     readonly_root_filesystem: true
@@ -174,7 +183,9 @@ functions:
     assert_eq!(environment, expected);
     assert_eq!(hello.env_process, "python3 index.py");
     assert_eq!(hello.min_replicas(), 2);
-    assert_eq!(hello.limits, Some(Resources { memory: Some("40Mi".into()), cpu: Some("0.5".into()) }));
+    let others = [("nvidia.com/gpu".to_owned(), "1".to_owned())].into();
+    let limits = Resources { memory: Some("40Mi".into()), cpu: Some("0.5".into()), others };
+    assert_eq!((&hello.limits, &hello.requests), (&Some(limits), &None));
     assert_eq!(hello.secrets, ["api-key".parse().unwrap()]);
     assert!(hello.read_only_root_filesystem && hello.annotations.is_empty());
 }
@@ -189,6 +200,10 @@ fn what_is_wrong_is_named_with_its_file_and_key() {
         (
             "functions:\n  f:\n    image: i\n    limits:\n      memory: ten\n",
             "functions.f: invalid memory quantity \"ten\"",
+        ),
+        (
+            "functions:\n  f:\n    image: i\n    requests:\n      memroy: 1Gi\n",
+            "functions.f: invalid limit or request \"memroy\": expected memory, cpu",
         ),
         ("functions:\n  F_1:\n    image: i\n", "functions.F_1: invalid function name"),
         ("functions:\n  f: {}\n", "functions.f: no image"),

@@ -63,9 +63,9 @@ pub(super) struct Function {
     #[serde(skip_serializing_if = "Option::is_none")]
     annotations: Option<Texts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<Quantities>,
+    limits: Option<Texts>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requests: Option<Quantities>,
+    requests: Option<Texts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     readonly_root_filesystem: Option<bool>,
     #[serde(skip_serializing)]
@@ -88,15 +88,6 @@ pub(super) struct Function {
     platforms: IgnoredAny,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Quantities {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cpu: Option<String>,
-}
-
 impl StackFile {
     pub(super) fn new(functions: BTreeMap<String, Function>) -> Self {
         Self {
@@ -114,9 +105,7 @@ impl Function {
             (!map.is_empty()).then(|| map.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect())
         };
         let list = |list: Vec<String>| (!list.is_empty()).then_some(list);
-        let quantities = |of: &Option<Resources>| {
-            of.as_ref().map(|of| Quantities { memory: of.memory.clone(), cpu: of.cpu.clone() })
-        };
+        let quantities = |of: &Option<Resources>| texts(&of.as_ref().map(Resources::quantities).unwrap_or_default());
         Self {
             image: Some(spec.image.clone()),
             namespace: Some(namespace.to_owned()),
@@ -138,9 +127,7 @@ impl Function {
         let texts = |map: Option<Texts>| {
             map.unwrap_or_default().into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect()
         };
-        let resources = |of: Option<Quantities>| {
-            of.map(|of| Resources { memory: of.memory, cpu: of.cpu }).filter(|of| *of != Resources::default())
-        };
+        let resources = |of: Option<Texts>| Resources::of(texts(of));
         let secrets = self.secrets.unwrap_or_default();
         Spec::try_from(SpecDraft {
             image: self.image.unwrap_or_default(),

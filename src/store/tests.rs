@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::*;
-use crate::function::{Generation, Namespace, Spec, SpecDraft};
+use crate::function::{Generation, Namespace, Resources, Spec, SpecDraft};
 
 fn desired(generation: u64) -> Desired {
     let draft = SpecDraft { image: format!("image:{generation}"), ..SpecDraft::default() };
@@ -244,6 +244,32 @@ async fn what_was_accepted_under_fewer_rules_is_neither_damage_nor_dropped() {
     let old = Desired { spec: Arc::new(Spec::accepted_before(draft)), ..desired(1) };
     Store::open(&home.store).unwrap().put(&id(1), &old).await.unwrap();
     assert_eq!(Store::open(&home.store).unwrap().get(&id(1)).await.unwrap(), Some(old));
+    assert!(home.remains().is_empty());
+}
+
+#[tokio::test]
+async fn limits_are_kept_with_those_of_vendors_and_read_from_records_that_knew_none() {
+    let resources = |quantities: &[(&str, &str)]| {
+        Resources::of(quantities.iter().map(|(name, quantity)| ((*name).into(), (*quantity).into())).collect())
+    };
+    let of = |limits: Option<Resources>, requests: Option<Resources>| {
+        let draft = SpecDraft { image: "i".into(), limits, requests, ..SpecDraft::default() };
+        Desired { spec: Arc::new(draft.try_into().unwrap()), ..desired(1) }
+    };
+    let home = Home::with(0).await;
+    let put = of(resources(&[("memory", "1Gi"), ("nvidia.com/gpu", "1")]), resources(&[("amd.com/gpu", "01")]));
+    let before = of(resources(&[("memory", "64Mi"), ("cpu", "0.50")]), None);
+    let store = Store::open(&home.store).unwrap();
+    store.put(&id(1), &put).await.unwrap();
+    store.put(&id(2), &before).await.unwrap();
+    drop(store);
+
+    let db = Connection::open(&home.store).unwrap();
+    let text: String = db.query_row("SELECT spec FROM functions WHERE name = 'f2'", [], |row| row.get(0)).unwrap();
+    // Byte for byte what was written before those of vendors were kept.
+    assert!(text.contains(r#""limits":{"memory":"64Mi","cpu":"0.50"},"requests":null"#), "{text}");
+    drop(db);
+    assert_eq!(Store::open(&home.store).unwrap().all().await.unwrap(), [(id(1), put), (id(2), before)]);
     assert!(home.remains().is_empty());
 }
 

@@ -65,6 +65,8 @@ async fn what_can_not_be_a_deployment_is_a_400_that_says_why_and_reaches_nobody(
         (r#"{"service":"a"}"#, "no image"),
         (r#"{"service":"a","image":"i","secrets":["../x"]}"#, "secret name"),
         (r#"{"service":"a","image":"i","limits":{"memory":"lots"}}"#, "memory quantity"),
+        (r#"{"service":"a","image":"i","limits":{"nvidia.com/gpu":1}}"#, "\"nvidia.com/gpu\": expected a string"),
+        (r#"{"service":"a","image":"i","requests":{"amd.com/gpu":"1\n"}}"#, "\"amd.com/gpu\": expected a quantity"),
         (r#"{"service":"a","image":"i","envVars":{"a":1}}"#, "envVars"),
         (
             r#"{"service":"a","image":"i","annotations":{"com.openfaas.ready.http.periodSeconds":"often"}}"#,

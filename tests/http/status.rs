@@ -34,6 +34,29 @@ async fn a_function_is_shown_as_it_was_deployed_and_what_is_empty_is_left_out() 
 }
 
 #[actix_web::test]
+async fn limits_and_requests_of_vendors_come_back_as_they_were_sent() {
+    let house = House::public().await;
+    for (n, (sent, shown)) in [
+        (json!({"nvidia.com/gpu": "1"}), Some(json!({"nvidia.com/gpu": "1"}))),
+        (
+            json!({"CPU": "0.50", "amd.com/gpu": "1", "intel.com/gpu": " 2k", "Mine.example/Card": "x"}),
+            Some(json!({"cpu": "0.50", "amd.com/gpu": "1", "intel.com/gpu": " 2k", "Mine.example/Card": "x"})),
+        ),
+        (json!({"memory": "1Gi", "amd.com/gpu": "", "intel.com/gpu": null}), Some(json!({"memory": "1Gi"}))),
+        (json!({"amd.com/gpu": "", "brandNew": {"x": 1}, "memroy": "1"}), None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({"service": format!("f{n}"), "image": "i", "limits": sent, "requests": sent});
+        assert_eq!(house.system("POST /system/functions", &body.to_string()).await.status, 202, "{sent}");
+        let one = house.system(&format!("GET /system/function/f{n}"), "").await.json();
+        assert_eq!(one, house.system("GET /system/functions", "").await.json()[n], "{sent}");
+        assert_eq!((one.get("limits"), one.get("requests")), (shown.as_ref(), shown.as_ref()), "{sent}");
+    }
+}
+
+#[actix_web::test]
 async fn a_stopped_function_has_no_replicas_key_and_no_lifecycle() {
     let house = House::public().await;
     house.add("idle", "i");

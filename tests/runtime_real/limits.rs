@@ -10,7 +10,7 @@ use crate::inside::{report, seen};
 use crate::support::World;
 
 fn of(memory: Option<&str>, cpu: Option<&str>) -> Option<Resources> {
-    Some(Resources { memory: memory.map(str::to_owned), cpu: cpu.map(str::to_owned) })
+    Some(Resources { memory: memory.map(str::to_owned), cpu: cpu.map(str::to_owned), ..Resources::default() })
 }
 
 /// An instance that does something, with at most so many processes.
@@ -109,7 +109,7 @@ async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
     let world = World::new().await;
     // Too little for runc to set it, to make the process, and to start it.
     for memory in ["64Ki", "1Mi", "2500Ki"] {
-        let limits = Some(Resources { memory: Some(memory.into()), cpu: None });
+        let limits = of(Some(memory), None);
         let creation = world.creation_of("f", "root", SpecDraft { limits, ..SpecDraft::default() });
         let error = match world.runtime.create(&creation).await {
             Ok(()) => world.runtime.start(&creation.id).await.expect_err("too little"),

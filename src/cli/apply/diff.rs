@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::client::{Function, Quantities};
+use crate::cli::client::Function;
 use crate::function::{Resources, Spec};
 
 /// One line of a function that is not as it should be.
@@ -37,10 +37,7 @@ pub(super) fn differences(before: Option<&Function>, after: &Spec) -> Vec<Differ
 }
 
 fn asked(spec: &Spec) -> Lines {
-    let quantities = |of: &Option<Resources>| {
-        let of = of.clone().unwrap_or_default();
-        Quantities { memory: of.memory.unwrap_or_default(), cpu: of.cpu.unwrap_or_default() }
-    };
+    let quantities = |of: &Option<Resources>| of.as_ref().map(Resources::quantities).unwrap_or_default();
     let mut lines = Lines::new();
     put(&mut lines, "image", &spec.image);
     put(&mut lines, "fprocess", &spec.env_process);
@@ -85,7 +82,8 @@ fn put_names<'a>(lines: &mut Lines, kind: &str, names: impl Iterator<Item = &'a 
     lines.extend(names.map(|name| (format!("{kind} {name}"), String::new())));
 }
 
-fn put_quantities(lines: &mut Lines, kind: &str, of: &Quantities) {
-    put(lines, &format!("{kind}.cpu"), &of.cpu);
-    put(lines, &format!("{kind}.memory"), &of.memory);
+fn put_quantities(lines: &mut Lines, kind: &str, of: &BTreeMap<String, String>) {
+    for (name, quantity) in of {
+        put(lines, &format!("{kind}.{name}"), quantity);
+    }
 }

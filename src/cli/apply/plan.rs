@@ -138,14 +138,16 @@ mod tests {
     #[test]
     fn each_difference_is_a_line() {
         let wanted = spec(json!({"image": "i:2", "env_vars": {"A": "1", "B": "2"}, "labels": {"l": "x"},
-            "secrets": ["new"], "limits": {"memory": "64Mi"}, "annotations": {"actord.apply/set": "default"}}));
+            "secrets": ["new"], "limits": {"memory": "64Mi", "amd.com/gpu": "2"},
+            "annotations": {"actord.apply/set": "default"}}));
         let before =
             function(json!({"name": "f", "image": "i:1", "envVars": {"A": "1", "C": "3\n"}, "secrets": ["old"],
-            "labels": {"l": "y"}, "limits": {"memory": "64Mi", "cpu": "1"}, "readOnlyRootFilesystem": true}));
+            "labels": {"l": "y"}, "limits": {"memory": "64Mi", "cpu": "1", "amd.com/gpu": "1"},
+            "readOnlyRootFilesystem": true}));
         let plan = plan([(id("f"), wanted)].into(), &[(id("f"), before)].into(), None);
         let expected = "~ f.openfaas-fn\n    + annotation actord.apply/set: default\n    + env B: 2\n    - env C: 3\\n\n    \
-                        ~ image: i:1 -> i:2\n    ~ label l: y -> x\n    - limits.cpu: 1\n    \
-                        - readonly_root_filesystem: true\n    + secret new\n    - secret old\n";
+                        ~ image: i:1 -> i:2\n    ~ label l: y -> x\n    ~ limits.amd.com/gpu: 1 -> 2\n    \
+                        - limits.cpu: 1\n    - readonly_root_filesystem: true\n    + secret new\n    - secret old\n";
         assert_eq!(text(&plan), expected);
         assert_eq!(summary(&plan), "0 to create, 1 to update, 0 to remove, 0 unchanged; nothing was done");
         let shown = super::json(&plan, "default");
@@ -157,10 +159,11 @@ mod tests {
     fn what_is_as_it_should_be_has_no_difference() {
         let everything = json!({"image": "i:1", "env_process": "cat", "env_vars": {"A": ""}, "constraints": ["c"],
             "secrets": ["s", "t"], "labels": {"l": "x"}, "annotations": {"a": "b"}, "limits": {"memory": "1Gi"},
-            "requests": {"cpu": "1"}, "read_only_root_filesystem": true});
+            "requests": {"cpu": "1", "amd.com/gpu": "1"}, "read_only_root_filesystem": true});
         let before = function(json!({"name": "f", "image": "i:1", "envProcess": "cat", "envVars": {"A": ""},
             "constraints": ["c"], "secrets": ["t", "s"], "labels": {"l": "x"}, "annotations": {"a": "b"},
-            "limits": {"memory": "1Gi"}, "requests": {"cpu": "1"}, "readOnlyRootFilesystem": true}));
+            "limits": {"memory": "1Gi"}, "requests": {"cpu": "1", "amd.com/gpu": "1"},
+            "readOnlyRootFilesystem": true}));
         let plan = plan([(id("f"), spec(everything))].into(), &[(id("f"), before)].into(), None);
         assert_eq!((plan[0].act, plan[0].differences.len()), (Act::Keep, 0));
     }

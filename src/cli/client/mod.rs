@@ -21,4 +21,4 @@ pub use error::{ClientError, ExitWith};
 pub(super) use http::Client;
 pub use output::Output;
 pub(super) use output::{Table, print, print_json, print_line, say};
-pub(super) use wire::{Deployment, Function, Quantities, Shown};
+pub(super) use wire::{Deployment, Function, Shown};

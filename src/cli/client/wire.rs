@@ -31,10 +31,10 @@ pub(in crate::cli) struct Function {
     pub(in crate::cli) labels: Texts,
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cli) annotations: Texts,
-    #[serde(deserialize_with = "or_default")]
-    pub(in crate::cli) limits: Quantities,
-    #[serde(deserialize_with = "or_default")]
-    pub(in crate::cli) requests: Quantities,
+    #[serde(deserialize_with = "quantities")]
+    pub(in crate::cli) limits: Texts,
+    #[serde(deserialize_with = "quantities")]
+    pub(in crate::cli) requests: Texts,
     #[serde(deserialize_with = "or_default")]
     pub(in crate::cli) read_only_root_filesystem: bool,
     #[serde(deserialize_with = "or_default")]
@@ -48,16 +48,6 @@ pub(in crate::cli) struct Function {
     pub(in crate::cli) usage: Option<Usage>,
     /// What actord says beyond OpenFaaS, when there is something to say.
     pub(in crate::cli) lifecycle: Option<Lifecycle>,
-}
-
-/// Limits or requests; empty texts are those that are not set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(in crate::cli) struct Quantities {
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
-    pub(in crate::cli) memory: String,
-    #[serde(skip_serializing_if = "String::is_empty", deserialize_with = "or_default")]
-    pub(in crate::cli) cpu: String,
 }
 
 /// What a function uses now.
@@ -85,6 +75,13 @@ pub(in crate::cli) struct Lifecycle {
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// Limits or requests by their names. Of another type than text are only those of a later version.
+fn quantities<'de, D: Deserializer<'de>>(from: D) -> Result<Texts, D::Error> {
+    let all: BTreeMap<String, Value> = or_default(from)?;
+    let texts = all.into_iter().filter_map(|(name, quantity)| Some((name, quantity.as_str()?.to_owned())));
+    Ok(texts.collect())
 }
 
 impl Function {
@@ -176,6 +173,10 @@ mod tests {
             "usage": null, "lifecycle": null, "createdAt": "x", "brandNew": {"a": 1}});
         let shown = Shown::try_from(value.clone()).unwrap();
         assert_eq!((shown.json, shown.function.state(), shown.function.ready().as_str()), (value, "not ready", "0/2"));
+        let mixed = json!({"name": "a", "limits": {"cpu": "1", "memory": null, "nvidia.com/gpu": "2", "new": {}}});
+        let limits = Shown::try_from(mixed).unwrap().function.limits;
+        let limits: Vec<_> = limits.iter().map(|(name, quantity)| (name.as_str(), quantity.as_str())).collect();
+        assert_eq!(limits, [("cpu", "1"), ("nvidia.com/gpu", "2")]);
         assert!(Shown::try_from(json!("a")).is_err());
     }
 

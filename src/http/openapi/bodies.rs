@@ -39,13 +39,22 @@ pub(crate) struct FunctionDeployment {
     read_only_root_filesystem: Option<bool>,
 }
 
-/// Quantities as Kubernetes writes them.
+/// Quantities as Kubernetes writes them. Those of vendors, any name with a domain before it, are kept and given back.
 #[derive(ToSchema)]
 pub(crate) struct FunctionResources {
     /// Bytes, such as 128Mi
     memory: Option<String>,
     /// Cores, such as 500m
     cpu: Option<String>,
+    /// Kept and given back
+    #[schema(rename = "nvidia.com/gpu")]
+    nvidia_gpu: Option<String>,
+    /// Kept and given back
+    #[schema(rename = "amd.com/gpu")]
+    amd_gpu: Option<String>,
+    /// Kept and given back
+    #[schema(rename = "intel.com/gpu")]
+    intel_gpu: Option<String>,
 }
 
 /// Which function is to go.

@@ -61,7 +61,7 @@ fn resources(draft: SpecDraft) -> Value {
 }
 
 fn of(memory: Option<&str>, cpu: Option<&str>) -> Option<Resources> {
-    Some(Resources { memory: memory.map(str::to_owned), cpu: cpu.map(str::to_owned) })
+    Some(Resources { memory: memory.map(str::to_owned), cpu: cpu.map(str::to_owned), ..Resources::default() })
 }
 
 #[test]
