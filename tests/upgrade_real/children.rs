@@ -40,7 +40,7 @@ async fn no_child_gets_the_sockets_or_the_service_managers_variables() {
     let mut manager = Manager::new();
     let directory = manager.actord.directory().to_owned();
     let (plugins, helpers) = (directory.join("plugins.seen"), directory.join("helpers.seen"));
-    for plugin in ["bridge", "firewall"] {
+    for plugin in ["bridge", "host-local"] {
         let own = directory.join("plugins").join(plugin);
         spy(&own, &plugins, &format!("PATH=/usr/lib/cni:/opt/cni/bin:$PATH; exec {plugin} \"$@\""));
     }
