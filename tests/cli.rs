@@ -9,6 +9,7 @@ use std::sync::Arc;
 use actord::data_dir::DataDir;
 use actord::function::{Desired, Generation, Namespace, Resources, Spec, SpecDraft};
 use actord::store::{Metadata, Namespaces, Secrets, Store};
+use serde_json::json;
 
 fn actord(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_actord")).args(arguments).env_remove("RUST_LOG").output().unwrap()
@@ -185,7 +186,10 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
 
     // Again with the values, into the one that has the functions by now.
     std::fs::remove_dir_all(&out).unwrap();
-    assert!(actord(&[&arguments[..], &["--with-secret-values"]].concat()).status.success());
+    let told = actord(&[&arguments[..], &["--with-secret-values", "--output", "json"]].concat());
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let expected = json!({ "directory": out, "functions": 3, "secrets": 1, "withSecretValues": true });
+    assert_eq!(told, expected);
     let refused = import(&fresh, &out, &[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("a.openfaas-fn, a.staging, b.openfaas-fn; --replace"), "{}", stderr(&refused));

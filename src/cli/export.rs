@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
+use super::client::Output;
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::stack::{self, SecretValues, StackError};
@@ -19,6 +21,10 @@ pub struct ExportArgs {
     /// Write the values of secrets as well, not only their names
     #[arg(long)]
     pub with_secret_values: bool,
+
+    /// Shape of what is told about it: a line for people, or JSON
+    #[arg(short, long, value_enum, value_name = "SHAPE", default_value = "table")]
+    pub output: Output,
 
     /// The settings.
     #[command(flatten)]
@@ -61,7 +67,16 @@ impl ExportArgs {
         stack::write(&self.dir, &functions, &secrets)?;
         let count = secrets.values().map(std::collections::BTreeMap::len).sum::<usize>();
         let values = if self.with_secret_values { "with their values" } else { "by name" };
-        Ok(format!("{}: {} functions, {count} secrets {values}", self.dir.display(), functions.len()))
+        Ok(match self.output {
+            Output::Table => format!("{}: {} functions, {count} secrets {values}", self.dir.display(), functions.len()),
+            Output::Json => json!({
+                "directory": self.dir,
+                "functions": functions.len(),
+                "secrets": count,
+                "withSecretValues": self.with_secret_values,
+            })
+            .to_string(),
+        })
     }
 
     fn secrets(&self) -> Result<SecretValues, ExportError> {
