@@ -74,11 +74,19 @@ impl Bed {
         fs::remove_file(self.faults.join(verb)).unwrap();
     }
 
+    /// The plugin that hangs, and its child, once they do: it notes the call before.
+    async fn hanging(&self) -> (String, String) {
+        let noted = || {
+            let text = fs::read_to_string(self.faults.join("hanging")).ok()?;
+            text.split_once(' ').map(|(plugin, child)| (plugin.to_owned(), child.to_owned()))
+        };
+        until("the plugin hangs", async || noted().is_some()).await;
+        noted().unwrap()
+    }
+
     /// The plugin that hung ends with the actord that started it. What the plugin started is not actord's to end.
-    async fn plugin_died_too(&self) {
-        let hanging = fs::read_to_string(self.faults.join("hanging")).unwrap();
+    async fn plugin_died_too(&self, (plugin, child): (String, String)) {
         fs::remove_file(self.faults.join("hanging")).unwrap();
-        let (plugin, child) = hanging.split_once(' ').unwrap();
         let dead = || {
             let stat = fs::read_to_string(format!("/proc/{plugin}/stat")).unwrap_or_default();
             stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
@@ -224,9 +232,9 @@ async fn an_actord_that_is_killed_while_a_plugin_works_is_followed_by_one_that_m
                 () = &mut struck => None,
             }
         };
-        until("it hangs", async || bed.faults.join("hanging").exists()).await;
+        let hanging = bed.hanging().await;
         bed.actord.kill().await;
-        bed.plugin_died_too().await;
+        bed.plugin_died_too(hanging).await;
         bed.launch().await;
         let desired: &[(&str, &str)] = match act {
             // It was durable before the network was touched.
