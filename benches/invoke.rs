@@ -16,9 +16,9 @@ use actix::{Actor, Context, Handler};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::actors::messages::{Apply, Delete, Get, List, Measure, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
-use actord::endpoints::{Endpoints, Parking};
 use actord::function::FunctionId;
-use actord::http::{self, Draining, Metrics, Recipients, Services, Settings, Shape};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Recipients, Services, Settings};
+use actord::routes::{Parking, Routes};
 use actord::store::{Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -195,22 +195,22 @@ fn backend() -> SocketAddr {
 
 #[actix_web::main]
 async fn main() {
-    let endpoints = Arc::new(Endpoints::new(Parking::default()));
+    let routes = Arc::new(Routes::new(Parking::default()));
     let services = Arc::new(Services {
         provider: Recipients::from(Nobody.start()).into(),
-        endpoints: endpoints.clone(),
+        routes: routes.clone(),
         namespaces: Namespaces::new(Store::in_memory().unwrap(), Secrets::new(std::env::temp_dir().join("no-secrets"))),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
         logs: actord::host::fake::FakeHost::new().host().logs,
     });
-    let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, Shape::Public);
+    let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, ApiFlavor::Public);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (backend, proxy) = (backend(), listener.local_addr().unwrap());
     actix_web::rt::spawn(http::serve(listener, 1, Duration::from_secs(1), &services, settings).unwrap());
     let id = "echo".parse().unwrap();
-    endpoints.announce(&id, false);
-    endpoints.publish(&id, &"echo-0".parse().unwrap(), backend);
+    routes.announce(&id, false);
+    routes.publish(&id, &"echo-0".parse().unwrap(), backend);
 
     let short = |body| (Way::new(backend, "/x", body), Way::new(proxy, "/function/echo/x", body));
     for connections in [1, 32] {

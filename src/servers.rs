@@ -33,12 +33,12 @@ impl Servers {
         services: &Arc<http::Services>,
     ) -> anyhow::Result<Self> {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let settings = |shape| http::Settings {
+        let settings = |flavor| http::Settings {
             upstream_timeout: config.upstream_timeout,
             answer_timeout: config.deploy_wait + config.host_timeout,
-            ..http::Settings::new(credentials.clone(), shape)
+            ..http::Settings::new(credentials.clone(), flavor)
         };
-        let (public, provider) = (settings(http::Shape::Public), settings(http::Shape::Provider));
+        let (public, provider) = (settings(http::ApiFlavor::Public), settings(http::ApiFlavor::Provider));
         let servers = [
             http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
             http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,

@@ -11,17 +11,17 @@ use std::sync::Arc;
 
 use actix::System;
 use actord::actors::messages::Get;
-use actord::actors::{Registry, Settings, Surroundings, keep_invocations, tear_down};
+use actord::actors::{Context as ActorContext, Registry, Settings, keep_invocations, tear_down};
 use actord::config::Config;
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
 use actord::doctor::{Facts, Finding, Root};
-use actord::endpoints::{Endpoints, Parking};
 use actord::function::{FunctionId, InstanceId};
 use actord::host::Images as _;
 use actord::host::containerd::daemon::Daemon;
 use actord::host::containerd::images::ContainerdImages;
 use actord::http;
+use actord::routes::{Parking, Routes};
 use actord::store::{Namespaces, Secrets, Store};
 use anyhow::{Context, anyhow, bail};
 use futures_util::{StreamExt, stream};
@@ -128,18 +128,18 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
             tracing::warn!(%error, "leases of interrupted pulls stay until they expire");
         }
         preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
-        let endpoints = Arc::new(Endpoints::new(Parking { time: config.park_time, requests: config.park_requests }));
+        let routes = Arc::new(Routes::new(Parking { time: config.park_time, requests: config.park_requests }));
         systemd::status("taking over the functions");
         let secrets = Secrets::new(config.secrets_dir());
         let namespaces = Namespaces::new(store.clone(), secrets.clone());
-        let around = surroundings(config, &machine, endpoints.clone(), store.clone(), secrets);
+        let around = surroundings(config, &machine, routes.clone(), store.clone(), secrets);
         let metrics = http::Metrics::new()?;
         around.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
         let registry = Registry::recover(around).await?;
         let services = http::Services {
             provider: registry.into(),
-            endpoints,
+            routes,
             namespaces,
             metrics,
             draining: http::Draining::default(),
@@ -170,7 +170,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     pruning.abort();
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
-    if let Err(error) = keep_invocations(&store, &services.endpoints).await {
+    if let Err(error) = keep_invocations(&store, &services.routes).await {
         tracing::warn!(%error, "how often functions were called in the last seconds is lost");
     }
     if let Err(error) = store.refresh_copy().await {
@@ -193,10 +193,10 @@ fn open_store(config: &Config) -> anyhow::Result<Store> {
 fn surroundings(
     config: &Config,
     machine: &Machine,
-    endpoints: Arc<Endpoints>,
+    routes: Arc<Routes>,
     store: Store,
     secrets: Secrets,
-) -> Arc<Surroundings> {
+) -> Arc<ActorContext> {
     let settings = Settings {
         deploy_wait: config.deploy_wait,
         pull_policy: config.pull_policy,
@@ -209,15 +209,15 @@ fn surroundings(
         drain_timeout: config.drain_timeout,
         grace_period: config.grace_period,
     };
-    Surroundings::new(machine.host(), store, secrets, endpoints, settings, Handle::current())
+    ActorContext::new(machine.host(), store, secrets, routes, settings, Handle::current())
 }
 
 /// Removes every function, with its logs where it is not for a while only.
 fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> anyhow::Result<()> {
     System::with_tokio_rt(multi_threaded).block_on(async {
         let machine = Machine::open(config, data.host_id()).await?;
-        let (endpoints, secrets) = (Arc::new(Endpoints::default()), Secrets::new(config.secrets_dir()));
-        let around = surroundings(config, &machine, endpoints, open_store(config)?, secrets);
+        let (routes, secrets) = (Arc::new(Routes::default()), Secrets::new(config.secrets_dir()));
+        let around = surroundings(config, &machine, routes, open_store(config)?, secrets);
         let host = machine.host();
         let found = host.runtime.list().await?.into_iter().map(|found| found.id);
         let attached = host.network.list().await?;

@@ -1,7 +1,7 @@
 //! Who may import whom, read from the source.
 //!
 //! ```text
-//! http -> actors -> { function, host (traits), endpoints, store } <- host::{ containerd, cni, fake }
+//! http -> actors -> { function, host (traits), routes, store } <- host::{ containerd, cni, fake }
 //! ```
 //! Adapters and actors never see each other; `main` and its own modules introduce them. What is compiled for tests alone
 //! (`#[cfg(test)] mod`) is free.
@@ -20,10 +20,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host::containerd", &["function", "host", "durable"]),
     ("host::cni", &["function", "host", "durable"]),
     ("host::fake", &["function", "host"]),
-    ("endpoints", &["function"]),
+    ("routes", &["function"]),
     ("store", &["function", "durable"]),
-    ("actors", &["function", "host", "endpoints", "store"]),
-    ("http", &["function", "host", "endpoints", "store", "actors", "credentials", "telemetry"]),
+    ("actors", &["function", "host", "routes", "store"]),
+    ("http", &["function", "host", "routes", "store", "actors", "credentials", "telemetry"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
@@ -305,7 +305,7 @@ fn an_import_that_is_not_allowed_is_found_however_it_is_written() {
         ("function/spec.rs", "fn f() { crate::host::x() }"),
         ("function/spec.rs", "use tokio::time::Instant;"),
         ("function/spec.rs", "use std::{fmt, fs::File};"),
-        ("function/mod.rs", "use super::endpoints::Lease;"),
+        ("function/mod.rs", "use super::routes::Lease;"),
         ("host/mod.rs", "use self::x; use crate::actors::messages::Ensure;"),
         ("host/cni/mod.rs", "use crate::{function::Spec, host::{HostError, containerd::Containerd}};"),
         ("host/cni/exec.rs", "use super::super::containerd::Containerd;"),
@@ -347,7 +347,7 @@ fn what_is_allowed_is_not_found() {
         ),
         ("host/containerd/oci.rs", "use containerd_client::tonic::Code; use super::channel::Containerd;"),
         ("host/mod.rs", "pub mod cni; pub mod containerd; use crate::function::Exit;"),
-        ("actors/function.rs", "use super::messages::Apply; use crate::{endpoints::Endpoints, store::Store};"),
+        ("actors/function.rs", "use super::messages::Apply; use crate::{routes::Routes, store::Store};"),
         ("http/mod.rs", "use actix_web::web; use crate::actors::messages::{Apply, Delete as Remove};"),
         ("config/mod.rs", "fn f() { std::env::var(\"RUST_LOG\"); }"),
         ("cli/pack.rs", "const ARCH: &str = std::env::consts::ARCH; const V: &str = env!(\"CARGO_PKG_VERSION\");"),

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::guard::guarded;
-use super::instance::Job;
+use super::host_call::host_call;
+use super::instance::InstanceTask;
 use crate::function::{Event, HttpCheck, StartError};
 use crate::host::Check;
 
@@ -23,13 +23,13 @@ const CHECK_LATER: Duration = Duration::from_millis(250);
 /// How long after its time a question is given up.
 const HUNG: Duration = Duration::from_secs(1);
 
-impl Job {
+impl InstanceTask {
     /// Returns once the instance at `address` is ready. It is asked more often than its period says: its first caller is
     /// waiting.
     pub(super) async fn poll_ready(&self, address: SocketAddr) -> Result<(), StartError> {
         let check = self.spec.checks().ready;
         sleep(check.initial_delay).await;
-        let limit = self.around.settings.ready_timeout + check.period * (check.successes - 1);
+        let limit = self.context.settings.ready_timeout + check.period * (check.successes - 1);
         let deadline = Instant::now() + limit;
         let (mut pause, mut good) = (CHECK_SOON, 0);
         loop {
@@ -131,11 +131,11 @@ impl Job {
     /// One question; what goes wrong with asking counts as a bad answer.
     async fn ask(&self, address: SocketAddr, check: &HttpCheck) -> Result<(), String> {
         let question = Check { address, path: check.path.clone(), timeout: check.timeout };
-        let probe = self.around.host.probe.clone();
+        let probe = self.context.host.probe.clone();
         // The probe keeps its own time; this is for one that hangs all the same.
         let deadline = check.timeout + HUNG;
         let asked = async move { Ok(probe.ready(&question).await) };
-        let answer = guarded(&self.around.runtime, || format!("check {}", self.id), deadline, asked).await;
+        let answer = host_call(&self.context.runtime, || format!("check {}", self.id), deadline, asked).await;
         answer.unwrap_or_else(|error| Err(error.to_string()))
     }
 }

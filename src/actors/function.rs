@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! Accept, Resize, Withdraw -> intents -> store -> event --+
-//! Happened ------------------------------------> event --+-> Lifecycle -> effects -> tasks -> Happened
+//! LifecycleEvent ------------------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
 //!                                                                  |
-//!                                                   endpoints, board, waiting callers
+//!                                                   routes, status_cache, waiting callers
 //! ```
 //! Intents become durable one at a time; everything else goes on meanwhile.
 
@@ -15,16 +15,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Handler, ResponseFuture};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::commit::{INTENTS_MAX, Intent, Step, Then};
+use super::context::Context;
 use super::logs;
-use super::messages::{Accept, Farewell, Happened, Notice, Refused, Resize, Withdraw};
-use super::running::Running;
-use super::surroundings::Surroundings;
+use super::messages::{Accept, ActorExit, LifecycleEvent, Refused, Resize, SupervisorEvent, Withdraw};
+use super::running::InstanceHandle;
 use super::waiting::Waiting;
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
 use crate::store::StoreError;
@@ -41,7 +41,7 @@ pub(super) struct Incarnation {
     pub(super) tasks: TaskTracker,
     /// Ends everything of this incarnation but tear-downs, which are always finished.
     pub(super) over: CancellationToken,
-    pub(super) notices: mpsc::UnboundedSender<Notice>,
+    pub(super) notices: mpsc::UnboundedSender<SupervisorEvent>,
     /// Instances that this incarnation began and has not seen removed: the host can't always tell whose a half-made
     /// one is.
     pub(super) begun: Arc<Mutex<BTreeSet<InstanceId>>>,
@@ -56,11 +56,11 @@ impl Incarnation {
 /// See the module.
 pub(super) struct Function {
     pub(super) me: Incarnation,
-    pub(super) around: Arc<Surroundings>,
+    pub(super) context: Arc<Context>,
     pub(super) life: Lifecycle,
     /// Effects that the lifecycle asked for before the actor ran.
     first: Vec<Effect>,
-    pub(super) instances: HashMap<InstanceId, Running>,
+    pub(super) instances: HashMap<InstanceId, InstanceHandle>,
     /// The newest generation that is known to have served: its first instance is worth a line in the log.
     served: Option<Generation>,
     intents: VecDeque<Intent>,
@@ -70,10 +70,10 @@ pub(super) struct Function {
 }
 
 impl Function {
-    pub(super) fn start(me: Incarnation, around: Arc<Surroundings>, life: Lifecycle, first: Vec<Effect>) -> Addr<Self> {
+    pub(super) fn start(me: Incarnation, context: Arc<Context>, life: Lifecycle, first: Vec<Effect>) -> Addr<Self> {
         Actor::start(Self {
             me,
-            around,
+            context,
             life,
             first,
             instances: HashMap::new(),
@@ -86,20 +86,20 @@ impl Function {
     }
 
     /// Feeds the lifecycle and does what it says.
-    fn feed(&mut self, event: Event, context: &mut Context<Self>) {
+    fn feed(&mut self, event: Event, ctx: &mut actix::Context<Self>) {
         tracing::debug!(function = %self.me.id, ?event);
         match &event {
             Event::Removed(id) => drop(self.me.begun().remove(id)),
-            Event::Delete => logs::forget(&self.around, &self.me.id),
+            Event::Delete => logs::forget(&self.context, &self.me.id),
             _ => {}
         }
         let trouble = self.trouble(&event);
         if let Event::Ready(id, _) = &event {
             tracing::info!(function = %self.me.id, instance = %id, "ready again");
         }
-        let effects = self.life.on(event, self.around.uptime());
+        let effects = self.life.on(event, self.context.uptime());
         if let Some((id, what)) = trouble {
-            let now = self.around.uptime();
+            let now = self.context.uptime();
             let status = self.life.status(now);
             let wait = match status.phase {
                 Phase::BackingOff { until } => until.since(now),
@@ -108,12 +108,12 @@ impl Function {
             let (phase, restarts, wait) = (status.phase, status.restarts, wait.as_secs_f32());
             tracing::warn!(function = %self.me.id, instance = %id, %phase, restarts, next_start_in = wait, "{what}");
         }
-        self.perform(effects, context);
+        self.perform(effects, ctx);
     }
 
-    fn perform(&mut self, effects: Vec<Effect>, context: &mut Context<Self>) {
+    fn perform(&mut self, effects: Vec<Effect>, ctx: &mut actix::Context<Self>) {
         for effect in effects {
-            self.perform_one(effect, context);
+            self.perform_one(effect, ctx);
         }
         self.publish_status();
         let settled = self.waiting.settle(&self.life);
@@ -121,23 +121,23 @@ impl Function {
             let generation = desired.generation;
             self.intents.push_back(Intent::Withdraw { generation, replies: settled.withdraw });
         }
-        self.commit_next(context);
+        self.commit_next(ctx);
     }
 
-    fn perform_one(&mut self, effect: Effect, context: &mut Context<Self>) {
-        let endpoints = self.around.endpoints.clone();
+    fn perform_one(&mut self, effect: Effect, ctx: &mut actix::Context<Self>) {
+        let routes = self.context.routes.clone();
         match effect {
-            Effect::BringUp(id, generation, spec) => self.run_instance(id, generation, spec, false, context),
-            Effect::Adopt(id, generation, spec) => self.run_instance(id, generation, spec, true, context),
+            Effect::BringUp(id, generation, spec) => self.run_instance(id, generation, spec, false, ctx),
+            Effect::Adopt(id, generation, spec) => self.run_instance(id, generation, spec, true, ctx),
             Effect::Publish(id, address) => {
                 self.note_serving(&id, address);
-                endpoints.publish(&self.me.id, &id, address);
+                routes.publish(&self.me.id, &id, address);
             }
-            Effect::Retract(id) => endpoints.retract(&self.me.id, &id),
-            Effect::Drain(id) => self.drain(id, context),
-            Effect::TearDown(id) => self.tear_down(id, context),
+            Effect::Retract(id) => routes.retract(&self.me.id, &id),
+            Effect::Drain(id) => self.drain(id, ctx),
+            Effect::TearDown(id) => self.tear_down(id, ctx),
             Effect::RetryAfter(delay) => {
-                context.run_later(delay, |this, context| this.feed(Event::RetryDue, context));
+                ctx.run_later(delay, |this, ctx| this.feed(Event::RetryDue, ctx));
             }
             Effect::Record(_) => self.intents.push_back(Intent::Record),
             Effect::Gone => tracing::info!(function = %self.me.id, "deleted, nothing of it is left"),
@@ -156,15 +156,15 @@ impl Function {
     }
 
     fn publish_status(&self) {
-        let status = self.life.status(self.around.uptime());
+        let status = self.life.status(self.context.uptime());
         match &status.desired {
             Some(desired) => {
-                self.around.endpoints.announce(&self.me.id, desired.replicas == 0);
-                self.around.endpoints.limit(&self.me.id, desired.serving_spec().answer_limit());
+                self.context.routes.announce(&self.me.id, desired.replicas == 0);
+                self.context.routes.limit(&self.me.id, desired.serving_spec().answer_limit());
             }
-            None => self.around.endpoints.forget(&self.me.id),
+            None => self.context.routes.forget(&self.me.id),
         }
-        self.around.board.post(&self.me.id, status);
+        self.context.status_cache.post(&self.me.id, status);
     }
 
     // ---- intents -------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ impl Function {
     fn intend(
         &mut self,
         intent: impl FnOnce(oneshot::Sender<Result<(), Refused>>) -> Intent,
-        context: &mut Context<Self>,
+        ctx: &mut actix::Context<Self>,
     ) -> ResponseFuture<Result<(), Refused>> {
         self.handled += 1;
         if self.intents.len() >= INTENTS_MAX || self.waiting.is_full() {
@@ -181,26 +181,26 @@ impl Function {
         }
         let (reply, answer) = oneshot::channel();
         self.intents.push_back(intent(reply));
-        self.commit_next(context);
+        self.commit_next(ctx);
         let id = self.me.id.clone();
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(interrupted(&id))) })
     }
 
     /// Takes the next intent, if none is on its way to the store.
-    fn commit_next(&mut self, context: &mut Context<Self>) {
+    fn commit_next(&mut self, ctx: &mut actix::Context<Self>) {
         while !self.committing {
             let Some(intent) = self.intents.pop_front() else { break };
             match intent.plan(&self.me.id, &self.life, &jiff::Timestamp::now().to_string()) {
                 Step::Nothing => {}
-                Step::Put { event: None, then, .. } if !matches!(then, Then::Nobody) => self.told(then, context),
+                Step::Put { event: None, then, .. } if !matches!(then, Then::Nobody) => self.told(then, ctx),
                 Step::Put { desired, event, then } => {
-                    let (around, id) = (self.around.clone(), self.me.id.clone());
-                    self.commit(async move { around.store.put(&id, &desired).await }, event, then, context);
+                    let (context, id) = (self.context.clone(), self.me.id.clone());
+                    self.commit(async move { context.store.put(&id, &desired).await }, event, then, ctx);
                 }
                 Step::Delete { then } => {
-                    let (around, id) = (self.around.clone(), self.me.id.clone());
-                    let write = async move { around.store.delete(&id).await };
-                    self.commit(write, Some(Event::Delete), then, context);
+                    let (context, id) = (self.context.clone(), self.me.id.clone());
+                    let write = async move { context.store.delete(&id).await };
+                    self.commit(write, Some(Event::Delete), then, ctx);
                 }
             }
         }
@@ -213,33 +213,33 @@ impl Function {
         write: impl Future<Output = Result<(), StoreError>> + 'static,
         event: Option<Event>,
         then: Then,
-        context: &mut Context<Self>,
+        ctx: &mut actix::Context<Self>,
     ) {
         self.committing = true;
-        context.spawn(wrap_future(write).map(move |written, this: &mut Self, context| {
+        ctx.spawn(wrap_future(write).map(move |written, this: &mut Self, ctx| {
             this.committing = false;
             match (written, then) {
                 (Ok(()), then) => {
                     if let Some(event) = event {
-                        this.feed(event, context);
+                        this.feed(event, ctx);
                     }
-                    this.told(then, context);
+                    this.told(then, ctx);
                 }
                 (Err(error), Then::Nobody) => {
                     tracing::error!(function = %this.me.id, %error, "could not keep what became of the function");
-                    context.run_later(RECORD_AGAIN, |this, context| {
+                    ctx.run_later(RECORD_AGAIN, |this, ctx| {
                         this.intents.push_back(Intent::Record);
-                        this.commit_next(context);
+                        this.commit_next(ctx);
                     });
                 }
                 (Err(error), then) => then.fail(&error),
             }
-            this.commit_next(context);
+            this.commit_next(ctx);
         }));
     }
 
     /// An intent is durable: tells those who asked for it, or lets them wait for what becomes of it.
-    fn told(&mut self, then: Then, context: &mut Context<Self>) {
+    fn told(&mut self, then: Then, ctx: &mut actix::Context<Self>) {
         match then {
             Then::Nobody => {}
             Then::Answer(reply) => drop(reply.send(Ok(()))),
@@ -250,8 +250,8 @@ impl Function {
             }
             Then::Await { generation, created, reply } => {
                 let number = self.waiting.add(generation, created, reply);
-                context.run_later(self.around.settings.deploy_wait, move |this, _| this.waiting.give_up(number));
-                self.perform(Vec::new(), context);
+                ctx.run_later(self.context.settings.deploy_wait, move |this, _| this.waiting.give_up(number));
+                self.perform(Vec::new(), ctx);
             }
         }
     }
@@ -260,24 +260,24 @@ impl Function {
     fn take_leave(&self) {
         let gone = self.life.desired().is_none() && self.life.instances().next().is_none();
         if gone && !self.committing && self.intents.is_empty() && self.waiting.is_empty() {
-            self.notify(Farewell::Finished { handled: self.handled });
+            self.notify(ActorExit::Finished { handled: self.handled });
         }
     }
 
-    fn notify(&self, what: Farewell) {
-        let notice = Notice { id: self.me.id.clone(), incarnation: self.me.number, what };
+    fn notify(&self, what: ActorExit) {
+        let notice = SupervisorEvent { id: self.me.id.clone(), incarnation: self.me.number, what };
         // Nobody listens only while the whole program ends.
         let _ = self.me.notices.send(notice);
     }
 }
 
 impl Actor for Function {
-    type Context = Context<Self>;
+    type Context = actix::Context<Self>;
 
-    fn started(&mut self, context: &mut Context<Self>) {
-        context.set_mailbox_capacity(256);
+    fn started(&mut self, ctx: &mut actix::Context<Self>) {
+        ctx.set_mailbox_capacity(256);
         let first = std::mem::take(&mut self.first);
-        self.perform(first, context);
+        self.perform(first, ctx);
     }
 }
 
@@ -285,39 +285,39 @@ impl Drop for Function {
     /// Runs when the actor is dismissed, where the registry no longer cares, and when a panic unwinds.
     fn drop(&mut self) {
         self.me.over.cancel();
-        self.notify(Farewell::Died);
+        self.notify(ActorExit::Died);
     }
 }
 
 impl Handler<Accept> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Accept { spec, mode }: Accept, context: &mut Context<Self>) -> Self::Result {
-        self.intend(|reply| Intent::Apply { spec: Box::new(spec), mode, reply }, context)
+    fn handle(&mut self, Accept { spec, mode }: Accept, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.intend(|reply| Intent::Apply { spec: Box::new(spec), mode, reply }, ctx)
     }
 }
 
 impl Handler<Resize> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Resize(replicas): Resize, context: &mut Context<Self>) -> Self::Result {
-        self.intend(|reply| Intent::Scale { replicas, reply }, context)
+    fn handle(&mut self, Resize(replicas): Resize, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.intend(|reply| Intent::Scale { replicas, reply }, ctx)
     }
 }
 
 impl Handler<Withdraw> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Withdraw: Withdraw, context: &mut Context<Self>) -> Self::Result {
-        self.intend(|reply| Intent::Delete { reply }, context)
+    fn handle(&mut self, Withdraw: Withdraw, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.intend(|reply| Intent::Delete { reply }, ctx)
     }
 }
 
-impl Handler<Happened> for Function {
+impl Handler<LifecycleEvent> for Function {
     type Result = ();
 
-    fn handle(&mut self, Happened(event): Happened, context: &mut Context<Self>) {
-        self.feed(event, context);
+    fn handle(&mut self, LifecycleEvent(event): LifecycleEvent, ctx: &mut actix::Context<Self>) {
+        self.feed(event, ctx);
     }
 }
 

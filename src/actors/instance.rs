@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Surroundings;
-use super::guard::{Task, guarded, patient};
+use super::Context;
+use super::host_call::{Task, host_call, release_after};
 use super::messages::{Attach, Detach, Ensure};
-use super::progress::Course;
+use super::progress::StartProgress;
 use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError, Step};
-use crate::host::{Attachment, Creation, HostError, Image, PullPolicy, Signal};
+use crate::host::{Attachment, HostError, Image, InstanceConfig, PullPolicy, Signal};
 
 /// Functions listen here, by OpenFaaS convention.
 const PORT: u16 = 8080;
@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An instance to bring up or to adopt.
 #[derive(Clone)]
-pub(super) struct Job {
-    pub(super) around: Arc<Surroundings>,
+pub(super) struct InstanceTask {
+    pub(super) context: Arc<Context>,
     pub(super) function: FunctionId,
     pub(super) id: InstanceId,
     pub(super) generation: Generation,
@@ -48,7 +48,7 @@ pub(super) struct Job {
 }
 
 /// An instance that is up.
-pub(super) struct Up {
+pub(super) struct ReadyInstance {
     pub(super) address: SocketAddr,
     /// Why it can't take requests just now.
     pub(super) unready: Option<String>,
@@ -67,53 +67,53 @@ impl From<HostError> for Stopped {
     }
 }
 
-impl Job {
+impl InstanceTask {
     /// Brings the instance up and returns where it serves; none when it was cancelled.
-    pub(super) async fn bring_up(&self) -> Option<Result<Up, StartError>> {
-        let mut course = Course::begin(self);
-        let done = settle(self.try_bring_up(&mut course).await);
-        course.end(done.as_ref());
+    pub(super) async fn bring_up(&self) -> Option<Result<ReadyInstance, StartError>> {
+        let mut progress = StartProgress::begin(self);
+        let done = settle(self.try_bring_up(&mut progress).await);
+        progress.end(done.as_ref());
         done
     }
 
     /// Takes a running instance over; none when it was cancelled.
-    pub(super) async fn adopt(&self) -> Option<Result<Up, StartError>> {
+    pub(super) async fn adopt(&self) -> Option<Result<ReadyInstance, StartError>> {
         settle(self.try_adopt().await)
     }
 
     /// The end of the instance's process; none when watching was cancelled.
     pub(super) async fn exit(&self) -> Option<Exit> {
-        self.cancelled.run_until_cancelled(exit_of(&self.around, &self.id)).await
+        self.cancelled.run_until_cancelled(exit_of(&self.context, &self.id)).await
     }
 
-    async fn try_bring_up(&self, course: &mut Course<'_>) -> Result<Up, Stopped> {
+    async fn try_bring_up(&self, progress: &mut StartProgress<'_>) -> Result<ReadyInstance, Stopped> {
         let image = self.image().await?;
-        course.enter(Step::WaitingForPlace);
-        let place = self.unless_cancelled(self.around.starts.acquire()).await?;
-        let attachment = patient(place, PATIENCE, self.start(image, course)).await?;
-        course.enter(Step::WaitingUntilReady);
+        progress.enter(Step::WaitingForPlace);
+        let place = self.unless_cancelled(self.context.starts.acquire()).await?;
+        let attachment = release_after(place, PATIENCE, self.start(image, progress)).await?;
+        progress.enter(Step::WaitingUntilReady);
         self.ready(&attachment).await
     }
 
-    async fn start(&self, image: Image, course: &mut Course<'_>) -> Result<Attachment, Stopped> {
-        course.enter(Step::Attaching);
+    async fn start(&self, image: Image, progress: &mut StartProgress<'_>) -> Result<Attachment, Stopped> {
+        progress.enter(Step::Attaching);
         let attachment = self.attach().await?;
-        course.enter(Step::Creating);
+        progress.enter(Step::Creating);
         self.create(image, &attachment).await?;
-        course.enter(Step::Starting);
-        let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
+        progress.enter(Step::Starting);
+        let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
         self.call("start", async move { runtime.start(&id).await }).await?;
         Ok(attachment)
     }
 
-    async fn try_adopt(&self) -> Result<Up, Stopped> {
+    async fn try_adopt(&self) -> Result<ReadyInstance, Stopped> {
         let attachment = self.look_up().await?;
         match self.ready(&attachment).await {
             // It runs, and may have served for days: what it is not ready for may pass, and it goes on being asked.
             Err(Stopped::Failed(StartError::NotReady(reason)))
                 if self.proven && self.spec.checks().ready.path.is_some() =>
             {
-                Ok(Up { address: SocketAddr::new(attachment.address, PORT), unready: Some(reason) })
+                Ok(ReadyInstance { address: SocketAddr::new(attachment.address, PORT), unready: Some(reason) })
             }
             up => up,
         }
@@ -124,9 +124,9 @@ impl Job {
     async fn look_up(&self) -> Result<Attachment, Stopped> {
         let mut left = LOOKUPS;
         loop {
-            let (network, id) = (self.around.host.network.clone(), self.id.clone());
+            let (network, id) = (self.context.host.network.clone(), self.id.clone());
             let lookup = async move { network.lookup(&id).await };
-            let error = match call(&self.around, "look up the network of", &self.id, lookup).await {
+            let error = match call(&self.context, "look up the network of", &self.id, lookup).await {
                 Ok(attachment) => return Ok(attachment),
                 Err(error) => error,
             };
@@ -142,14 +142,14 @@ impl Job {
 
     async fn image(&self) -> Result<Image, Stopped> {
         let ensure = Ensure { reference: self.spec.image.clone(), policy: self.pull_policy };
-        match self.unless_cancelled(self.around.puller.addr().send(ensure)).await? {
+        match self.unless_cancelled(self.context.puller.addr().send(ensure)).await? {
             Ok(image) => Ok(image?),
             Err(lost) => Err(Stopped::Failed(StartError::Host(format!("the puller is not there: {lost}")))),
         }
     }
 
     async fn attach(&self) -> Result<Attachment, Stopped> {
-        let attached = self.around.network.addr().send(Attach(self.id.clone())).await;
+        let attached = self.context.network.addr().send(Attach(self.id.clone())).await;
         self.check_cancelled()?;
         match attached {
             Ok(attachment) => Ok(attachment?),
@@ -158,7 +158,7 @@ impl Job {
     }
 
     async fn create(&self, image: Image, attachment: &Attachment) -> Result<(), Stopped> {
-        let secrets = self.around.secrets.clone();
+        let secrets = self.context.secrets.clone();
         let (namespace, names) = (self.function.namespace.clone(), self.spec.secrets.clone());
         let read = tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await;
         let secrets = match read {
@@ -167,7 +167,7 @@ impl Job {
             Ok(Err(error)) => return Err(Stopped::Failed(StartError::Host(error.to_string()))),
             Err(lost) => return Err(Stopped::Failed(StartError::Host(format!("reading secrets: {lost}")))),
         };
-        let creation = Creation {
+        let creation = InstanceConfig {
             id: self.id.clone(),
             function: self.function.clone(),
             generation: self.generation,
@@ -177,28 +177,28 @@ impl Job {
             netns: attachment.netns.clone(),
             secrets,
         };
-        let runtime = self.around.host.runtime.clone();
+        let runtime = self.context.host.runtime.clone();
         self.call("create", async move { runtime.create(&creation).await }).await?;
         self.made.notify_one();
         Ok(())
     }
 
     /// Waits until the started process answers its readiness check, ends, or takes too long.
-    async fn ready(&self, attachment: &Attachment) -> Result<Up, Stopped> {
+    async fn ready(&self, attachment: &Attachment) -> Result<ReadyInstance, Stopped> {
         let address = SocketAddr::new(attachment.address, PORT);
         tokio::select! {
             biased;
             () = self.cancelled.cancelled() => Err(Stopped::Cancelled),
-            exit = exit_of(&self.around, &self.id) => {
+            exit = exit_of(&self.context, &self.id) => {
                 Err(Stopped::Failed(StartError::Exited { exit, hint: self.hint().await }))
             }
-            ready = self.poll_ready(address) => ready.map(|()| Up { address, unready: None }).map_err(Stopped::Failed),
+            ready = self.poll_ready(address) => ready.map(|()| ReadyInstance { address, unready: None }).map_err(Stopped::Failed),
         }
     }
 
     /// The end of what the process wrote, for the message about its early exit.
     async fn hint(&self) -> Option<String> {
-        let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
+        let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
         let tail = self.call("read the log of", async move { runtime.log_tail(&id, HINT).await }).await.ok()?;
         let tail = tail.trim();
         (!tail.is_empty()).then(|| tail.to_owned())
@@ -211,7 +211,7 @@ impl Job {
         call: impl Future<Output = Result<T, HostError>> + Send + 'static,
     ) -> Result<T, Stopped> {
         let what = || format!("{act} {}", self.id);
-        let done = guarded(&self.around.runtime, what, self.around.settings.host_timeout, call).await;
+        let done = host_call(&self.context.runtime, what, self.context.settings.host_timeout, call).await;
         self.check_cancelled()?;
         Ok(done?)
     }
@@ -225,7 +225,7 @@ impl Job {
     }
 }
 
-fn settle(done: Result<Up, Stopped>) -> Option<Result<Up, StartError>> {
+fn settle(done: Result<ReadyInstance, Stopped>) -> Option<Result<ReadyInstance, StartError>> {
     match done {
         Ok(up) => Some(Ok(up)),
         Err(Stopped::Failed(error)) => Some(Err(error)),
@@ -234,20 +234,20 @@ fn settle(done: Result<Up, Stopped>) -> Option<Result<Up, StartError>> {
 }
 
 /// The end of an instance's process, however often containerd goes away meanwhile.
-async fn exit_of(around: &Arc<Surroundings>, id: &InstanceId) -> Exit {
+async fn exit_of(context: &Arc<Context>, id: &InstanceId) -> Exit {
     let mut pause = Duration::from_millis(100);
     let mut missed = false;
     loop {
-        let (runtime, one) = (around.host.runtime.clone(), id.clone());
-        // A wait may last for years, so it has no deadline, but the census; a panic in it is caught all the same.
-        let wait = Task::spawn(&around.runtime, async move { runtime.wait(&one).await });
+        let (runtime, one) = (context.host.runtime.clone(), id.clone());
+        // A wait may last for years, so it has no deadline, but the relist; a panic in it is caught all the same.
+        let wait = Task::spawn(&context.runtime, async move { runtime.wait(&one).await });
         tokio::select! {
             waited = wait.join() => match waited {
                 Ok(Ok(exit)) => return exit,
                 Ok(Err(error)) => tracing::warn!(instance = %id, %error, "waiting for the process again"),
                 Err(lost) => tracing::error!(instance = %id, %lost, "waiting for the process again"),
             },
-            () = around.census.misses(id) => {
+            () = context.relist.misses(id) => {
                 tracing::warn!(instance = %id, "the process is gone, and its end was not told");
                 if std::mem::replace(&mut missed, true) {
                     return Exit::Vanished;
@@ -264,22 +264,18 @@ async fn exit_of(around: &Arc<Surroundings>, id: &InstanceId) -> Exit {
 ///
 /// # Errors
 /// Everything that could not be removed, for a person; the caller tries again.
-pub async fn tear_down(around: &Arc<Surroundings>, id: &InstanceId) -> Result<(), String> {
-    tear_down_within(around, id, around.settings.grace_period).await
+pub async fn tear_down(context: &Arc<Context>, id: &InstanceId) -> Result<(), String> {
+    tear_down_within(context, id, context.settings.grace_period).await
 }
 
 /// [`tear_down`] with another grace period than the usual one.
-pub(super) async fn tear_down_within(
-    around: &Arc<Surroundings>,
-    id: &InstanceId,
-    grace: Duration,
-) -> Result<(), String> {
+pub(super) async fn tear_down_within(context: &Arc<Context>, id: &InstanceId, grace: Duration) -> Result<(), String> {
     let mut errors = Vec::new();
-    end_process(around, id, grace).await;
-    let (runtime, one) = (around.host.runtime.clone(), id.clone());
-    let removed = call(around, "remove", id, async move { runtime.remove(&one).await }).await;
+    end_process(context, id, grace).await;
+    let (runtime, one) = (context.host.runtime.clone(), id.clone());
+    let removed = call(context, "remove", id, async move { runtime.remove(&one).await }).await;
     errors.extend(removed.err().map(|error| error.to_string()));
-    match around.network.addr().send(Detach(id.clone())).await {
+    match context.network.addr().send(Detach(id.clone())).await {
         Ok(detached) => errors.extend(detached.err().map(|error| error.to_string())),
         Err(lost) => errors.push(format!("the network actor is not there: {lost}")),
     }
@@ -287,24 +283,24 @@ pub(super) async fn tear_down_within(
 }
 
 /// Ends the process politely if that works. Errors are left to `remove`, which kills whatever still runs.
-async fn end_process(around: &Arc<Surroundings>, id: &InstanceId, grace: Duration) {
-    let (runtime, one) = (around.host.runtime.clone(), id.clone());
-    let asked = call(around, "signal", id, async move { runtime.kill(&one, Signal::Term).await }).await;
+async fn end_process(context: &Arc<Context>, id: &InstanceId, grace: Duration) {
+    let (runtime, one) = (context.host.runtime.clone(), id.clone());
+    let asked = call(context, "signal", id, async move { runtime.kill(&one, Signal::Term).await }).await;
     if asked.is_err() {
         return;
     }
-    let (runtime, one) = (around.host.runtime.clone(), id.clone());
-    let wait = Task::spawn(&around.runtime, async move { runtime.wait(&one).await });
+    let (runtime, one) = (context.host.runtime.clone(), id.clone());
+    let wait = Task::spawn(&context.runtime, async move { runtime.wait(&one).await });
     if timeout(grace, wait.join()).await.is_err() {
         tracing::info!(instance = %id, "did not end within the grace period: killed");
     }
 }
 
 async fn call<T: Send + 'static>(
-    around: &Arc<Surroundings>,
+    context: &Arc<Context>,
     act: &'static str,
     id: &InstanceId,
     call: impl Future<Output = Result<T, HostError>> + Send + 'static,
 ) -> Result<T, HostError> {
-    guarded(&around.runtime, || format!("{act} {id}"), around.settings.host_timeout, call).await
+    host_call(&context.runtime, || format!("{act} {id}"), context.settings.host_timeout, call).await
 }

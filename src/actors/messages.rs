@@ -3,8 +3,8 @@
 //! ```text
 //! http --Apply, Scale, Delete, Get, List, Measure--> Registry --Accept, Resize, Withdraw--> Function
 //!                                                       ^                                     |  ^ |
-//!                                                       +---- Notice: finished, died ---------+  | +--Ensure--> Puller
-//!                                                                                   Happened ----+ +--Attach, Detach--> Network
+//!                                                       +---- SupervisorEvent: finished, died ---------+  | +--Ensure--> Puller
+//!                                                                                   LifecycleEvent ----+ +--Attach, Detach--> Network
 //! ```
 
 use std::time::Duration;
@@ -161,7 +161,7 @@ pub struct Withdraw;
 /// Something happened to one of its instances, or a time has come: the answer of an effect.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Happened(pub Event);
+pub struct LifecycleEvent(pub Event);
 
 // ---- to the puller -----------------------------------------------------------------------------------------------
 
@@ -193,18 +193,18 @@ pub struct Detach(pub InstanceId);
 /// one that is sent while a panic unwinds.
 #[derive(Debug, Clone, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub struct Notice {
+pub struct SupervisorEvent {
     /// Which function.
     pub id: FunctionId,
     /// Which of the actors that this function had.
     pub incarnation: u64,
     /// What it has to say.
-    pub what: Farewell,
+    pub what: ActorExit,
 }
 
 /// Why a function's actor is no longer needed, or no longer there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Farewell {
+pub enum ActorExit {
     /// The function is deleted and nothing of it is left; so many requests had been handled by then.
     Finished {
         /// Requests handled.

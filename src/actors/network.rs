@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, ResponseFuture};
+use actix::{Actor, Handler, ResponseFuture};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::guard::{guarded, patient};
+use super::host_call::{host_call, release_after};
 use super::messages::{Attach, Detach};
 use super::{Settings, Supervised};
 use crate::function::InstanceId;
@@ -46,10 +46,10 @@ impl Network {
 }
 
 impl Actor for Network {
-    type Context = Context<Self>;
+    type Context = actix::Context<Self>;
 
-    fn started(&mut self, context: &mut Context<Self>) {
-        context.set_mailbox_capacity(1024);
+    fn started(&mut self, ctx: &mut actix::Context<Self>) {
+        ctx.set_mailbox_capacity(1024);
     }
 }
 
@@ -68,7 +68,7 @@ impl Network {
             (self.network.clone(), self.places.clone(), self.runtime.clone(), self.timeout);
         Box::pin(async move {
             let (place, what) = (places.acquire().await, format!("{verb} {id}"));
-            patient(place, PATIENCE, guarded(&runtime, || what, timeout, call(network, id))).await
+            release_after(place, PATIENCE, host_call(&runtime, || what, timeout, call(network, id))).await
         })
     }
 }
@@ -76,7 +76,7 @@ impl Network {
 impl Handler<Attach> for Network {
     type Result = ResponseFuture<Result<Attachment, HostError>>;
 
-    fn handle(&mut self, Attach(id): Attach, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Attach(id): Attach, _: &mut actix::Context<Self>) -> Self::Result {
         self.call("attach", id, |network, id| async move { network.attach(&id).await })
     }
 }
@@ -84,7 +84,7 @@ impl Handler<Attach> for Network {
 impl Handler<Detach> for Network {
     type Result = ResponseFuture<Result<(), HostError>>;
 
-    fn handle(&mut self, Detach(id): Detach, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Detach(id): Detach, _: &mut actix::Context<Self>) -> Self::Result {
         self.call("detach", id, |network, id| async move { network.detach(&id).await })
     }
 }

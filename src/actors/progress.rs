@@ -1,6 +1,6 @@
 //! How far the instances have come that are being brought up: for those who watch, and for the metrics.
 //!
-//! A bring-up opens a [`Course`], enters one step after the other, and leaves no trace when it is dropped.
+//! A bring-up opens a [`StartProgress`], enters one step after the other, and leaves no trace when it is dropped.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 
-use super::instance::{Job, Up};
+use super::instance::{InstanceTask, ReadyInstance};
 use crate::function::{FunctionId, Generation, InstanceId, StartError, Step};
 
 /// From a container that is made in milliseconds to a pull of many minutes, in seconds.
@@ -56,12 +56,12 @@ impl Progress {
         Ok(())
     }
 
-    fn note(&self, job: &Job, step: Step) {
+    fn note(&self, job: &InstanceTask, step: Step) {
         let mut instances = self.under_way.entry(job.function.clone()).or_default();
         instances.insert(job.id.clone(), (job.generation, step));
     }
 
-    fn forget(&self, job: &Job) {
+    fn forget(&self, job: &InstanceTask) {
         if let Some(mut instances) = self.under_way.get_mut(&job.function) {
             instances.remove(&job.id);
         }
@@ -70,27 +70,27 @@ impl Progress {
 }
 
 /// One bring-up, from its first step to its end.
-pub(super) struct Course<'a> {
-    job: &'a Job,
+pub(super) struct StartProgress<'a> {
+    job: &'a InstanceTask,
     step: Step,
     since: Instant,
     outcome: &'static str,
 }
 
-impl<'a> Course<'a> {
-    pub(super) fn begin(job: &'a Job) -> Self {
-        job.around.board.progress.note(job, Step::Pulling);
+impl<'a> StartProgress<'a> {
+    pub(super) fn begin(job: &'a InstanceTask) -> Self {
+        job.context.status_cache.progress.note(job, Step::Pulling);
         Self { job, step: Step::Pulling, since: Instant::now(), outcome: "cancelled" }
     }
 
     pub(super) fn enter(&mut self, step: Step) {
         self.time();
         (self.step, self.since) = (step, Instant::now());
-        self.job.around.board.progress.note(self.job, step);
+        self.job.context.status_cache.progress.note(self.job, step);
     }
 
     /// Notes what came of it; none when it was cancelled.
-    pub(super) fn end(mut self, done: Option<&Result<Up, StartError>>) {
+    pub(super) fn end(mut self, done: Option<&Result<ReadyInstance, StartError>>) {
         self.outcome = match done {
             Some(Ok(_)) => "ready",
             Some(Err(_)) => "failed",
@@ -99,16 +99,16 @@ impl<'a> Course<'a> {
     }
 
     fn time(&self) {
-        if let Some(meters) = self.job.around.board.progress.meters.get() {
+        if let Some(meters) = self.job.context.status_cache.progress.meters.get() {
             meters.seconds.with_label_values(&[&label(self.step)]).observe(self.since.elapsed().as_secs_f64());
         }
     }
 }
 
-impl Drop for Course<'_> {
+impl Drop for StartProgress<'_> {
     fn drop(&mut self) {
         self.time();
-        let progress = &self.job.around.board.progress;
+        let progress = &self.job.context.status_cache.progress;
         progress.forget(self.job);
         if let Some(meters) = progress.meters.get() {
             meters.starts.with_label_values(&[label(self.step).as_str(), self.outcome]).inc();

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler, ResponseFuture};
+use actix::{Actor, Handler, ResponseFuture};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::guard::{guarded, patient};
+use super::host_call::{host_call, release_after};
 use super::messages::Ensure;
 use super::{Settings, Supervised};
 use crate::host::{HostError, Image, Images, PullPolicy};
@@ -50,24 +50,24 @@ impl Puller {
         let pull = async move {
             let (place, what) = (places.acquire().await, reference.clone());
             let ensure = async move { images.ensure(&reference, policy).await };
-            patient(place, PATIENCE, guarded(&runtime, move || format!("pull {what}"), timeout, ensure)).await
+            release_after(place, PATIENCE, host_call(&runtime, move || format!("pull {what}"), timeout, ensure)).await
         };
         pull.boxed().shared()
     }
 }
 
 impl Actor for Puller {
-    type Context = Context<Self>;
+    type Context = actix::Context<Self>;
 
-    fn started(&mut self, context: &mut Context<Self>) {
-        context.set_mailbox_capacity(1024);
+    fn started(&mut self, ctx: &mut actix::Context<Self>) {
+        ctx.set_mailbox_capacity(1024);
     }
 }
 
 impl Handler<Ensure> for Puller {
     type Result = ResponseFuture<Result<Image, HostError>>;
 
-    fn handle(&mut self, Ensure { reference, policy }: Ensure, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Ensure { reference, policy }: Ensure, _: &mut actix::Context<Self>) -> Self::Result {
         self.running.retain(|_, pull| pull.upgrade().is_some_and(|pull| pull.peek().is_none()));
         let key = (reference, policy);
         if let Some(pull) = self.running.get(&key).and_then(WeakShared::upgrade) {

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::guard::guarded;
-use super::surroundings::Surroundings;
+use super::context::Context;
+use super::host_call::host_call;
 use crate::function::{Desired, FunctionId, Generation, InstanceId, Observed, ObservedState};
-use crate::host::{Found, HostError};
+use crate::host::{HostError, InstanceRecord};
 use crate::store::StoreError;
 
 /// What one function is found to be.
@@ -34,15 +34,15 @@ pub(super) struct Recovered {
 ///
 /// # Errors
 /// [`StoreError`] when the store can't be read: nothing should be touched then.
-pub(super) async fn everything(around: &Arc<Surroundings>) -> Result<Recovered, StoreError> {
+pub(super) async fn everything(context: &Arc<Context>) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
-    for (id, desired) in around.store.all().await? {
+    for (id, desired) in context.store.all().await? {
         recovered.functions.entry(id).or_default().desired = Some(desired);
     }
     // Not knowing the order is no reason not to start.
-    recovered.recent = around.store.by_recency().await.unwrap_or_default();
-    let found = found(around).await;
-    let attached = attached(around).await;
+    recovered.recent = context.store.by_recency().await.unwrap_or_default();
+    let found = found(context).await;
+    let attached = attached(context).await;
     let mut known = BTreeSet::new();
     for instance in found {
         match observe(&instance) {
@@ -58,9 +58,9 @@ pub(super) async fn everything(around: &Arc<Surroundings>) -> Result<Recovered, 
 }
 
 /// Reads what there is of one function. `begun` are instances that may have left traces only on the network.
-pub(super) async fn one(around: &Arc<Surroundings>, id: &FunctionId, begun: BTreeSet<InstanceId>) -> Remembered {
-    let desired = until_it_works("read the store", || async { around.store.get(id).await }).await;
-    let mut observed: Vec<Observed> = found(around)
+pub(super) async fn one(context: &Arc<Context>, id: &FunctionId, begun: BTreeSet<InstanceId>) -> Remembered {
+    let desired = until_it_works("read the store", || async { context.store.get(id).await }).await;
+    let mut observed: Vec<Observed> = found(context)
         .await
         .iter()
         .filter_map(observe)
@@ -72,36 +72,36 @@ pub(super) async fn one(around: &Arc<Surroundings>, id: &FunctionId, begun: BTre
     Remembered { desired, observed }
 }
 
-fn observe(found: &Found) -> Option<(FunctionId, Observed)> {
+fn observe(found: &InstanceRecord) -> Option<(FunctionId, Observed)> {
     let (function, generation) = found.of.clone()?;
     let state = if found.running { ObservedState::Running } else { ObservedState::Remains };
     Some((function, Observed { id: found.id.clone(), generation, state }))
 }
 
-async fn found(around: &Arc<Surroundings>) -> Vec<Found> {
-    ask(around, "list the instances", || {
-        let runtime = around.host.runtime.clone();
+async fn found(context: &Arc<Context>) -> Vec<InstanceRecord> {
+    ask(context, "list the instances", || {
+        let runtime = context.host.runtime.clone();
         async move { runtime.list().await }
     })
     .await
 }
 
-async fn attached(around: &Arc<Surroundings>) -> Vec<InstanceId> {
-    ask(around, "list the attachments", || {
-        let network = around.host.network.clone();
+async fn attached(context: &Arc<Context>) -> Vec<InstanceId> {
+    ask(context, "list the attachments", || {
+        let network = context.host.network.clone();
         async move { network.list().await }
     })
     .await
 }
 
 /// Asks the host until it answers.
-pub(super) async fn ask<T, F>(around: &Arc<Surroundings>, what: &str, call: impl Fn() -> F) -> T
+pub(super) async fn ask<T, F>(context: &Arc<Context>, what: &str, call: impl Fn() -> F) -> T
 where
     T: Send + 'static,
     F: Future<Output = Result<T, HostError>> + Send + 'static,
 {
-    let timeout = around.settings.host_timeout;
-    until_it_works(what, || guarded(&around.runtime, || what.to_owned(), timeout, call())).await
+    let timeout = context.settings.host_timeout;
+    until_it_works(what, || host_call(&context.runtime, || what.to_owned(), timeout, call())).await
 }
 
 async fn until_it_works<T, E: std::fmt::Display, F>(what: &str, act: impl Fn() -> F) -> T

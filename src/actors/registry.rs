@@ -1,4 +1,4 @@
-//! The registry: routes requests to function actors, spawns them, and is their supervisor.
+//! The registry: slots requests to function actors, spawns them, and is their supervisor.
 //!
 //! An actor that panics tells it so while it unwinds. The registry then waits for the effects that were under way, reads
 //! the store and the host, and starts a fresh actor that takes over the same instances; requests wait meanwhile.
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, MailboxError, Message, ResponseFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Handler, MailboxError, Message, ResponseFuture};
 use rand::Rng;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -16,16 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Supervised;
+use super::context::Context;
 use super::function::{Function, Incarnation};
 use super::instance::tear_down;
+use super::invocation_counts;
 use super::logs;
 use super::messages::{
-    Accept, Apply, Delete, Farewell, Get, List, Mode, Notice, Refused, Resize, Scale, View, Withdraw,
+    Accept, ActorExit, Apply, Delete, Get, List, Mode, Refused, Resize, Scale, SupervisorEvent, View, Withdraw,
 };
 use super::recovery::{self, Recovered, Remembered};
-use super::routes::{Door, Estate, Route, Routes, Traffic};
-use super::surroundings::Surroundings;
-use super::tally;
+use super::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
 
@@ -39,9 +39,9 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Registry {
-    pub(super) around: Arc<Surroundings>,
-    estate: Arc<Estate>,
-    pub(super) routes: HashMap<FunctionId, Route>,
+    pub(super) context: Arc<Context>,
+    handover: Arc<Handover>,
+    pub(super) slots: HashMap<FunctionId, ActorSlot>,
     incarnations: u64,
 }
 
@@ -51,31 +51,31 @@ impl Registry {
     ///
     /// # Errors
     /// [`StoreError`] when the store can't be read; nothing was touched then.
-    pub async fn recover(around: Arc<Surroundings>) -> Result<Arc<Supervised<Self>>, StoreError> {
-        let recovered = recovery::everything(&around).await?;
+    pub async fn recover(context: Arc<Context>) -> Result<Arc<Supervised<Self>>, StoreError> {
+        let recovered = recovery::everything(&context).await?;
         let exists = |id: &FunctionId| recovered.functions.get(id).is_some_and(|found| found.desired.is_some());
-        tally::recall(&around, exists).await;
+        invocation_counts::restore(&context, exists).await;
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
         let functions = recovered.functions.iter();
-        logs::sweep(&around, functions.filter_map(|(id, found)| Some((id, found.desired.as_ref()?))));
-        let (estate, recovered) = (Estate::new(), Mutex::new(Some(recovered)));
-        Ok(Supervised::start(move |context| {
+        logs::sweep(&context, functions.filter_map(|(id, found)| Some((id, found.desired.as_ref()?))));
+        let (handover, recovered) = (Handover::new(), Mutex::new(Some(recovered)));
+        Ok(Supervised::start(move |ctx| {
             let first = recovered.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Self::begin(around.clone(), estate.clone(), first.unwrap_or_default(), context)
+            Self::begin(context.clone(), handover.clone(), first.unwrap_or_default(), ctx)
         }))
     }
 
     /// Begins with what its predecessor left, if there was one, and with what was found at start, if this is the first.
-    fn begin(around: Arc<Surroundings>, estate: Arc<Estate>, found: Recovered, context: &mut Context<Self>) -> Self {
-        context.add_stream(estate.notices());
-        let Routes { by_function, incarnations } = estate.take();
-        let mut registry = Self { around, estate, routes: by_function, incarnations };
-        let died = |route: &Route| route.door.borrow().as_ref().is_none_or(|door| !door.actor.connected());
+    fn begin(context: Arc<Context>, handover: Arc<Handover>, found: Recovered, ctx: &mut actix::Context<Self>) -> Self {
+        ctx.add_stream(handover.notices());
+        let Slots { by_function, incarnations } = handover.take();
+        let mut registry = Self { context, handover, slots: by_function, incarnations };
+        let died = |slot: &ActorSlot| slot.handle.borrow().as_ref().is_none_or(|handle| !handle.actor.connected());
         let orphaned: Vec<FunctionId> =
-            registry.routes.iter().filter(|(_, route)| died(route)).map(|(id, _)| id.clone()).collect();
+            registry.slots.iter().filter(|(_, slot)| died(slot)).map(|(id, _)| id.clone()).collect();
         for id in orphaned {
-            registry.replace(id, context);
+            registry.replace(id, ctx);
         }
         registry.take_over(found);
         registry
@@ -87,10 +87,10 @@ impl Registry {
         for (id, remembered) in recent.into_iter().chain(functions) {
             let me = self.incarnation(&id);
             let (life, first) = self.revive(&id, remembered);
-            self.routes.insert(id, self.route(me, life, first));
+            self.slots.insert(id, self.slot(me, life, first));
         }
         for orphan in recovered.orphans {
-            self.around.runtime.spawn(bury(self.around.clone(), orphan));
+            self.context.runtime.spawn(remove_orphan(self.context.clone(), orphan));
         }
     }
 
@@ -101,21 +101,21 @@ impl Registry {
             number: self.incarnations,
             tasks: TaskTracker::new(),
             over: CancellationToken::new(),
-            notices: self.estate.notices.clone(),
+            notices: self.handover.notices.clone(),
             begun: Arc::default(),
         }
     }
 
     fn revive(&self, id: &FunctionId, remembered: Remembered) -> (Lifecycle, Vec<Effect>) {
         let seed = rand::rng().random();
-        Lifecycle::recover(&id.name, seed, remembered.desired, remembered.observed, self.around.uptime())
+        Lifecycle::recover(&id.name, seed, remembered.desired, remembered.observed, self.context.uptime())
     }
 
-    fn route(&self, me: Incarnation, life: Lifecycle, first: Vec<Effect>) -> Route {
-        let actor = Function::start(me.clone(), self.around.clone(), life, first);
-        let traffic = Arc::<Traffic>::default();
-        let door = watch::Sender::new(Some(Door { actor, traffic: traffic.clone() }));
-        Route { me, door, traffic, deaths: 0, died: None, dead: None, meter: Arc::default() }
+    fn slot(&self, me: Incarnation, life: Lifecycle, first: Vec<Effect>) -> ActorSlot {
+        let actor = Function::start(me.clone(), self.context.clone(), life, first);
+        let in_flight = Arc::<InFlight>::default();
+        let handle = watch::Sender::new(Some(FunctionHandle { actor, in_flight: in_flight.clone() }));
+        ActorSlot { me, handle, in_flight, deaths: 0, died: None, dead: None, usage: Arc::default() }
     }
 
     /// Sends a request to a function's actor, which is made if `make` says so.
@@ -124,27 +124,27 @@ impl Registry {
         M: Message<Result = Result<(), Refused>> + Send + 'static,
         Function: Handler<M>,
     {
-        if !self.routes.contains_key(id) {
+        if !self.slots.contains_key(id) {
             if !make {
                 return Box::pin(std::future::ready(Err(Refused::NotFound(id.clone()))));
             }
             let me = self.incarnation(id);
-            let route = self.route(me, Lifecycle::new(&id.name, rand::rng().random()), Vec::new());
-            self.routes.insert(id.clone(), route);
+            let slot = self.slot(me, Lifecycle::new(&id.name, rand::rng().random()), Vec::new());
+            self.slots.insert(id.clone(), slot);
         }
-        let Some(route) = self.routes.get_mut(id) else {
+        let Some(slot) = self.slots.get_mut(id) else {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id.clone()))));
         };
         // Counted now: the actor might be dismissed before the request gets there.
-        let counted = route.traffic.clone();
+        let counted = slot.in_flight.clone();
         counted.enter();
-        let (mut door, id) = (route.door.subscribe(), id.clone());
+        let (mut handle, id) = (slot.handle.subscribe(), id.clone());
         Box::pin(async move {
-            let there = timeout(REPLACEMENT, door.wait_for(Option::is_some)).await;
-            let door = there.ok().and_then(Result::ok).and_then(|door| door.clone());
+            let there = timeout(REPLACEMENT, handle.wait_for(Option::is_some)).await;
+            let handle = there.ok().and_then(Result::ok).and_then(|handle| handle.clone());
             // It may be another one's by now, who knows nothing of this request.
-            let Some(Door { actor, .. }) =
-                door.filter(|door| Arc::ptr_eq(&door.traffic, &counted) || door.traffic.enter())
+            let Some(FunctionHandle { actor, .. }) =
+                handle.filter(|handle| Arc::ptr_eq(&handle.in_flight, &counted) || handle.in_flight.enter())
             else {
                 counted.leave();
                 return Err(Refused::Busy(format!("function {id} is being recovered: try again")));
@@ -161,59 +161,59 @@ impl Registry {
     /// The actor of a function, for tests that disturb it.
     #[cfg(test)]
     pub(super) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
-        self.routes.get(id).and_then(|route| route.door.borrow().as_ref().map(|door| door.actor.clone()))
+        self.slots.get(id).and_then(|slot| slot.handle.borrow().as_ref().map(|handle| handle.actor.clone()))
     }
 
     /// The functions that have an actor.
     #[cfg(test)]
-    pub(super) fn routed(&self) -> Vec<FunctionId> {
-        self.routes.keys().cloned().collect()
+    pub(super) fn with_actor(&self) -> Vec<FunctionId> {
+        self.slots.keys().cloned().collect()
     }
 
     /// A function has nothing left to do: forgets it, unless a request is on its way to it.
     fn dismiss(&mut self, id: &FunctionId, handled: u64) {
-        if self.routes.get(id).is_some_and(|route| route.traffic.dismiss(handled)) {
-            self.routes.remove(id);
-            self.around.board.clear(id);
+        if self.slots.get(id).is_some_and(|slot| slot.in_flight.dismiss(handled)) {
+            self.slots.remove(id);
+            self.context.status_cache.clear(id);
         }
     }
 
     /// An actor died: a fresh one takes over what the dead one owned, when its effects have ended.
-    fn replace(&mut self, id: FunctionId, context: &mut Context<Self>) {
+    fn replace(&mut self, id: FunctionId, ctx: &mut actix::Context<Self>) {
         let successor = self.incarnation(&id);
-        let Some(route) = self.routes.get_mut(&id) else { return };
-        route.door.send_replace(None);
-        let last = std::mem::replace(&mut route.me, successor);
+        let Some(slot) = self.slots.get_mut(&id) else { return };
+        slot.handle.send_replace(None);
+        let last = std::mem::replace(&mut slot.me, successor);
         // A registry that died in the middle of this left the true predecessor here: its successor never lived.
-        let dead = route.dead.get_or_insert(last).clone();
-        route.traffic = Arc::default();
-        if route.died.replace(Instant::now()).is_some_and(|before| before.elapsed() > FORGIVEN) {
-            route.deaths = 0;
+        let dead = slot.dead.get_or_insert(last).clone();
+        slot.in_flight = Arc::default();
+        if slot.died.replace(Instant::now()).is_some_and(|before| before.elapsed() > FORGIVEN) {
+            slot.deaths = 0;
         }
-        let wait = AGAIN_FIRST.saturating_mul(1 << route.deaths.min(16)).min(AGAIN_LONGEST);
-        route.deaths += 1;
+        let wait = AGAIN_FIRST.saturating_mul(1 << slot.deaths.min(16)).min(AGAIN_LONGEST);
+        slot.deaths += 1;
         tracing::error!(function = %id, "the function's actor panicked, a fresh one takes over in {wait:?}");
-        let around = self.around.clone();
+        let context = self.context.clone();
         let look = async move {
             sleep(wait).await;
             dead.tasks.close();
             dead.tasks.wait().await;
             let begun = dead.begun().clone();
-            let remembered = recovery::one(&around, &id, begun).await;
-            for published in around.endpoints.published(&id) {
+            let remembered = recovery::one(&context, &id, begun).await;
+            for published in context.routes.published(&id) {
                 if !remembered.observed.iter().any(|observed| observed.id == published) {
-                    around.endpoints.retract(&id, &published);
+                    context.routes.retract(&id, &published);
                 }
             }
             (id, remembered)
         };
-        context.spawn(wrap_future(look).map(|(id, remembered), this: &mut Self, _| {
+        ctx.spawn(wrap_future(look).map(|(id, remembered), this: &mut Self, _| {
             let (life, first) = this.revive(&id, remembered);
-            let around = this.around.clone();
-            if let Some(route) = this.routes.get_mut(&id) {
-                let actor = Function::start(route.me.clone(), around, life, first);
-                route.dead = None;
-                route.door.send_replace(Some(Door { actor, traffic: route.traffic.clone() }));
+            let context = this.context.clone();
+            if let Some(slot) = this.slots.get_mut(&id) {
+                let actor = Function::start(slot.me.clone(), context, life, first);
+                slot.dead = None;
+                slot.handle.send_replace(Some(FunctionHandle { actor, in_flight: slot.in_flight.clone() }));
             }
         }));
     }
@@ -222,27 +222,27 @@ impl Registry {
 impl Drop for Registry {
     /// Runs while a panic unwinds: the functions' actors live on, and the next registry needs to find them.
     fn drop(&mut self) {
-        let by_function = std::mem::take(&mut self.routes);
-        self.estate.leave(Routes { by_function, incarnations: self.incarnations });
+        let by_function = std::mem::take(&mut self.slots);
+        self.handover.leave(Slots { by_function, incarnations: self.incarnations });
     }
 }
 
 impl Actor for Registry {
-    type Context = Context<Self>;
+    type Context = actix::Context<Self>;
 
-    fn started(&mut self, context: &mut Context<Self>) {
-        context.set_mailbox_capacity(1024);
+    fn started(&mut self, ctx: &mut actix::Context<Self>) {
+        ctx.set_mailbox_capacity(1024);
     }
 }
 
-impl actix::StreamHandler<Notice> for Registry {
-    fn handle(&mut self, Notice { id, incarnation, what }: Notice, context: &mut Context<Self>) {
-        if self.routes.get(&id).is_none_or(|route| route.me.number != incarnation) {
+impl actix::StreamHandler<SupervisorEvent> for Registry {
+    fn handle(&mut self, SupervisorEvent { id, incarnation, what }: SupervisorEvent, ctx: &mut actix::Context<Self>) {
+        if self.slots.get(&id).is_none_or(|slot| slot.me.number != incarnation) {
             return;
         }
         match what {
-            Farewell::Finished { handled } => self.dismiss(&id, handled),
-            Farewell::Died => self.replace(id, context),
+            ActorExit::Finished { handled } => self.dismiss(&id, handled),
+            ActorExit::Died => self.replace(id, ctx),
         }
     }
 }
@@ -250,16 +250,16 @@ impl actix::StreamHandler<Notice> for Registry {
 impl Handler<Apply> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Apply { id, spec, mode }: Apply, context: &mut Context<Self>) -> Self::Result {
-        if mode == Mode::Update && !self.routes.contains_key(&id) {
+    fn handle(&mut self, Apply { id, spec, mode }: Apply, ctx: &mut actix::Context<Self>) -> Self::Result {
+        if mode == Mode::Update && !self.slots.contains_key(&id) {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id))));
         }
         if spec.secrets.is_empty() {
             return self.pass_on(&id, Accept { spec, mode }, mode == Mode::Create);
         }
-        let (around, registry) = (self.around.clone(), context.address());
+        let (context, registry) = (self.context.clone(), ctx.address());
         Box::pin(async move {
-            check_secrets(&around, &id, &spec).await?;
+            check_secrets(&context, &id, &spec).await?;
             let checked = Checked(Apply { id, spec, mode });
             registry.send(checked).await.unwrap_or_else(|lost| Err(Refused::Busy(format!("the registry: {lost}"))))
         })
@@ -274,7 +274,7 @@ struct Checked(Apply);
 impl Handler<Checked> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Checked(Apply { id, spec, mode }): Checked, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Checked(Apply { id, spec, mode }): Checked, _: &mut actix::Context<Self>) -> Self::Result {
         self.pass_on(&id, Accept { spec, mode }, mode == Mode::Create)
     }
 }
@@ -282,7 +282,7 @@ impl Handler<Checked> for Registry {
 impl Handler<Delete> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Delete { id }: Delete, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Delete { id }: Delete, _: &mut actix::Context<Self>) -> Self::Result {
         self.pass_on(&id, Withdraw, false)
     }
 }
@@ -290,7 +290,7 @@ impl Handler<Delete> for Registry {
 impl Handler<Scale> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Scale { id, replicas }: Scale, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Scale { id, replicas }: Scale, _: &mut actix::Context<Self>) -> Self::Result {
         self.pass_on(&id, Resize(replicas), false)
     }
 }
@@ -298,22 +298,22 @@ impl Handler<Scale> for Registry {
 impl Handler<Get> for Registry {
     type Result = Option<View>;
 
-    fn handle(&mut self, Get { id }: Get, _: &mut Context<Self>) -> Self::Result {
-        self.around.board.view(&id, self.around.uptime())
+    fn handle(&mut self, Get { id }: Get, _: &mut actix::Context<Self>) -> Self::Result {
+        self.context.status_cache.view(&id, self.context.uptime())
     }
 }
 
 impl Handler<List> for Registry {
     type Result = Vec<View>;
 
-    fn handle(&mut self, List { namespace }: List, _: &mut Context<Self>) -> Self::Result {
-        self.around.board.list(&namespace, self.around.uptime())
+    fn handle(&mut self, List { namespace }: List, _: &mut actix::Context<Self>) -> Self::Result {
+        self.context.status_cache.list(&namespace, self.context.uptime())
     }
 }
 
 /// Refuses a spec whose secrets are not there, before anything is written or touched.
-async fn check_secrets(around: &Arc<Surroundings>, id: &FunctionId, spec: &Spec) -> Result<(), Refused> {
-    let (secrets, namespace, names) = (around.secrets.clone(), id.namespace.clone(), spec.secrets.clone());
+async fn check_secrets(context: &Arc<Context>, id: &FunctionId, spec: &Spec) -> Result<(), Refused> {
+    let (secrets, namespace, names) = (context.secrets.clone(), id.namespace.clone(), spec.secrets.clone());
     match tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(SecretError::Missing(name))) => Err(Refused::NoSecret(name)),
@@ -323,9 +323,9 @@ async fn check_secrets(around: &Arc<Surroundings>, id: &FunctionId, spec: &Spec)
 }
 
 /// Tears down what nobody can claim, however often it takes.
-async fn bury(around: Arc<Surroundings>, id: InstanceId) {
+async fn remove_orphan(context: Arc<Context>, id: InstanceId) {
     let mut pause = Duration::from_secs(1);
-    while let Err(reason) = tear_down(&around, &id).await {
+    while let Err(reason) = tear_down(&context, &id).await {
         tracing::warn!(instance = %id, %reason, "an orphan could not be removed completely, trying again");
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(64));

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::{Addr, AsyncContext, Context};
+use actix::{Addr, AsyncContext};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::function::Function;
-use super::instance::{Job, Up, tear_down_within};
-use super::messages::Happened;
+use super::instance::{InstanceTask, ReadyInstance, tear_down_within};
+use super::messages::LifecycleEvent;
 use crate::function::{Event, Generation, InstanceId, InstancePhase, Spec};
 use crate::host::PullPolicy;
 
@@ -22,7 +22,7 @@ use crate::host::PullPolicy;
 const NEVER_UP_GRACE: Duration = Duration::from_secs(2);
 
 /// The task that an instance lives in.
-pub(super) struct Running {
+pub(super) struct InstanceHandle {
     cancelled: CancellationToken,
     tasks: TaskTracker,
     /// What it was started from: it has a say in how long it may take to leave.
@@ -39,18 +39,18 @@ impl Function {
         generation: Generation,
         spec: Arc<Spec>,
         adopt: bool,
-        context: &mut Context<Self>,
+        ctx: &mut actix::Context<Self>,
     ) {
         let proven = self.life.desired().is_some_and(|desired| desired.proven || desired.generation != generation);
-        let configured = spec.pull_policy().unwrap_or(self.around.settings.pull_policy);
+        let configured = spec.pull_policy().unwrap_or(self.context.settings.pull_policy);
         // A generation that served before is started again from what this machine has: a registry that is away, or a
         // tag that moved, must not stand between a crash and its repair.
         let restart = proven && configured == PullPolicy::Always;
         let pull_policy = if restart { PullPolicy::IfNotPresent } else { configured };
         let cancelled = self.me.over.child_token();
         let tasks = TaskTracker::new();
-        let job = Job {
-            around: self.around.clone(),
+        let job = InstanceTask {
+            context: self.context.clone(),
             function: self.me.id.clone(),
             id: id.clone(),
             generation,
@@ -61,8 +61,8 @@ impl Function {
             cancelled: cancelled.clone(),
         };
         tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
-        let address = context.address();
-        let (keeper, changes) = (job.clone(), self.around.secrets.changes());
+        let address = ctx.address();
+        let (keeper, changes) = (job.clone(), self.context.secrets.changes());
         self.spawn(&tasks, async move { keeper.keep_secrets(changes, adopt).await });
         let was_up = Arc::new(AtomicBool::new(adopt));
         let now_up = was_up.clone();
@@ -78,33 +78,33 @@ impl Function {
             }
         });
         self.me.begun().insert(id.clone());
-        self.instances.insert(id, Running { cancelled, tasks, spec, was_up });
+        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, was_up });
     }
 
     /// Waits for an instance's last request, for as long as its function gives it.
-    pub(super) fn drain(&mut self, id: InstanceId, context: &mut Context<Self>) {
-        let drained = self.around.endpoints.drained(&self.me.id, &id);
+    pub(super) fn drain(&mut self, id: InstanceId, ctx: &mut actix::Context<Self>) {
+        let drained = self.context.routes.drained(&self.me.id, &id);
         let own = self.instances.get(&id).and_then(|running| running.spec.drain_timeout());
-        let limit = own.unwrap_or(self.around.settings.drain_timeout);
-        let (over, address) = (self.me.over.clone(), context.address());
+        let limit = own.unwrap_or(self.context.settings.drain_timeout);
+        let (over, address) = (self.me.over.clone(), ctx.address());
         self.me.tasks.spawn_on(
             async move {
                 if over.run_until_cancelled(timeout(limit, drained.wait())).await.is_some() {
                     report(&address, Event::Drained(id)).await;
                 }
             },
-            &self.around.runtime,
+            &self.context.runtime,
         );
     }
 
-    pub(super) fn tear_down(&mut self, id: InstanceId, context: &mut Context<Self>) {
+    pub(super) fn tear_down(&mut self, id: InstanceId, ctx: &mut actix::Context<Self>) {
         self.me.begun().insert(id.clone());
         let running = self.instances.remove(&id);
         let own = running.as_ref().and_then(|running| running.spec.grace_period());
-        let grace = own.unwrap_or(self.around.settings.grace_period);
+        let grace = own.unwrap_or(self.context.settings.grace_period);
         let never_up = running.as_ref().is_some_and(|running| !running.was_up.load(Ordering::Acquire));
         let grace = if never_up { grace.min(NEVER_UP_GRACE) } else { grace };
-        let (around, address) = (self.around.clone(), context.address());
+        let (context, address) = (self.context.clone(), ctx.address());
         self.me.tasks.spawn_on(
             async move {
                 if let Some(running) = running {
@@ -112,7 +112,7 @@ impl Function {
                     running.tasks.close();
                     running.tasks.wait().await;
                 }
-                let event = match tear_down_within(&around, &id, grace).await {
+                let event = match tear_down_within(&context, &id, grace).await {
                     Ok(()) => Event::Removed(id),
                     Err(reason) => {
                         tracing::warn!(instance = %id, %reason, "could not be removed completely, trying again later");
@@ -121,14 +121,14 @@ impl Function {
                 };
                 report(&address, event).await;
             },
-            &self.around.runtime,
+            &self.context.runtime,
         );
     }
 
     /// Runs an instance's task so that both its own tear-down and a successor of this actor can wait for its end.
     fn spawn(&self, tasks: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.me.tasks.track_future(task);
-        tasks.spawn_on(task, &self.around.runtime);
+        tasks.spawn_on(task, &self.context.runtime);
     }
 
     /// What an event says of an instance that was wanted, for the one line in the log that it is worth.
@@ -146,7 +146,7 @@ impl Function {
 }
 
 /// An instance's life from when it is up: what its checks and its end say is told.
-async fn live(job: &Job, up: Up, actor: &Addr<Function>) {
+async fn live(job: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     let ready = up.unready.is_none();
     report(
         actor,
@@ -167,5 +167,5 @@ async fn live(job: &Job, up: Up, actor: &Addr<Function>) {
 
 /// Tells the actor what became of an effect. An actor that is gone needs to know nothing: its successor looks itself.
 async fn report(actor: &Addr<Function>, event: Event) {
-    let _ = actor.send(Happened(event)).await;
+    let _ = actor.send(LifecycleEvent(event)).await;
 }

@@ -14,8 +14,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
 
-use super::guard::guarded;
-use super::instance::Job;
+use super::host_call::host_call;
+use super::instance::InstanceTask;
 use crate::function::SecretName;
 use crate::host::HostError;
 use crate::store::NewValue;
@@ -24,7 +24,7 @@ use crate::store::NewValue;
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 
-impl Job {
+impl InstanceTask {
     /// Hands new values to the instance from when it is made until nobody wants it any more. `changes` were listened to
     /// since before it was begun.
     pub(super) async fn keep_secrets(&self, changes: Receiver<NewValue>, adopted: bool) {
@@ -79,7 +79,7 @@ impl Job {
 
     /// Reads what is due and hands it over. A secret that was deleted stays in the instance as it was.
     async fn hand_over(&self, due: &BTreeSet<SecretName>) -> Result<(), HostError> {
-        let (secrets, namespace, names) = (self.around.secrets.clone(), self.function.namespace.clone(), due.clone());
+        let (secrets, namespace, names) = (self.context.secrets.clone(), self.function.namespace.clone(), due.clone());
         let read = tokio::task::spawn_blocking(move || secrets.read_present(&namespace, &names)).await;
         let values = match read {
             Ok(Ok(values)) if values.is_empty() => return Ok(()),
@@ -87,10 +87,10 @@ impl Job {
             Ok(Err(error)) => return Err(HostError::Failed(error.to_string())),
             Err(lost) => return Err(HostError::Failed(format!("reading secrets: {lost}"))),
         };
-        let (runtime, id) = (self.around.host.runtime.clone(), self.id.clone());
+        let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
         let what = || format!("hand new secrets to {}", self.id);
         let call = async move { runtime.update_secrets(&id, &values).await };
-        guarded(&self.around.runtime, what, self.around.settings.host_timeout, call).await?;
+        host_call(&self.context.runtime, what, self.context.settings.host_timeout, call).await?;
         tracing::info!(function = %self.function, instance = %self.id, secrets = ?due, "has the secrets' present values");
         Ok(())
     }

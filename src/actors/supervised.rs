@@ -4,23 +4,23 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Actor, Addr, ArbiterHandle, Context, System};
+use actix::{Actor, Addr, ArbiterHandle, System};
 
-type Make<A> = dyn Fn(&mut Context<A>) -> A + Send + Sync;
+type Make<A> = dyn Fn(&mut actix::Context<A>) -> A + Send + Sync;
 
 /// The one actor of its kind, whichever incarnation that is. Its successor begins on the same thread.
-pub struct Supervised<A: Actor<Context = Context<A>>> {
+pub struct Supervised<A: Actor<Context = actix::Context<A>>> {
     make: Arc<Make<A>>,
     arbiter: ArbiterHandle,
     living: Mutex<Addr<A>>,
 }
 
-impl<A: Actor<Context = Context<A>>> Supervised<A> {
+impl<A: Actor<Context = actix::Context<A>>> Supervised<A> {
     /// Starts the actor on this thread's actor system. `make` makes the first one and every successor.
-    pub fn start(make: impl Fn(&mut Context<A>) -> A + Send + Sync + 'static) -> Arc<Self> {
+    pub fn start(make: impl Fn(&mut actix::Context<A>) -> A + Send + Sync + 'static) -> Arc<Self> {
         let make: Arc<Make<A>> = Arc::new(make);
         let first = make.clone();
-        let living = Mutex::new(A::create(move |context| first(context)));
+        let living = Mutex::new(A::create(move |ctx| first(ctx)));
         Arc::new(Self { make, arbiter: System::current().arbiter().clone(), living })
     }
 
@@ -30,7 +30,7 @@ impl<A: Actor<Context = Context<A>>> Supervised<A> {
         if !living.connected() {
             tracing::error!(actor = std::any::type_name::<A>(), "the actor panicked, a fresh one takes over");
             let make = self.make.clone();
-            *living = A::start_in_arbiter(&self.arbiter, move |context| make(context));
+            *living = A::start_in_arbiter(&self.arbiter, move |ctx| make(ctx));
         }
         living.clone()
     }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Context, Handler, Message, ResponseFuture, System};
+use actix::{Handler, Message, ResponseFuture, System};
 use tokio::time::sleep;
 
 use super::function::Function;
 use super::messages::{Apply, Delete, Get, Mode, Refused};
-use super::{Registry, Settings, Supervised, Surroundings};
-use crate::endpoints::{Endpoints, Parking};
+use super::{Context, Registry, Settings, Supervised};
 use crate::function::{Exit, FunctionId, Phase, SpecDraft};
 use crate::host::fake::{Behaviour, FakeHost, Method};
+use crate::routes::{Parking, Routes};
 use crate::store::{Secrets, Store};
 
 /// Makes a function's actor panic in its handler.
@@ -22,7 +22,7 @@ struct Panic;
 impl Handler<Panic> for Function {
     type Result = ();
 
-    fn handle(&mut self, Panic: Panic, _: &mut Context<Self>) {
+    fn handle(&mut self, Panic: Panic, _: &mut actix::Context<Self>) {
         panic!("a bug in the actor");
     }
 }
@@ -35,7 +35,7 @@ struct PanicIn(FunctionId);
 impl Handler<PanicIn> for Registry {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, PanicIn(id): PanicIn, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, PanicIn(id): PanicIn, _: &mut actix::Context<Self>) -> Self::Result {
         let actor = self.actor(&id);
         Box::pin(async move {
             if let Some(actor) = actor {
@@ -47,7 +47,7 @@ impl Handler<PanicIn> for Registry {
 
 struct Platform {
     host: FakeHost,
-    endpoints: Arc<Endpoints>,
+    routes: Arc<Routes>,
     registry: Arc<Supervised<Registry>>,
     function: FunctionId,
 }
@@ -56,13 +56,13 @@ impl Platform {
     async fn start(behaviour: Behaviour) -> Self {
         let host = FakeHost::new();
         host.publish_image("image:1", behaviour);
-        let endpoints = Arc::new(Endpoints::new(Parking::default()));
+        let routes = Arc::new(Routes::new(Parking::default()));
         let secrets = Secrets::new(std::env::temp_dir().join("no-secrets"));
         let (store, runtime) = (Store::in_memory().unwrap(), tokio::runtime::Handle::current());
         let settings = Settings::default();
-        let around = Surroundings::new(host.host(), store, secrets, endpoints.clone(), settings, runtime);
-        let registry = Registry::recover(around).await.unwrap();
-        Self { host, endpoints, registry, function: "f".parse().unwrap() }
+        let context = Context::new(host.host(), store, secrets, routes.clone(), settings, runtime);
+        let registry = Registry::recover(context).await.unwrap();
+        Self { host, routes, registry, function: "f".parse().unwrap() }
     }
 
     async fn deploy(&self) -> Result<(), Refused> {
@@ -83,7 +83,7 @@ impl Platform {
     async fn settle(&self) {
         for _ in 0..1000 {
             sleep(Duration::from_millis(100)).await;
-            let published = self.endpoints.published(&self.function).into_iter().collect();
+            let published = self.routes.published(&self.function).into_iter().collect();
             if self.host.running() == published && self.phase().await == Some(Phase::Ready) {
                 return;
             }
@@ -102,13 +102,13 @@ fn an_actor_that_panics_is_replaced_and_its_instance_serves_on_untouched() {
     simulate(async {
         let platform = Platform::start(Behaviour::new()).await;
         platform.deploy().await.unwrap();
-        let before = platform.endpoints.published(&platform.function);
+        let before = platform.routes.published(&platform.function);
         for _ in 0..3 {
             platform.panic().await;
-            assert_eq!(platform.endpoints.published(&platform.function), before, "requests go on meanwhile");
+            assert_eq!(platform.routes.published(&platform.function), before, "requests go on meanwhile");
             platform.settle().await;
         }
-        assert_eq!(platform.endpoints.published(&platform.function), before);
+        assert_eq!(platform.routes.published(&platform.function), before);
         assert_eq!(platform.host.count(Method::RuntimeStart), 1);
         assert!(platform.host.violations().is_empty());
     });
@@ -120,10 +120,10 @@ fn the_successor_of_an_actor_that_panicked_heals_crashes_and_deletes() {
         let platform = Platform::start(Behaviour::new()).await;
         platform.deploy().await.unwrap();
         platform.panic().await;
-        let crashed = platform.endpoints.published(&platform.function).remove(0);
+        let crashed = platform.routes.published(&platform.function).remove(0);
         platform.host.exit(&crashed, Exit::Signal(9));
         platform.settle().await;
-        assert_ne!(platform.endpoints.published(&platform.function), [crashed]);
+        assert_ne!(platform.routes.published(&platform.function), [crashed]);
         platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
         for _ in 0..100 {
             sleep(Duration::from_secs(1)).await;
@@ -151,7 +151,7 @@ fn an_actor_that_panics_in_the_middle_of_a_start_leaves_nothing_half_made() {
             let _ = platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap();
             sleep(Duration::from_secs(100)).await;
             assert!(platform.host.leftovers().is_empty(), "step {step}: {:?}", platform.host.leftovers());
-            assert!(platform.registry.addr().send(Routes).await.unwrap().is_empty(), "step {step}: a route is left");
+            assert!(platform.registry.addr().send(Slots).await.unwrap().is_empty(), "step {step}: a slot is left");
         }
         assert_eq!(platform.host.violations(), Vec::<String>::new());
     });
@@ -160,7 +160,7 @@ fn an_actor_that_panics_in_the_middle_of_a_start_leaves_nothing_half_made() {
 impl Handler<Panic> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Panic: Panic, _: &mut Context<Self>) {
+    fn handle(&mut self, Panic: Panic, _: &mut actix::Context<Self>) {
         panic!("a bug in the registry");
     }
 }
@@ -170,10 +170,10 @@ fn a_registry_that_panics_is_replaced_and_its_functions_do_not_notice() {
     simulate(async {
         let platform = Platform::start(Behaviour::new()).await;
         platform.deploy().await.unwrap();
-        let before = platform.endpoints.published(&platform.function);
+        let before = platform.routes.published(&platform.function);
         let _ = platform.registry.addr().send(Panic).await;
         assert_eq!(platform.phase().await, Some(Phase::Ready));
-        assert_eq!(platform.endpoints.published(&platform.function), before);
+        assert_eq!(platform.routes.published(&platform.function), before);
         assert_eq!(platform.deploy().await, Err(Refused::Exists(platform.function.clone())));
         assert_eq!(platform.host.count(Method::RuntimeStart), 1);
     });
@@ -193,7 +193,7 @@ fn a_function_and_the_registry_that_panic_together_are_both_replaced() {
         platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
         sleep(Duration::from_secs(200)).await;
         assert!(platform.host.leftovers().is_empty(), "{:?}", platform.host.leftovers());
-        assert!(platform.registry.addr().send(Routes).await.unwrap().is_empty());
+        assert!(platform.registry.addr().send(Slots).await.unwrap().is_empty());
     });
 }
 
@@ -204,7 +204,7 @@ fn a_function_that_is_deleted_leaves_no_actor_behind() {
         platform.deploy().await.unwrap();
         platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
         sleep(Duration::from_secs(200)).await;
-        assert!(platform.registry.addr().send(Routes).await.unwrap().is_empty());
+        assert!(platform.registry.addr().send(Slots).await.unwrap().is_empty());
         platform.deploy().await.unwrap();
         assert_eq!(platform.phase().await, Some(Phase::Ready));
     });
@@ -213,12 +213,12 @@ fn a_function_that_is_deleted_leaves_no_actor_behind() {
 /// The functions that have an actor.
 #[derive(Message)]
 #[rtype(result = "Vec<FunctionId>")]
-struct Routes;
+struct Slots;
 
-impl Handler<Routes> for Registry {
+impl Handler<Slots> for Registry {
     type Result = Vec<FunctionId>;
 
-    fn handle(&mut self, Routes: Routes, _: &mut Context<Self>) -> Vec<FunctionId> {
-        self.routed()
+    fn handle(&mut self, Slots: Slots, _: &mut actix::Context<Self>) -> Vec<FunctionId> {
+        self.with_actor()
     }
 }

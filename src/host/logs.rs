@@ -27,7 +27,7 @@ pub struct Log {
 
 /// What is kept of a function's instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct LogSet {
     /// Each log once, in no particular order.
     pub logs: Vec<Log>,
     /// The change that this is the outcome of, for [`Logs::changed`].
@@ -36,7 +36,7 @@ pub struct Kept {
 
 /// Everything after the stamp before, up to `end`, was written at this time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub struct LogTime {
     /// The place after the last byte.
     pub end: u64,
     /// When: recorded once, and the same for every reader.
@@ -45,13 +45,13 @@ pub struct Stamp {
 
 /// A part of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Piece {
+pub struct LogChunk {
     /// The place of its first byte: later than what was asked for if that is not kept any more.
     pub from: u64,
     /// The bytes; none at the end of what there is.
     pub bytes: Vec<u8>,
     /// When they were written: in order, the last one at or after the last byte.
-    pub stamps: Vec<Stamp>,
+    pub stamps: Vec<LogTime>,
 }
 
 /// What instances wrote, on both of their streams. It outlives the instance: [`super::Runtime::remove`] ends it, and it is
@@ -62,13 +62,13 @@ pub trait Logs: Send + Sync {
     ///
     /// # Errors
     /// [`HostError::Failed`] when it can't be told.
-    async fn kept(&self, function: &FunctionId) -> Result<Kept, HostError>;
+    async fn kept(&self, function: &FunctionId) -> Result<LogSet, HostError>;
 
     /// Reads at most `most` bytes of an instance's log, from a place on.
     ///
     /// # Errors
     /// [`HostError::NotFound`] when the log is not kept (any more).
-    async fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<Piece, HostError>;
+    async fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<LogChunk, HostError>;
 
     /// Waits, without a deadline, until a function's logs are not those of version `seen` any more. It may say so when
     /// nothing has changed.
@@ -136,7 +136,7 @@ impl Changes {
 }
 
 /// The stamps of the bytes from `from` to `to`, out of all stamps in order.
-pub(super) fn stamps_between(stamps: &[Stamp], from: u64, to: u64) -> Vec<Stamp> {
+pub(super) fn stamps_between(stamps: &[LogTime], from: u64, to: u64) -> Vec<LogTime> {
     let first = stamps.partition_point(|stamp| stamp.end <= from);
     let last = stamps.partition_point(|stamp| stamp.end < to);
     stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()

@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use crate::function::PullPolicy;
-pub use logs::{Kept, Log, Logs, Piece, Stamp};
+pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use probe::HttpProbe;
 
 use crate::function::{Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
@@ -134,7 +134,7 @@ pub trait Network: Send + Sync {
 
 /// All that is needed to make an instance.
 #[derive(Debug, Clone)]
-pub struct Creation {
+pub struct InstanceConfig {
     /// Its id: container id, snapshot key, cgroup and log name.
     pub id: InstanceId,
     /// The function it is an instance of.
@@ -164,7 +164,7 @@ pub enum Signal {
 
 /// An instance, or what is left of one, that the runtime knows and that carries our owner label.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct InstanceRecord {
     /// Which one.
     pub id: InstanceId,
     /// Whose it is; unknown for remains without a container record (a lone snapshot, directory or log).
@@ -191,7 +191,7 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     /// [`HostError::Spec`] where the spec or image can't be run, else [`HostError::Failed`].
-    async fn create(&self, creation: &Creation) -> Result<(), HostError>;
+    async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError>;
 
     /// Starts the process of a created instance.
     ///
@@ -230,7 +230,7 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     /// [`HostError::Unavailable`] or [`HostError::Failed`].
-    async fn list(&self) -> Result<Vec<Found>, HostError>;
+    async fn list(&self) -> Result<Vec<InstanceRecord>, HostError>;
 
     /// What an instance that runs has used so far.
     ///

@@ -16,10 +16,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::sleep;
 
 use super::body::Upload;
-use super::headers::{self, Stamp};
+use super::headers::{self, CallHeaders};
 use super::metrics::Metrics;
 use super::pool::Connector;
-use crate::endpoints::{Known, Lease, NoEndpoint};
+use crate::routes::{FunctionEntry, Lease, NoEndpoint};
 
 /// Instances are on this machine: a connection takes microseconds, or its accept queue is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +52,7 @@ pub(super) fn connections(metrics: &Metrics) -> Connections {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unanswered {
+pub(super) enum UpstreamError {
     /// No instance to send it to.
     #[error(transparent)]
     NoEndpoint(#[from] NoEndpoint),
@@ -65,23 +65,23 @@ pub(super) enum Unanswered {
 }
 
 /// A request that is about to be sent, as often as it takes.
-pub(super) struct Outgoing<'a> {
+pub(super) struct UpstreamRequest<'a> {
     pub(super) request: &'a HttpRequest,
     /// Path and query as the function sees them, byte for byte as the client sent them.
     pub(super) path_and_query: &'a str,
-    pub(super) stamp: Option<&'a Stamp>,
+    pub(super) stamp: Option<&'a CallHeaders>,
     pub(super) web_socket: bool,
     pub(super) upload: Upload,
 }
 
-impl Outgoing<'_> {
+impl UpstreamRequest<'_> {
     /// The function's answer, and the lease that must be held until its body is out.
     pub(super) async fn send(
         self,
         connections: &Connections,
         metrics: &Metrics,
-        known: &Known,
-    ) -> Result<(Response<Incoming>, Lease), Unanswered> {
+        known: &FunctionEntry,
+    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         let method = Method::from_bytes(self.request.method().as_str().as_bytes()).map_err(hyper::http::Error::from)?;
         let mut again_once = self.upload.is_empty() && method.is_safe();
         let mut wait = FIRST_WAIT;
@@ -127,7 +127,7 @@ impl Outgoing<'_> {
 }
 
 /// An instance to send to, and how long that took if it took any time.
-async fn lease(known: &Known, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
+async fn lease(known: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
     if let Some(lease) = known.try_lease() {
         return Ok(lease);
     }

@@ -26,13 +26,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// What the gateway adds to a request and to its answer.
 #[derive(Debug)]
-pub(super) struct Stamp {
+pub(super) struct CallHeaders {
     /// A call id made here; none if the client sent its own, which is passed on and not echoed.
     call_id: Option<HeaderValue>,
     start_time: HeaderValue,
 }
 
-impl Stamp {
+impl CallHeaders {
     pub(super) fn of(request: &HttpRequest) -> Self {
         let has_call_id = request.headers().get("x-call-id").is_some_and(|id| !id.is_empty());
         let call_id = (!has_call_id).then(new_call_id).flatten();
@@ -78,7 +78,7 @@ pub(super) fn asks_for_web_socket(headers: &InHeaders) -> bool {
 }
 
 /// The headers that the function gets.
-pub(super) fn to_function(request: &HttpRequest, stamp: Option<&Stamp>, web_socket: bool) -> HeaderMap {
+pub(super) fn to_function(request: &HttpRequest, stamp: Option<&CallHeaders>, web_socket: bool) -> HeaderMap {
     let sent = request.headers();
     let named = if sent.contains_key("connection") { listed(sent, "connection") } else { Vec::new() };
     let mut headers = HeaderMap::with_capacity(sent.len() + 6);

@@ -25,11 +25,11 @@ use tracing::{error, warn};
 
 use super::body::{Download, Upload};
 use super::error::text;
-use super::forward::{Connections, Outgoing, Unanswered, connections};
-use super::headers::{self, Stamp};
+use super::forward::{Connections, UpstreamError, UpstreamRequest, connections};
+use super::headers::{self, CallHeaders};
 use super::metrics::{Invocation, Series};
-use super::{Services, Settings, Shape, upgrade};
-use crate::endpoints::{Known, Lease, NoEndpoint};
+use super::{ApiFlavor, Services, Settings, upgrade};
+use crate::routes::{FunctionEntry, Lease, NoEndpoint};
 
 /// The most targets that a worker remembers; beyond it, it begins anew.
 const TARGETS: usize = 4_096;
@@ -39,7 +39,7 @@ const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// A function that requests are sent to, as a worker remembers it.
 pub(super) struct Target {
-    known: Known,
+    known: FunctionEntry,
     series: Series,
     /// When it was last said that it can't be reached.
     said: Cell<Option<Instant>>,
@@ -64,32 +64,32 @@ impl AsRef<Series> for Rc<Target> {
 }
 
 /// What is held until an answer's last byte is out.
-type Held = (Lease, Invocation<Rc<Target>>);
+type InFlight = (Lease, Invocation<Rc<Target>>);
 
 /// The proxy of one worker.
 pub(super) struct Proxy {
     services: Arc<Services>,
-    shape: Shape,
+    flavor: ApiFlavor,
     timeout: Duration,
     connections: Connections,
     targets: RefCell<HashMap<Box<str>, Rc<Target>>>,
 }
 
 /// Why a request got no answer of its function.
-enum Trouble {
+enum ProxyError {
     /// Nobody deployed it, or nobody could have.
     Unknown,
-    Unanswered(Unanswered),
+    UpstreamError(UpstreamError),
     /// It switched protocols although nobody asked it to.
     Switched,
     Timeout(Duration),
 }
 
-impl From<Unanswered> for Trouble {
-    fn from(why: Unanswered) -> Self {
+impl From<UpstreamError> for ProxyError {
+    fn from(why: UpstreamError) -> Self {
         match why {
-            Unanswered::NoEndpoint(NoEndpoint::Unknown(_)) => Self::Unknown,
-            why => Self::Unanswered(why),
+            UpstreamError::NoEndpoint(NoEndpoint::Unknown(_)) => Self::Unknown,
+            why => Self::UpstreamError(why),
         }
     }
 }
@@ -99,7 +99,7 @@ impl Proxy {
         Self {
             connections: connections(&services.metrics),
             services,
-            shape: settings.shape,
+            flavor: settings.flavor,
             timeout: settings.upstream_timeout,
             targets: RefCell::default(),
         }
@@ -111,7 +111,7 @@ impl Proxy {
             return Some(target.clone());
         }
         // A name that nobody deployed must leave no trace: the world can call any.
-        let known = self.services.endpoints.find(&name.parse().ok()?)?;
+        let known = self.services.routes.find(&name.parse().ok()?)?;
         let series = self.services.metrics.series(&known).inspect_err(|error| error!(%error, name, "can't be counted"));
         let target = Rc::new(Target { series: series.ok()?, known, said: Cell::default() });
         let mut targets = self.targets.borrow_mut();
@@ -122,42 +122,48 @@ impl Proxy {
         Some(target)
     }
 
-    async fn exchange(&self, outgoing: Outgoing<'_>, target: &Target) -> Result<(Response<Incoming>, Lease), Trouble> {
+    async fn exchange(
+        &self,
+        outgoing: UpstreamRequest<'_>,
+        target: &Target,
+    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
         let limit = target.known.limit().or(self.timeout);
         let deadline = Instant::now() + limit;
         let asked_to_switch = outgoing.web_socket;
         let answer = outgoing.send(&self.connections, &self.services.metrics, &target.known);
         match timeout_at(deadline, answer).await {
             Ok(Ok((head, _))) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch => {
-                Err(Trouble::Switched)
+                Err(ProxyError::Switched)
             }
-            Ok(result) => result.map_err(Trouble::from),
-            Err(_) => Err(Trouble::Timeout(limit)),
+            Ok(result) => result.map_err(ProxyError::from),
+            Err(_) => Err(ProxyError::Timeout(limit)),
         }
     }
 
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
-    fn refuse(&self, name: &str, trouble: &Trouble) -> HttpResponse {
+    fn refuse(&self, name: &str, trouble: &ProxyError) -> HttpResponse {
         let (status, line) = match trouble {
-            Trouble::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
-            Trouble::Unanswered(Unanswered::Malformed(error)) => {
+            ProxyError::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
+            ProxyError::UpstreamError(UpstreamError::Malformed(error)) => {
                 return refusal(StatusCode::BAD_REQUEST, &format!("the request can't be sent on: {error}"));
             }
-            Trouble::Unanswered(Unanswered::NoEndpoint(why)) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
-            Trouble::Unanswered(Unanswered::Unreachable(_)) => {
+            ProxyError::UpstreamError(UpstreamError::NoEndpoint(why)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, why.to_string())
+            }
+            ProxyError::UpstreamError(UpstreamError::Unreachable(_)) => {
                 (StatusCode::BAD_GATEWAY, format!("function {name} can't be reached"))
             }
-            Trouble::Switched => (StatusCode::BAD_GATEWAY, format!("function {name} switched protocols unasked")),
-            Trouble::Timeout(longest) => {
+            ProxyError::Switched => (StatusCode::BAD_GATEWAY, format!("function {name} switched protocols unasked")),
+            ProxyError::Timeout(longest) => {
                 (StatusCode::GATEWAY_TIMEOUT, format!("function {name} did not answer within {longest:?}"))
             }
         };
-        match (self.shape, status) {
-            (Shape::Public, _) => refusal(status, &line),
-            (Shape::Provider, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE) => {
-                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
+        match (self.flavor, status) {
+            (ApiFlavor::Public, _) => refusal(status, &line),
+            (ApiFlavor::Provider, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE) => {
+                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No routes available for: {name}."))
             }
-            (Shape::Provider, _) => {
+            (ApiFlavor::Provider, _) => {
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}."))
             }
         }
@@ -201,10 +207,10 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
     if name.is_empty() {
         return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
     }
-    let stamp = (proxy.shape == Shape::Public).then(|| Stamp::of(request));
+    let stamp = (proxy.flavor == ApiFlavor::Public).then(|| CallHeaders::of(request));
     let mut answer = match proxy.target(name) {
         Some(target) => call(request, payload, proxy, (name, path_and_query), target, stamp.as_ref(), since).await,
-        None => proxy.refuse(name, &Trouble::Unknown),
+        None => proxy.refuse(name, &ProxyError::Unknown),
     };
     if let Some(stamp) = &stamp {
         stamp.mark(&mut answer);
@@ -218,13 +224,13 @@ async fn call(
     proxy: &Proxy,
     (name, path_and_query): (&str, &str),
     target: Rc<Target>,
-    stamp: Option<&Stamp>,
+    stamp: Option<&CallHeaders>,
     since: Instant,
 ) -> HttpResponse {
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
-    let outgoing = Outgoing { request, path_and_query, stamp, web_socket, upload };
+    let outgoing = UpstreamRequest { request, path_and_query, stamp, web_socket, upload };
     match proxy.exchange(outgoing, &target).await {
         Ok((head, lease)) => {
             invocation.answered(head.status().as_u16());
@@ -238,8 +244,8 @@ async fn call(
         }
         Err(trouble) => {
             match &trouble {
-                Trouble::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
-                Trouble::Unanswered(Unanswered::Unreachable(error)) if target.may_say() => {
+                ProxyError::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
+                ProxyError::UpstreamError(UpstreamError::Unreachable(error)) if target.may_say() => {
                     let cause = error.source().map(ToString::to_string).unwrap_or_default();
                     warn!(function = %target.known.function(), %error, cause, "a request got no answer");
                 }
@@ -271,7 +277,7 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(request: &HttpRequest, answer: Response<Incoming>, held: Held) -> HttpResponse {
+fn stream(request: &HttpRequest, answer: Response<Incoming>, held: InFlight) -> HttpResponse {
     let (head, incoming) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

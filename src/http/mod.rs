@@ -7,7 +7,7 @@
 //! /openapi.json  openapi, from what stands at the handlers
 //! /metrics       metrics, on a listener of its own
 //! ```
-//! Two listeners have the same routes and differ in their [`Shape`]. What goes wrong becomes an answer in `error`, for
+//! Two listeners have the same routes and differ in their [`ApiFlavor`]. What goes wrong becomes an answer in `error`, for
 //! everything under `/system`, or in `invoke`, for the proxy.
 
 mod alert;
@@ -46,14 +46,14 @@ pub use provider::{Provider, Recipients};
 pub use server::{serve, serve_metrics};
 
 use crate::credentials::Credentials;
-use crate::endpoints::Endpoints;
 use crate::function::FunctionId;
 use crate::host::Logs;
+use crate::routes::Routes;
 use crate::store::Namespaces;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum ApiFlavor {
     /// The gateway, where clients come in.
     Public,
     /// The provider, behind a gateway.
@@ -77,7 +77,7 @@ pub struct Settings {
     /// Who may use `/system`.
     pub credentials: Credentials,
     /// Which peer it stands for.
-    pub shape: Shape,
+    pub flavor: ApiFlavor,
     /// The longest time from a request for a function to the head of its answer, waiting for an instance included.
     pub upstream_timeout: Duration,
     /// The longest wait for an actor's answer; longer than a deployment waits for its instance.
@@ -89,10 +89,10 @@ pub struct Settings {
 impl Settings {
     /// The defaults: 60 s for a function, 55 s for an actor (faas-cli gives up after 60 s).
     #[must_use]
-    pub fn new(credentials: Credentials, shape: Shape) -> Self {
+    pub fn new(credentials: Credentials, flavor: ApiFlavor) -> Self {
         Self {
             credentials,
-            shape,
+            flavor,
             upstream_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(55),
             release: Release {
@@ -153,7 +153,7 @@ pub struct Services {
     /// Who is asked about functions.
     pub provider: Provider,
     /// Where requests for functions may go.
-    pub endpoints: Arc<Endpoints>,
+    pub routes: Arc<Routes>,
     /// The namespaces and the secrets in them.
     pub namespaces: Namespaces,
     /// What is counted.
@@ -167,7 +167,7 @@ pub struct Services {
 impl Services {
     /// How often a function was invoked, whatever came of it, in earlier processes too.
     fn calls(&self, id: &FunctionId) -> u64 {
-        self.endpoints.find(id).map_or(0, |known| known.calls())
+        self.routes.find(id).map_or(0, |known| known.calls())
     }
 }
 
@@ -218,7 +218,7 @@ pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &A
         )
         .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
         .service(web::resource("/openapi.json").route(web::get().to(openapi::document)))
-        .configure(|cfg| configure_shape(cfg, settings.shape))
+        .configure(|cfg| configure_flavor(cfg, settings.flavor))
         .default_service(web::to(system::not_found));
 }
 
@@ -231,9 +231,9 @@ pub fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
 }
 
 /// What only one of the peers has.
-fn configure_shape(cfg: &mut ServiceConfig, shape: Shape) {
-    cfg.service(match shape {
-        Shape::Public => web::resource("/").route(web::get().to(system::front_door)),
-        Shape::Provider => web::resource("/metrics").route(web::to(metrics::scrape)),
+fn configure_flavor(cfg: &mut ServiceConfig, flavor: ApiFlavor) {
+    cfg.service(match flavor {
+        ApiFlavor::Public => web::resource("/").route(web::get().to(system::front_door)),
+        ApiFlavor::Provider => web::resource("/metrics").route(web::to(metrics::scrape)),
     });
 }

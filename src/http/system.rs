@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 
 use super::error::text;
 use super::wire::{GatewayInfo, Info, ProviderInfo, Version};
-use super::{Services, Settings, Shape};
+use super::{ApiFlavor, Services, Settings};
 
 /// What this is, in the shape of the peer that the listener stands for
 #[utoipa::path(get, path = "/system/info", tag = "system", responses(
@@ -18,16 +18,16 @@ pub(super) async fn info(settings: web::Data<Settings>) -> HttpResponse {
         commit_message: &settings.release.commit_message,
     };
     let provider = ProviderInfo { provider: "actord", version: version(), orchestration: "containerd" };
-    HttpResponse::Ok().json(match settings.shape {
-        Shape::Provider => Info::Provider(provider),
-        Shape::Public => Info::Gateway(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH }),
+    HttpResponse::Ok().json(match settings.flavor {
+        ApiFlavor::Provider => Info::Provider(provider),
+        ApiFlavor::Public => Info::Gateway(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH }),
     })
 }
 
 /// Whether this is well
 #[utoipa::path(method(get, head), path = "/healthz", tag = "system", responses((status = 200, description = "It is")))]
 pub(super) async fn healthz(services: web::Data<Services>) -> HttpResponse {
-    polite(HttpResponse::Ok().finish(), &services)
+    close_if_draining(HttpResponse::Ok().finish(), &services)
 }
 
 /// GET `/healthz` of the metrics listener.
@@ -43,12 +43,12 @@ pub(super) async fn front_door(services: web::Data<Services>) -> HttpResponse {
         "\n\n/function/NAME[.NAMESPACE]  calls a function\n/system/functions           the OpenFaaS REST API, with \
          basic authentication\n/healthz                    whether this is up\n\nfaas-cli and `actord help` speak it.\n"
     );
-    polite(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(page), &services)
+    close_if_draining(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(page), &services)
 }
 
 /// Any path that is not there.
 pub(super) async fn not_found(services: web::Data<Services>) -> HttpResponse {
-    polite(text(StatusCode::NOT_FOUND, "404 page not found"), &services)
+    close_if_draining(text(StatusCode::NOT_FOUND, "404 page not found"), &services)
 }
 
 /// Asynchronous invocations, which are not available
@@ -58,14 +58,14 @@ params(("name" = String, Path, description = "The function's name", example = "e
 ))]
 pub(super) async fn no_async(method: Method, services: web::Data<Services>) -> HttpResponse {
     if method != Method::POST {
-        return polite(HttpResponse::MethodNotAllowed().finish(), &services);
+        return close_if_draining(HttpResponse::MethodNotAllowed().finish(), &services);
     }
     let line = "asynchronous invocations are not available: call /function/ instead";
-    polite(text(StatusCode::NOT_IMPLEMENTED, line), &services)
+    close_if_draining(text(StatusCode::NOT_IMPLEMENTED, line), &services)
 }
 
 /// Asks the client to come back on a new connection if this process is about to end.
-pub(super) fn polite(mut answer: HttpResponse, services: &Services) -> HttpResponse {
+pub(super) fn close_if_draining(mut answer: HttpResponse, services: &Services) -> HttpResponse {
     if services.draining.is_raised() {
         answer.head_mut().set_connection_type(ConnectionType::Close);
     }

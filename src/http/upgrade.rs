@@ -24,7 +24,7 @@ const PIECE: usize = 16 * 1024;
 struct FromFunction<H> {
     state: State,
     buffer: BytesMut,
-    /// Held until the connection ends.
+    /// InFlight until the connection ends.
     _held: H,
 }
 

@@ -24,7 +24,7 @@ pub async fn differences(platform: &Platform) -> Vec<String> {
     let (mut wrong, mut serving) = (Vec::new(), BTreeSet::new());
     for (id, desired) in platform.store.all().await.unwrap() {
         let (target, replicas) = wanted(&desired);
-        let published = platform.endpoints.published(&id);
+        let published = platform.routes.published(&id);
         if published.len() != replicas {
             wrong.push(format!("{id}: {replicas} wanted, published {published:?}"));
         }

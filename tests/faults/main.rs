@@ -1,4 +1,4 @@
-//! What becomes of functions when the host fails, in every way at every call: the real actors, store and endpoints on
+//! What becomes of functions when the host fails, in every way at every call: the real actors, store and routes on
 //! the machine in memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actord::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName, Spec, SpecDraft};
-use actord::host::{Attachment, Check, Creation, Found, Host, Image, PullPolicy};
+use actord::host::{Attachment, Check, Host, Image, InstanceConfig, InstanceRecord, PullPolicy};
 use tokio::time::{Instant, timeout};
 
 use crate::subject::{Kind, Subject};
@@ -29,9 +29,9 @@ pub async fn image<S: Subject>(s: &S, kind: Kind) -> Image {
 }
 
 /// Attaches an instance, and says what to create.
-pub async fn creation(host: &Host, id: &InstanceId, function: &str, image: &Image) -> Creation {
+pub async fn creation(host: &Host, id: &InstanceId, function: &str, image: &Image) -> InstanceConfig {
     let at = host.network.attach(id).await.unwrap();
-    Creation {
+    InstanceConfig {
         id: id.clone(),
         function: FunctionId::new(name(function), "contract".parse().unwrap()),
         generation: Generation(3),
@@ -76,7 +76,7 @@ pub async fn waited(host: &Host, id: &InstanceId) -> Exit {
     timeout(LONG, host.runtime.wait(id)).await.expect("the process ends").unwrap()
 }
 
-pub async fn found(host: &Host, id: &InstanceId) -> Option<Found> {
+pub async fn found(host: &Host, id: &InstanceId) -> Option<InstanceRecord> {
     host.runtime.list().await.unwrap().into_iter().find(|found| found.id == *id)
 }
 

@@ -1,7 +1,7 @@
 //! Containers and processes: up, down, and everything in between.
 
 use actord::function::{Exit, FunctionId, Generation, InstanceId, SecretName};
-use actord::host::{Attachment, Creation, Found, HostError, Image, Signal};
+use actord::host::{Attachment, HostError, Image, InstanceConfig, InstanceRecord, Signal};
 use tokio::time::timeout;
 
 use crate::fixture::{
@@ -16,7 +16,7 @@ pub async fn an_instance_goes_from_created_to_ready_to_ended_to_nothing<S: Subje
     assert_eq!(host.runtime.list().await.unwrap(), []);
     let creation = creation(&host, &id, "echo", &hello).await;
     host.runtime.create(&creation).await.unwrap();
-    let mut expected = Found {
+    let mut expected = InstanceRecord {
         id: id.clone(),
         of: Some((FunctionId::new(name("echo"), "contract".parse().unwrap()), Generation(3))),
         running: false,
@@ -191,7 +191,7 @@ async fn with_secrets<S: Subject>(s: &S, secrets: &[(SecretName, Vec<u8>)]) -> (
     let hello = image(s, Kind::Hello).await;
     let id = s.fresh_id("keeper");
     let names: Vec<_> = secrets.iter().map(|(name, _)| name.clone()).collect();
-    let creation = Creation {
+    let creation = InstanceConfig {
         spec: spec(&hello, &names),
         secrets: secrets.iter().cloned().collect(),
         ..creation(&host, &id, "keeper", &hello).await
@@ -269,7 +269,7 @@ pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
     let hello = image(s, Kind::Hello).await;
     let (id, at) = started(s, "echo", &hello).await;
     becomes_ready(&host, &at).await;
-    let again = Creation {
+    let again = InstanceConfig {
         id: id.clone(),
         function: FunctionId::new(name("thief"), "contract".parse().unwrap()),
         generation: Generation(9),

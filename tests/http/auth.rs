@@ -1,11 +1,11 @@
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 
 use crate::support::{AUTH, House};
 
 #[actix_web::test]
 async fn everything_under_system_asks_for_credentials_on_both_ports() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         for line in [
             "GET /system/functions",
             "POST /system/functions",

@@ -66,7 +66,7 @@ async fn stand_in() -> House {
         let used = Used { cpu_millis: 1.5, memory_bytes: 1 << 20, cpu_total: Duration::ZERO };
         house.script.lock().unwrap().used.insert(id.clone(), used);
         house.publish(name, known);
-        house.endpoints.recall(&id, 3);
+        house.routes.restore_count(&id, 3);
     }
     let (default, dev) = (Namespace::default(), "dev".parse().unwrap());
     for (namespace, name) in [(&default, "taken"), (&default, "s1"), (&dev, "s1")] {

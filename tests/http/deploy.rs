@@ -3,7 +3,7 @@ use actord::function::{Invalid, Spec, SpecDraft};
 use std::time::Duration;
 
 use crate::support::{House, Seen};
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 
 fn spec(image: &str) -> Box<Spec> {
     Box::new(SpecDraft { image: image.into(), ..SpecDraft::default() }.try_into().unwrap())
@@ -154,7 +154,7 @@ async fn a_body_that_is_too_long_is_413() {
 
 #[actix_web::test]
 async fn a_registry_that_does_not_answer_is_a_503_that_says_when_to_come_back() {
-    let house = House::with(Shape::Public, |settings| settings.answer_timeout = Duration::from_millis(50)).await;
+    let house = House::with(ApiFlavor::Public, |settings| settings.answer_timeout = Duration::from_millis(50)).await;
     house.script.lock().unwrap().silent = true;
     let reply = house.system("POST /system/functions", r#"{"service":"a","image":"i"}"#).await;
     assert_eq!(reply.status, 503);

@@ -104,13 +104,13 @@ async fn when_the_client_leaves_during_a_stream_the_function_is_told() {
     client.read_exact(&mut some).await.unwrap();
 
     let id = "stream".parse().unwrap();
-    house.endpoints.retract(&id, &instance);
-    let draining = house.endpoints.drained(&id, &instance);
+    house.routes.retract(&id, &instance);
+    let draining = house.routes.drained(&id, &instance);
     let drained = timeout(Duration::from_millis(100), draining.wait()).await;
     assert!(drained.is_err(), "the lease lasts as long as the body");
     drop(client);
     timeout(Duration::from_secs(5), from.recv()).await.expect("the function talks to nobody").unwrap();
-    timeout(Duration::from_secs(5), house.endpoints.drained(&id, &instance).wait()).await.expect("the lease is over");
+    timeout(Duration::from_secs(5), house.routes.drained(&id, &instance).wait()).await.expect("the lease is over");
 }
 
 #[actix_web::test]
@@ -131,7 +131,7 @@ async fn a_request_whose_instance_just_died_waits_for_the_next_with_its_body_who
     let request = ask(house.address, "POST /function/echo HTTP/1.1\r\nHost: h\r\n", "hello");
     let replace = async {
         tokio::time::sleep(Duration::from_millis(30)).await;
-        house.endpoints.retract(&id, &dead);
+        house.routes.retract(&id, &dead);
         tokio::time::sleep(Duration::from_millis(100)).await;
         let next = function(|mut connection| async move {
             connection.head().await;
@@ -262,20 +262,20 @@ async fn a_stream_ends_on_the_old_instance_while_a_kept_connection_goes_on_with_
     stream.read_exact(&mut some).await.unwrap();
 
     house.publish("echo", new);
-    house.endpoints.retract(&id, &before);
+    house.routes.retract(&id, &before);
     for _ in 0..3 {
         let (again, answer) = quick(kept, "").await;
         assert!(answer.ends_with("new"), "{answer}");
         kept = again;
     }
-    let drained = house.endpoints.drained(&id, &before);
+    let drained = house.routes.drained(&id, &before);
     assert!(timeout(Duration::from_millis(100), drained.wait()).await.is_err(), "the stream is still on the old one");
     go.send(true).unwrap();
     let mut rest = some.to_vec();
     timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     let reply = crate::support::Reply::parse(&rest);
     assert_eq!((reply.status, reply.text().as_str(), reply.complete), (200, "beginend", true));
-    timeout(Duration::from_secs(5), house.endpoints.drained(&id, &before).wait())
+    timeout(Duration::from_secs(5), house.routes.drained(&id, &before).wait())
         .await
         .expect("nothing holds the old one");
 }

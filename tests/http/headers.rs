@@ -1,4 +1,4 @@
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 
 use crate::support::{House, answering, mirror};
 
@@ -57,7 +57,7 @@ async fn a_call_id_is_made_and_told_to_both_sides_unless_the_client_has_its_own(
 
 #[actix_web::test]
 async fn the_provider_port_stamps_nothing_because_the_gateway_did() {
-    let house = House::with(Shape::Provider, |_| {}).await;
+    let house = House::with(ApiFlavor::Provider, |_| {}).await;
     house.publish("echo", mirror().await);
     let reply = house.get("/function/echo").await;
     assert!(!reply.text().contains("x-call-id") && !reply.text().contains("x-start-time"), "{reply:?}");
@@ -95,7 +95,7 @@ async fn every_answer_of_the_public_port_is_marked_also_one_that_no_function_gav
     let house = House::public().await;
     house.publish("echo", mirror().await);
     house.publish("gone", crate::support::nobody());
-    house.endpoints.announce(&"off".parse().unwrap(), true);
+    house.routes.announce(&"off".parse().unwrap(), true);
     for (name, status) in [("echo", 200), ("gone", 502), ("off", 503), ("nosuch", 404)] {
         let reply = house.get(&format!("/function/{name}")).await;
         assert_eq!(reply.status, status, "{name}");

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 
 use crate::support::{House, answering, function, mirror, nobody};
 
@@ -106,11 +106,11 @@ async fn unusual_statuses_pass() {
 
 #[actix_web::test]
 async fn on_the_public_port_each_trouble_has_its_own_status() {
-    let house = House::with(Shape::Public, |settings| settings.upstream_timeout = Duration::from_secs(3)).await;
+    let house = House::with(ApiFlavor::Public, |settings| settings.upstream_timeout = Duration::from_secs(3)).await;
     house.publish("dead", nobody());
     house.publish("mute", function(|mut connection| async move { while !connection.head().await.is_empty() {} }).await);
-    house.endpoints.announce(&"starting".parse().unwrap(), false);
-    house.endpoints.announce(&"zero".parse().unwrap(), true);
+    house.routes.announce(&"starting".parse().unwrap(), false);
+    house.routes.announce(&"zero".parse().unwrap(), true);
     for (path, status, words) in [
         ("/function/nosuch", 404, "nosuch not found"),
         ("/function/No_Name", 404, "not found"),
@@ -131,13 +131,13 @@ async fn on_the_public_port_each_trouble_has_its_own_status() {
 
 #[actix_web::test]
 async fn on_the_provider_port_troubles_are_told_in_the_peers_words() {
-    let house = House::with(Shape::Provider, |settings| settings.upstream_timeout = Duration::from_secs(3)).await;
+    let house = House::with(ApiFlavor::Provider, |settings| settings.upstream_timeout = Duration::from_secs(3)).await;
     house.publish("dead", nobody());
     house.publish("mute", function(|mut connection| async move { while !connection.head().await.is_empty() {} }).await);
-    house.endpoints.announce(&"zero".parse().unwrap(), true);
+    house.routes.announce(&"zero".parse().unwrap(), true);
     for (path, status, text) in [
-        ("/function/nosuch", 503, "No endpoints available for: nosuch.\n"),
-        ("/function/zero.openfaas-fn/x", 503, "No endpoints available for: zero.openfaas-fn.\n"),
+        ("/function/nosuch", 503, "No routes available for: nosuch.\n"),
+        ("/function/zero.openfaas-fn/x", 503, "No routes available for: zero.openfaas-fn.\n"),
         ("/function/dead", 500, "Can't reach service for: dead.\n"),
         ("/function/mute", 500, "Can't reach service for: mute.\n"),
     ] {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use actord::function::InstanceId;
 use actord::host::HostError;
 use actord::host::fake::{Fault, Method, Phase, Rule};
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -83,8 +83,8 @@ impl Follower {
 
 #[actix_web::test]
 async fn lines_come_as_json_in_the_order_of_their_times_on_both_ports() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         furnish(&house);
         let reply = logs(&house, "name=echo&tail=10").await;
         assert_eq!(reply.header("content-type").as_deref(), Some("application/x-ndjson"));

@@ -114,7 +114,7 @@ async fn a_function_that_was_deleted_is_404_at_once_also_where_it_was_called_bef
     let house = House::public().await;
     house.publish("echo", mirror().await);
     assert_eq!(house.get("/function/echo").await.status, 200);
-    house.endpoints.forget(&"echo".parse().unwrap());
+    house.routes.forget(&"echo".parse().unwrap());
     assert_eq!(house.get("/function/echo").await.status, 404);
     assert_eq!(house.get("/function/echo").await.status, 404);
     house.publish("echo", mirror().await);
@@ -137,14 +137,14 @@ async fn a_function_that_is_deleted_and_made_again_starts_at_zero() {
         )
     };
     assert!(total(&scrape(&house).await, 3));
-    house.endpoints.forget(&id);
+    house.routes.forget(&id);
     house.publish("echo", echo);
     let shown = house.system("GET /system/function/echo", "").await.json();
     assert_eq!(shown.get("invocationCount"), None, "{shown}");
     house.get("/function/echo").await;
     assert!(total(&scrape(&house).await, 1));
     assert_eq!(house.system("GET /system/functions", "").await.json()[0]["invocationCount"], 1);
-    house.endpoints.forget(&id);
+    house.routes.forget(&id);
     house.script.lock().unwrap().functions.clear();
     let page = scrape(&house).await;
     assert!(!page.contains("echo.openfaas-fn"), "{page}");
@@ -154,7 +154,7 @@ async fn a_function_that_is_deleted_and_made_again_starts_at_zero() {
 async fn counting_goes_on_where_an_earlier_process_left_off_but_for_prometheus() {
     let house = House::public().await;
     house.add("echo", "i");
-    house.endpoints.recall(&"echo".parse().unwrap(), 40);
+    house.routes.restore_count(&"echo".parse().unwrap(), 40);
     house.publish("echo", mirror().await);
     house.get("/function/echo").await;
     house.get("/function/echo").await;
@@ -206,7 +206,7 @@ async fn requests_for_the_api_are_counted_by_route_and_not_by_what_anybody_makes
         assert!(has(&page, line), "{line}\n{page}");
     }
     assert!(!page.contains("provider_http"), "this was the other port: {page}");
-    let provider = House::with(actord::http::Shape::Provider, |_| {}).await;
+    let provider = House::with(actord::http::ApiFlavor::Provider, |_| {}).await;
     provider.system("GET /system/functions", "").await;
     let line = r#"provider_http_requests_total{code="200",method="GET",path="/system/functions"} 1"#;
     assert!(has(&scrape(&provider).await, line));
@@ -245,7 +245,7 @@ async fn requests_that_wait_and_requests_that_are_answered_are_seen_while_they_l
     })
     .await;
     house.publish("slow", slow);
-    house.endpoints.announce(&"late".parse().unwrap(), false);
+    house.routes.announce(&"late".parse().unwrap(), false);
     let client = async |function: &str| {
         let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
         let ask = format!("GET /function/{function} HTTP/1.1\r\nHost: h\r\n\r\n");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actord::function::{Desired, FunctionId, Generation, SpecDraft};
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 use serde_json::{Value, json};
 
 use crate::support::{House, Reply};
@@ -50,8 +50,8 @@ fn done(reply: &Reply, status: u16) {
 
 #[actix_web::test]
 async fn a_namespace_is_made_listed_shown_changed_and_deleted_on_both_ports() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         let sent = json!({
             "name": "stage",
             "annotations": { "c": "d", "openfaas": "1" },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 use serde_json::{Value, json};
 
 use crate::support::{AUTH, House, Reply};
@@ -74,7 +74,7 @@ async fn both_listeners_serve_the_same_document_without_credentials() {
     let public = document(&House::public().await).await;
     assert_eq!(public["openapi"], "3.1.0");
     assert_eq!(public["info"]["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(public, document(&House::with(Shape::Provider, |_| {}).await).await);
+    assert_eq!(public, document(&House::with(ApiFlavor::Provider, |_| {}).await).await);
     let ids: Vec<_> =
         operations(&public).into_iter().map(|(_, _, operation)| operation["operationId"].clone()).collect();
     let unique: BTreeSet<String> = ids.iter().map(Value::to_string).collect();
@@ -83,8 +83,8 @@ async fn both_listeners_serve_the_same_document_without_credentials() {
 
 #[actix_web::test]
 async fn every_documented_example_is_answered_as_documented_on_both_listeners() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         let document = document(&house).await;
         // Once while there is no function, then while there is one, then as somebody else.
         for known in [false, true] {

@@ -1,6 +1,6 @@
 //! What every route does with methods that are not its own, and what is said where there is no route.
 
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 
 use crate::support::{House, ask};
 
@@ -22,8 +22,8 @@ const ROUTES: &[(&str, &[&str])] = &[
 
 #[actix_web::test]
 async fn a_method_that_a_path_does_not_have_is_a_405_without_a_body() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         for (path, own) in ROUTES {
             for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
                 let reply = house.system(&format!("{method} {path}"), "").await;
@@ -39,8 +39,8 @@ async fn a_method_that_a_path_does_not_have_is_a_405_without_a_body() {
 
 #[actix_web::test]
 async fn a_path_that_is_not_there_is_a_404_in_gos_words_and_never_a_redirect() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         for path in ["/nothing", "/function", "//system/functions", "/systemx", "/system", "/system/", "/system/x"] {
             for method in ["GET", "POST"] {
                 let reply = house.system(&format!("{method} {path}"), "").await;
@@ -60,7 +60,7 @@ async fn the_front_door_of_the_public_port_says_where_to_go_on() {
     assert_eq!(reply.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
     assert!(reply.text().starts_with("actord ") && reply.text().contains("/function/"), "{reply:?}");
     assert_eq!(house.system("POST /", "").await.status, 405);
-    let provider = House::with(Shape::Provider, |_| {}).await;
+    let provider = House::with(ApiFlavor::Provider, |_| {}).await;
     assert_eq!(provider.get("/").await.status, 404);
 }
 
@@ -93,7 +93,7 @@ async fn every_method_but_connect_reaches_a_function() {
 
 #[actix_web::test]
 async fn the_provider_port_shows_metrics_and_the_public_one_does_not() {
-    let provider = House::with(Shape::Provider, |_| {}).await;
+    let provider = House::with(ApiFlavor::Provider, |_| {}).await;
     for method in ["GET", "POST"] {
         let reply = ask(provider.address, &format!("{method} /metrics HTTP/1.1\r\nHost: h\r\n"), "").await;
         assert_eq!(reply.status, 200);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 use serde_json::json;
 
 use crate::support::{House, Reply};
@@ -36,8 +36,8 @@ fn accepted(reply: &Reply) {
 
 #[actix_web::test]
 async fn a_secret_is_made_listed_replaced_and_deleted_on_both_ports_and_its_value_never_comes_out() {
-    for shape in [Shape::Public, Shape::Provider] {
-        let house = House::with(shape, |_| {}).await;
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
         assert_eq!(house.listed("").await, json!([]));
         accepted(&house.secrets("POST", r#"{"name":"db","value":"one"}"#).await);
         accepted(&house.secrets("POST", r#"{"name":"api.key_2","namespace":"openfaas-fn","value":"k"}"#).await);

@@ -8,10 +8,10 @@ use std::time::Duration;
 use actix::{Actor, ActorContext as _, Context, Handler};
 use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
-use actord::endpoints::{Endpoints, Parking};
 use actord::function::{Desired, FunctionId, Generation, InstanceId, Phase, Spec, SpecDraft, Status};
 use actord::host::fake::FakeHost;
-use actord::http::{self, Draining, Metrics, Recipients, Services, Settings, Shape};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Recipients, Services, Settings};
+use actord::routes::{Parking, Routes};
 use actord::store::{Metadata, Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -166,7 +166,7 @@ pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: SocketAddr,
     pub(crate) script: Arc<Mutex<Script>>,
-    pub(crate) endpoints: Arc<Endpoints>,
+    pub(crate) routes: Arc<Routes>,
     /// The default namespace and `dev`, without a secret.
     pub(crate) namespaces: Namespaces,
     pub(crate) store: Store,
@@ -180,12 +180,12 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn public() -> Self {
-        Self::with(Shape::Public, |_| {}).await
+        Self::with(ApiFlavor::Public, |_| {}).await
     }
 
-    pub(crate) async fn with(shape: Shape, set: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn with(flavor: ApiFlavor, set: impl FnOnce(&mut Settings)) -> Self {
         let script = Arc::new(Mutex::new(Script::default()));
-        let endpoints = Arc::new(Endpoints::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
+        let routes = Arc::new(Routes::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
         let draining = Draining::default();
         let host = FakeHost::new();
         let (store, secrets) = (Store::in_memory().unwrap(), tempfile::tempdir().unwrap());
@@ -193,13 +193,13 @@ impl House {
         namespaces.create(&"dev".parse().unwrap(), Metadata::of_functions()).await.unwrap();
         let services = Arc::new(Services {
             provider: Recipients::from(Registry(script.clone()).start()).into(),
-            endpoints: endpoints.clone(),
+            routes: routes.clone(),
             namespaces: namespaces.clone(),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
             logs: host.host().logs,
         });
-        let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, shape);
+        let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();
         set(&mut settings);
         let (listener, metrics) = (local_listener(), local_listener());
@@ -209,15 +209,15 @@ impl House {
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
         let metrics = metrics_address;
-        Self { address, metrics, script, endpoints, namespaces, store, secrets, draining, host, server: handle }
+        Self { address, metrics, script, routes, namespaces, store, secrets, draining, host, server: handle }
     }
 
     /// Publishes an instance of a function.
     pub(crate) fn publish(&self, function: &str, address: SocketAddr) -> InstanceId {
         let id: FunctionId = function.parse().unwrap();
         let instance: InstanceId = format!("{}-{}", id.name, address.port()).parse().unwrap();
-        self.endpoints.announce(&id, false);
-        self.endpoints.publish(&id, &instance, address);
+        self.routes.announce(&id, false);
+        self.routes.publish(&id, &instance, address);
         instance
     }
 

@@ -1,4 +1,4 @@
-use actord::http::Shape;
+use actord::http::ApiFlavor;
 use serde_json::json;
 
 use crate::support::{House, ask};
@@ -13,7 +13,7 @@ async fn the_public_port_tells_about_itself_in_the_gateways_shape() {
 
 #[actix_web::test]
 async fn the_provider_port_tells_about_itself_in_the_providers_shape() {
-    let reply = House::with(Shape::Provider, |_| {}).await.system("GET /system/info", "").await;
+    let reply = House::with(ApiFlavor::Provider, |_| {}).await.system("GET /system/info", "").await;
     let version = json!({"release": env!("CARGO_PKG_VERSION"), "sha": "abc", "commit_message": ""});
     assert_eq!(reply.json(), json!({"provider": "actord", "version": version, "orchestration": "containerd"}));
 }

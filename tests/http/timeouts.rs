@@ -22,16 +22,16 @@ async fn silent() -> std::net::SocketAddr {
 
 #[actix_web::test]
 async fn a_function_with_a_limit_of_its_own_is_given_no_more_and_no_less() {
-    let house = House::with(actord::http::Shape::Public, |settings| settings.upstream_timeout = 300 * MOMENT).await;
+    let house = House::with(actord::http::ApiFlavor::Public, |settings| settings.upstream_timeout = 300 * MOMENT).await;
     house.publish("brisk", silent().await);
-    house.endpoints.limit(&"brisk".parse().unwrap(), AnswerLimit::Exactly(MOMENT));
+    house.routes.limit(&"brisk".parse().unwrap(), AnswerLimit::Exactly(MOMENT));
     let begun = Instant::now();
     let reply = house.get("/function/brisk").await;
     assert_eq!((reply.status, reply.text().as_str()), (504, "function brisk did not answer within 200ms\n"));
     assert_eq!(reply.header("x-openfaas-internal").as_deref(), Some("proxy"));
     assert!(begun.elapsed() >= MOMENT);
 
-    let house = House::with(actord::http::Shape::Public, |settings| settings.upstream_timeout = MOMENT).await;
+    let house = House::with(actord::http::ApiFlavor::Public, |settings| settings.upstream_timeout = MOMENT).await;
     let slow = function(|mut connection| async move {
         connection.head().await;
         sleep(3 * MOMENT).await;
@@ -40,7 +40,7 @@ async fn a_function_with_a_limit_of_its_own_is_given_no_more_and_no_less() {
     .await;
     house.publish("slow", slow);
     assert_eq!(house.get("/function/slow").await.status, 504);
-    house.endpoints.limit(&"slow".parse().unwrap(), AnswerLimit::AtLeast(300 * MOMENT));
+    house.routes.limit(&"slow".parse().unwrap(), AnswerLimit::AtLeast(300 * MOMENT));
     assert_eq!(house.get("/function/slow").await.text(), "slow");
 }
 
@@ -48,14 +48,14 @@ async fn a_function_with_a_limit_of_its_own_is_given_no_more_and_no_less() {
 async fn a_wait_for_an_instance_ends_with_the_limit_too() {
     let house = House::public().await;
     let id = "late".parse().unwrap();
-    house.endpoints.announce(&id, false);
-    house.endpoints.limit(&id, AnswerLimit::Exactly(MOMENT / 4));
+    house.routes.announce(&id, false);
+    house.routes.limit(&id, AnswerLimit::Exactly(MOMENT / 4));
     assert_eq!(house.get("/function/late").await.status, 504);
 }
 
 #[actix_web::test]
 async fn nobody_there_and_nobody_answering_are_told_apart() {
-    let house = House::with(actord::http::Shape::Public, |settings| settings.upstream_timeout = 10 * MOMENT).await;
+    let house = House::with(actord::http::ApiFlavor::Public, |settings| settings.upstream_timeout = 10 * MOMENT).await;
     house.publish("gone", crate::support::nobody());
     house.publish("mute", silent().await);
     house.publish("cut", answering(|_| "HTTP/1.1 200".into()).await);
@@ -66,7 +66,7 @@ async fn nobody_there_and_nobody_answering_are_told_apart() {
 /// Each event must be there before the next one is sent: nothing waits in a buffer, however long the pause.
 #[actix_web::test]
 async fn server_sent_events_arrive_one_by_one_with_pauses_longer_than_the_timeout() {
-    let house = House::with(actord::http::Shape::Public, |settings| settings.upstream_timeout = MOMENT).await;
+    let house = House::with(actord::http::ApiFlavor::Public, |settings| settings.upstream_timeout = MOMENT).await;
     let (go, may_go) = tokio::sync::watch::channel(0);
     let events = function(move |mut connection| {
         let mut may_go = may_go.clone();

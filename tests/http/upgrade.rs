@@ -53,11 +53,11 @@ async fn a_web_socket_goes_through_to_the_function_and_back() {
         assert_eq!(back.as_slice(), word.to_ascii_uppercase());
     }
     let id = "chat".parse().unwrap();
-    house.endpoints.retract(&id, &instance);
-    let drained = house.endpoints.drained(&id, &instance);
+    house.routes.retract(&id, &instance);
+    let drained = house.routes.drained(&id, &instance);
     assert!(timeout(Duration::from_millis(50), drained.wait()).await.is_err(), "an open socket holds its lease");
     drop(client);
-    timeout(Duration::from_secs(5), house.endpoints.drained(&id, &instance).wait()).await.expect("the lease is over");
+    timeout(Duration::from_secs(5), house.routes.drained(&id, &instance).wait()).await.expect("the lease is over");
 }
 
 #[actix_web::test]

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use actord::actors::Settings;
 use actord::actors::messages::Mode;
-use actord::endpoints::NoEndpoint;
 use actord::function::{InstanceId, Phase, Spec, SpecDraft};
 use actord::host::HostError;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
+use actord::routes::NoEndpoint;
 use tokio::time::{Instant, sleep};
 
 use crate::platform::{Platform, id, simulate};
@@ -46,11 +46,11 @@ fn an_instance_that_is_not_ready_for_a_while_gets_no_requests_until_it_is() {
         let status = platform.view("f").await.unwrap().status;
         assert_eq!((status.phase, status.ready, status.restarts), (Phase::Unready, 0, 0));
         assert!(status.failure.unwrap().reason.contains("503"));
-        assert!(matches!(platform.endpoints.lease(&id("f")).await, Err(NoEndpoint::NotReady(..))), "parked");
+        assert!(matches!(platform.routes.lease(&id("f")).await, Err(NoEndpoint::NotReady(..))), "parked");
         assert!(platform.host.running().contains(&instance), "it goes on running");
 
         let parked = platform.clone();
-        let waits = actix::spawn(async move { parked.endpoints.lease(&id("f")).await });
+        let waits = actix::spawn(async move { parked.routes.lease(&id("f")).await });
         sleep(Duration::from_secs(1)).await;
         platform.host.clear_faults();
         assert_eq!(waits.await.unwrap().unwrap().instance(), &instance, "its parked requests come through");
@@ -82,7 +82,7 @@ fn other_replicas_serve_while_one_is_not_ready() {
         fails_its_checks(&platform, &one);
         platform.until("it is retracted", async |p| p.published("f").len() == 2).await;
         for _ in 0..6 {
-            assert_ne!(platform.endpoints.lease(&id("f")).await.unwrap().instance(), &one);
+            assert_ne!(platform.routes.lease(&id("f")).await.unwrap().instance(), &one);
         }
         sleep(Duration::from_secs(600)).await;
         assert_eq!(platform.host.count(Method::RuntimeStart), 3, "nobody replaced it");
@@ -159,7 +159,7 @@ fn the_drain_deadline_and_the_grace_period_are_the_functions_own() {
     simulate(async {
         let platform = Platform::start().await;
         platform.apply(Mode::Create, "f", with_env("good:1", "write_timeout", "5s")).await.unwrap();
-        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        let lease = platform.routes.lease(&id("f")).await.unwrap();
         let began = Instant::now();
         platform.update("f", "good:2").await.unwrap();
         platform.until("the old one is gone", async |p| !p.host.running().contains(lease.instance())).await;

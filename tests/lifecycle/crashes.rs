@@ -31,7 +31,7 @@ fn a_request_during_a_crash_waits_for_the_next_instance() {
         let crashed = platform.published("f").remove(0);
         platform.host.exit(&crashed, Exit::Code(1));
         platform.until("it is noticed", async |p| p.published("f").is_empty()).await;
-        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        let lease = platform.routes.lease(&id("f")).await.unwrap();
         assert_ne!(*lease.instance(), crashed);
         assert!(platform.host.running().contains(lease.instance()));
     });
@@ -61,7 +61,7 @@ fn a_process_that_ends_while_it_drains_is_torn_down() {
     simulate(async {
         let platform = Platform::start().await;
         platform.deploy("f", "good:1").await.unwrap();
-        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        let lease = platform.routes.lease(&id("f")).await.unwrap();
         platform.delete("f").await.unwrap();
         platform.host.exit(lease.instance(), Exit::Code(0));
         platform.tidy(&["f"]).await;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use actord::actors::messages::{Mode, Refused};
-use actord::endpoints::NoEndpoint;
 use actord::function::Phase;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
+use actord::routes::NoEndpoint;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ fn a_deployed_function_is_ready_when_the_answer_comes() {
         let platform = Platform::start().await;
         platform.deploy("f", "good:1").await.unwrap();
         assert_eq!(platform.phase("f").await, Some(Phase::Ready));
-        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        let lease = platform.routes.lease(&id("f")).await.unwrap();
         assert_eq!(platform.host.address(lease.instance()), Some(lease.address()));
         assert!(platform.store.get(&id("f")).await.unwrap().is_some());
     });
@@ -29,7 +29,7 @@ fn a_deploy_whose_image_cannot_be_had_is_refused_and_nothing_is_kept() {
         assert!(matches!(&refused, Refused::Unrunnable(reason) if reason.contains("nowhere:1")), "{refused}");
         assert_eq!(platform.view("f").await, None);
         assert_eq!(platform.store.get(&id("f")).await.unwrap(), None);
-        assert!(matches!(platform.endpoints.lease(&id("f")).await, Err(NoEndpoint::Unknown(_))));
+        assert!(matches!(platform.routes.lease(&id("f")).await, Err(NoEndpoint::Unknown(_))));
         platform.tidy(&[]).await;
         platform.deploy("f", "good:1").await.unwrap();
     });
@@ -175,7 +175,7 @@ fn a_delete_is_answered_at_once_and_frees_the_name_while_the_old_process_takes_i
         let began = Instant::now();
         platform.delete("f").await.unwrap();
         assert_eq!(platform.view("f").await, None);
-        assert!(matches!(platform.endpoints.lease(&id("f")).await, Err(NoEndpoint::Unknown(_))));
+        assert!(matches!(platform.routes.lease(&id("f")).await, Err(NoEndpoint::Unknown(_))));
         platform.deploy("f", "good:1").await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         platform.tidy(&["f"]).await;
@@ -222,10 +222,10 @@ fn replicas_follow_what_was_asked_and_zero_means_none() {
         platform.scale("f", 0).await.unwrap();
         platform.tidy(&["f"]).await;
         assert_eq!(platform.phase("f").await, Some(Phase::Stopped));
-        let refused = platform.endpoints.lease(&id("f")).await.unwrap_err();
+        let refused = platform.routes.lease(&id("f")).await.unwrap_err();
         assert!(matches!(refused, NoEndpoint::ScaledToZero(_)));
         platform.scale("f", 1).await.unwrap();
-        assert!(platform.endpoints.lease(&id("f")).await.is_ok());
+        assert!(platform.routes.lease(&id("f")).await.is_ok());
     });
 }
 

@@ -1,4 +1,4 @@
-//! The life of functions as an operator sees it: the real actors, store and endpoints on the machine in memory.
+//! The life of functions as an operator sees it: the real actors, store and routes on the machine in memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

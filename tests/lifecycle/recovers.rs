@@ -93,11 +93,11 @@ fn what_was_called_last_is_started_first() {
         }
         let noted = Duration::from_secs(1200);
         for (name, at) in [("c", 1), ("a", 2), ("d", 3)] {
-            drop(first.endpoints.lease(&id(name)).await.unwrap());
-            first.store.note_uses(first.endpoints.take_used(), at).await.unwrap();
+            drop(first.routes.lease(&id(name)).await.unwrap());
+            first.store.note_uses(first.routes.take_used(), at).await.unwrap();
         }
         sleep(noted).await;
-        drop(first.endpoints.lease(&id("c")).await.unwrap());
+        drop(first.routes.lease(&id("c")).await.unwrap());
         sleep(noted).await;
         let one_by_one = Settings { parallel_starts: 1, ..Settings::default() };
         // A machine that was started anew: of what ran before nothing is there but the store.
@@ -126,8 +126,8 @@ fn what_was_called_last_is_started_first() {
 fn invocation_counts_survive_a_restart_and_not_a_deletion() {
     simulate(async {
         let first = Platform::start().await;
-        let call = |platform: &Platform, name: &str| platform.endpoints.find(&id(name)).unwrap().count_call();
-        let calls = |platform: &Platform, name: &str| platform.endpoints.find(&id(name)).unwrap().calls();
+        let call = |platform: &Platform, name: &str| platform.routes.find(&id(name)).unwrap().count_call();
+        let calls = |platform: &Platform, name: &str| platform.routes.find(&id(name)).unwrap().calls();
         for name in ["kept", "made-again"] {
             first.deploy(name, "good:1").await.unwrap();
             call(&first, name);
@@ -144,7 +144,7 @@ fn invocation_counts_survive_a_restart_and_not_a_deletion() {
         }
         assert_eq!((calls(&second, "kept"), calls(&second, "made-again")), (3, 0));
         call(&second, "kept");
-        actord::actors::keep_invocations(&second.store, &second.endpoints).await.unwrap();
+        actord::actors::keep_invocations(&second.store, &second.routes).await.unwrap();
         let third = restarted(&second).await;
         assert_eq!(calls(&third, "kept"), 4, "what is kept at the end is not lost");
     });
@@ -157,8 +157,7 @@ fn a_function_answers_within_the_time_that_it_asks_for() {
         let mut spec = crate::platform::draft("good:1");
         spec.annotations.insert("com.openfaas.upstream.timeout".into(), "5m".into());
         platform.apply(actord::actors::messages::Mode::Create, "f", spec.try_into().unwrap()).await.unwrap();
-        let limit =
-            |platform: &Platform| platform.endpoints.find(&id("f")).unwrap().limit().or(Duration::from_secs(60));
+        let limit = |platform: &Platform| platform.routes.find(&id("f")).unwrap().limit().or(Duration::from_secs(60));
         assert_eq!(limit(&platform), Duration::from_secs(300));
         let second = restarted(&platform).await;
         second.until("it serves", async |p| p.phase("f").await == Some(Phase::Ready)).await;

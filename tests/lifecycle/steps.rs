@@ -69,6 +69,6 @@ fn of_many_instances_the_one_furthest_behind_is_shown_and_a_delete_leaves_nothin
         let _ = deploy.await.unwrap();
         sleep(100 * SECOND).await;
         assert!(platform.view("f").await.is_none());
-        assert!(!platform.endpoints.is_known(&id("f")));
+        assert!(!platform.routes.is_known(&id("f")));
     });
 }

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use actord::actors::messages::Refused;
-use actord::endpoints::NoEndpoint;
 use actord::function::{Generation, Phase};
 use actord::host::fake::{Behaviour, Method};
+use actord::routes::NoEndpoint;
 use tokio::time::{Instant, sleep};
 
 use crate::platform::{Platform, id, simulate};
@@ -60,7 +60,7 @@ fn a_request_in_flight_finishes_on_the_old_instance_before_that_is_torn_down() {
     simulate(async {
         let platform = Platform::start().await;
         platform.deploy("f", "good:1").await.unwrap();
-        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        let lease = platform.routes.lease(&id("f")).await.unwrap();
         platform.update("f", "good:2").await.unwrap();
         sleep(Duration::from_secs(30)).await;
         assert!(platform.host.running().contains(lease.instance()), "torn down under a request");
@@ -75,7 +75,7 @@ fn a_request_that_never_ends_holds_the_old_instance_no_longer_than_the_drain_tim
     simulate(async {
         let platform = Platform::start().await;
         platform.deploy("f", "good:1").await.unwrap();
-        let lease = platform.endpoints.lease(&id("f")).await.unwrap();
+        let lease = platform.routes.lease(&id("f")).await.unwrap();
         platform.update("f", "good:2").await.unwrap();
         sleep(Duration::from_secs(61)).await;
         platform.until("the old one is gone", async |p| !p.host.running().contains(lease.instance())).await;
@@ -152,7 +152,7 @@ fn requests_wait_for_the_first_instance_and_are_refused_when_it_takes_too_long()
         let platform = Platform::start().await;
         platform.host.publish_image("slow:1", Behaviour::new().ready_after(Duration::from_secs(35)));
         platform.deploy("f", "slow:1").await.unwrap();
-        assert!(matches!(platform.endpoints.lease(&id("f")).await, Err(NoEndpoint::NotReady(..))));
-        assert!(platform.endpoints.lease(&id("f")).await.is_ok());
+        assert!(matches!(platform.routes.lease(&id("f")).await, Err(NoEndpoint::NotReady(..))));
+        assert!(platform.routes.lease(&id("f")).await.is_ok());
     });
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use actord::function::{Exit, SpecDraft};
-use actord::host::{Creation, HostError, Runtime};
+use actord::host::{HostError, InstanceConfig, Runtime};
 
 use crate::support::World;
 
-pub(crate) fn report(world: &World, function: &str, image: &str, draft: SpecDraft) -> Creation {
+pub(crate) fn report(world: &World, function: &str, image: &str, draft: SpecDraft) -> InstanceConfig {
     let mut creation = world.creation_of(
         function,
         image,
@@ -21,7 +21,7 @@ pub(crate) fn report(world: &World, function: &str, image: &str, draft: SpecDraf
     creation
 }
 
-pub(crate) async fn seen(world: &World, creation: &Creation) -> BTreeMap<String, String> {
+pub(crate) async fn seen(world: &World, creation: &InstanceConfig) -> BTreeMap<String, String> {
     let (exit, log) = world.run(creation).await;
     assert_eq!(exit, Exit::Code(0), "{log}");
     log.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()

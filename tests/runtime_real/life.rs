@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actord::function::Exit;
 use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
-use actord::host::{Found, HostError, Runtime, Signal};
+use actord::host::{HostError, InstanceRecord, Runtime, Signal};
 use tokio::time::timeout;
 
 use crate::support::{World, kill, runs};
@@ -77,9 +77,12 @@ async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_t
     let of = Some(("a--b".parse().unwrap(), creation.generation));
     world.runtime.create(&creation).await.unwrap();
     let id = creation.id.clone();
-    assert_eq!(world.runtime.list().await.unwrap(), [Found { id: id.clone(), of: of.clone(), running: false }]);
+    assert_eq!(
+        world.runtime.list().await.unwrap(),
+        [InstanceRecord { id: id.clone(), of: of.clone(), running: false }]
+    );
     world.runtime.start(&id).await.unwrap();
-    assert_eq!(world.runtime.list().await.unwrap(), [Found { id: id.clone(), of, running: true }]);
+    assert_eq!(world.runtime.list().await.unwrap(), [InstanceRecord { id: id.clone(), of, running: true }]);
     assert!(world.has_shim_socket(&id), "else the check for its absence says nothing");
     assert!(world.options.runc_root.join(&world.name).join(id.as_str()).exists());
     assert!(!std::path::Path::new("/run/containerd/runc").join(&world.name).exists(), "shared by the whole machine");

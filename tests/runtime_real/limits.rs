@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actord::function::{Exit, Resources, SpecDraft};
-use actord::host::{Creation, HostError, Runtime, Signal};
+use actord::host::{HostError, InstanceConfig, Runtime, Signal};
 use tokio::time::{Instant, sleep};
 
 use crate::inside::{report, seen};
@@ -14,7 +14,7 @@ fn of(memory: Option<&str>, cpu: Option<&str>) -> Option<Resources> {
 }
 
 /// An instance that does something, with at most so many processes.
-fn crowd(world: &World, todo: &str, pids: &str) -> Creation {
+fn crowd(world: &World, todo: &str, pids: &str) -> InstanceConfig {
     let draft = SpecDraft {
         env_vars: [("DO".to_owned(), todo.to_owned())].into(),
         annotations: [("com.openfaas.pids.limit".to_owned(), pids.to_owned())].into(),

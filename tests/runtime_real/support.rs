@@ -14,7 +14,7 @@ use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraf
 use actord::host::containerd::channel::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
 use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
-use actord::host::{Creation, HostError, Image, Logs as _, Runtime};
+use actord::host::{HostError, Image, InstanceConfig, Logs as _, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -116,7 +116,7 @@ impl World {
     }
 
     /// What is needed to make an instance of `function` from an image, that does `todo`.
-    pub(crate) fn creation(&self, function: &str, image: &str, todo: &str) -> Creation {
+    pub(crate) fn creation(&self, function: &str, image: &str, todo: &str) -> InstanceConfig {
         self.creation_of(
             function,
             image,
@@ -124,11 +124,11 @@ impl World {
         )
     }
 
-    pub(crate) fn creation_of(&self, function: &str, image: &str, draft: SpecDraft) -> Creation {
+    pub(crate) fn creation_of(&self, function: &str, image: &str, draft: SpecDraft) -> InstanceConfig {
         let image = self.images[image].clone();
         let spec = Spec::try_from(SpecDraft { image: image.reference.clone(), ..draft }).unwrap();
         let seed = self.seed.fetch_add(1, Ordering::Relaxed);
-        Creation {
+        InstanceConfig {
             id: InstanceIds::new(&function.parse().unwrap(), seed).next_id(),
             function: function.parse().unwrap(),
             generation: Generation(3),
@@ -141,14 +141,14 @@ impl World {
     }
 
     /// Makes and starts an instance.
-    pub(crate) async fn up(&self, creation: &Creation) -> InstanceId {
+    pub(crate) async fn up(&self, creation: &InstanceConfig) -> InstanceId {
         self.runtime.create(creation).await.unwrap();
         self.runtime.start(&creation.id).await.unwrap();
         creation.id.clone()
     }
 
     /// Runs an instance to its end, and removes it. Returns how it ended and what it wrote.
-    pub(crate) async fn run(&self, creation: &Creation) -> (Exit, String) {
+    pub(crate) async fn run(&self, creation: &InstanceConfig) -> (Exit, String) {
         let id = self.up(creation).await;
         let exit = self.exit(&id).await.unwrap();
         let log = self.runtime.log_tail(&id, 100_000).await.unwrap();

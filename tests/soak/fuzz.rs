@@ -14,7 +14,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::actors::Settings as Actors;
 use actord::credentials::Credentials;
 use actord::host::fake::Behaviour;
-use actord::http::{self, Draining, Metrics, Services, Settings, Shape};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::store::Namespaces;
 use tokio::time::Duration;
 
@@ -77,12 +77,12 @@ fn process(address: SocketAddr) -> Box<dyn Any + Send> {
     Box::new(Process(handle))
 }
 
-async fn fuzz(shape: Shape, errors: &str) {
+async fn fuzz(flavor: ApiFlavor, errors: &str) {
     let program = schemathesis();
     let platform = Platform::start_with(Actors { deploy_wait: Duration::from_secs(1), ..Actors::default() }).await;
     platform.host.publish_image(IMAGE, Behaviour::new());
     // Loopback addresses of this process alone, so that functions can be called.
-    let [high, low, ..] = (std::process::id() + u32::from(shape == Shape::Provider)).to_le_bytes();
+    let [high, low, ..] = (std::process::id() + u32::from(flavor == ApiFlavor::Provider)).to_le_bytes();
     let addresses = (1..=250).map(|n| IpAddr::V4(Ipv4Addr::new(127, 64 | (high & 63), low, n)));
     platform.host.serve_at(&FUNCTION.parse().unwrap(), addresses);
     platform.host.on_start(|instance, address| match instance.as_str().starts_with("env-") {
@@ -91,14 +91,14 @@ async fn fuzz(shape: Shape, errors: &str) {
     });
     let services = Arc::new(Services {
         provider: platform.registry.clone().into(),
-        endpoints: platform.endpoints.clone(),
+        routes: platform.routes.clone(),
         namespaces: Namespaces::new(platform.store.clone(), platform.secrets.clone()),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
         logs: platform.host.host().logs,
     });
     let credentials = Credentials { user: USER.into(), password: PASSWORD.into() };
-    let settings = Settings { upstream_timeout: Duration::from_secs(2), ..Settings::new(credentials, shape) };
+    let settings = Settings { upstream_timeout: Duration::from_secs(2), ..Settings::new(credentials, flavor) };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = http::serve(listener, 2, Duration::from_secs(1), &services, settings).unwrap();
@@ -121,7 +121,7 @@ async fn fuzz(shape: Shape, errors: &str) {
         .args(["--warnings", "off"]);
     let run = actix_web::web::block(move || command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&run.stdout).into_owned() + &String::from_utf8_lossy(&run.stderr);
-    println!("fuzz of the {shape:?} listener: {}", said.lines().rev().take(12).collect::<Vec<_>>().join(" | "));
+    println!("fuzz of the {flavor:?} listener: {}", said.lines().rev().take(12).collect::<Vec<_>>().join(" | "));
     assert!(run.status.success(), "{said}");
     assert_eq!(platform.host.violations(), Vec::<String>::new());
     handle.stop(true).await;
@@ -130,11 +130,11 @@ async fn fuzz(shape: Shape, errors: &str) {
 #[actix_web::test]
 #[ignore = "needs schemathesis: make soak installs and runs it"]
 async fn nothing_that_is_sent_to_the_public_listener_breaks_it() {
-    fuzz(Shape::Public, r#""502", "503", "504""#).await;
+    fuzz(ApiFlavor::Public, r#""502", "503", "504""#).await;
 }
 
 #[actix_web::test]
 #[ignore = "needs schemathesis: make soak installs and runs it"]
 async fn nothing_that_is_sent_to_the_providers_listener_breaks_it() {
-    fuzz(Shape::Provider, r#""500", "503""#).await;
+    fuzz(ApiFlavor::Provider, r#""500", "503""#).await;
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use actix::System;
 use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
-use actord::actors::{Registry, Settings, Supervised, Surroundings};
-use actord::endpoints::{Endpoints, Parking};
+use actord::actors::{Context, Registry, Settings, Supervised};
 use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft};
 use actord::host::fake::{Behaviour, FakeHost};
+use actord::routes::{Parking, Routes};
 use actord::store::{Secrets, Store};
 use tokio::time::{sleep, timeout};
 
@@ -29,7 +29,7 @@ pub struct Platform {
     pub host: FakeHost,
     pub store: Store,
     pub secrets: Secrets,
-    pub endpoints: Arc<Endpoints>,
+    pub routes: Arc<Routes>,
     pub registry: Arc<Supervised<Registry>>,
     pub dir: Arc<tempfile::TempDir>,
     settings: Settings,
@@ -57,12 +57,12 @@ impl Platform {
     /// As [`Platform::boot`], with a disk that may have a past, too.
     pub async fn boot_on(host: FakeHost, store: Store, dir: Arc<tempfile::TempDir>, settings: Settings) -> Self {
         let secrets = Secrets::new(dir.path().join("secrets"));
-        let endpoints = Arc::new(Endpoints::new(Parking::default()));
+        let routes = Arc::new(Routes::new(Parking::default()));
         let runtime = tokio::runtime::Handle::current();
         let (machine, all) = (host.host(), settings.clone());
-        let around = Surroundings::new(machine, store.clone(), secrets.clone(), endpoints.clone(), all, runtime);
+        let around = Context::new(machine, store.clone(), secrets.clone(), routes.clone(), all, runtime);
         let registry = Registry::recover(around).await.unwrap();
-        Self { host, store, secrets, endpoints, registry, dir, settings }
+        Self { host, store, secrets, routes, registry, dir, settings }
     }
 
     pub async fn apply(&self, mode: Mode, name: &str, spec: Spec) -> Result<(), Refused> {
@@ -115,7 +115,7 @@ impl Platform {
 
     /// The instances that requests for the function are sent to.
     pub fn published(&self, name: &str) -> Vec<InstanceId> {
-        self.endpoints.published(&id(name))
+        self.routes.published(&id(name))
     }
 
     /// Waits (in simulated time) until the condition holds.

@@ -19,7 +19,7 @@ use prost_types::Any;
 use super::channel::{Containerd, OWNER_LABEL, host_error};
 use super::content::{CALL_DEADLINE, within};
 use crate::function::{FunctionId, Generation, InstanceId, Spec};
-use crate::host::{Creation, HostError};
+use crate::host::{HostError, InstanceConfig};
 
 /// Labels that begin like this are ours: users may not set them.
 const OURS: &str = "actord.dev/";
@@ -68,7 +68,7 @@ pub(super) fn gone<T>(result: Result<T, HostError>) -> Result<(), HostError> {
 /// The labels of a new instance's container: the function's, and who it is.
 ///
 /// Labels that containerd would refuse or act upon are left off; desired state keeps them.
-pub(super) fn labels(owner: &str, creation: &Creation) -> Result<HashMap<String, String>, HostError> {
+pub(super) fn labels(owner: &str, creation: &InstanceConfig) -> Result<HashMap<String, String>, HostError> {
     let mut labels = own_labels(&creation.spec)?;
     let function = &creation.function;
     for (key, value) in [
@@ -196,7 +196,7 @@ pub(super) async fn create_container(
     containerd: &Containerd,
     snapshotter: &str,
     runc_root: &str,
-    creation: &Creation,
+    creation: &InstanceConfig,
     labels: HashMap<String, String>,
     spec: Vec<u8>,
 ) -> Result<(), HostError> {
@@ -246,7 +246,7 @@ mod tests {
     use crate::function::SpecDraft;
     use crate::host::Image;
 
-    fn creation(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Creation {
+    fn creation(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> InstanceConfig {
         let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let draft = SpecDraft {
             image: "i".into(),
@@ -254,7 +254,7 @@ mod tests {
             annotations: pairs(annotations),
             ..SpecDraft::default()
         };
-        Creation {
+        InstanceConfig {
             id: "f-1".parse().unwrap(),
             function: "f.ns".parse().unwrap(),
             generation: Generation(7),

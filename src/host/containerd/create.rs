@@ -11,12 +11,12 @@ use super::runtime::Inner;
 use super::tasks;
 use super::user::{Identity, UserText};
 use crate::function::InstanceId;
-use crate::host::{Creation, HostError};
+use crate::host::{HostError, InstanceConfig};
 use containerd_client::types::Mount;
 
 impl Inner {
     /// Makes an instance and its task.
-    pub(super) async fn create(self: &Arc<Self>, creation: &Creation) -> Result<(), HostError> {
+    pub(super) async fn create(self: &Arc<Self>, creation: &InstanceConfig) -> Result<(), HostError> {
         let (containerd, options) = (&self.containerd, &self.options);
         let labels = containers::labels(&containerd.owner, creation)?;
         let image = resolve_image(containerd, &creation.image.digest).await?;
@@ -51,7 +51,7 @@ impl Inner {
         UserText::new(text.as_deref()).resolve(&accounts)
     }
 
-    async fn write_files(self: &Arc<Self>, creation: &Creation, identity: &Identity) -> Result<Files, HostError> {
+    async fn write_files(self: &Arc<Self>, creation: &InstanceConfig, identity: &Identity) -> Result<Files, HostError> {
         let (creation, identity) = (creation.clone(), identity.clone());
         let resolv_conf = self.options.dns.resolv_conf()?;
         self.blocking(format!("write the files of {}", creation.id), move |inner| {
@@ -66,7 +66,7 @@ impl Inner {
     /// The OCI runtime spec as containerd takes it: JSON.
     fn runtime_spec(
         &self,
-        creation: &Creation,
+        creation: &InstanceConfig,
         image: &ResolvedImage,
         identity: &Identity,
         files: &Files,

@@ -16,7 +16,7 @@ use super::instance_dir::InstanceDirs;
 use super::logs::FileLogs;
 use super::{containers, tasks};
 use crate::function::{Exit, InstanceId, SecretName};
-use crate::host::{Creation, Found, HostError, Runtime, Signal, Usage};
+use crate::host::{HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Usage};
 
 /// Where and how instances are made.
 #[derive(Debug, Clone)]
@@ -116,13 +116,13 @@ impl Inner {
         Arc::clone(&self.changing.entry(id.clone()).or_default())
     }
 
-    async fn list(self: &Arc<Self>) -> Result<Vec<Found>, HostError> {
-        let mut found: BTreeMap<InstanceId, Found> = BTreeMap::new();
+    async fn list(self: &Arc<Self>) -> Result<Vec<InstanceRecord>, HostError> {
+        let mut found: BTreeMap<InstanceId, InstanceRecord> = BTreeMap::new();
         let list = |inner: &Self| Ok([inner.dirs.list()?, inner.logs.list()?].concat());
         let files = self.blocking("list the instances' files".to_owned(), list).await?;
         let snapshots = containers::list_snapshots(&self.containerd, &self.options.snapshotter).await?;
         for id in files.into_iter().chain(snapshots) {
-            found.insert(id.clone(), Found { id, of: None, running: false });
+            found.insert(id.clone(), InstanceRecord { id, of: None, running: false });
         }
         let running = tasks::running(&self.containerd).await?;
         for (id, labels) in containers::list_containers(&self.containerd).await? {
@@ -130,7 +130,7 @@ impl Inner {
             if let Some((function, _)) = &of {
                 self.logs.adopt(&id, function);
             }
-            found.insert(id.clone(), Found { id, of, running });
+            found.insert(id.clone(), InstanceRecord { id, of, running });
         }
         Ok(found.into_values().collect())
     }
@@ -145,7 +145,7 @@ async fn detached<T: Send + 'static>(
 
 #[async_trait]
 impl Runtime for ContainerdRuntime {
-    async fn create(&self, creation: &Creation) -> Result<(), HostError> {
+    async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError> {
         let (inner, creation) = (Arc::clone(&self.0), creation.clone());
         let lock = inner.lock_of(&creation.id).lock_owned().await;
         detached(async move {
@@ -214,7 +214,7 @@ impl Runtime for ContainerdRuntime {
         .await
     }
 
-    async fn list(&self) -> Result<Vec<Found>, HostError> {
+    async fn list(&self) -> Result<Vec<InstanceRecord>, HostError> {
         self.0.list().await
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::machine::{Machine, State};
 use crate::function::{FunctionId, InstanceId};
 use crate::host::logs::stamps_between;
-use crate::host::{HostError, Kept, Log, Piece, Stamp};
+use crate::host::{HostError, Log, LogChunk, LogSet, LogTime};
 
 /// What one instance wrote.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Written {
     function: FunctionId,
     /// Everything, also what is not kept any more.
     bytes: Vec<u8>,
-    stamps: Vec<Stamp>,
+    stamps: Vec<LogTime>,
     begins: u64,
     born: Timestamp,
     ended: bool,
@@ -49,7 +49,7 @@ impl State {
         let Some(log) = self.logs.get_mut(id).filter(|_| !bytes.is_empty()) else { return };
         log.bytes.extend_from_slice(bytes);
         let at = log.stamps.last().map_or(at, |last| last.at.max(at));
-        log.stamps.push(Stamp { end: log.bytes.len() as u64, at });
+        log.stamps.push(LogTime { end: log.bytes.len() as u64, at });
         self.changes.note(&log.function);
     }
 
@@ -92,7 +92,7 @@ impl State {
 }
 
 impl Machine {
-    pub(super) async fn kept(&self, function: &FunctionId, _half: bool) -> Result<Kept, HostError> {
+    pub(super) async fn kept(&self, function: &FunctionId, _half: bool) -> Result<LogSet, HostError> {
         let state = self.lock();
         let logs = state.logs.iter().filter(|(_, log)| log.function == *function).map(|(id, log)| Log {
             id: id.clone(),
@@ -100,17 +100,23 @@ impl Machine {
             ends: log.bytes.len() as u64,
             ended: log.ended,
         });
-        Ok(Kept { logs: logs.collect(), version: state.changes.version(function) })
+        Ok(LogSet { logs: logs.collect(), version: state.changes.version(function) })
     }
 
-    pub(super) async fn read(&self, id: &InstanceId, from: u64, most: usize, _half: bool) -> Result<Piece, HostError> {
+    pub(super) async fn read(
+        &self,
+        id: &InstanceId,
+        from: u64,
+        most: usize,
+        _half: bool,
+    ) -> Result<LogChunk, HostError> {
         let state = self.lock();
         let log = state.logs.get(id).ok_or_else(|| HostError::NotFound(format!("log of {id}")))?;
         let from = from.max(log.begins);
         let rest = usize::try_from(from).ok().and_then(|from| log.bytes.get(from..)).unwrap_or_default();
         let bytes = rest[..most.min(rest.len())].to_vec();
         let stamps = stamps_between(&log.stamps, from, from + bytes.len() as u64);
-        Ok(Piece { from, bytes, stamps })
+        Ok(LogChunk { from, bytes, stamps })
     }
 
     pub(super) async fn changed(&self, function: &FunctionId, seen: u64, _half: bool) -> Result<(), HostError> {

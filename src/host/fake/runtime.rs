@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep_until};
 use super::machine::{Container, Machine, Process, State};
 use super::{Behaviour, PORT};
 use crate::function::{Exit, InstanceId, SecretName};
-use crate::host::{Creation, Found, HostError, Signal, Usage};
+use crate::host::{HostError, InstanceConfig, InstanceRecord, Signal, Usage};
 
 const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
 
 impl State {
     /// What is wrong with a creation, if anything.
-    fn refuse(&mut self, creation: &Creation) -> Result<(), HostError> {
+    fn refuse(&mut self, creation: &InstanceConfig) -> Result<(), HostError> {
         let id = &creation.id;
         let attachment = self.attachments.get(id).cloned().flatten();
         let image = self.unpacked.iter().find(|(image, _)| *image == creation.image);
@@ -41,7 +41,7 @@ impl State {
 }
 
 impl Machine {
-    pub(super) async fn create(&self, creation: &Creation, half: bool) -> Result<(), HostError> {
+    pub(super) async fn create(&self, creation: &InstanceConfig, half: bool) -> Result<(), HostError> {
         let mut state = self.lock();
         let id = &creation.id;
         state.refuse(creation)?;
@@ -173,15 +173,15 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) async fn found(&self, _half: bool) -> Result<Vec<Found>, HostError> {
+    pub(super) async fn found(&self, _half: bool) -> Result<Vec<InstanceRecord>, HostError> {
         let now = Instant::now();
         let state = self.lock();
-        let containers = state.containers.iter().map(|(id, it)| Found {
+        let containers = state.containers.iter().map(|(id, it)| InstanceRecord {
             id: id.clone(),
             of: Some(it.of.clone()),
             running: it.process.borrow().runs(now),
         });
-        let remains = state.remains.iter().map(|id| Found { id: id.clone(), of: None, running: false });
+        let remains = state.remains.iter().map(|id| InstanceRecord { id: id.clone(), of: None, running: false });
         Ok(containers.chain(remains).collect())
     }
 

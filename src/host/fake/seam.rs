@@ -14,8 +14,8 @@ use super::script::Done;
 use super::{FakeHost, Fault, Subject};
 use crate::function::{Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
-    Attachment, Check, Creation, Found, HostError, Image, Images, Kept, Logs, Network, Piece, Probe, Progress,
-    PullPolicy, Runtime, Signal, Usage,
+    Attachment, Check, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs, Network,
+    Probe, Progress, PullPolicy, Runtime, Signal, Usage,
 };
 
 macro_rules! seam {
@@ -70,7 +70,7 @@ seam! {
         NetworkList: list() -> Vec<InstanceId>, about Subject::Everything, does attached;
     }
     Runtime: HostError {
-        RuntimeCreate: create(creation: &Creation) -> (),
+        RuntimeCreate: create(creation: &InstanceConfig) -> (),
             about Subject::Instance(creation.id.clone()), does create;
         RuntimeStart: start(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does start;
         RuntimeWait: wait(id: &InstanceId) -> Exit, about Subject::Instance(id.clone()), does wait;
@@ -79,14 +79,14 @@ seam! {
         RuntimeUpdateSecrets: update_secrets(id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> (),
             about Subject::Instance(id.clone()), does update_secrets;
         RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;
-        RuntimeList: list() -> Vec<Found>, about Subject::Everything, does found;
+        RuntimeList: list() -> Vec<InstanceRecord>, about Subject::Everything, does found;
         RuntimeUsage: usage(id: &InstanceId) -> Usage, about Subject::Instance(id.clone()), does usage;
         RuntimeLogTail: log_tail(id: &InstanceId, bytes: usize) -> String,
             about Subject::Instance(id.clone()), does log_tail;
     }
     Logs: HostError {
-        LogsKept: kept(function: &FunctionId) -> Kept, about Subject::Function(function.clone()), does kept;
-        LogsRead: read(id: &InstanceId, from: u64, most: usize) -> Piece,
+        LogsKept: kept(function: &FunctionId) -> LogSet, about Subject::Function(function.clone()), does kept;
+        LogsRead: read(id: &InstanceId, from: u64, most: usize) -> LogChunk,
             about Subject::Instance(id.clone()), does read;
         LogsChanged: changed(function: &FunctionId, seen: u64) -> (),
             about Subject::Function(function.clone()), does changed;

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::function::{FunctionId, Generation, InstanceIds, Spec, SpecDraft};
-use crate::host::{Check, Creation, HostError, PullPolicy, Signal};
+use crate::host::{Check, HostError, InstanceConfig, PullPolicy, Signal};
 
 const IMAGE: &str = "docker.io/library/echo:1";
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,12 +23,12 @@ fn id(function: &str, seed: u64) -> InstanceId {
     InstanceIds::new(&function.parse().unwrap(), seed).next_id()
 }
 
-async fn creation(host: &Host, id: &InstanceId) -> Creation {
+async fn creation(host: &Host, id: &InstanceId) -> InstanceConfig {
     let image = host.images.ensure(IMAGE, PullPolicy::IfNotPresent).await.unwrap();
     let at = host.network.attach(id).await.unwrap();
     let function: FunctionId = id.as_str().rsplit_once('-').unwrap().0.parse().unwrap();
     let spec = Arc::new(Spec::try_from(SpecDraft { image: IMAGE.into(), ..SpecDraft::default() }).unwrap());
-    Creation {
+    InstanceConfig {
         id: id.clone(),
         function,
         generation: Generation(1),
@@ -109,7 +109,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     let at = call!(NetworkLookup, host.network.lookup(&a));
     call!(NetworkList, host.network.list());
     let spec = Arc::new(Spec::try_from(SpecDraft { image: IMAGE.into(), ..SpecDraft::default() }).unwrap());
-    let creation = Creation {
+    let creation = InstanceConfig {
         id: a.clone(),
         function: "echo".parse().unwrap(),
         generation: Generation(1),
@@ -204,7 +204,10 @@ async fn a_call_that_stops_halfway_leaves_half_and_remove_and_detach_take_it_awa
     let creation = creation(&host, &a).await;
     host.runtime.create(&creation).await.unwrap_err();
     assert_eq!(fake.leftovers().remains, [a.clone()].into());
-    assert_eq!(host.runtime.list().await.unwrap(), [crate::host::Found { id: a.clone(), of: None, running: false }]);
+    assert_eq!(
+        host.runtime.list().await.unwrap(),
+        [crate::host::InstanceRecord { id: a.clone(), of: None, running: false }]
+    );
     host.runtime.remove(&a).await.unwrap();
 
     fake.fault(Rule::on(Method::NetworkDetach, error()).halfway());
@@ -223,7 +226,7 @@ async fn calls_that_no_correct_caller_makes_are_refused_and_noted() {
     host.runtime.start(&a).await.unwrap_err();
     let creation = creation(&host, &a).await;
     host.network.attach(&a).await.unwrap_err();
-    host.runtime.create(&Creation { id: b, ..creation.clone() }).await.unwrap_err();
+    host.runtime.create(&InstanceConfig { id: b, ..creation.clone() }).await.unwrap_err();
     host.runtime.create(&creation).await.unwrap();
     host.runtime.create(&creation).await.unwrap_err();
     host.runtime.start(&a).await.unwrap();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::asked;
 use crate::function::InstanceId;
-use crate::host::{HostError, Log, Logs, Stamp};
+use crate::host::{HostError, Log, LogTime, Logs};
 
 /// The longest line that comes in one part.
 pub(super) const LINE_MAX: usize = 64 * 1024;
@@ -28,7 +28,7 @@ pub(super) struct Cursor {
     buffer: Vec<u8>,
     /// How much of the buffer is known to have no newline in it.
     searched: usize,
-    stamps: VecDeque<Stamp>,
+    stamps: VecDeque<LogTime>,
     time: Timestamp,
 }
 

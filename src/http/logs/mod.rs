@@ -29,7 +29,7 @@ use self::reader::Reader;
 use super::error::HttpError;
 use super::openapi::LogRequest;
 use super::provider::ask;
-use super::system::polite;
+use super::system::close_if_draining;
 use super::{Services, Settings};
 use crate::actors::messages::Get;
 use crate::host::HostError;
@@ -66,7 +66,7 @@ pub(super) async fn logs(
     let mut answer = HttpResponse::Ok();
     answer.content_type("application/x-ndjson");
     let Some(function) = query.function.clone() else {
-        return Ok(polite(answer.streaming(stream::empty::<Result<Bytes, HostError>>()), &services));
+        return Ok(close_if_draining(answer.streaming(stream::empty::<Result<Bytes, HostError>>()), &services));
     };
     let failed = |error: HostError| {
         tracing::warn!(%function, %error, "its logs could not be read");
@@ -88,7 +88,7 @@ pub(super) async fn logs(
             }
         }
     });
-    Ok(polite(answer.streaming(first.chain(rest)), &services))
+    Ok(close_if_draining(answer.streaming(first.chain(rest)), &services))
 }
 
 /// What is left of an answer.

@@ -8,7 +8,7 @@ use super::asked;
 use super::cursor::CHUNK;
 use super::query::Query;
 use crate::function::InstanceId;
-use crate::host::{HostError, Log, Logs, Piece};
+use crate::host::{HostError, Log, LogChunk, Logs};
 
 /// The place in each log from which on it is asked for: the last lines of all logs together, by their times.
 pub(super) async fn places(
@@ -44,12 +44,12 @@ struct Search {
     bound: u64,
     /// Where the line before it begins, and when that was, if it is asked for.
     found: Option<(u64, Timestamp)>,
-    piece: Piece,
+    piece: LogChunk,
 }
 
 impl Search {
     fn from_end(log: &Log) -> Self {
-        Self { id: log.id.clone(), begins: log.begins, bound: log.ends, found: None, piece: Piece::default() }
+        Self { id: log.id.clone(), begins: log.begins, bound: log.ends, found: None, piece: LogChunk::default() }
     }
 
     /// A line without its newline is none before its log has ended.
@@ -113,7 +113,7 @@ impl Search {
     async fn load(&mut self, logs: &dyn Logs, from: u64, most: usize) -> Result<(), HostError> {
         self.piece = match asked(logs.read(&self.id, from, most)).await {
             // Nothing of it is kept any more.
-            Err(HostError::NotFound(_)) => Piece { from: u64::MAX, ..Piece::default() },
+            Err(HostError::NotFound(_)) => LogChunk { from: u64::MAX, ..LogChunk::default() },
             read => read?,
         };
         self.begins = self.begins.max(if self.piece.from > from { self.piece.from } else { 0 });
@@ -122,7 +122,7 @@ impl Search {
 
     /// When the byte at a place was written; none if it is not kept any more.
     async fn time(&mut self, logs: &dyn Logs, place: u64) -> Result<Option<Timestamp>, HostError> {
-        let known = |piece: &Piece| {
+        let known = |piece: &LogChunk| {
             let after = piece.from <= place;
             piece.stamps.iter().find(|stamp| after && stamp.end > place).map(|stamp| stamp.at)
         };

@@ -15,8 +15,8 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 use tokio::time::Instant;
 
 use super::{CODE, FUNCTION};
-use crate::endpoints::Known;
 use crate::function::FunctionId;
+use crate::routes::FunctionEntry;
 
 const SECONDS: (&str, &str) = ("gateway_functions_seconds", "Time of a function's answer, to its last byte");
 const TOTAL: (&str, &str) = ("gateway_function_invocation_total", "Requests for a function that were answered");
@@ -37,7 +37,7 @@ pub(super) struct Invocations {
 /// One function's series.
 #[derive(Debug)]
 struct Vectors {
-    known: Known,
+    known: FunctionEntry,
     started: IntCounter,
     in_flight: IntGauge,
     total: IntCounterVec,
@@ -45,7 +45,7 @@ struct Vectors {
 }
 
 impl Vectors {
-    fn new(known: &Known) -> Result<Self, prometheus::Error> {
+    fn new(known: &FunctionEntry) -> Result<Self, prometheus::Error> {
         let function = known.function().to_string();
         let opts = |(name, help): (&str, &str)| Opts::new(name, help).const_label(FUNCTION, &function);
         Ok(Self {
@@ -77,7 +77,7 @@ impl Invocations {
     ///
     /// # Errors
     /// When a name or label is none, which is a mistake in this file.
-    pub(super) fn series(&self, known: &Known) -> Result<Series, prometheus::Error> {
+    pub(super) fn series(&self, known: &FunctionEntry) -> Result<Series, prometheus::Error> {
         // Not only when somebody scrapes: without, every name that was ever called would stay.
         self.by_function.retain(|_, vectors| !vectors.known.is_deleted());
         let fresh = || Vectors::new(known).map(Arc::new);

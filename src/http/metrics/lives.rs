@@ -5,8 +5,8 @@ use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::FUNCTION;
 use crate::actors::messages::View;
-use crate::endpoints::Known;
 use crate::function::Desired;
+use crate::routes::FunctionEntry;
 
 const PHASE: &str = "phase";
 
@@ -15,7 +15,7 @@ const TARGET: &str = "com.openfaas.scale.target";
 
 /// One series a function, and no more: of the phases only the present one is written down.
 #[derive(Debug, Clone)]
-pub(super) struct Lives {
+pub(super) struct FunctionMetrics {
     replicas: IntGaugeVec,
     min: IntGaugeVec,
     target: GaugeVec,
@@ -27,7 +27,7 @@ pub(super) struct Lives {
     parked: IntGaugeVec,
 }
 
-impl Lives {
+impl FunctionMetrics {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let gauge = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &[FUNCTION]);
         let restarts = Opts::new("actord_function_restarts_total", "Instances that served and had to be replaced");
@@ -64,7 +64,7 @@ impl Lives {
     }
 
     /// Writes these functions down, and forgets all others.
-    pub(super) fn show(&self, views: &[View], known: &[Known]) {
+    pub(super) fn show(&self, views: &[View], known: &[FunctionEntry]) {
         for gauge in self.gauges() {
             gauge.reset();
         }

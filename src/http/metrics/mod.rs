@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use self::invocations::Invocations;
 pub(super) use self::invocations::{Invocation, Series};
-use self::lives::Lives;
+use self::lives::FunctionMetrics;
 use self::process::Process;
 use self::requests::Requests;
 pub(super) use self::requests::count;
@@ -30,9 +30,9 @@ use self::usage::Usage;
 use super::error::{HttpError, text};
 use super::pool::Counts;
 use super::provider::ask;
-use super::{Services, Shape};
+use super::{ApiFlavor, Services};
 use crate::actors::messages::{List, Measure};
-use crate::endpoints::Known;
+use crate::routes::FunctionEntry;
 
 const FUNCTION: &str = "function_name";
 const CODE: &str = "code";
@@ -54,10 +54,10 @@ pub struct Metrics {
     provider: Requests,
     waits: HistogramVec,
     connections: Counts,
-    lives: Lives,
+    lives: FunctionMetrics,
     process: Process,
     usage: Usage,
-    /// Held while a page is made: gauges are written anew for each.
+    /// InFlight while a page is made: gauges are written anew for each.
     turn: Arc<Mutex<()>>,
 }
 
@@ -71,11 +71,11 @@ impl Metrics {
         let metrics = Self {
             registry: Registry::new(),
             invocations: Invocations::new()?,
-            public: Requests::new(Shape::Public)?,
-            provider: Requests::new(Shape::Provider)?,
+            public: Requests::new(ApiFlavor::Public)?,
+            provider: Requests::new(ApiFlavor::Provider)?,
             waits: HistogramVec::new(waits.buckets(WAIT_BUCKETS.to_vec()), &["outcome"])?,
             connections: Counts::new()?,
-            lives: Lives::new()?,
+            lives: FunctionMetrics::new()?,
             process: Process::new()?,
             usage: Usage::new()?,
             turn: Arc::default(),
@@ -102,7 +102,7 @@ impl Metrics {
     }
 
     /// One function's series.
-    pub(super) fn series(&self, known: &Known) -> Result<Series, prometheus::Error> {
+    pub(super) fn series(&self, known: &FunctionEntry) -> Result<Series, prometheus::Error> {
         self.invocations.series(known)
     }
 
@@ -116,10 +116,10 @@ impl Metrics {
         Wait { waits: self.waits.clone(), since: Instant::now(), outcome: "left" }
     }
 
-    fn requests(&self, shape: Shape) -> &Requests {
-        match shape {
-            Shape::Public => &self.public,
-            Shape::Provider => &self.provider,
+    fn requests(&self, flavor: ApiFlavor) -> &Requests {
+        match flavor {
+            ApiFlavor::Public => &self.public,
+            ApiFlavor::Provider => &self.provider,
         }
     }
 }
@@ -160,7 +160,7 @@ pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse
     let mut page = Vec::new();
     let written = {
         let _turn = metrics.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.lives.show(&views, &services.endpoints.all());
+        metrics.lives.show(&views, &services.routes.all());
         metrics.process.refresh();
         metrics.usage.show(&used);
         encoder.encode(&metrics.registry.gather(), &mut page)

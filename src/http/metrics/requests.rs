@@ -9,7 +9,7 @@ use actix_web::web;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 
-use crate::http::{Services, Settings, Shape};
+use crate::http::{ApiFlavor, Services, Settings};
 
 /// Paths that are no route's, and methods that are nobody's, have one label each: anybody can make them up.
 const OTHER: &str = "other";
@@ -26,10 +26,10 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Under the gateway's names, or the provider's.
-    pub(super) fn new(shape: Shape) -> Result<Self, prometheus::Error> {
-        let (total, seconds, labels) = match shape {
-            Shape::Public => ("http_requests_total", "http_request_duration_seconds", ["method", "path", "status"]),
-            Shape::Provider => {
+    pub(super) fn new(flavor: ApiFlavor) -> Result<Self, prometheus::Error> {
+        let (total, seconds, labels) = match flavor {
+            ApiFlavor::Public => ("http_requests_total", "http_request_duration_seconds", ["method", "path", "status"]),
+            ApiFlavor::Provider => {
                 ("provider_http_requests_total", "provider_http_request_duration_seconds", ["method", "path", "code"])
             }
         };
@@ -56,7 +56,7 @@ pub(in crate::http) async fn count(
     let method = known(request.method());
     let path = request.match_pattern().unwrap_or_else(|| OTHER.to_owned());
     let answer = next.call(request).await?;
-    let Requests { total, seconds } = services.metrics.requests(settings.shape);
+    let Requests { total, seconds } = services.metrics.requests(settings.flavor);
     let status = answer.status();
     let labels = [method, &path, status.as_str()];
     total.with_label_values(&labels).inc();

@@ -15,7 +15,7 @@ use utoipa::OpenApi;
 
 pub(super) use bodies::*;
 
-use super::system::polite;
+use super::system::close_if_draining;
 use super::{Services, alert, functions, invoke, logs, namespaces, secrets, system};
 
 #[derive(OpenApi)]
@@ -78,7 +78,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     (status = 200, description = "The document", content_type = "application/json", body = serde_json::Value)
 ))]
 pub(super) async fn document(services: web::Data<Services>) -> HttpResponse {
-    polite(HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str()), &services)
+    close_if_draining(HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str()), &services)
 }
 
 /// Writes down what holds for more than one route.

@@ -9,7 +9,7 @@ use rustix::fs::{SeekFrom, seek};
 
 use super::index::{self, Head};
 use crate::function::FunctionId;
-use crate::host::Stamp;
+use crate::host::LogTime;
 
 #[derive(Debug)]
 pub(super) struct Book {
@@ -60,7 +60,7 @@ impl Book {
             return Ok(false);
         }
         let at = written(&about).max(self.latest);
-        self.size = index::append(index, self.size, Stamp { end: about.len(), at })?;
+        self.size = index::append(index, self.size, LogTime { end: about.len(), at })?;
         (self.ends, self.latest, self.since) = (about.len(), at, self.since.min(at));
         Ok(true)
     }

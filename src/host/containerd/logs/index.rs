@@ -14,7 +14,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::function::FunctionId;
-use crate::host::Stamp;
+use crate::host::LogTime;
 
 const MAGIC: &[u8; 8] = b"actlog1\n";
 const NAME: usize = 128;
@@ -36,7 +36,7 @@ pub(super) struct Head {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened {
     pub(super) head: Head,
-    pub(super) last: Option<Stamp>,
+    pub(super) last: Option<LogTime>,
     /// The length of the file.
     pub(super) size: u64,
 }
@@ -69,7 +69,7 @@ pub(super) fn open(path: &Path, length: u64) -> io::Result<Opened> {
 }
 
 /// Adds a record. Returns the length of the file.
-pub(super) fn append(path: &Path, size: u64, stamp: Stamp) -> io::Result<u64> {
+pub(super) fn append(path: &Path, size: u64, stamp: LogTime) -> io::Result<u64> {
     // At its place, not at the end: what a full disk tore is overwritten.
     OpenOptions::new().write(true).open(path)?.write_all_at(&encoded(stamp), size)?;
     Ok(size + RECORD)
@@ -89,7 +89,7 @@ pub(super) fn rewrite(path: &Path, size: u64, head: &Head) -> io::Result<u64> {
 }
 
 /// The stamps of the bytes from `from` to `to`, from an index of this length.
-pub(super) fn stamps(file: &File, size: u64, from: u64, to: u64) -> io::Result<Vec<Stamp>> {
+pub(super) fn stamps(file: &File, size: u64, from: u64, to: u64) -> io::Result<Vec<LogTime>> {
     let records = (size - HEAD) / RECORD;
     let mut stamps = Vec::new();
     for number in first_after(file, records, from)?..records {
@@ -149,16 +149,16 @@ fn read_head(file: &File) -> io::Result<Head> {
     Ok(Head { function, born: time(i64::from_le_bytes(*born)), begins: u64::from_le_bytes(*begins) })
 }
 
-fn record(file: &File, number: u64) -> io::Result<Stamp> {
+fn record(file: &File, number: u64) -> io::Result<LogTime> {
     let mut bytes = [0; 16];
     file.read_exact_at(&mut bytes, HEAD + number * RECORD)?;
     let number = u128::from_le_bytes(bytes);
     #[expect(clippy::cast_possible_truncation, reason = "each half is taken by itself")]
     let (end, at) = (number as u64, (number >> 64) as i64);
-    Ok(Stamp { end, at: time(at) })
+    Ok(LogTime { end, at: time(at) })
 }
 
-fn encoded(stamp: Stamp) -> [u8; 16] {
+fn encoded(stamp: LogTime) -> [u8; 16] {
     let mut bytes = [0; 16];
     let (end, at) = bytes.split_at_mut(8);
     end.copy_from_slice(&stamp.end.to_le_bytes());
@@ -182,8 +182,8 @@ mod tests {
         Head { function: "echo.dev".parse().unwrap(), born: time(1_000_000_007), begins }
     }
 
-    fn stamp(end: u64) -> Stamp {
-        Stamp { end, at: time(2_000_000_000 + i64::try_from(end).unwrap()) }
+    fn stamp(end: u64) -> LogTime {
+        LogTime { end, at: time(2_000_000_000 + i64::try_from(end).unwrap()) }
     }
 
     fn written(path: &Path, ends: &[u64]) -> u64 {

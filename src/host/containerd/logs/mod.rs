@@ -5,7 +5,7 @@
 //!                                    | inotify
 //!                       watch, one task for all of them -> <logs>/<id>.idx   (end, time) a look
 //! instance is gone -> keep: both files move to <logs>/ended/, until its function is gone or there is too much
-//! readers <- Kept, Piece <- books: what is recorded of each log
+//! readers <- LogSet, LogChunk <- books: what is recorded of each log
 //! ```
 //! Readers are shown what is recorded and no more, so that a line has the same time for each of them.
 
@@ -32,7 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::book::Book;
 use crate::function::{FunctionId, InstanceId};
 use crate::host::logs::Changes;
-use crate::host::{HostError, Kept, Log, Logs, Piece};
+use crate::host::{HostError, Log, LogChunk, LogSet, Logs};
 
 type Books = BTreeMap<InstanceId, Book>;
 
@@ -242,7 +242,7 @@ impl Inner {
         all.iter().for_each(|id| self.look(id));
     }
 
-    fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<Piece, HostError> {
+    fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<LogChunk, HostError> {
         let failed = |error: io::Error| HostError::Failed(format!("read the log of {id}: {error}"));
         loop {
             let (log, index, size, from, to) = {
@@ -258,7 +258,7 @@ impl Inner {
             let stamps = index::stamps(&index, size, from, to).map_err(failed)?;
             // What was given back while it was read reads as zeros.
             if self.books().get(id).is_some_and(|book| book.head.begins <= from) {
-                return Ok(Piece { from, bytes, stamps });
+                return Ok(LogChunk { from, bytes, stamps });
             }
         }
     }
@@ -276,7 +276,7 @@ fn instance(name: Option<&str>) -> Option<InstanceId> {
 
 #[async_trait]
 impl Logs for FileLogs {
-    async fn kept(&self, function: &FunctionId) -> Result<Kept, HostError> {
+    async fn kept(&self, function: &FunctionId) -> Result<LogSet, HostError> {
         let wanted = function.clone();
         let kept = move |inner: &Inner| {
             // First: what changes while the books are read is a change after it.
@@ -289,12 +289,12 @@ impl Logs for FileLogs {
                 ends: book.ends,
                 ended: book.ended,
             });
-            Ok(Kept { logs: logs.collect(), version })
+            Ok(LogSet { logs: logs.collect(), version })
         };
         self.blocking(|| format!("look up the logs of {function}"), kept).await
     }
 
-    async fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<Piece, HostError> {
+    async fn read(&self, id: &InstanceId, from: u64, most: usize) -> Result<LogChunk, HostError> {
         let log = id.clone();
         self.blocking(|| format!("read the log of {id}"), move |inner| inner.read(&log, from, most)).await
     }

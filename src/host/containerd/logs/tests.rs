@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::book::written;
 use super::*;
-use crate::host::Stamp;
+use crate::host::LogTime;
 
 const LONG: Duration = Duration::from_secs(30);
 const LIMIT: u64 = 1 << 20;
@@ -91,7 +91,7 @@ async fn the_times_are_the_same_after_a_restart_and_what_came_meanwhile_has_the_
     let last_write = written(&fs::metadata(dir.path().join("f-1.log")).unwrap());
     let logs = open(dir.path());
     let after = logs.read(&id("f-1"), 0, 100).await.unwrap();
-    assert_eq!(after.stamps, [before.stamps[0], Stamp { end: 17, at: last_write }]);
+    assert_eq!(after.stamps, [before.stamps[0], LogTime { end: 17, at: last_write }]);
     assert_eq!(after.bytes, b"before\nmeanwhile\n");
     write(dir.path(), "f-1", b"later\n");
     recorded(&logs, "f-1", 23).await;

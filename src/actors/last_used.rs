@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Surroundings;
+use super::Context;
 
 /// Rare enough for a disk that wears out by being written to.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Begins to note, for as long as the surroundings live.
-pub(super) fn begin(around: &Arc<Surroundings>) {
-    around.runtime.spawn(keep(Arc::downgrade(around)));
+/// Begins to note, for as long as the context lives.
+pub(super) fn begin(context: &Arc<Context>) {
+    context.runtime.spawn(keep(Arc::downgrade(context)));
 }
 
-async fn keep(around: Weak<Surroundings>) {
+async fn keep(context: Weak<Context>) {
     loop {
         sleep(PERIOD).await;
-        let Some(around) = around.upgrade() else { return };
-        let used = around.endpoints.take_used();
+        let Some(context) = context.upgrade() else { return };
+        let used = context.routes.take_used();
         if used.is_empty() {
             continue;
         }
-        if let Err(error) = around.store.note_uses(used, jiff::Timestamp::now().as_second()).await {
+        if let Err(error) = context.store.note_uses(used, jiff::Timestamp::now().as_second()).await {
             tracing::warn!(%error, "could not note which functions were called");
         }
     }

@@ -10,14 +10,14 @@ use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::Images;
 
 /// The newest status of every function; its actor writes, everybody reads.
-pub(super) struct Board {
+pub(super) struct StatusCache {
     statuses: DashMap<FunctionId, Status>,
     images: Arc<dyn Images>,
     /// How far the instances have come that are being brought up.
     pub(super) progress: Progress,
 }
 
-impl Board {
+impl StatusCache {
     /// An empty board. `images` are asked how far a pull is.
     pub(super) fn new(images: Arc<dyn Images>) -> Self {
         Self { statuses: DashMap::new(), images, progress: Progress::default() }

@@ -11,40 +11,40 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::function::{Function, Incarnation};
-use super::messages::Notice;
-use super::meter::Meter;
+use super::messages::SupervisorEvent;
+use super::usage::UsageTracker;
 use crate::function::FunctionId;
 
-/// The way to one function's actor. The door is none while a dead actor is being replaced.
-pub(super) struct Route {
+/// The way to one function's actor. The handle is none while a dead actor is being replaced.
+pub(super) struct ActorSlot {
     pub(super) me: Incarnation,
-    pub(super) door: watch::Sender<Option<Door>>,
+    pub(super) handle: watch::Sender<Option<FunctionHandle>>,
     /// Requests to the incarnation that lives, or comes next.
-    pub(super) traffic: Arc<Traffic>,
+    pub(super) in_flight: Arc<InFlight>,
     /// How often in a row the actor had to be replaced, and when last.
     pub(super) deaths: u32,
     pub(super) died: Option<Instant>,
     /// The actor that died, until a fresh one has taken over what it owned.
     pub(super) dead: Option<Incarnation>,
     /// What its instances were last seen to use.
-    pub(super) meter: Arc<Meter>,
+    pub(super) usage: Arc<UsageTracker>,
 }
 
 /// An actor that can be sent requests.
 #[derive(Clone)]
-pub(super) struct Door {
+pub(super) struct FunctionHandle {
     pub(super) actor: Addr<Function>,
-    pub(super) traffic: Arc<Traffic>,
+    pub(super) in_flight: Arc<InFlight>,
 }
 
 /// Requests that were sent to one incarnation, so that it is not dismissed while one is on its way.
 #[derive(Debug, Default)]
-pub(super) struct Traffic(AtomicU64);
+pub(super) struct InFlight(AtomicU64);
 
 /// More requests than anybody ever sends: the incarnation was dismissed.
 const DISMISSED: u64 = 1 << 63;
 
-impl Traffic {
+impl InFlight {
     /// Counts a request; no when it comes too late.
     pub(super) fn enter(&self) -> bool {
         self.0.fetch_add(1, Ordering::AcqRel) < DISMISSED
@@ -61,39 +61,39 @@ impl Traffic {
     }
 }
 
-/// What outlives a registry that panics: the routes, which it leaves behind as it unwinds, and the channel that its
+/// What outlives a registry that panics: the slots, which it leaves behind as it unwinds, and the channel that its
 /// functions tell it by.
-pub(super) struct Estate {
-    pub(super) routes: Mutex<Routes>,
-    pub(super) notices: mpsc::UnboundedSender<Notice>,
-    pub(super) heard: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Notice>>>,
+pub(super) struct Handover {
+    pub(super) slots: Mutex<Slots>,
+    pub(super) notices: mpsc::UnboundedSender<SupervisorEvent>,
+    pub(super) heard: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<SupervisorEvent>>>,
 }
 
 #[derive(Default)]
-pub(super) struct Routes {
-    pub(super) by_function: HashMap<FunctionId, Route>,
+pub(super) struct Slots {
+    pub(super) by_function: HashMap<FunctionId, ActorSlot>,
     pub(super) incarnations: u64,
 }
 
-impl Estate {
+impl Handover {
     pub(super) fn new() -> Arc<Self> {
         let (notices, heard) = mpsc::unbounded_channel();
-        Arc::new(Self { routes: Mutex::default(), notices, heard: Arc::new(tokio::sync::Mutex::new(heard)) })
+        Arc::new(Self { slots: Mutex::default(), notices, heard: Arc::new(tokio::sync::Mutex::new(heard)) })
     }
 
     /// Notices, for the one registry that lives: its predecessor let go of them when it died.
-    pub(super) fn notices(&self) -> impl Stream<Item = Notice> + use<> {
+    pub(super) fn notices(&self) -> impl Stream<Item = SupervisorEvent> + use<> {
         unfold(self.heard.clone(), |heard| async {
             let notice = heard.lock().await.recv().await;
             notice.map(|notice| (notice, heard))
         })
     }
 
-    pub(super) fn take(&self) -> Routes {
-        std::mem::take(&mut *self.routes.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take(&self) -> Slots {
+        std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn leave(&self, routes: Routes) {
-        *self.routes.lock().unwrap_or_else(PoisonError::into_inner) = routes;
+    pub(super) fn leave(&self, slots: Slots) {
+        *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = slots;
     }
 }

@@ -3,7 +3,7 @@
 //! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`). A lease keeps
 //! an instance from being torn down while it answers: draining waits for its count to fall to zero.
 
-mod known;
+mod entry;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
 
-pub use self::known::{Known, Load};
+pub use self::entry::{FunctionEntry, Load};
 use crate::function::{AnswerLimit, FunctionId, InstanceId};
 
 /// How long and how many requests may wait for a function that has no ready instance.
@@ -47,12 +47,12 @@ pub enum NoEndpoint {
     NotReady(FunctionId, Duration),
     /// Too many requests wait for it already.
     #[error("{1} requests wait for an instance of function {0} already")]
-    Crowded(FunctionId, usize),
+    QueueFull(FunctionId, usize),
 }
 
 /// One ready instance and the count of requests that it has.
 #[derive(Debug)]
-struct Serving {
+struct Endpoint {
     id: InstanceId,
     address: SocketAddr,
     leases: AtomicUsize,
@@ -61,7 +61,7 @@ struct Serving {
 
 /// The right to send one request to an instance. While it is held the instance is not torn down by an update.
 #[derive(Debug)]
-pub struct Lease(Arc<Serving>);
+pub struct Lease(Arc<Endpoint>);
 
 impl Lease {
     /// Where the instance listens.
@@ -87,17 +87,17 @@ impl Drop for Lease {
 
 /// What is left to wait for after an instance was retracted.
 #[derive(Debug)]
-pub struct Drained(Option<Arc<Serving>>);
+pub struct Drained(Option<Arc<Endpoint>>);
 
 impl Drained {
     /// Returns when the instance has no request left.
     pub async fn wait(self) {
-        let Some(serving) = self.0 else { return };
+        let Some(endpoint) = self.0 else { return };
         loop {
-            let released = serving.released.notified();
+            let released = endpoint.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
-            if serving.leases.load(Ordering::Acquire) == 0 {
+            if endpoint.leases.load(Ordering::Acquire) == 0 {
                 return;
             }
             released.await;
@@ -107,18 +107,18 @@ impl Drained {
 
 /// The ready instances of one function; replaced as a whole at every change.
 #[derive(Debug, Default, Clone)]
-struct Row {
-    ready: Arc<[Arc<Serving>]>,
+struct RouteEntry {
+    ready: Arc<[Arc<Endpoint>]>,
     scaled_to_zero: bool,
     limit: AnswerLimit,
-    /// Nobody will ever be ready here: a function of the same name that comes later gets a row of its own.
+    /// Nobody will ever be ready here: a function of the same name that comes later gets an entry of its own.
     forgotten: bool,
 }
 
 #[derive(Debug)]
 struct Function {
     id: FunctionId,
-    row: watch::Sender<Row>,
+    state: watch::Sender<RouteEntry>,
     turn: AtomicUsize,
     parked: AtomicUsize,
     /// Whether it was called since somebody last asked.
@@ -127,12 +127,12 @@ struct Function {
     calls: AtomicU64,
     calls_kept: AtomicU64,
     /// Instances that were retracted and still have requests, so that draining finds them.
-    leaving: Mutex<Vec<Arc<Serving>>>,
+    leaving: Mutex<Vec<Arc<Endpoint>>>,
 }
 
 /// The table.
 #[derive(Debug, Default)]
-pub struct Endpoints {
+pub struct Routes {
     functions: DashMap<FunctionId, Arc<Function>>,
     parking: Parking,
 }
@@ -146,7 +146,7 @@ impl Drop for Parked<'_> {
     }
 }
 
-impl Endpoints {
+impl Routes {
     /// An empty table.
     #[must_use]
     pub fn new(parking: Parking) -> Self {
@@ -156,17 +156,19 @@ impl Endpoints {
     /// Makes the function known: from now on requests for it wait for an instance instead of being refused.
     pub fn announce(&self, function: &FunctionId, scaled_to_zero: bool) {
         let entry = self.function_or_new(function);
-        entry.row.send_if_modified(|row| std::mem::replace(&mut row.scaled_to_zero, scaled_to_zero) != scaled_to_zero);
+        entry
+            .state
+            .send_if_modified(|state| std::mem::replace(&mut state.scaled_to_zero, scaled_to_zero) != scaled_to_zero);
     }
 
     /// How long its instances may take to begin an answer.
     pub fn limit(&self, function: &FunctionId, limit: AnswerLimit) {
         let Some(entry) = self.get(function) else { return };
-        entry.row.send_if_modified(|row| std::mem::replace(&mut row.limit, limit) != limit);
+        entry.state.send_if_modified(|state| std::mem::replace(&mut state.limit, limit) != limit);
     }
 
     /// Makes the function known, and goes on counting its invocations from what an earlier process counted.
-    pub fn recall(&self, function: &FunctionId, calls: u64) {
+    pub fn restore_count(&self, function: &FunctionId, calls: u64) {
         let entry = self.function_or_new(function);
         entry.calls.fetch_add(calls, Ordering::Relaxed);
         entry.calls_kept.fetch_add(calls, Ordering::Relaxed);
@@ -174,8 +176,8 @@ impl Endpoints {
 
     /// Functions whose count of invocations changed since it was last kept, each with its count.
     #[must_use]
-    pub fn calls_to_keep(&self) -> Vec<(Known, u64)> {
-        let changed = |known: Known| {
+    pub fn calls_to_keep(&self) -> Vec<(FunctionEntry, u64)> {
+        let changed = |known: FunctionEntry| {
             let calls = known.calls();
             (calls != known.function.calls_kept.load(Ordering::Relaxed)).then_some((known, calls))
         };
@@ -185,21 +187,21 @@ impl Endpoints {
     /// Forgets the function: requests for it are refused, those that wait as well.
     pub fn forget(&self, function: &FunctionId) {
         if let Some((_, entry)) = self.functions.remove(function) {
-            entry.row.send_replace(Row { forgotten: true, ..Row::default() });
+            entry.state.send_replace(RouteEntry { forgotten: true, ..RouteEntry::default() });
         }
     }
 
     /// Sends requests to this instance, too. Idempotent.
     pub fn publish(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr) {
         let entry = self.function_or_new(function);
-        entry.row.send_if_modified(|row| {
-            if row.ready.iter().any(|serving| serving.id == *id) {
+        entry.state.send_if_modified(|state| {
+            if state.ready.iter().any(|endpoint| endpoint.id == *id) {
                 return false;
             }
-            let serving = entry.returning(id, address).unwrap_or_else(|| {
-                Arc::new(Serving { id: id.clone(), address, leases: AtomicUsize::new(0), released: Notify::new() })
+            let endpoint = entry.returning(id, address).unwrap_or_else(|| {
+                Arc::new(Endpoint { id: id.clone(), address, leases: AtomicUsize::new(0), released: Notify::new() })
             });
-            row.ready = row.ready.iter().cloned().chain([serving]).collect();
+            state.ready = state.ready.iter().cloned().chain([endpoint]).collect();
             true
         });
     }
@@ -207,12 +209,12 @@ impl Endpoints {
     /// Sends no new request to this instance. Idempotent.
     pub fn retract(&self, function: &FunctionId, id: &InstanceId) {
         let Some(entry) = self.get(function) else { return };
-        entry.row.send_if_modified(|row| {
-            let Some(at) = row.ready.iter().position(|serving| serving.id == *id) else { return false };
-            let leaving = row.ready[at].clone();
-            row.ready = row.ready.iter().filter(|serving| serving.id != *id).cloned().collect();
+        entry.state.send_if_modified(|state| {
+            let Some(at) = state.ready.iter().position(|endpoint| endpoint.id == *id) else { return false };
+            let leaving = state.ready[at].clone();
+            state.ready = state.ready.iter().filter(|endpoint| endpoint.id != *id).cloned().collect();
             let mut all = entry.leaving();
-            all.retain(|serving| serving.leases.load(Ordering::Acquire) > 0);
+            all.retain(|endpoint| endpoint.leases.load(Ordering::Acquire) > 0);
             all.push(leaving);
             true
         });
@@ -223,14 +225,14 @@ impl Endpoints {
     pub fn drained(&self, function: &FunctionId, id: &InstanceId) -> Drained {
         let Some(entry) = self.get(function) else { return Drained(None) };
         let leaving = entry.leaving();
-        Drained(leaving.iter().find(|serving| serving.id == *id).cloned())
+        Drained(leaving.iter().find(|endpoint| endpoint.id == *id).cloned())
     }
 
     /// Instances that get requests now.
     #[must_use]
     pub fn published(&self, function: &FunctionId) -> Vec<InstanceId> {
         self.get(function)
-            .map(|entry| entry.row.borrow().ready.iter().map(|serving| serving.id.clone()).collect())
+            .map(|entry| entry.state.borrow().ready.iter().map(|endpoint| endpoint.id.clone()).collect())
             .unwrap_or_default()
     }
 
@@ -246,16 +248,16 @@ impl Endpoints {
         used.map(|entry| entry.key().clone()).collect()
     }
 
-    /// The function's row, if somebody deployed it.
+    /// The function's entry, if somebody deployed it.
     #[must_use]
-    pub fn find(&self, function: &FunctionId) -> Option<Known> {
-        self.get(function).map(|function| Known { function, parking: self.parking })
+    pub fn find(&self, function: &FunctionId) -> Option<FunctionEntry> {
+        self.get(function).map(|function| FunctionEntry { function, parking: self.parking })
     }
 
     /// All functions' rows.
     #[must_use]
-    pub fn all(&self) -> Vec<Known> {
-        let known = |function: &Arc<Function>| Known { function: function.clone(), parking: self.parking };
+    pub fn all(&self) -> Vec<FunctionEntry> {
+        let known = |function: &Arc<Function>| FunctionEntry { function: function.clone(), parking: self.parking };
         self.functions.iter().map(|entry| known(entry.value())).collect()
     }
 
@@ -278,7 +280,7 @@ impl Endpoints {
         let new = || {
             Arc::new(Function {
                 id: function.clone(),
-                row: watch::Sender::new(Row::default()),
+                state: watch::Sender::new(RouteEntry::default()),
                 turn: AtomicUsize::new(0),
                 parked: AtomicUsize::new(0),
                 used: AtomicBool::new(false),
@@ -292,7 +294,7 @@ impl Endpoints {
 }
 
 impl Function {
-    fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Serving>>> {
+    fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Endpoint>>> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -302,17 +304,17 @@ impl Function {
     }
 
     /// An instance that was retracted and comes back: the requests that it still has count when it leaves for good.
-    fn returning(&self, id: &InstanceId, address: SocketAddr) -> Option<Arc<Serving>> {
+    fn returning(&self, id: &InstanceId, address: SocketAddr) -> Option<Arc<Endpoint>> {
         let mut leaving = self.leaving();
-        let at = leaving.iter().position(|serving| serving.id == *id && serving.address == address)?;
+        let at = leaving.iter().position(|endpoint| endpoint.id == *id && endpoint.address == address)?;
         Some(leaving.swap_remove(at))
     }
 
-    /// The next ready instance in turn. The count is raised while the row is held, so that a retract either comes
+    /// The next ready instance in turn. The count is raised while the entry is held, so that a retract either comes
     /// before (and the instance is not chosen) or sees the lease.
     fn take(&self) -> Option<Lease> {
-        let row = self.row.borrow();
-        let ready = &row.ready;
+        let state = self.state.borrow();
+        let ready = &state.ready;
         let turn = match ready.len() {
             0 => return None,
             1 => 0,
@@ -322,8 +324,8 @@ impl Function {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        let serving = ready[turn].clone();
-        serving.leases.fetch_add(1, Ordering::AcqRel);
-        Some(Lease(serving))
+        let endpoint = ready[turn].clone();
+        endpoint.leases.fetch_add(1, Ordering::AcqRel);
+        Some(Lease(endpoint))
     }
 }

@@ -12,7 +12,7 @@ use crate::host::HostError;
 /// Runs a host call in a task of its own: a panic in an adapter becomes an error of this call and nothing else, and a
 /// call that does not answer in time is dropped. `what` names the call for the error and for the log, which says at
 /// `debug` when each call began and how long it took.
-pub(super) async fn guarded<T: Send + 'static>(
+pub(super) async fn host_call<T: Send + 'static>(
     runtime: &Handle,
     what: impl FnOnce() -> String,
     deadline: Duration,
@@ -33,7 +33,7 @@ pub(super) async fn guarded<T: Send + 'static>(
 
 /// Lets `act` hold a place among those that run side by side, but not for ever: what takes longer than `patience` is
 /// probably stuck, and goes on without one, so that however many are stuck, others still get their turn.
-pub(super) async fn patient<P, T>(place: P, patience: Duration, act: impl Future<Output = T>) -> T {
+pub(super) async fn release_after<P, T>(place: P, patience: Duration, act: impl Future<Output = T>) -> T {
     tokio::pin!(act);
     match timeout(patience, &mut act).await {
         Ok(done) => done,
@@ -73,7 +73,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_hangs_ends_at_its_deadline() {
         let hang = std::future::pending::<Result<(), HostError>>();
-        let error = guarded(&Handle::current(), || "create x".into(), SECOND, hang).await.unwrap_err();
+        let error = host_call(&Handle::current(), || "create x".into(), SECOND, hang).await.unwrap_err();
         assert_eq!(error, HostError::Deadline("create x (1 s)".into()));
     }
 
@@ -84,8 +84,8 @@ mod tests {
             tokio::time::sleep(SECOND * seconds).await;
             Instant::now()
         };
-        let first = async { patient(places.acquire().await, 5 * SECOND, act(30)).await };
-        let second = async { patient(places.acquire().await, 5 * SECOND, act(1)).await };
+        let first = async { release_after(places.acquire().await, 5 * SECOND, act(30)).await };
+        let second = async { release_after(places.acquire().await, 5 * SECOND, act(1)).await };
         let begun = Instant::now();
         let (first, second) = tokio::join!(first, second);
         assert_eq!((first - begun, second - begun), (30 * SECOND, 6 * SECOND));
@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_panics_is_an_error_that_names_it() {
         let call = async { panic!("adapter bug") };
-        let error = guarded::<()>(&Handle::current(), || "create x".into(), SECOND, call).await.unwrap_err();
+        let error = host_call::<()>(&Handle::current(), || "create x".into(), SECOND, call).await.unwrap_err();
         assert_eq!(error, HostError::Failed("create x: the call panicked".into()));
     }
 }

@@ -20,67 +20,67 @@ fn at(port: u16) -> SocketAddr {
 }
 
 /// A table with a known function and these instances.
-fn table(instances: &[&str]) -> Arc<Endpoints> {
-    let endpoints = Arc::new(Endpoints::new(Parking { time: 10 * SECOND, requests: 3 }));
-    endpoints.announce(&function(), false);
+fn table(instances: &[&str]) -> Arc<Routes> {
+    let routes = Arc::new(Routes::new(Parking { time: 10 * SECOND, requests: 3 }));
+    routes.announce(&function(), false);
     for (port, instance) in (1..).zip(instances) {
-        endpoints.publish(&function(), &id(instance), at(port));
+        routes.publish(&function(), &id(instance), at(port));
     }
-    endpoints
+    routes
 }
 
 /// A request that waits for an instance.
-fn park(endpoints: &Arc<Endpoints>) -> tokio::task::JoinHandle<Result<Lease, NoEndpoint>> {
-    let endpoints = endpoints.clone();
-    tokio::spawn(async move { endpoints.lease(&function()).await })
+fn park(routes: &Arc<Routes>) -> tokio::task::JoinHandle<Result<Lease, NoEndpoint>> {
+    let routes = routes.clone();
+    tokio::spawn(async move { routes.lease(&function()).await })
 }
 
-async fn is_drained(endpoints: &Endpoints, instance: &str) -> bool {
-    timeout(SECOND, endpoints.drained(&function(), &id(instance)).wait()).await.is_ok()
+async fn is_drained(routes: &Routes, instance: &str) -> bool {
+    timeout(SECOND, routes.drained(&function(), &id(instance)).wait()).await.is_ok()
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_go_to_the_instances_in_turn() {
-    let endpoints = table(&["f-1", "f-2", "f-3"]);
+    let routes = table(&["f-1", "f-2", "f-3"]);
     let mut seen = Vec::new();
     for _ in 0..6 {
-        seen.push(endpoints.lease(&function()).await.unwrap().address().port());
+        seen.push(routes.lease(&function()).await.unwrap().address().port());
     }
     assert_eq!(seen, [1, 2, 3, 1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_function_and_one_at_zero_are_told_apart_and_wait_for_nothing() {
-    let endpoints = table(&[]);
+    let routes = table(&[]);
     let unknown: FunctionId = "nobody".parse().unwrap();
-    assert_eq!(endpoints.lease(&unknown).await.unwrap_err(), NoEndpoint::Unknown(unknown));
-    endpoints.announce(&function(), true);
+    assert_eq!(routes.lease(&unknown).await.unwrap_err(), NoEndpoint::Unknown(unknown));
+    routes.announce(&function(), true);
     let began = Instant::now();
-    assert_eq!(endpoints.lease(&function()).await.unwrap_err(), NoEndpoint::ScaledToZero(function()));
+    assert_eq!(routes.lease(&function()).await.unwrap_err(), NoEndpoint::ScaledToZero(function()));
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retracted_instance_is_drained_when_its_last_lease_is_given_back() {
-    let endpoints = table(&["f-1", "f-2"]);
-    let leases = [endpoints.lease(&function()).await.unwrap(), endpoints.lease(&function()).await.unwrap()];
+    let routes = table(&["f-1", "f-2"]);
+    let leases = [routes.lease(&function()).await.unwrap(), routes.lease(&function()).await.unwrap()];
     let [first, second] = leases;
     assert_eq!((first.instance().as_str(), second.instance().as_str()), ("f-1", "f-2"));
-    endpoints.retract(&function(), &id("f-1"));
-    assert!(!is_drained(&endpoints, "f-1").await);
-    assert_eq!(endpoints.lease(&function()).await.unwrap().instance(), &id("f-2"), "no new request goes there");
+    routes.retract(&function(), &id("f-1"));
+    assert!(!is_drained(&routes, "f-1").await);
+    assert_eq!(routes.lease(&function()).await.unwrap().instance(), &id("f-2"), "no new request goes there");
     drop(second);
-    assert!(!is_drained(&endpoints, "f-1").await, "the other one's requests are no matter");
+    assert!(!is_drained(&routes, "f-1").await, "the other one's requests are no matter");
     drop(first);
-    assert!(is_drained(&endpoints, "f-1").await);
+    assert!(is_drained(&routes, "f-1").await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn draining_is_told_at_the_moment_of_the_last_lease_and_not_before() {
-    let endpoints = table(&["f-1"]);
-    let (first, second) = (endpoints.lease(&function()).await.unwrap(), endpoints.lease(&function()).await.unwrap());
-    endpoints.retract(&function(), &id("f-1"));
-    let drained = tokio::spawn(endpoints.drained(&function(), &id("f-1")).wait());
+    let routes = table(&["f-1"]);
+    let (first, second) = (routes.lease(&function()).await.unwrap(), routes.lease(&function()).await.unwrap());
+    routes.retract(&function(), &id("f-1"));
+    let drained = tokio::spawn(routes.drained(&function(), &id("f-1")).wait());
     drop(first);
     sleep(SECOND).await;
     assert!(!drained.is_finished());
@@ -90,68 +90,68 @@ async fn draining_is_told_at_the_moment_of_the_last_lease_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_never_published_or_is_retracted_twice_is_drained() {
-    let endpoints = table(&["f-1"]);
-    assert!(is_drained(&endpoints, "f-9").await);
+    let routes = table(&["f-1"]);
+    assert!(is_drained(&routes, "f-9").await);
     for _ in 0..2 {
-        endpoints.retract(&function(), &id("f-1"));
+        routes.retract(&function(), &id("f-1"));
     }
-    assert!(is_drained(&endpoints, "f-1").await);
-    assert_eq!(endpoints.published(&function()), []);
+    assert!(is_drained(&routes, "f-1").await);
+    assert_eq!(routes.published(&function()), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_instance_that_comes_back_keeps_the_requests_that_it_had() {
-    let endpoints = table(&["f-1"]);
-    let old = endpoints.lease(&function()).await.unwrap();
-    endpoints.retract(&function(), &id("f-1"));
-    endpoints.publish(&function(), &id("f-1"), at(1));
-    let new = endpoints.lease(&function()).await.unwrap();
-    endpoints.retract(&function(), &id("f-1"));
+    let routes = table(&["f-1"]);
+    let old = routes.lease(&function()).await.unwrap();
+    routes.retract(&function(), &id("f-1"));
+    routes.publish(&function(), &id("f-1"), at(1));
+    let new = routes.lease(&function()).await.unwrap();
+    routes.retract(&function(), &id("f-1"));
     drop(new);
-    assert!(!is_drained(&endpoints, "f-1").await, "one of before it was retracted the first time");
+    assert!(!is_drained(&routes, "f-1").await, "one of before it was retracted the first time");
     drop(old);
-    assert!(is_drained(&endpoints, "f-1").await);
+    assert!(is_drained(&routes, "f-1").await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn publishing_twice_is_publishing_once() {
-    let endpoints = table(&["f-1", "f-1"]);
-    assert_eq!(endpoints.published(&function()), [id("f-1")]);
+    let routes = table(&["f-1", "f-1"]);
+    assert_eq!(routes.published(&function()), [id("f-1")]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_parked_request_gets_the_first_instance_that_is_published() {
-    let endpoints = table(&[]);
-    let parked = park(&endpoints);
+    let routes = table(&[]);
+    let parked = park(&routes);
     sleep(5 * SECOND).await;
     assert!(!parked.is_finished());
-    endpoints.publish(&function(), &id("f-1"), at(1));
+    routes.publish(&function(), &id("f-1"), at(1));
     assert_eq!(parked.await.unwrap().unwrap().instance(), &id("f-1"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_parked_no_longer_than_its_time() {
-    let endpoints = table(&[]);
+    let routes = table(&[]);
     let began = Instant::now();
-    let refused = endpoints.lease(&function()).await.unwrap_err();
+    let refused = routes.lease(&function()).await.unwrap_err();
     assert_eq!(refused, NoEndpoint::NotReady(function(), 10 * SECOND));
     assert_eq!(began.elapsed(), 10 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_more_are_parked_than_there_is_room_and_whoever_leaves_makes_room() {
-    let endpoints = table(&[]);
-    let mut parked: Vec<_> = (0..3).map(|_| park(&endpoints)).collect();
+    let routes = table(&[]);
+    let mut parked: Vec<_> = (0..3).map(|_| park(&routes)).collect();
     sleep(SECOND).await;
-    assert_eq!(endpoints.lease(&function()).await.unwrap_err(), NoEndpoint::Crowded(function(), 3));
+    assert_eq!(routes.lease(&function()).await.unwrap_err(), NoEndpoint::QueueFull(function(), 3));
     // A client that goes away drops its request.
     let gone = parked.remove(0);
     gone.abort();
     let _ = gone.await;
-    parked.push(park(&endpoints));
+    parked.push(park(&routes));
     sleep(SECOND).await;
     assert!(parked.iter().all(|waiting| !waiting.is_finished()));
-    endpoints.publish(&function(), &id("f-1"), at(1));
+    routes.publish(&function(), &id("f-1"), at(1));
     for waiting in parked {
         waiting.await.unwrap().unwrap();
     }
@@ -159,35 +159,35 @@ async fn no_more_are_parked_than_there_is_room_and_whoever_leaves_makes_room() {
 
 #[tokio::test(start_paused = true)]
 async fn one_functions_queue_takes_no_room_in_anothers() {
-    let endpoints = table(&[]);
-    let _parked: Vec<_> = (0..3).map(|_| park(&endpoints)).collect();
+    let routes = table(&[]);
+    let _parked: Vec<_> = (0..3).map(|_| park(&routes)).collect();
     sleep(SECOND).await;
     let other: FunctionId = "other".parse().unwrap();
-    endpoints.announce(&other, false);
-    assert!(matches!(endpoints.lease(&other).await, Err(NoEndpoint::NotReady(..))));
+    routes.announce(&other, false);
+    assert!(matches!(routes.lease(&other).await, Err(NoEndpoint::NotReady(..))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn parked_requests_are_told_at_once_when_their_function_is_deleted_also_if_it_is_deployed_again() {
-    let endpoints = table(&[]);
-    let parked = park(&endpoints);
+    let routes = table(&[]);
+    let parked = park(&routes);
     sleep(SECOND).await;
     let began = Instant::now();
-    endpoints.forget(&function());
-    endpoints.announce(&function(), false);
+    routes.forget(&function());
+    routes.announce(&function(), false);
     assert_eq!(parked.await.unwrap().unwrap_err(), NoEndpoint::Unknown(function()));
     assert_eq!(began.elapsed(), Duration::ZERO);
-    endpoints.publish(&function(), &id("f-2"), at(2));
-    assert!(endpoints.lease(&function()).await.is_ok());
+    routes.publish(&function(), &id("f-2"), at(2));
+    assert!(routes.lease(&function()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn parked_requests_are_told_at_once_when_their_function_is_scaled_to_zero() {
-    let endpoints = table(&[]);
-    let parked = park(&endpoints);
+    let routes = table(&[]);
+    let parked = park(&routes);
     sleep(SECOND).await;
     let began = Instant::now();
-    endpoints.announce(&function(), true);
+    routes.announce(&function(), true);
     assert_eq!(parked.await.unwrap().unwrap_err(), NoEndpoint::ScaledToZero(function()));
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
@@ -198,20 +198,20 @@ async fn parked_requests_are_told_at_once_when_their_function_is_scaled_to_zero(
 fn after_its_drain_nobody_holds_a_lease_however_they_race() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     runtime.block_on(async {
-        let endpoints = table(&["f-0"]);
+        let routes = table(&["f-0"]);
         let (dead, stop) = (Arc::new(Mutex::new(BTreeSet::new())), Arc::new(AtomicBool::new(false)));
         let calls = Arc::new(AtomicU64::new(0));
         let callers: Vec<_> = (0..6)
             .map(|_| {
-                let (endpoints, dead, stop) = (endpoints.clone(), dead.clone(), stop.clone());
+                let (routes, dead, stop) = (routes.clone(), dead.clone(), stop.clone());
                 let calls = calls.clone();
                 tokio::spawn(async move {
                     while !stop.load(Ordering::Relaxed) {
                         let before = dead.lock().unwrap().clone();
-                        let lease = match endpoints.lease(&function()).await {
+                        let lease = match routes.lease(&function()).await {
                             Ok(lease) => lease,
                             // More callers than the table lets wait while the only instance is away for a moment.
-                            Err(NoEndpoint::Crowded(..)) => {
+                            Err(NoEndpoint::QueueFull(..)) => {
                                 tokio::task::yield_now().await;
                                 continue;
                             }
@@ -227,14 +227,14 @@ fn after_its_drain_nobody_holds_a_lease_however_they_race() {
             .collect();
         for generation in 1..400_u16 {
             let (old, new) = (id(&format!("f-{}", generation - 1)), id(&format!("f-{generation}")));
-            endpoints.publish(&function(), &new, at(generation));
-            endpoints.retract(&function(), &old);
+            routes.publish(&function(), &new, at(generation));
+            routes.retract(&function(), &old);
             if generation % 3 == 0 {
                 // Not ready for a moment, and back.
-                endpoints.retract(&function(), &new);
-                endpoints.publish(&function(), &new, at(generation));
+                routes.retract(&function(), &new);
+                routes.publish(&function(), &new, at(generation));
             }
-            endpoints.drained(&function(), &old).wait().await;
+            routes.drained(&function(), &old).wait().await;
             dead.lock().unwrap().insert(old);
             // Too few calls would prove nothing: every instance gets some, however busy the machine is.
             while calls.load(Ordering::Relaxed) < 4 * u64::from(generation)
@@ -252,27 +252,27 @@ fn after_its_drain_nobody_holds_a_lease_however_they_race() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_of_a_function_is_that_function_and_not_its_name() {
-    let endpoints = table(&["f-1"]);
-    let known = endpoints.find(&function()).unwrap();
+    let routes = table(&["f-1"]);
+    let known = routes.find(&function()).unwrap();
     known.count_call();
     drop(known.lease().await.unwrap());
-    endpoints.forget(&function());
-    assert!(known.is_deleted() && endpoints.find(&function()).is_none());
+    routes.forget(&function());
+    assert!(known.is_deleted() && routes.find(&function()).is_none());
     assert_eq!(known.lease().await.unwrap_err(), NoEndpoint::Unknown(function()));
-    endpoints.publish(&function(), &id("f-2"), at(9));
-    let next = endpoints.find(&function()).unwrap();
+    routes.publish(&function(), &id("f-2"), at(9));
+    let next = routes.find(&function()).unwrap();
     assert!(known.is_deleted() && !next.is_deleted() && !next.is(&known));
     assert_eq!((known.calls(), next.calls()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_function_is_as_busy_as_its_leases_and_its_queue_say() {
-    let endpoints = table(&["f-1"]);
-    let known = endpoints.find(&function()).unwrap();
+    let routes = table(&["f-1"]);
+    let known = routes.find(&function()).unwrap();
     let leases = [known.lease().await.unwrap(), known.lease().await.unwrap()];
     assert_eq!(known.load(), Load { in_flight: 2, parked: 0 });
-    endpoints.retract(&function(), &id("f-1"));
-    let parked = park(&endpoints);
+    routes.retract(&function(), &id("f-1"));
+    let parked = park(&routes);
     sleep(SECOND).await;
     assert_eq!(known.load(), Load { in_flight: 2, parked: 1 }, "what leaves still works");
     drop(leases);
@@ -283,12 +283,12 @@ async fn a_function_is_as_busy_as_its_leases_and_its_queue_say() {
 
 #[tokio::test(start_paused = true)]
 async fn only_counts_that_changed_are_to_be_kept() {
-    let endpoints = table(&[]);
-    endpoints.recall(&function(), 5);
-    assert!(endpoints.calls_to_keep().is_empty(), "that is what was kept");
-    endpoints.find(&function()).unwrap().count_call();
-    let changed = endpoints.calls_to_keep();
+    let routes = table(&[]);
+    routes.restore_count(&function(), 5);
+    assert!(routes.calls_to_keep().is_empty(), "that is what was kept");
+    routes.find(&function()).unwrap().count_call();
+    let changed = routes.calls_to_keep();
     assert_eq!(changed.iter().map(|(_, calls)| *calls).collect::<Vec<_>>(), [6]);
     changed[0].0.note_kept(6);
-    assert!(endpoints.calls_to_keep().is_empty());
+    assert!(routes.calls_to_keep().is_empty());
 }

@@ -1,16 +1,16 @@
-//! One function's row, held by whoever sends requests to it: the next request looks in no table.
+//! One function's entry, held by whoever sends requests to it: the next request looks in no table.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Function, Lease, NoEndpoint, Parking, Row};
+use super::{Function, Lease, NoEndpoint, Parking, RouteEntry};
 use crate::function::{AnswerLimit, FunctionId};
 
-/// A function that somebody deployed. It stays the row of that one function when another of the same name comes after it.
+/// A function that somebody deployed. It stays the entry of that one function when another of the same name comes after it.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct FunctionEntry {
     pub(super) function: Arc<Function>,
     pub(super) parking: Parking,
 }
@@ -24,7 +24,7 @@ pub struct Load {
     pub parked: usize,
 }
 
-impl Known {
+impl FunctionEntry {
     /// Which function it is.
     #[must_use]
     pub fn function(&self) -> &FunctionId {
@@ -34,7 +34,7 @@ impl Known {
     /// Whether it was deleted since.
     #[must_use]
     pub fn is_deleted(&self) -> bool {
-        self.function.row.borrow().forgotten
+        self.function.state.borrow().forgotten
     }
 
     /// Whether both are the same function, not only of the same name.
@@ -46,7 +46,7 @@ impl Known {
     /// How long it may take to begin an answer.
     #[must_use]
     pub fn limit(&self) -> AnswerLimit {
-        self.function.row.borrow().limit
+        self.function.state.borrow().limit
     }
 
     /// Counts an invocation, whatever came of it.
@@ -68,9 +68,9 @@ impl Known {
     /// How busy it is.
     #[must_use]
     pub fn load(&self) -> Load {
-        let ready = self.function.row.borrow().ready.clone();
+        let ready = self.function.state.borrow().ready.clone();
         let leaving = self.function.leaving().clone();
-        let leases = ready.iter().chain(&leaving).map(|serving| serving.leases.load(Ordering::Relaxed));
+        let leases = ready.iter().chain(&leaving).map(|endpoint| endpoint.leases.load(Ordering::Relaxed));
         Load { in_flight: leases.sum(), parked: self.function.parked.load(Ordering::Relaxed) }
     }
 
@@ -80,7 +80,7 @@ impl Known {
         self.function.take()
     }
 
-    /// As [`Known::try_lease`], but waits for an instance within the bounds of [`Parking`].
+    /// As [`FunctionEntry::try_lease`], but waits for an instance within the bounds of [`Parking`].
     ///
     /// # Errors
     /// [`NoEndpoint`] says why there is none.
@@ -93,30 +93,30 @@ impl Known {
 
     async fn park(&self) -> Result<Lease, NoEndpoint> {
         let Self { function, parking } = self;
-        let mut row = function.row.subscribe();
+        let mut state = function.state.subscribe();
         let (waiting, _parked) = function.queue();
-        let nobody_comes = |row: &Row| match row {
-            Row { forgotten: true, .. } => Some(NoEndpoint::Unknown(function.id.clone())),
-            Row { scaled_to_zero: true, .. } => Some(NoEndpoint::ScaledToZero(function.id.clone())),
+        let nobody_comes = |state: &RouteEntry| match state {
+            RouteEntry { forgotten: true, .. } => Some(NoEndpoint::Unknown(function.id.clone())),
+            RouteEntry { scaled_to_zero: true, .. } => Some(NoEndpoint::ScaledToZero(function.id.clone())),
             _ => None,
         };
-        if let Some(why) = nobody_comes(&row.borrow()) {
+        if let Some(why) = nobody_comes(&state.borrow()) {
             return Err(why);
         }
         if waiting >= parking.requests {
-            return Err(NoEndpoint::Crowded(function.id.clone(), waiting));
+            return Err(NoEndpoint::QueueFull(function.id.clone(), waiting));
         }
         let deadline = Instant::now() + parking.time;
         loop {
             if let Some(lease) = function.take() {
                 return Ok(lease);
             }
-            match timeout_at(deadline, row.changed()).await {
+            match timeout_at(deadline, state.changed()).await {
                 Err(_) => return Err(NoEndpoint::NotReady(function.id.clone(), parking.time)),
                 Ok(Err(_)) => return Err(NoEndpoint::Unknown(function.id.clone())),
                 Ok(Ok(())) => {}
             }
-            if let Some(why) = nobody_comes(&row.borrow()) {
+            if let Some(why) = nobody_comes(&state.borrow()) {
                 return Err(why);
             }
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Surroundings;
-use super::guard::guarded;
+use super::Context;
+use super::host_call::host_call;
 use crate::function::InstanceId;
 
 /// The time between two counts.
@@ -18,9 +18,9 @@ const PERIOD: Duration = Duration::from_secs(30);
 
 /// What ran at the last count.
 #[derive(Debug, Default)]
-pub(super) struct Census(watch::Sender<HashSet<InstanceId>>);
+pub(super) struct Relist(watch::Sender<HashSet<InstanceId>>);
 
-impl Census {
+impl Relist {
     /// Returns when an instance did not run at a count that began after this call.
     pub(super) async fn misses(&self, id: &InstanceId) {
         let mut counts = self.0.subscribe();
@@ -31,19 +31,21 @@ impl Census {
     }
 
     /// Counts for as long as there is somebody whom it concerns. A count that fails is left out.
-    pub(super) async fn keep(around: Weak<Surroundings>) {
+    pub(super) async fn keep(context: Weak<Context>) {
         loop {
             sleep(PERIOD).await;
-            let Some(around) = around.upgrade() else { return };
-            if around.census.0.receiver_count() == 0 {
+            let Some(context) = context.upgrade() else { return };
+            if context.relist.0.receiver_count() == 0 {
                 continue;
             }
-            let runtime = around.host.runtime.clone();
+            let runtime = context.host.runtime.clone();
             let list = async move { runtime.list().await };
-            match guarded(&around.runtime, || "count the instances".into(), around.settings.host_timeout, list).await {
+            match host_call(&context.runtime, || "count the instances".into(), context.settings.host_timeout, list)
+                .await
+            {
                 Ok(found) => {
                     let running = found.into_iter().filter(|found| found.running).map(|found| found.id);
-                    around.census.0.send_replace(running.collect());
+                    context.relist.0.send_replace(running.collect());
                 }
                 Err(error) => tracing::warn!(%error, "counting again later"),
             }
@@ -51,7 +53,7 @@ impl Census {
     }
 
     /// Begins to count.
-    pub(super) fn begin(around: &Arc<Surroundings>) {
-        around.runtime.spawn(Self::keep(Arc::downgrade(around)));
+    pub(super) fn begin(context: &Arc<Context>) {
+        context.runtime.spawn(Self::keep(Arc::downgrade(context)));
     }
 }

@@ -1,22 +1,22 @@
 //! What a function uses of the machine: its instances' counters, read when somebody asks, and what they were before.
 //!
 //! ```text
-//! Measure -> instances that were begun -> host, side by side -> Meter: cpu time -> milli-cores since the last sample
+//! Measure -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample
 //! ```
-//! A meter belongs to the way to its function's actor and goes with it; it remembers no instance that is gone.
+//! A usage belongs to the way to its function's actor and goes with it; it remembers no instance that is gone.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::{Context, Handler, ResponseFuture};
+use actix::{Handler, ResponseFuture};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::{Instant, timeout};
 
-use super::guard::guarded;
+use super::host_call::host_call;
 use super::messages::{Measure, Used};
-use super::{Registry, Surroundings};
+use super::{Context, Registry};
 use crate::function::{FunctionId, InstanceId};
 use crate::host::{HostError, Usage};
 
@@ -29,10 +29,10 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What one function's instances used when they were last looked at.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Mutex<Past>);
+pub(super) struct UsageTracker(Mutex<Samples>);
 
 #[derive(Debug, Default)]
-struct Past {
+struct Samples {
     instances: BTreeMap<InstanceId, Sample>,
     /// Cpu time of instances that are gone.
     gone: Duration,
@@ -63,7 +63,7 @@ impl Sample {
     }
 }
 
-impl Meter {
+impl UsageTracker {
     /// Adds up what was read of all instances that run now; none when none does.
     fn note(&self, read: &[(InstanceId, Usage)], now: Instant) -> Option<Used> {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,8 +83,8 @@ impl Meter {
 
     /// Reads these instances and adds them up. None when none of them runs, and when one can't be read: a sum that
     /// leaves one out would mislead.
-    async fn measure(&self, around: &Surroundings, instances: Vec<InstanceId>) -> Option<Used> {
-        let reads = stream::iter(instances).map(|id| read(around, id)).buffer_unordered(AT_ONCE);
+    async fn measure(&self, context: &Context, instances: Vec<InstanceId>) -> Option<Used> {
+        let reads = stream::iter(instances).map(|id| read(context, id)).buffer_unordered(AT_ONCE);
         let all = timeout(WITHIN, reads.try_filter_map(async |read| Ok(read)).try_collect::<Vec<_>>()).await;
         match all.unwrap_or_else(|_| Err(HostError::Deadline("read what instances use".to_owned()))) {
             Ok(read) => self.note(&read, Instant::now()),
@@ -97,10 +97,10 @@ impl Meter {
 }
 
 /// What one instance uses; none when it does not run.
-async fn read(around: &Surroundings, id: InstanceId) -> Result<Option<(InstanceId, Usage)>, HostError> {
-    let (runtime, whose) = (around.host.runtime.clone(), id.clone());
+async fn read(context: &Context, id: InstanceId) -> Result<Option<(InstanceId, Usage)>, HostError> {
+    let (runtime, whose) = (context.host.runtime.clone(), id.clone());
     let usage = async move { runtime.usage(&id).await };
-    match guarded(&around.runtime, || format!("read the usage of {whose}"), WITHIN, usage).await {
+    match host_call(&context.runtime, || format!("read the usage of {whose}"), WITHIN, usage).await {
         Ok(usage) => Ok(Some((whose, usage))),
         Err(HostError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
@@ -110,13 +110,13 @@ async fn read(around: &Surroundings, id: InstanceId) -> Result<Option<(InstanceI
 impl Handler<Measure> for Registry {
     type Result = ResponseFuture<Vec<(FunctionId, Used)>>;
 
-    fn handle(&mut self, Measure { only }: Measure, _: &mut Context<Self>) -> Self::Result {
-        let wanted = self.routes.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
+    fn handle(&mut self, Measure { only }: Measure, _: &mut actix::Context<Self>) -> Self::Result {
+        let wanted = self.slots.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
         // While an actor is being replaced nobody knows which instances are its function's.
-        let wanted = wanted.filter(|(_, route)| route.door.borrow().is_some()).map(|(id, route)| {
-            let (id, meter, around) = (id.clone(), route.meter.clone(), self.around.clone());
-            let instances = route.me.begun().iter().cloned().collect();
-            async move { meter.measure(&around, instances).await.map(|used| (id, used)) }
+        let wanted = wanted.filter(|(_, slot)| slot.handle.borrow().is_some()).map(|(id, slot)| {
+            let (id, usage, context) = (id.clone(), slot.usage.clone(), self.context.clone());
+            let instances = slot.me.begun().iter().cloned().collect();
+            async move { usage.measure(&context, instances).await.map(|used| (id, used)) }
         });
         let wanted: Vec<_> = wanted.collect();
         Box::pin(async move { join_all(wanted).await.into_iter().flatten().collect() })
@@ -139,8 +139,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_average_is_since_the_start_and_the_next_since_the_last_sample() {
-        let (meter, now) = (Meter::default(), Instant::now());
-        let used = |cpu, age: u32, at: Instant| meter.note(&reads(&[("f-1", usage(cpu, age * SECOND))]), at).unwrap();
+        let (tracker, now) = (UsageTracker::default(), Instant::now());
+        let used = |cpu, age: u32, at: Instant| tracker.note(&reads(&[("f-1", usage(cpu, age * SECOND))]), at).unwrap();
         let first = used(5.0, 100, now);
         assert_eq!((first.cpu_millis.round(), first.memory_bytes), (50.0, 100));
         assert_eq!(used(5.1, 100, now + SECOND / 2).cpu_millis.round(), 50.0, "too soon to say anything new");
@@ -151,14 +151,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn instances_are_added_up_and_the_cpu_time_of_those_that_left_is_not_forgotten() {
-        let (meter, now) = (Meter::default(), Instant::now());
+        let (tracker, now) = (UsageTracker::default(), Instant::now());
         let two = reads(&[("f-1", usage(1.0, 10 * SECOND)), ("f-2", usage(2.0, 10 * SECOND))]);
-        let used = meter.note(&two, now).unwrap();
+        let used = tracker.note(&two, now).unwrap();
         assert_eq!((used.cpu_millis.round(), used.memory_bytes, used.cpu_total), (300.0, 200, 3 * SECOND));
-        assert_eq!(meter.note(&[], now + SECOND), None);
+        assert_eq!(tracker.note(&[], now + SECOND), None);
         let one = reads(&[("f-3", usage(0.5, Duration::ZERO))]);
-        let used = meter.note(&one, now + 2 * SECOND).unwrap();
+        let used = tracker.note(&one, now + 2 * SECOND).unwrap();
         assert_eq!((used.cpu_millis, used.cpu_total), (0.0, SECOND * 7 / 2), "too young for an average");
-        assert_eq!(meter.0.lock().unwrap().instances.len(), 1);
+        assert_eq!(tracker.0.lock().unwrap().instances.len(), 1);
     }
 }

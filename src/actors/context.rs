@@ -6,26 +6,26 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::board::Board;
-use super::census::Census;
+use super::relist::Relist;
+use super::status_cache::StatusCache;
 use super::{Network, Puller, Settings, Supervised};
-use super::{recency, tally};
-use crate::endpoints::Endpoints;
+use super::{invocation_counts, last_used};
 use crate::function::Uptime;
 use crate::host::Host;
+use crate::routes::Routes;
 use crate::store::{Secrets, Store};
 
-/// The world around the function actors, made once by `main`.
-pub struct Surroundings {
+/// The world context the function actors, made once by `main`.
+pub struct Context {
     /// The machine. Images and networks are reached through their actors.
     pub(super) host: Host,
     pub(super) puller: Arc<Supervised<Puller>>,
     pub(super) network: Arc<Supervised<Network>>,
     pub(super) store: Store,
     pub(super) secrets: Secrets,
-    pub(super) endpoints: Arc<Endpoints>,
-    pub(super) board: Board,
-    pub(super) census: Census,
+    pub(super) routes: Arc<Routes>,
+    pub(super) status_cache: StatusCache,
+    pub(super) relist: Relist,
     pub(super) starts: Semaphore,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
@@ -33,39 +33,39 @@ pub struct Surroundings {
     started: Instant,
 }
 
-impl Surroundings {
+impl Context {
     /// Starts the puller and the network actor on this thread's actor system, and gathers the rest.
     #[must_use]
     pub fn new(
         host: Host,
         store: Store,
         secrets: Secrets,
-        endpoints: Arc<Endpoints>,
+        routes: Arc<Routes>,
         settings: Settings,
         runtime: Handle,
     ) -> Arc<Self> {
         let puller = Puller::start(host.images.clone(), &settings, runtime.clone());
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
-        let board = Board::new(host.images.clone());
-        let around = Arc::new(Self {
+        let status_cache = StatusCache::new(host.images.clone());
+        let context = Arc::new(Self {
             host,
             puller,
             network,
             store,
             secrets,
-            endpoints,
-            board,
-            census: Census::default(),
+            routes,
+            status_cache,
+            relist: Relist::default(),
             starts,
             settings,
             runtime,
             started: Instant::now(),
         });
-        Census::begin(&around);
-        recency::begin(&around);
-        tally::begin(&around);
-        around
+        Relist::begin(&context);
+        last_used::begin(&context);
+        invocation_counts::begin(&context);
+        context
     }
 
     /// Writes down under `registry` how bring-ups go from now on.
@@ -73,7 +73,7 @@ impl Surroundings {
     /// # Errors
     /// When its names are taken.
     pub fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
-        self.board.progress.measure(registry)
+        self.status_cache.progress.measure(registry)
     }
 
     /// The time since this process began, as the lifecycles see it.
