@@ -12,12 +12,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
 use actix_web::{App, HttpResponse, HttpServer, web};
-use actord::actors::messages::{Apply, Delete, Get, List, Measure, Refused, Scale, Used, View};
+use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
-use actord::function::FunctionId;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Recipients, Services, Settings};
+use actord::engine::{Changes, Engine, Mode, Refused, Used, View};
+use actord::function::{FunctionId, Namespace, Spec};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
 use actord::store::{Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -28,36 +28,33 @@ const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 const LONG: usize = 1 << 20;
 
-/// A registry that is never asked.
-struct Nobody;
+/// An engine that is never asked: the proxy knows routes alone.
+struct Idle;
 
-impl Actor for Nobody {
-    type Context = Context<Self>;
+#[async_trait::async_trait]
+impl Engine for Idle {
+    async fn apply(&self, _: FunctionId, _: Spec, _: Mode) -> Result<(), Refused> {
+        unreachable!()
+    }
+    async fn delete(&self, _: &FunctionId) -> Result<(), Refused> {
+        unreachable!()
+    }
+    async fn scale(&self, _: &FunctionId, _: u32) -> Result<(), Refused> {
+        unreachable!()
+    }
+    async fn get(&self, _: &FunctionId) -> Result<Option<View>, Refused> {
+        unreachable!()
+    }
+    async fn list(&self, _: &Namespace) -> Result<Vec<View>, Refused> {
+        unreachable!()
+    }
+    async fn measure(&self, _: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+        unreachable!()
+    }
+    fn watch(&self, _: Option<u64>) -> Changes {
+        unreachable!()
+    }
 }
-
-macro_rules! never {
-    ($($message:ty => $answer:ty),*) => {$(
-        impl Handler<$message> for Nobody {
-            type Result = $answer;
-            fn handle(&mut self, _: $message, _: &mut Context<Self>) -> Self::Result {
-                Default::default()
-            }
-        }
-    )*};
-}
-never!(Get => Option<View>, List => Vec<View>, Measure => Vec<(FunctionId, Used)>);
-
-macro_rules! refuses {
-    ($($message:ty),*) => {$(
-        impl Handler<$message> for Nobody {
-            type Result = Result<(), Refused>;
-            fn handle(&mut self, _: $message, _: &mut Context<Self>) -> Self::Result {
-                Err(Refused::Busy("this is a bench".into()))
-            }
-        }
-    )*};
-}
-refuses!(Apply, Delete, Scale);
 
 /// One way to ask: where, and the bytes of the request.
 struct Way {
@@ -196,13 +193,16 @@ fn backend() -> SocketAddr {
 #[actix_web::main]
 async fn main() {
     let routes = Arc::new(Routes::new(Parking::default()));
+    let secrets = Secrets::new(std::env::temp_dir().join("no-secrets"));
+    let namespaces = Namespaces::new(Store::in_memory().unwrap(), secrets);
     let services = Arc::new(Services {
-        provider: Recipients::from(Nobody.start()).into(),
+        engine: Arc::new(Idle),
+        secrets: Arc::new(namespaces.clone()),
         routes: routes.clone(),
-        namespaces: Namespaces::new(Store::in_memory().unwrap(), Secrets::new(std::env::temp_dir().join("no-secrets"))),
+        namespaces: Arc::new(namespaces),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
-        logs: actord::host::fake::FakeHost::new().host().logs,
+        logs: Arc::new(LocalLogs::new(actord::host::fake::FakeHost::new().host().logs, |_| false)),
     });
     let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, ApiFlavor::Public);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod data_dir;
 pub mod doctor;
 mod durable;
+pub mod engine;
 pub mod function;
 pub mod host;
 pub mod http;

@@ -10,13 +10,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix::System;
-use actord::actors::messages::Get;
-use actord::actors::{Context as ActorContext, Registry, Settings, keep_invocations, tear_down};
+use actord::actors::{Context as ActorContext, LocalEngine, Settings, keep_invocations, tear_down};
 use actord::config::Config;
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
 use actord::doctor::{Facts, Finding, Root};
-use actord::function::{FunctionId, InstanceId};
+use actord::function::InstanceId;
 use actord::host::Images as _;
 use actord::host::containerd::daemon::Daemon;
 use actord::host::containerd::images::ContainerdImages;
@@ -136,18 +135,19 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         let metrics = http::Metrics::new()?;
         around.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
-        let registry = Registry::recover(around).await?;
+        let engine = LocalEngine::recover(around).await?;
         let services = http::Services {
-            provider: registry.into(),
+            engine: Arc::new(engine.clone()),
+            secrets: Arc::new(namespaces.clone()),
             routes,
-            namespaces,
+            namespaces: Arc::new(namespaces),
             metrics,
             draining: http::Draining::default(),
-            logs: machine.host().logs,
+            logs: Arc::new(engine.logs()),
         };
-        anyhow::Ok((machine, Arc::new(services)))
+        anyhow::Ok((machine, engine, Arc::new(services)))
     });
-    let (machine, services) = tokio::select! {
+    let (machine, engine, services) = tokio::select! {
         running = running => running?,
         signal = &mut asked_to_end => {
             tracing::info!("{signal} before everything was up");
@@ -159,7 +159,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     let pruning = tokio::spawn(pruning::keep_pruning(machine.images.clone(), store.clone(), config.image_retention));
     let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
-    let watchdog = actix::spawn(watchdog(services.clone(), "watchdog".parse()?));
+    let watchdog = actix::spawn(watchdog(engine));
     tracing::info!(%public, %provider, %metrics, "ready");
     systemd::ready(&format!("functions answer on {public}"));
     let signal = asked_to_end.await;
@@ -179,10 +179,9 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     Ok(())
 }
 
-/// Tells the service manager that the registry answers, as often as it wants to know. `id` is asked for, and may be
-/// nobody's.
-async fn watchdog(services: Arc<http::Services>, id: FunctionId) {
-    systemd::watchdog(async || services.provider.now().get.send(Get { id: id.clone() }).await.ok()).await;
+/// Tells the service manager that the registry answers, as often as it wants to know.
+async fn watchdog(engine: LocalEngine) {
+    systemd::watchdog(async || engine.ping().await.ok()).await;
 }
 
 fn open_store(config: &Config) -> anyhow::Result<Store> {

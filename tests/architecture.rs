@@ -1,7 +1,7 @@
 //! Who may import whom, read from the source.
 //!
 //! ```text
-//! http -> actors -> { function, host (traits), routes, store } <- host::{ containerd, cni, fake }
+//! http -> { engine, routes } -> function      actors -> { engine, routes, host (traits), store } <- host::{ containerd, cni, fake }
 //! ```
 //! Adapters and actors never see each other; `main` and its own modules introduce them. What is compiled for tests alone
 //! (`#[cfg(test)] mod`) is free.
@@ -22,8 +22,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host::fake", &["function", "host"]),
     ("routes", &["function"]),
     ("store", &["function", "durable"]),
-    ("actors", &["function", "host", "routes", "store"]),
-    ("http", &["function", "host", "routes", "store", "actors", "credentials", "telemetry"]),
+    ("engine", &["function"]),
+    ("actors", &["function", "engine", "host", "routes", "store"]),
+    ("http", &["function", "engine", "routes", "credentials"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
@@ -42,7 +43,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
-    ("actix", &["actors", "http"]),
+    ("actix", &["actors"]),
     ("actix_web", &["http"]),
     ("anyhow", &[]),
     ("clap", &["config", "cli"]),
@@ -317,6 +318,11 @@ fn an_import_that_is_not_allowed_is_found_however_it_is_written() {
         ("actors/function.rs", "use actix_web::web;"),
         ("actors/function.rs", "use rusqlite::Connection;"),
         ("http/invoke.rs", "use crate::host::fake::Fake;"),
+        ("http/invoke.rs", "use crate::host::HostError;"),
+        ("http/invoke.rs", "use crate::actors::LocalEngine;"),
+        ("http/invoke.rs", "use crate::store::Store;"),
+        ("engine/mod.rs", "use crate::actors::LocalEngine;"),
+        ("engine/mod.rs", "use crate::host::Image;"),
         ("http/invoke.rs", "use tonic::Status;"),
         ("http/invoke.rs", "fn f() -> anyhow::Result<()> { Ok(()) }"),
         ("store/mod.rs", "use crate::actors::messages::{self as m, Apply};"),
@@ -348,7 +354,7 @@ fn what_is_allowed_is_not_found() {
         ("host/containerd/oci.rs", "use containerd_client::tonic::Code; use super::channel::Containerd;"),
         ("host/mod.rs", "pub mod cni; pub mod containerd; use crate::function::Exit;"),
         ("actors/function.rs", "use super::messages::Apply; use crate::{routes::Routes, store::Store};"),
-        ("http/mod.rs", "use actix_web::web; use crate::actors::messages::{Apply, Delete as Remove};"),
+        ("http/mod.rs", "use actix_web::web; use crate::engine::{Engine, Refused as No};"),
         ("config/mod.rs", "fn f() { std::env::var(\"RUST_LOG\"); }"),
         ("cli/pack.rs", "const ARCH: &str = std::env::consts::ARCH; const V: &str = env!(\"CARGO_PKG_VERSION\");"),
         ("host/containerd/daemon/process.rs", "fn f() { std::env::var_os(\"PATH\"); }"),

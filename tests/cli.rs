@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use actord::data_dir::DataDir;
+use actord::function::NamespaceMetadata;
 use actord::function::{Desired, Generation, Namespace, Resources, Spec, SpecDraft};
-use actord::store::{Metadata, Namespaces, Secrets, Store};
+use actord::store::{Namespaces, Secrets, Store};
 use serde_json::json;
 
 fn actord(arguments: &[&str]) -> Output {
@@ -164,7 +165,7 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
     let _lock = DataDir::open(&data).unwrap();
     let store = Store::open(&data.join("actord.db")).unwrap();
     let namespaces = Namespaces::new(store.clone(), Secrets::new(data.join("secrets")));
-    namespaces.create(&"staging".parse().unwrap(), Metadata::of_functions()).await.unwrap();
+    namespaces.create(&"staging".parse().unwrap(), NamespaceMetadata::of_functions()).await.unwrap();
     for (id, image) in [("a", "me/a:1"), ("b", "me/b:1"), ("a.staging", "me/a:2")] {
         store.put(&id.parse().unwrap(), &desired(image)).await.unwrap();
     }

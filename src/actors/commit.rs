@@ -1,7 +1,7 @@
 //! Intents: what was asked of a function, made durable one after the other before it is true.
 
-use super::messages::{Mode, Refused};
 use super::waiting::Reply;
+use crate::engine::{Mode, Refused};
 use crate::function::{Desired, Event, FunctionId, Generation, Lifecycle, Spec};
 use crate::store::StoreError;
 
@@ -73,7 +73,8 @@ impl From<&StoreError> for Refused {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::NoNamespace(namespace) => Self::NoNamespace(namespace.clone()),
-            other => Self::Store(other.to_string()),
+            StoreError::Full(_) => Self::Full(error.to_string()),
+            other => Self::Failed(other.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::relist::Relist;
 use super::status_cache::StatusCache;
+use super::usage::UsageTrackers;
 use super::{Network, Puller, Settings, Supervised};
 use super::{invocation_counts, last_used};
 use crate::function::Uptime;
@@ -15,7 +16,7 @@ use crate::host::Host;
 use crate::routes::Routes;
 use crate::store::{Secrets, Store};
 
-/// The world context the function actors, made once by `main`.
+/// What the actors work with, made once when actord starts.
 pub struct Context {
     /// The machine. Images and networks are reached through their actors.
     pub(super) host: Host,
@@ -25,6 +26,7 @@ pub struct Context {
     pub(super) secrets: Secrets,
     pub(super) routes: Arc<Routes>,
     pub(super) status_cache: StatusCache,
+    pub(super) usage: UsageTrackers,
     pub(super) relist: Relist,
     pub(super) starts: Semaphore,
     pub(super) settings: Settings,
@@ -56,6 +58,7 @@ impl Context {
             secrets,
             routes,
             status_cache,
+            usage: UsageTrackers::default(),
             relist: Relist::default(),
             starts,
             settings,

@@ -22,10 +22,11 @@ use tokio_util::task::TaskTracker;
 
 use super::commit::{INTENTS_MAX, Intent, Step, Then};
 use super::context::Context;
-use super::logs;
-use super::messages::{Accept, ActorExit, LifecycleEvent, Refused, Resize, SupervisorEvent, Withdraw};
+use super::log_retention;
+use super::messages::{Accept, ActorExit, LifecycleEvent, Resize, SupervisorEvent, Withdraw};
 use super::running::InstanceHandle;
 use super::waiting::Waiting;
+use crate::engine::Refused;
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
 use crate::store::StoreError;
 
@@ -44,12 +45,26 @@ pub(super) struct Incarnation {
     pub(super) notices: mpsc::UnboundedSender<SupervisorEvent>,
     /// Instances that this incarnation began and has not seen removed: the host can't always tell whose a half-made
     /// one is.
-    pub(super) begun: Arc<Mutex<BTreeSet<InstanceId>>>,
+    pub(super) begun: BegunInstances,
+}
+
+/// The instances that an actor began and has not seen removed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BegunInstances(Arc<Mutex<BTreeSet<InstanceId>>>);
+
+impl BegunInstances {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<InstanceId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn list(&self) -> Vec<InstanceId> {
+        self.lock().iter().cloned().collect()
+    }
 }
 
 impl Incarnation {
     pub(super) fn begun(&self) -> std::sync::MutexGuard<'_, BTreeSet<InstanceId>> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        self.begun.lock()
     }
 }
 
@@ -71,7 +86,7 @@ pub(super) struct Function {
 
 impl Function {
     pub(super) fn start(me: Incarnation, context: Arc<Context>, life: Lifecycle, first: Vec<Effect>) -> Addr<Self> {
-        Actor::start(Self {
+        let function = Self {
             me,
             context,
             life,
@@ -82,7 +97,10 @@ impl Function {
             committing: false,
             waiting: Waiting::default(),
             handled: 0,
-        })
+        };
+        // At once, not when the actor runs: a function that was recovered is there for all readers.
+        function.publish_status();
+        Actor::start(function)
     }
 
     /// Feeds the lifecycle and does what it says.
@@ -90,7 +108,7 @@ impl Function {
         tracing::debug!(function = %self.me.id, ?event);
         match &event {
             Event::Removed(id) => drop(self.me.begun().remove(id)),
-            Event::Delete => logs::forget(&self.context, &self.me.id),
+            Event::Delete => log_retention::forget(&self.context, &self.me.id),
             _ => {}
         }
         let trouble = self.trouble(&event);

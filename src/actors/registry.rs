@@ -1,4 +1,4 @@
-//! The registry: slots requests to function actors, spawns them, and is their supervisor.
+//! The registry: routes requests to function actors, spawns them, and is their supervisor.
 //!
 //! An actor that panics tells it so while it unwinds. The registry then waits for the effects that were under way, reads
 //! the store and the host, and starts a fresh actor that takes over the same instances; requests wait meanwhile.
@@ -17,15 +17,14 @@ use tokio_util::task::TaskTracker;
 
 use super::Supervised;
 use super::context::Context;
-use super::function::{Function, Incarnation};
+use super::function::{BegunInstances, Function, Incarnation};
 use super::instance::tear_down;
 use super::invocation_counts;
-use super::logs;
-use super::messages::{
-    Accept, ActorExit, Apply, Delete, Get, List, Mode, Refused, Resize, Scale, SupervisorEvent, View, Withdraw,
-};
+use super::log_retention;
+use super::messages::{Accept, ActorExit, Apply, Delete, Ping, Resize, Scale, SupervisorEvent, Withdraw};
 use super::recovery::{self, Recovered, Remembered};
 use super::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
+use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
 
@@ -58,7 +57,7 @@ impl Registry {
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
         let functions = recovered.functions.iter();
-        logs::sweep(&context, functions.filter_map(|(id, found)| Some((id, found.desired.as_ref()?))));
+        log_retention::sweep(&context, functions.filter_map(|(id, found)| Some((id, found.desired.as_ref()?))));
         let (handover, recovered) = (Handover::new(), Mutex::new(Some(recovered)));
         Ok(Supervised::start(move |ctx| {
             let first = recovered.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -102,7 +101,7 @@ impl Registry {
             tasks: TaskTracker::new(),
             over: CancellationToken::new(),
             notices: self.handover.notices.clone(),
-            begun: Arc::default(),
+            begun: BegunInstances::default(),
         }
     }
 
@@ -112,10 +111,11 @@ impl Registry {
     }
 
     fn slot(&self, me: Incarnation, life: Lifecycle, first: Vec<Effect>) -> ActorSlot {
+        self.context.usage.track(&me.id, me.begun.clone());
         let actor = Function::start(me.clone(), self.context.clone(), life, first);
         let in_flight = Arc::<InFlight>::default();
         let handle = watch::Sender::new(Some(FunctionHandle { actor, in_flight: in_flight.clone() }));
-        ActorSlot { me, handle, in_flight, deaths: 0, died: None, dead: None, usage: Arc::default() }
+        ActorSlot { me, handle, in_flight, deaths: 0, died: None, dead: None }
     }
 
     /// Sends a request to a function's actor, which is made if `make` says so.
@@ -175,6 +175,7 @@ impl Registry {
         if self.slots.get(id).is_some_and(|slot| slot.in_flight.dismiss(handled)) {
             self.slots.remove(id);
             self.context.status_cache.clear(id);
+            self.context.usage.forget(id);
         }
     }
 
@@ -183,6 +184,7 @@ impl Registry {
         let successor = self.incarnation(&id);
         let Some(slot) = self.slots.get_mut(&id) else { return };
         slot.handle.send_replace(None);
+        self.context.usage.pause(&id);
         let last = std::mem::replace(&mut slot.me, successor);
         // A registry that died in the middle of this left the true predecessor here: its successor never lived.
         let dead = slot.dead.get_or_insert(last).clone();
@@ -211,6 +213,7 @@ impl Registry {
             let (life, first) = this.revive(&id, remembered);
             let context = this.context.clone();
             if let Some(slot) = this.slots.get_mut(&id) {
+                context.usage.track(&id, slot.me.begun.clone());
                 let actor = Function::start(slot.me.clone(), context, life, first);
                 slot.dead = None;
                 slot.handle.send_replace(Some(FunctionHandle { actor, in_flight: slot.in_flight.clone() }));
@@ -295,20 +298,10 @@ impl Handler<Scale> for Registry {
     }
 }
 
-impl Handler<Get> for Registry {
-    type Result = Option<View>;
+impl Handler<Ping> for Registry {
+    type Result = ();
 
-    fn handle(&mut self, Get { id }: Get, _: &mut actix::Context<Self>) -> Self::Result {
-        self.context.status_cache.view(&id, self.context.uptime())
-    }
-}
-
-impl Handler<List> for Registry {
-    type Result = Vec<View>;
-
-    fn handle(&mut self, List { namespace }: List, _: &mut actix::Context<Self>) -> Self::Result {
-        self.context.status_cache.list(&namespace, self.context.uptime())
-    }
+    fn handle(&mut self, Ping: Ping, _: &mut actix::Context<Self>) {}
 }
 
 /// Refuses a spec whose secrets are not there, before anything is written or touched.
@@ -317,8 +310,8 @@ async fn check_secrets(context: &Arc<Context>, id: &FunctionId, spec: &Spec) -> 
     match tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(SecretError::Missing(name))) => Err(Refused::NoSecret(name)),
-        Ok(Err(error)) => Err(Refused::Store(error.to_string())),
-        Err(lost) => Err(Refused::Store(format!("reading secrets: {lost}"))),
+        Ok(Err(error)) => Err(Refused::Failed(error.to_string())),
+        Err(lost) => Err(Refused::Failed(format!("reading secrets: {lost}"))),
     }
 }
 

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::function::{Function, Incarnation};
 use super::messages::SupervisorEvent;
-use super::usage::UsageTracker;
 use crate::function::FunctionId;
 
 /// The way to one function's actor. The handle is none while a dead actor is being replaced.
@@ -26,8 +25,6 @@ pub(super) struct ActorSlot {
     pub(super) died: Option<Instant>,
     /// The actor that died, until a fresh one has taken over what it owned.
     pub(super) dead: Option<Incarnation>,
-    /// What its instances were last seen to use.
-    pub(super) usage: Arc<UsageTracker>,
 }
 
 /// An actor that can be sent requests.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::messages::View;
 use super::progress::Progress;
+use crate::engine::{ChangeLog, Changed, PullProgress, View};
 use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::Images;
 
@@ -13,6 +13,8 @@ use crate::host::Images;
 pub(super) struct StatusCache {
     statuses: DashMap<FunctionId, Status>,
     images: Arc<dyn Images>,
+    /// What became of functions, for those who watch.
+    pub(super) changes: ChangeLog,
     /// How far the instances have come that are being brought up.
     pub(super) progress: Progress,
 }
@@ -20,11 +22,21 @@ pub(super) struct StatusCache {
 impl StatusCache {
     /// An empty board. `images` are asked how far a pull is.
     pub(super) fn new(images: Arc<dyn Images>) -> Self {
-        Self { statuses: DashMap::new(), images, progress: Progress::default() }
+        // Two processes never begin in the same second, nor does one see a million changes in one.
+        let begun = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default() << 20;
+        let changes = ChangeLog::starting_after(begun);
+        Self { statuses: DashMap::new(), images, changes, progress: Progress::default() }
     }
 
     pub(super) fn post(&self, id: &FunctionId, status: Status) {
-        self.statuses.insert(id.clone(), status);
+        let before = self.statuses.insert(id.clone(), status.clone());
+        let (was, is) = (before.as_ref().is_some_and(Status::is_deployed), status.is_deployed());
+        // A function that is on its way out has nothing to tell any more.
+        if is && before.as_ref() != Some(&status) {
+            self.changes.record(id, Changed::Status(Box::new(status)));
+        } else if was && !is {
+            self.changes.record(id, Changed::Deleted);
+        }
     }
 
     pub(super) fn clear(&self, id: &FunctionId) {
@@ -34,6 +46,11 @@ impl StatusCache {
     /// A function as it stands; none once it is deleted, even while its instances are on their way out.
     pub(super) fn view(&self, id: &FunctionId, now: Uptime) -> Option<View> {
         self.statuses.get(id).and_then(|status| self.show(id, &status, now))
+    }
+
+    /// Whether a function is there: not once it is deleted.
+    pub(super) fn is_deployed(&self, id: &FunctionId) -> bool {
+        self.statuses.get(id).is_some_and(|status| status.is_deployed())
     }
 
     /// The functions of a namespace, by name.
@@ -53,6 +70,7 @@ impl StatusCache {
         };
         let step = self.progress.of(id);
         let pull = step.filter(|step| *step == Step::Pulling).and_then(|_| self.images.progress(&desired.spec.image));
+        let pull = pull.map(|pull| PullProgress { pulled: pull.pulled, total: pull.total });
         Some(View { id: id.clone(), status: status.clone(), retry_in, step, pull })
     }
 }

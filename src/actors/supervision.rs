@@ -7,8 +7,9 @@ use actix::{Handler, Message, ResponseFuture, System};
 use tokio::time::sleep;
 
 use super::function::Function;
-use super::messages::{Apply, Delete, Get, Mode, Refused};
+use super::messages::{Apply, Delete};
 use super::{Context, Registry, Settings, Supervised};
+use crate::engine::{Mode, Refused};
 use crate::function::{Exit, FunctionId, Phase, SpecDraft};
 use crate::host::fake::{Behaviour, FakeHost, Method};
 use crate::routes::{Parking, Routes};
@@ -48,6 +49,7 @@ impl Handler<PanicIn> for Registry {
 struct Platform {
     host: FakeHost,
     routes: Arc<Routes>,
+    context: Arc<Context>,
     registry: Arc<Supervised<Registry>>,
     function: FunctionId,
 }
@@ -61,8 +63,8 @@ impl Platform {
         let (store, runtime) = (Store::in_memory().unwrap(), tokio::runtime::Handle::current());
         let settings = Settings::default();
         let context = Context::new(host.host(), store, secrets, routes.clone(), settings, runtime);
-        let registry = Registry::recover(context).await.unwrap();
-        Self { host, routes, registry, function: "f".parse().unwrap() }
+        let registry = Registry::recover(context.clone()).await.unwrap();
+        Self { host, routes, context, registry, function: "f".parse().unwrap() }
     }
 
     async fn deploy(&self) -> Result<(), Refused> {
@@ -76,7 +78,7 @@ impl Platform {
     }
 
     async fn phase(&self) -> Option<Phase> {
-        let view = self.registry.addr().send(Get { id: self.function.clone() }).await.unwrap();
+        let view = self.context.status_cache.view(&self.function, self.context.uptime());
         view.map(|view| view.status.phase)
     }
 

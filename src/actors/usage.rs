@@ -1,22 +1,24 @@
 //! What a function uses of the machine: its instances' counters, read when somebody asks, and what they were before.
 //!
 //! ```text
-//! Measure -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample
+//! Engine::measure -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample
 //! ```
-//! A usage belongs to the way to its function's actor and goes with it; it remembers no instance that is gone.
+//! A tracker outlives the actors of its function that panic, and goes with the function; it remembers no instance that is
+//! gone.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix::{Handler, ResponseFuture};
+use dashmap::DashMap;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::{Instant, timeout};
 
+use super::Context;
+use super::function::BegunInstances;
 use super::host_call::host_call;
-use super::messages::{Measure, Used};
-use super::{Context, Registry};
+use crate::engine::Used;
 use crate::function::{FunctionId, InstanceId};
 use crate::host::{HostError, Usage};
 
@@ -107,19 +109,46 @@ async fn read(context: &Context, id: InstanceId) -> Result<Option<(InstanceId, U
     }
 }
 
-impl Handler<Measure> for Registry {
-    type Result = ResponseFuture<Vec<(FunctionId, Used)>>;
+/// The trackers of all functions that have an actor.
+#[derive(Debug, Default)]
+pub(super) struct UsageTrackers(DashMap<FunctionId, Tracked>);
 
-    fn handle(&mut self, Measure { only }: Measure, _: &mut actix::Context<Self>) -> Self::Result {
-        let wanted = self.slots.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
-        // While an actor is being replaced nobody knows which instances are its function's.
-        let wanted = wanted.filter(|(_, slot)| slot.handle.borrow().is_some()).map(|(id, slot)| {
-            let (id, usage, context) = (id.clone(), slot.usage.clone(), self.context.clone());
-            let instances = slot.me.begun().iter().cloned().collect();
-            async move { usage.measure(&context, instances).await.map(|used| (id, used)) }
+#[derive(Debug, Clone, Default)]
+struct Tracked {
+    tracker: Arc<UsageTracker>,
+    /// The instances of the living actor; none while it is being replaced: they are not known to be the function's then.
+    begun: Option<BegunInstances>,
+}
+
+impl UsageTrackers {
+    /// A function's actor lives, and these are its instances.
+    pub(super) fn track(&self, id: &FunctionId, begun: BegunInstances) {
+        self.0.entry(id.clone()).or_default().begun = Some(begun);
+    }
+
+    /// A function's actor died. What its instances used is remembered for its successor.
+    pub(super) fn pause(&self, id: &FunctionId) {
+        if let Some(mut tracked) = self.0.get_mut(id) {
+            tracked.begun = None;
+        }
+    }
+
+    /// Nothing of a function is left.
+    pub(super) fn forget(&self, id: &FunctionId) {
+        self.0.remove(id);
+    }
+
+    /// What functions use: one, or all of which something runs.
+    pub(super) async fn measure(&self, context: &Context, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+        let wanted: Vec<_> = match only {
+            Some(id) => self.0.get(id).map(|found| (id.clone(), found.value().clone())).into_iter().collect(),
+            None => self.0.iter().map(|found| (found.key().clone(), found.value().clone())).collect(),
+        };
+        let measured = wanted.into_iter().filter_map(|(id, Tracked { tracker, begun })| {
+            let instances = begun?.list();
+            Some(async move { tracker.measure(context, instances).await.map(|used| (id, used)) })
         });
-        let wanted: Vec<_> = wanted.collect();
-        Box::pin(async move { join_all(wanted).await.into_iter().flatten().collect() })
+        join_all(measured).await.into_iter().flatten().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::messages::Refused;
+use crate::engine::Refused;
 use crate::function::{Generation, Lifecycle, Outcome};
 
 /// The answer to a caller, given once. A caller that went away is no matter.

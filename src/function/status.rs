@@ -218,3 +218,11 @@ pub struct Status {
     /// The newest failure that nothing has made up for yet.
     pub failure: Option<Failure>,
 }
+
+impl Status {
+    /// Whether the function is there: not once its deletion was accepted, even while its instances are on their way out.
+    #[must_use]
+    pub fn is_deployed(&self) -> bool {
+        self.desired.is_some()
+    }
+}

@@ -7,10 +7,8 @@ use tracing::info;
 
 use super::error::HttpError;
 use super::json::Fields;
-use super::provider::ask;
-use super::request::{Answer, BODY_MAX, Context, read};
+use super::request::{Answer, BODY_MAX, Context, answer, read};
 use super::{Services, Settings};
-use crate::actors::messages::{Get, Scale};
 use crate::function::{FunctionId, Invalid};
 
 /// What AlertManager has to say of one function.
@@ -58,7 +56,7 @@ pub(super) async fn receive(body: Payload, (services, settings): Context) -> Ans
 
 async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Result<(), HttpError> {
     let id: FunctionId = alert.function.parse()?;
-    let view = ask(&services.provider.now().get, Get { id: id.clone() }, settings.answer_timeout).await?;
+    let view = answer(settings.answer_timeout, services.engine.get(&id)).await??;
     let Some(desired) = view.and_then(|view| view.status.desired) else {
         return Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found")));
     };
@@ -68,7 +66,7 @@ async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Resul
         return Ok(());
     }
     info!(function = %id, from = desired.replicas, to = replicas, firing = alert.firing, "scaled by an alert");
-    Ok(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await??)
+    Ok(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await??)
 }
 
 /// These bodies are AlertManager's to log: as they are, without a line's end of their own.

@@ -11,29 +11,28 @@ use super::error::HttpError;
 use super::json::Fields;
 use super::openapi::{FunctionNamespace, NamedNamespace};
 use super::request::{Answer, BODY_MAX, Context, read};
-use crate::function::{Invalid, Namespace};
-use crate::store::{Metadata, NamespaceError, OPENFAAS};
+use crate::function::{Invalid, Namespace, NamespaceMetadata, OPENFAAS};
 
 /// What GET shows of one namespace.
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
     name: &'a Namespace,
     #[serde(flatten)]
-    metadata: &'a Metadata,
+    metadata: &'a NamespaceMetadata,
 }
 
 /// Body of POST, PUT and DELETE.
 struct Sent {
     /// As it was sent; empty if it was not.
     name: String,
-    metadata: Metadata,
+    metadata: NamespaceMetadata,
 }
 
 impl Sent {
     /// Reads a body, which has to say that it is about a namespace of functions.
     async fn read(body: Payload) -> Result<Self, HttpError> {
         let mut fields = Fields::parse(&read(body, BODY_MAX).await?)?;
-        let metadata = Metadata { labels: fields.map("labels")?, annotations: fields.map("annotations")? };
+        let metadata = NamespaceMetadata { labels: fields.map("labels")?, annotations: fields.map("annotations")? };
         match metadata.labels.get(OPENFAAS).map(String::as_str) {
             Some("1" | "true") => Ok(Self { name: fields.text("name")?, metadata }),
             _ => Err(Invalid("request does not have openfaas=1 label".into()).into()),
@@ -41,7 +40,7 @@ impl Sent {
     }
 
     /// The namespace that both path and body name.
-    fn named(self, path: &str) -> Result<(Namespace, Metadata), HttpError> {
+    fn named(self, path: &str) -> Result<(Namespace, NamespaceMetadata), HttpError> {
         if self.name != path {
             return Err(Invalid("namespace in request body does not match namespace in URL".into()).into());
         }
@@ -53,8 +52,8 @@ impl Sent {
 #[utoipa::path(get, path = "/system/namespaces", operation_id = "list_namespaces", tag = "namespaces", responses(
     (status = 200, description = "The names", body = Vec<String>),
 ))]
-pub(super) async fn list((services, _): Context) -> HttpResponse {
-    HttpResponse::Ok().json(services.namespaces.all())
+pub(super) async fn list((services, _): Context) -> Answer {
+    Ok(HttpResponse::Ok().json(services.namespaces.list().await?))
 }
 
 /// One namespace
@@ -64,11 +63,12 @@ params(NamedNamespace), responses(
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn get(path: web::Path<String>, (services, _): Context) -> Answer {
-    let found = path.parse().ok().and_then(|name| services.namespaces.get(&name).map(|metadata| (name, metadata)));
-    match found {
-        Some((name, metadata)) => Ok(HttpResponse::Ok().json(Shown { name: &name, metadata: &metadata })),
-        None => Err(HttpError::new(StatusCode::NOT_FOUND, format!("namespace {path} not found"))),
+    if let Ok(name) = path.parse()
+        && let Some(metadata) = services.namespaces.get(&name).await?
+    {
+        return Ok(HttpResponse::Ok().json(Shown { name: &name, metadata: &metadata }));
     }
+    Err(HttpError::new(StatusCode::NOT_FOUND, format!("namespace {path} not found")))
 }
 
 /// Makes the namespace that the body names
@@ -93,7 +93,7 @@ pub(super) async fn create(path: web::Path<String>, body: Payload, (services, _)
     made(&services, &name, metadata).await
 }
 
-async fn made(services: &Services, name: &Namespace, metadata: Metadata) -> Answer {
+async fn made(services: &Services, name: &Namespace, metadata: NamespaceMetadata) -> Answer {
     services.namespaces.create(name, metadata).await?;
     info!(namespace = %name, "namespace made");
     Ok(HttpResponse::Created().finish())
@@ -123,16 +123,4 @@ pub(super) async fn delete(path: web::Path<String>, body: Payload, (services, _)
     services.namespaces.delete(&name).await?;
     info!(namespace = %name, "namespace deleted");
     Ok(HttpResponse::Accepted().finish())
-}
-
-impl From<NamespaceError> for HttpError {
-    fn from(error: NamespaceError) -> Self {
-        let status = match &error {
-            NamespaceError::Exists(_) | NamespaceError::InUse { .. } => StatusCode::CONFLICT,
-            NamespaceError::NotFound(_) => StatusCode::NOT_FOUND,
-            NamespaceError::Default(_) => StatusCode::BAD_REQUEST,
-            NamespaceError::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
-        };
-        Self::new(status, error.to_string())
-    }
 }

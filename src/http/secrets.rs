@@ -13,7 +13,6 @@ use super::json::Fields;
 use super::openapi::{DeleteSecretRequest, InNamespace, ListedSecret, Secret};
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, namespace, read};
 use crate::function::{Invalid, SecretName};
-use crate::store::{SecretError, SecretRefused};
 
 /// The longest value of a secret, as in Kubernetes: 1 MiB.
 const VALUE_MAX: usize = 1 << 20;
@@ -71,8 +70,8 @@ responses(
     (status = 500, description = "The secrets can't be read: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn list(request: HttpRequest, (services, _): Context) -> Answer {
-    let namespace = namespace(&services, "", &request)?;
-    let names = services.namespaces.secrets(&namespace).await?;
+    let namespace = namespace(&services, "", &request).await?;
+    let names = services.secrets.list(&namespace).await?;
     let all: Vec<_> = names.iter().map(|name| Listed { name, namespace: namespace.as_str() }).collect();
     Ok(HttpResponse::Ok().json(all))
 }
@@ -86,8 +85,8 @@ request_body = Secret, responses(
 ))]
 pub(super) async fn create(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
-    let namespace = agreed_namespace(&services, &namespace, &request)?;
-    services.namespaces.create_secret(&namespace, name.clone(), value).await?;
+    let namespace = agreed_namespace(&services, &namespace, &request).await?;
+    services.secrets.create(&namespace, name.clone(), value).await?;
     info!(secret = %name, %namespace, "secret made");
     Ok(HttpResponse::Accepted().finish())
 }
@@ -103,8 +102,8 @@ request_body = Secret, responses(
 ))]
 pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
-    let namespace = agreed_namespace(&services, &namespace, &request)?;
-    services.namespaces.update_secret(&namespace, name.clone(), value).await?;
+    let namespace = agreed_namespace(&services, &namespace, &request).await?;
+    services.secrets.update(&namespace, name.clone(), value).await?;
     info!(secret = %name, %namespace, "secret replaced");
     Ok(HttpResponse::Accepted().finish())
 }
@@ -120,21 +119,8 @@ request_body = DeleteSecretRequest, responses(
 ))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let Sent { name, namespace, .. } = Sent::parse(&read(body, BODY_MAX).await?)?;
-    let namespace = agreed_namespace(&services, &namespace, &request)?;
-    services.namespaces.remove_secret(&namespace, name.clone()).await?;
+    let namespace = agreed_namespace(&services, &namespace, &request).await?;
+    services.secrets.delete(&namespace, name.clone()).await?;
     info!(secret = %name, %namespace, "secret deleted");
     Ok(HttpResponse::Accepted().finish())
-}
-
-impl From<SecretRefused> for HttpError {
-    fn from(refused: SecretRefused) -> Self {
-        let status = match &refused {
-            SecretRefused::NoNamespace(_) => StatusCode::BAD_REQUEST,
-            SecretRefused::Secret(SecretError::Missing(_)) => StatusCode::NOT_FOUND,
-            SecretRefused::Secret(SecretError::Exists(_)) => StatusCode::CONFLICT,
-            SecretRefused::Secret(SecretError::List(_)) | SecretRefused::Lost(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            SecretRefused::Secret(SecretError::Io { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-        };
-        Self::new(status, refused.to_string())
-    }
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::json::Fields;
 use super::openapi::FunctionResources;
-use crate::actors::messages::{Used, View};
+use crate::engine::{Used, View};
 use crate::function::{FunctionName, Generation, Invalid, Phase, Resources, SecretName, Spec, SpecDraft};
 
 /// The most replicas that may be asked for: a typing error should not fill the machine.

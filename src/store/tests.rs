@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::*;
+use crate::function::NamespaceMetadata;
 use crate::function::{Generation, Namespace, Resources, Spec, SpecDraft};
 
 fn desired(generation: u64) -> Desired {
@@ -300,18 +301,21 @@ async fn of_many_records_all_are_written_or_none() {
 #[tokio::test]
 async fn namespaces_are_there_after_the_store_is_opened_again() {
     let home = Home::with(0).await;
-    let metadata = Metadata { annotations: [("a".to_owned(), "b".to_owned())].into(), ..Metadata::of_functions() };
+    let metadata = NamespaceMetadata {
+        annotations: [("a".to_owned(), "b".to_owned())].into(),
+        ..NamespaceMetadata::of_functions()
+    };
     let open = || Namespaces::new(Store::open(&home.store).unwrap(), Secrets::new(home.dir.path().join("secrets")));
     let (dev, old) = ("dev".parse().unwrap(), "old".parse().unwrap());
     let namespaces = open();
-    namespaces.create(&old, Metadata::of_functions()).await.unwrap();
-    namespaces.create(&dev, Metadata::of_functions()).await.unwrap();
+    namespaces.create(&old, NamespaceMetadata::of_functions()).await.unwrap();
+    namespaces.create(&dev, NamespaceMetadata::of_functions()).await.unwrap();
     namespaces.update(&dev, metadata.clone()).await.unwrap();
     namespaces.delete(&old).await.unwrap();
     drop(namespaces);
     let namespaces = open();
     assert_eq!(namespaces.all(), [Namespace::default(), dev.clone()]);
-    assert_eq!((namespaces.get(&dev), namespaces.get(&old)), (Some(metadata), None));
+    assert_eq!((namespaces.metadata(&dev), namespaces.metadata(&old)), (Some(metadata), None));
 }
 
 #[tokio::test]
@@ -339,7 +343,7 @@ async fn a_namespace_whose_row_can_not_be_read_keeps_its_name_or_is_left_out() {
     let store = Store::open(&home.store).unwrap();
     let dev = "dev".parse().unwrap();
     assert_eq!(store.namespaces(), [Namespace::default(), "dev".parse().unwrap()]);
-    assert_eq!(store.namespace(&dev), Some(Metadata::of_functions()));
+    assert_eq!(store.namespace(&dev), Some(NamespaceMetadata::of_functions()));
 }
 
 /// A file system in memory with a little room, for a test that runs as root.

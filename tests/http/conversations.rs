@@ -9,7 +9,7 @@ mod expected;
 
 use std::time::Duration;
 
-use actord::actors::messages::Used;
+use actord::engine::Used;
 use actord::function::Namespace;
 use actord::host::fake::Method;
 use tokio::time::timeout;

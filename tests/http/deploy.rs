@@ -1,4 +1,4 @@
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::{Invalid, Spec, SpecDraft};
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ async fn every_refusal_of_the_registry_has_its_status_and_its_words() {
         (Refused::Exists(id()), 409, "function x.openfaas-fn already exists: update it with PUT, or delete it first\n"),
         (Refused::NoSecret("s1".parse().unwrap()), 400, "unable to find secret: s1\n"),
         (Refused::Unrunnable("no such image".into()), 400, "no such image\n"),
-        (Refused::Store("disk is full".into()), 507, "disk is full\n"),
+        (Refused::Full("disk is full".into()), 507, "disk is full\n"),
         (Refused::Busy("too many".into()), 503, "too many\n"),
     ] {
         house.script.lock().unwrap().refuse = Some(refused.clone());

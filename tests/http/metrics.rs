@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::Used;
+use actord::engine::Used;
 use actord::function::{Phase, Uptime};
 
 use crate::support::{House, answering, ask, mirror};

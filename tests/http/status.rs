@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use actord::actors::messages::Used;
+use actord::engine::PullProgress;
+use actord::engine::Used;
 use actord::function::{Failure, Generation, Phase, SpecDraft, Step, Uptime};
-use actord::host::Progress;
 use serde_json::json;
 
 use crate::support::{House, view};
@@ -150,7 +150,7 @@ async fn a_function_whose_image_is_being_pulled_says_how_many_bytes_are_here() {
             let mut script = house.script.lock().unwrap();
             let view = script.functions.get_mut(&"new".parse().unwrap()).unwrap();
             (view.status.phase, view.step) = (Phase::Starting, Some(Step::Pulling));
-            (view.status.serving, view.pull) = (None, Some(Progress { pulled: 70, total }));
+            (view.status.serving, view.pull) = (None, Some(PullProgress { pulled: 70, total }));
         }
         let shown = house.system("GET /system/function/new", "").await.json();
         assert_eq!(shown["lifecycle"], expected);

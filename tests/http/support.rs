@@ -5,21 +5,24 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, Context, Handler};
-use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
+use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
-use actord::function::{Desired, FunctionId, Generation, InstanceId, Phase, Spec, SpecDraft, Status};
+use actord::engine::{ChangeLog, Changes, Engine, Mode, Refused, Used, View};
+use actord::function::{
+    Desired, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Phase, Spec, SpecDraft, Status,
+};
 use actord::host::fake::FakeHost;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Recipients, Services, Settings};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
-use actord::store::{Metadata, Namespaces, Secrets, Store};
+use actord::store::{Namespaces, Secrets, Store};
+use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 /// `admin:secret-pw`, as in the recorded conversations.
 pub(crate) const AUTH: &str = "Authorization: Basic YWRtaW46c2VjcmV0LXB3\r\n";
 
-/// What the scripted registry holds, was told and is to answer.
+/// What the scripted engine holds, was told and is to answer.
 #[derive(Default)]
 pub(crate) struct Script {
     pub(crate) functions: BTreeMap<FunctionId, View>,
@@ -27,13 +30,19 @@ pub(crate) struct Script {
     /// Functions that can't be run, and why.
     pub(crate) unrunnable: BTreeMap<FunctionId, String>,
     pub(crate) silent: bool,
-    /// Whether it stops at the next look at one function.
+    /// Whether it can't be reached.
     pub(crate) stops: bool,
     pub(crate) seen: Vec<Seen>,
     /// What functions use; one that is not in here can't be measured.
     pub(crate) used: BTreeMap<FunctionId, Used>,
     /// Whether nothing that is asked to be measured is ever answered.
     pub(crate) immeasurable: bool,
+}
+
+impl Script {
+    fn is_there(&self) -> Result<(), Refused> {
+        if self.stops { Err(Refused::Busy("the registry is restarting: try again".into())) } else { Ok(()) }
+    }
 }
 
 /// A message that arrived.
@@ -44,16 +53,16 @@ pub(crate) enum Seen {
     Scaled(FunctionId, u32),
 }
 
-/// Stands for the registry.
-pub(crate) struct Registry(Arc<Mutex<Script>>);
-
-impl Actor for Registry {
-    type Context = Context<Self>;
+/// Stands for the engine.
+struct Scripted {
+    script: Arc<Mutex<Script>>,
+    changes: ChangeLog,
 }
 
-impl Registry {
+impl Scripted {
     fn note(&self, seen: Seen, id: &FunctionId) -> Result<(), Refused> {
-        let mut script = self.0.lock().unwrap();
+        let mut script = self.script.lock().unwrap();
+        script.is_there()?;
         script.seen.push(seen.clone());
         if let Some(refused) = &script.refuse {
             return Err(refused.clone());
@@ -79,63 +88,51 @@ impl Registry {
 }
 
 /// An answer that may never come.
-type Later<T> = actix::ResponseFuture<T>;
-
-fn later<T: 'static>(silent: bool, answer: T) -> Later<T> {
-    Box::pin(async move {
-        if silent {
-            std::future::pending::<()>().await;
-        }
-        answer
-    })
-}
-
-impl Handler<Apply> for Registry {
-    type Result = Later<Result<(), Refused>>;
-    fn handle(&mut self, message: Apply, _: &mut Context<Self>) -> Self::Result {
-        let silent = self.0.lock().unwrap().silent;
-        later(silent, self.note(Seen::Applied(message.mode, message.id.clone(), message.spec.into()), &message.id))
+async fn later<T>(silent: bool, answer: T) -> T {
+    if silent {
+        std::future::pending::<()>().await;
     }
+    answer
 }
 
-impl Handler<Delete> for Registry {
-    type Result = Result<(), Refused>;
-    fn handle(&mut self, message: Delete, _: &mut Context<Self>) -> Self::Result {
-        self.note(Seen::Deleted(message.id.clone()), &message.id)
+#[async_trait]
+impl Engine for Scripted {
+    async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused> {
+        let silent = self.script.lock().unwrap().silent;
+        later(silent, self.note(Seen::Applied(mode, id.clone(), spec.into()), &id)).await
     }
-}
 
-impl Handler<Scale> for Registry {
-    type Result = Result<(), Refused>;
-    fn handle(&mut self, message: Scale, _: &mut Context<Self>) -> Self::Result {
-        self.note(Seen::Scaled(message.id.clone(), message.replicas), &message.id)
+    async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
+        self.note(Seen::Deleted(id.clone()), id)
     }
-}
 
-impl Handler<Get> for Registry {
-    type Result = Option<View>;
-    fn handle(&mut self, message: Get, context: &mut Context<Self>) -> Self::Result {
-        if self.0.lock().unwrap().stops {
-            context.stop();
-        }
-        self.0.lock().unwrap().functions.get(&message.id).cloned()
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
+        self.note(Seen::Scaled(id.clone(), replicas), id)
     }
-}
 
-impl Handler<List> for Registry {
-    type Result = Vec<View>;
-    fn handle(&mut self, message: List, _: &mut Context<Self>) -> Self::Result {
-        let script = self.0.lock().unwrap();
-        script.functions.values().filter(|view| view.id.namespace == message.namespace).cloned().collect()
+    async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
+        let script = self.script.lock().unwrap();
+        script.is_there()?;
+        Ok(script.functions.get(id).cloned())
     }
-}
 
-impl Handler<Measure> for Registry {
-    type Result = Later<Vec<(FunctionId, Used)>>;
-    fn handle(&mut self, Measure { only }: Measure, _: &mut Context<Self>) -> Self::Result {
-        let script = self.0.lock().unwrap();
-        let wanted = script.used.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
-        later(script.immeasurable, wanted.map(|(id, used)| (id.clone(), *used)).collect())
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<View>, Refused> {
+        let script = self.script.lock().unwrap();
+        script.is_there()?;
+        Ok(script.functions.values().filter(|view| view.id.namespace == *namespace).cloned().collect())
+    }
+
+    async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+        let (silent, used) = {
+            let script = self.script.lock().unwrap();
+            let wanted = script.used.iter().filter(|(id, _)| only.is_none_or(|only| only == *id));
+            (script.immeasurable, wanted.map(|(id, used)| (id.clone(), *used)).collect())
+        };
+        later(silent, used).await
+    }
+
+    fn watch(&self, after: Option<u64>) -> Changes {
+        self.changes.watch(after)
     }
 }
 
@@ -190,14 +187,18 @@ impl House {
         let host = FakeHost::new();
         let (store, secrets) = (Store::in_memory().unwrap(), tempfile::tempdir().unwrap());
         let namespaces = Namespaces::new(store.clone(), Secrets::new(secrets.path().to_owned()));
-        namespaces.create(&"dev".parse().unwrap(), Metadata::of_functions()).await.unwrap();
+        namespaces.create(&"dev".parse().unwrap(), NamespaceMetadata::of_functions()).await.unwrap();
         let services = Arc::new(Services {
-            provider: Recipients::from(Registry(script.clone()).start()).into(),
+            engine: Arc::new(Scripted { script: script.clone(), changes: ChangeLog::default() }),
+            secrets: Arc::new(namespaces.clone()),
             routes: routes.clone(),
-            namespaces: namespaces.clone(),
+            namespaces: Arc::new(namespaces.clone()),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
-            logs: host.host().logs,
+            logs: Arc::new(LocalLogs::new(host.host().logs, {
+                let script = script.clone();
+                move |id| script.lock().unwrap().functions.contains_key(id)
+            })),
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::Phase;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use actord::routes::NoEndpoint;
@@ -100,7 +100,7 @@ fn a_full_store_refuses_a_deploy_before_anything_is_touched() {
         let mut big = draft("good:1");
         big.env_vars = (0..16).map(|n| (format!("V{n}"), "x".repeat(1 << 16))).collect();
         let refused = platform.apply(Mode::Create, "f", big.try_into().unwrap()).await.unwrap_err();
-        assert!(matches!(&refused, Refused::Store(reason) if reason.contains("full")), "{refused}");
+        assert!(matches!(&refused, Refused::Full(reason) if reason.contains("full")), "{refused}");
         assert_eq!(platform.view("f").await, None);
         assert_eq!(platform.host.count(Method::ImagesEnsure), 0);
     });

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::Refused;
+use actord::engine::Refused;
 use actord::function::{Generation, Phase};
 use actord::host::fake::{Behaviour, Method};
 use actord::routes::NoEndpoint;

@@ -9,14 +9,13 @@ mod bodies;
 
 use std::sync::LazyLock;
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 pub(super) use bodies::*;
 
-use super::system::close_if_draining;
-use super::{Services, alert, functions, invoke, logs, namespaces, secrets, system};
+use super::{alert, functions, invoke, logs, namespaces, secrets, system};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -77,8 +76,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 #[utoipa::path(get, path = "/openapi.json", tag = "system", responses(
     (status = 200, description = "The document", content_type = "application/json", body = serde_json::Value)
 ))]
-pub(super) async fn document(services: web::Data<Services>) -> HttpResponse {
-    close_if_draining(HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str()), &services)
+pub(super) async fn document() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str())
 }
 
 /// Writes down what holds for more than one route.

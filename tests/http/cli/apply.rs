@@ -1,6 +1,6 @@
 //! `apply`: what it asks for, what it waits for, what it tells and what it leaves alone.
 
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::{Failure, FunctionId, Generation, Phase, Step};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;

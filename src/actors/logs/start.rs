@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::asked;
 use super::cursor::CHUNK;
-use super::query::Query;
+use crate::engine::LogQuery;
 use crate::function::InstanceId;
 use crate::host::{HostError, Log, LogChunk, Logs};
 
 /// The place in each log from which on it is asked for: the last lines of all logs together, by their times.
 pub(super) async fn places(
     logs: &dyn Logs,
-    query: &Query,
+    query: &LogQuery,
     all: &[Log],
 ) -> Result<BTreeMap<InstanceId, u64>, HostError> {
     let mut searches = Vec::new();
@@ -67,7 +67,7 @@ impl Search {
     }
 
     /// Looks for the line before the one that was accepted last.
-    async fn step(&mut self, logs: &dyn Logs, query: &Query) -> Result<(), HostError> {
+    async fn step(&mut self, logs: &dyn Logs, query: &LogQuery) -> Result<(), HostError> {
         self.found = None;
         if self.bound <= self.begins {
             return Ok(());

@@ -3,32 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::asked;
 use super::cursor::Cursor;
-use super::query::Query;
 use super::start::places;
+use crate::engine::{LogLine, LogQuery};
 use crate::function::{FunctionId, InstanceId};
 use crate::host::{HostError, Log, Logs};
 
-/// An answer is sent in portions of at least this much, where there is as much.
+/// Lines are read in batches of at least this many bytes, where there are as many.
 const PORTION: usize = 32 * 1024;
 
-/// One line of the answer.
-#[derive(Debug, Serialize)]
-struct Message<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    instance: &'a str,
-    timestamp: String,
-    text: &'a str,
-}
+/// What a line takes beside its text, in bytes: about what a reader gets of its name and time.
+const LINE_COST: usize = 128;
 
 pub(super) struct Reader {
     logs: Arc<dyn Logs>,
-    function: FunctionId,
-    query: Query,
+    query: LogQuery,
     cursors: BTreeMap<InstanceId, Cursor>,
     /// Of what was looked at last.
     version: u64,
@@ -38,20 +28,20 @@ pub(super) struct Reader {
 
 impl Reader {
     /// At the place that is asked for, in each log.
-    pub(super) async fn open(logs: Arc<dyn Logs>, function: FunctionId, query: Query) -> Result<Self, HostError> {
-        let kept = asked(logs.kept(&function)).await?;
+    pub(super) async fn open(logs: Arc<dyn Logs>, query: LogQuery) -> Result<Self, HostError> {
+        let kept = asked(logs.kept(&query.function)).await?;
         let wanted: Vec<Log> = kept.logs.into_iter().filter(|log| query.wants(&log.id)).collect();
         let mut places = places(&*logs, &query, &wanted).await?;
         let at = |log: Log| Some((log.id.clone(), Cursor::at(places.remove(&log.id)?, &log)));
         let grows = wanted.iter().any(|log| !log.ended);
         let cursors = wanted.into_iter().filter_map(at).collect();
-        Ok(Self { logs, function, query, cursors, version: kept.version, grows })
+        Ok(Self { logs, query, cursors, version: kept.version, grows })
     }
 
     /// The next lines; empty if there are none for now.
-    pub(super) async fn batch(&mut self) -> Result<Vec<u8>, HostError> {
-        let mut lines = Vec::new();
-        while lines.len() < PORTION {
+    pub(super) async fn batch(&mut self) -> Result<Vec<LogLine>, HostError> {
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        while bytes < PORTION {
             let mut gone = Vec::new();
             for (id, cursor) in &mut self.cursors {
                 match cursor.fill(&*self.logs).await {
@@ -63,30 +53,20 @@ impl Reader {
             let timed = self.cursors.iter_mut().filter_map(|(id, cursor)| Some((cursor.peek()?, id, cursor)));
             let Some((time, id, cursor)) = timed.min_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1))) else { break };
             let wanted = self.query.wants_from(time);
-            let function = &self.function;
-            cursor
-                .take(|text| {
-                    if !wanted {
-                        return Ok(());
-                    }
-                    let message = Message {
-                        name: function.name.as_str(),
-                        namespace: function.namespace.as_str(),
-                        instance: id.as_str(),
-                        timestamp: time.to_string(),
-                        text,
-                    };
-                    serde_json::to_writer(&mut lines, &message).map(|()| lines.push(b'\n'))
-                })
-                .transpose()
-                .map_err(|error| HostError::Failed(format!("write a line of the log of {id}: {error}")))?;
+            cursor.take(|text| {
+                if wanted {
+                    // A line costs something beside its text: many empty ones are a batch, too.
+                    bytes += text.len() + LINE_COST;
+                    lines.push(LogLine { instance: id.clone(), time, text: text.to_owned() });
+                }
+            });
         }
         Ok(lines)
     }
 
     /// Looks again at what there is.
     pub(super) async fn refresh(&mut self) -> Result<(), HostError> {
-        let kept = asked(self.logs.kept(&self.function)).await?;
+        let kept = asked(self.logs.kept(&self.query.function)).await?;
         self.version = kept.version;
         self.cursors.retain(|id, _| kept.logs.iter().any(|log| log.id == *id));
         self.grows = false;
@@ -100,10 +80,10 @@ impl Reader {
 
     /// Returns when there may be more.
     pub(super) async fn changed(&self) -> Result<(), HostError> {
-        self.logs.changed(&self.function, self.version).await
+        self.logs.changed(&self.query.function, self.version).await
     }
 
     pub(super) fn function(&self) -> &FunctionId {
-        &self.function
+        &self.query.function
     }
 }
