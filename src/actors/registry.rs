@@ -21,7 +21,7 @@ use super::function::{BegunInstances, Function, Incarnation};
 use super::instance::tear_down;
 use super::invocation_counts;
 use super::log_retention;
-use super::messages::{Accept, ActorExit, Apply, Delete, Ping, Resize, Scale, SupervisorEvent, Withdraw};
+use super::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
 use super::recovery::{self, Recovered, Remembered};
 use super::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
 use crate::engine::{Mode, Refused};
@@ -250,20 +250,21 @@ impl actix::StreamHandler<SupervisorEvent> for Registry {
     }
 }
 
-impl Handler<Apply> for Registry {
+impl Handler<To<Apply>> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Apply { id, spec, mode }: Apply, ctx: &mut actix::Context<Self>) -> Self::Result {
-        if mode == Mode::Update && !self.slots.contains_key(&id) {
+    fn handle(&mut self, To(id, apply): To<Apply>, ctx: &mut actix::Context<Self>) -> Self::Result {
+        if apply.mode == Mode::Update && !self.slots.contains_key(&id) {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id))));
         }
-        if spec.secrets.is_empty() {
-            return self.pass_on(&id, Accept { spec, mode }, mode == Mode::Create);
+        let make = apply.mode == Mode::Create;
+        if apply.spec.secrets.is_empty() {
+            return self.pass_on(&id, apply, make);
         }
         let (context, registry) = (self.context.clone(), ctx.address());
         Box::pin(async move {
-            check_secrets(&context, &id, &spec).await?;
-            let checked = Checked(Apply { id, spec, mode });
+            check_secrets(&context, &id, &apply.spec).await?;
+            let checked = Checked(To(id, apply));
             registry.send(checked).await.unwrap_or_else(|lost| Err(Refused::Busy(format!("the registry: {lost}"))))
         })
     }
@@ -272,29 +273,30 @@ impl Handler<Apply> for Registry {
 /// An [`Apply`] whose secrets are there.
 #[derive(Message)]
 #[rtype(result = "Result<(), Refused>")]
-struct Checked(Apply);
+struct Checked(To<Apply>);
 
 impl Handler<Checked> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Checked(Apply { id, spec, mode }): Checked, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, Accept { spec, mode }, mode == Mode::Create)
+    fn handle(&mut self, Checked(To(id, apply)): Checked, _: &mut actix::Context<Self>) -> Self::Result {
+        let make = apply.mode == Mode::Create;
+        self.pass_on(&id, apply, make)
     }
 }
 
-impl Handler<Delete> for Registry {
+impl Handler<To<Delete>> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Delete { id }: Delete, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, Withdraw, false)
+    fn handle(&mut self, To(id, delete): To<Delete>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, delete, false)
     }
 }
 
-impl Handler<Scale> for Registry {
+impl Handler<To<Scale>> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Scale { id, replicas }: Scale, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, Resize(replicas), false)
+    fn handle(&mut self, To(id, scale): To<Scale>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, scale, false)
     }
 }
 
