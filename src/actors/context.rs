@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::pulls::Pulls;
 use super::relist::Relist;
-use super::status_cache::StatusCache;
-use super::usage::UsageTrackers;
 use super::{Network, Settings, Supervised};
 use super::{invocation_counts, last_used};
+use crate::actors::engine::status_cache::StatusCache;
+use crate::actors::engine::usage::UsageTrackers;
 use crate::function::Uptime;
 use crate::host::Host;
 use crate::routes::Routes;

@@ -5,13 +5,19 @@
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
 
+mod logs;
+mod namespaces;
+pub(super) mod status_cache;
+pub(super) mod usage;
+
 use std::sync::Arc;
 
 use actix::{Handler, MailboxError, Message};
 use async_trait::async_trait;
 
-use super::messages::{Apply, Delete, Ping, Scale, To};
-use super::{Context, LocalLogs, Registry, Supervised};
+pub use self::logs::LocalLogs;
+use crate::actors::messages::{Apply, Delete, Ping, Scale, To};
+use crate::actors::{Context, Registry, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
 use crate::function::{FunctionId, Namespace, Spec};
 use crate::store::StoreError;

@@ -3,6 +3,11 @@
 //! An actor that panics tells it so while it unwinds. The registry then waits for the effects that were under way, reads
 //! the store and the host, and starts a fresh actor that takes over the same instances; requests wait meanwhile.
 
+pub(super) mod recovery;
+pub(super) mod slots;
+#[cfg(test)]
+mod supervision;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,15 +20,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Supervised;
-use super::context::Context;
-use super::function::{BegunInstances, Function, Incarnation};
-use super::instance::tear_down;
-use super::invocation_counts;
-use super::log_retention;
-use super::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
-use super::recovery::{self, Recovered, Remembered};
-use super::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
+use self::recovery::{Recovered, Remembered};
+use self::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
+use crate::actors::Supervised;
+use crate::actors::context::Context;
+use crate::actors::function::{BegunInstances, Function, Incarnation};
+use crate::actors::instance::tear_down;
+use crate::actors::invocation_counts;
+use crate::actors::log_retention;
+use crate::actors::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -38,9 +43,9 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Registry {
-    pub(super) context: Arc<Context>,
+    pub(in crate::actors) context: Arc<Context>,
     handover: Arc<Handover>,
-    pub(super) slots: HashMap<FunctionId, ActorSlot>,
+    pub(in crate::actors) slots: HashMap<FunctionId, ActorSlot>,
     incarnations: u64,
 }
 
@@ -160,13 +165,13 @@ impl Registry {
 
     /// The actor of a function, for tests that disturb it.
     #[cfg(test)]
-    pub(super) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
+    pub(in crate::actors) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
         self.slots.get(id).and_then(|slot| slot.handle.borrow().as_ref().map(|handle| handle.actor.clone()))
     }
 
     /// The functions that have an actor.
     #[cfg(test)]
-    pub(super) fn with_actor(&self) -> Vec<FunctionId> {
+    pub(in crate::actors) fn with_actor(&self) -> Vec<FunctionId> {
         self.slots.keys().cloned().collect()
     }
 

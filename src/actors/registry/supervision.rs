@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix::{Handler, Message, ResponseFuture, System};
 use tokio::time::sleep;
 
-use super::function::Function;
-use super::messages::{Apply, Delete, To};
-use super::{Context, Registry, Settings, Supervised};
+use super::Registry;
+use crate::actors::function::Function;
+use crate::actors::messages::{Apply, Delete, To};
+use crate::actors::{Context, Settings, Supervised};
 use crate::engine::{Mode, Refused};
 use crate::function::{Exit, FunctionId, Phase, SpecDraft};
 use crate::host::fake::{Behaviour, FakeHost, Method};
