@@ -135,13 +135,6 @@ impl Changes {
     }
 }
 
-/// The stamps of the bytes from `from` to `to`, out of all stamps in order.
-pub(super) fn stamps_between(stamps: &[LogTime], from: u64, to: u64) -> Vec<LogTime> {
-    let first = stamps.partition_point(|stamp| stamp.end <= from);
-    let last = stamps.partition_point(|stamp| stamp.end < to);
-    stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

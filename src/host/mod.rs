@@ -6,6 +6,7 @@
 
 pub mod cni;
 pub mod containerd;
+#[cfg(any(test, feature = "testing"))]
 pub mod fake;
 mod logs;
 mod probe;

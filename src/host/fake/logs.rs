@@ -6,7 +6,6 @@ use jiff::Timestamp;
 
 use super::machine::{Machine, State};
 use crate::function::{FunctionId, InstanceId};
-use crate::host::logs::stamps_between;
 use crate::host::{HostError, Log, LogChunk, LogSet, LogTime};
 
 /// What one instance wrote.
@@ -138,4 +137,11 @@ impl Machine {
         self.lock().forget_logs(|of| Some(known.get(of).copied().unwrap_or(before)));
         Ok(())
     }
+}
+
+/// The stamps of the bytes from `from` to `to`, out of all stamps in order.
+fn stamps_between(stamps: &[LogTime], from: u64, to: u64) -> Vec<LogTime> {
+    let first = stamps.partition_point(|stamp| stamp.end <= from);
+    let last = stamps.partition_point(|stamp| stamp.end < to);
+    stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()
 }
