@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraft};
-use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
-use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
+use actord::host::containerd::Containerd;
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
+use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{HostError, Image, InstanceConfig, Logs as _, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,7 @@ pub(crate) fn options(base: &Path) -> DaemonOptions {
         state: base.join("state/containerd"),
         socket: base.join("state/containerd.sock"),
         log: base.join("data/containerd.log"),
-        patience: Patience::default(),
+        hang_policy: HangPolicy::default(),
     }
 }
 

@@ -48,7 +48,8 @@ impl State {
     }
 
     fn complete(&mut self, reference: &str, version: u64, behaviour: Behaviour) -> Image {
-        let image = Image { reference: reference.to_owned(), digest: format!("sha256:{version:064x}") };
+        let image =
+            Image { reference: reference.to_owned(), digest: format!("sha256:{version:064x}"), ..Image::default() };
         self.unpacked.push((image.clone(), behaviour.clone()));
         self.images.insert(reference.to_owned(), (image.clone(), behaviour));
         image

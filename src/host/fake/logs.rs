@@ -4,29 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::machine::{Machine, State};
+use super::machine::{Machine, State, Written};
 use crate::function::{FunctionId, InstanceId};
 use crate::host::{HostError, Log, LogChunk, LogSet, LogTime};
-
-/// What one instance wrote.
-#[derive(Debug)]
-pub(super) struct Written {
-    function: FunctionId,
-    /// Everything, also what is not kept any more.
-    bytes: Vec<u8>,
-    stamps: Vec<LogTime>,
-    begins: u64,
-    born: Timestamp,
-    ended: bool,
-    /// Whether it goes with its instance.
-    doomed: bool,
-}
-
-impl Written {
-    pub(super) fn function(&self) -> &FunctionId {
-        &self.function
-    }
-}
 
 impl State {
     pub(super) fn begin_log(&mut self, id: &InstanceId, function: &FunctionId) {
@@ -38,7 +18,7 @@ impl State {
             begins: 0,
             born: Timestamp::now(),
             ended: false,
-            doomed: false,
+            forgotten: false,
         };
         self.logs.insert(id.clone(), log);
         self.changes.note(&function);
@@ -57,7 +37,7 @@ impl State {
         let Some(log) = self.logs.get_mut(id) else { return };
         log.ended = true;
         self.changes.note(&log.function);
-        if log.doomed || log.bytes.is_empty() {
+        if log.forgotten || log.bytes.is_empty() {
             self.remove_log(id);
         }
     }
@@ -66,7 +46,7 @@ impl State {
         let mut gone = Vec::new();
         for (id, log) in &mut self.logs {
             if before(&log.function).is_some_and(|before| log.born <= before) {
-                log.doomed = true;
+                log.forgotten = true;
                 gone.extend(log.ended.then(|| id.clone()));
             }
         }

@@ -204,7 +204,7 @@ impl FakeHost {
     /// The functions of which logs are kept.
     #[must_use]
     pub fn logged(&self) -> BTreeSet<FunctionId> {
-        self.machine.lock().logs.values().map(|log| log.function().clone()).collect()
+        self.machine.lock().logs.values().map(|log| log.function.clone()).collect()
     }
 
     /// Calls that a correct caller never makes, as sentences.

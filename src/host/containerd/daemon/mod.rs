@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::process::Process;
 pub use self::process::find_program;
 pub use self::watch::Watch;
-use super::channel::Containerd;
+use super::connection::Containerd;
 use crate::durable;
 use crate::host::HostError;
 
@@ -50,19 +50,19 @@ pub struct DaemonOptions {
     /// Its log, appended to.
     pub log: PathBuf,
     /// When it is taken for hung.
-    pub patience: Patience,
+    pub hang_policy: HangPolicy,
 }
 
 /// How a containerd that lives and answers nothing is told from a busy one.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct HangPolicy {
     /// The time between two questions to it.
     pub period: Duration,
     /// For how long in a row it may leave them unanswered before it is killed and restarted.
     pub limit: Duration,
 }
 
-impl Default for Patience {
+impl Default for HangPolicy {
     /// Every 5 s, for 30 s. The question is for its version, which costs it nothing.
     fn default() -> Self {
         Self { period: Duration::from_secs(5), limit: Duration::from_secs(30) }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::images::ContainerdImages;
+use super::ContainerdImages;
 use super::record::{self, Recorded};
 use super::reference;
 use crate::host::HostError;
@@ -55,8 +55,8 @@ impl ContainerdImages {
             wanted.iter().filter_map(|text| reference::parse(text).ok()).map(|reference| reference.whole()).collect();
         let mut removed = Vec::new();
         for name in record::pulled(self.containerd()).await? {
-            // Nobody takes it for one that is here while it is being removed.
-            let _turn = self.turn(&name).await;
+            // It is not taken for one that is here while it is being removed.
+            let _locked = self.lock_name(&name).await;
             let Some(Recorded { unwanted_since, .. }) = record::look_up(self.containerd(), &name).await? else {
                 continue;
             };

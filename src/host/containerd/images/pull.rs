@@ -11,17 +11,17 @@ use std::time::Duration;
 use containerd_client::types::Descriptor as Target;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use oci_spec::distribution::Reference;
-use oci_spec::image::{Descriptor, ImageManifest};
+use oci_spec::image::Descriptor;
 use tokio::time::{sleep, timeout};
 
-use super::content::{label_blob, read_config, sha256, stat_blob};
+use super::content::{PlatformManifest, StoredImage, label_blob, read_config, sha256, stat_blob};
 use super::fault::Fault;
 use super::ingest::{Blob, CHUNK, Ingest, Uncommitted, ingest_name, write_blob};
-use super::lease::Lease;
-use super::locks::Locks;
 use super::manifest::{self, DOCUMENT_LIMIT, Document, MAX_NESTING, Platform};
 use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
+use crate::host::containerd::connection::Lease;
+use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, Progress};
 
 /// How often a pull says in the log how far it is.
@@ -37,7 +37,7 @@ const PROGRESS: u64 = 1 << 20;
 /// One image on its way from a registry into the content store.
 pub(crate) struct Pull<'a> {
     pub(crate) lease: &'a Lease,
-    pub(crate) locks: &'a Locks,
+    pub(crate) locks: &'a KeyedLock<String>,
     pub(crate) registry: &'a Registry,
     /// The image as it was asked for, whatever its name at a mirror is.
     pub(crate) reference: &'a Reference,
@@ -64,16 +64,16 @@ struct Attempts {
 }
 
 impl Pull<'_> {
-    /// Fetches all that this platform needs, and returns what the reference names: an index or a manifest.
+    /// Fetches all that this platform needs. Returns what the reference names, an index or a manifest, and what is to be
+    /// run of it.
     ///
     /// # Errors
     /// [`HostError::Image`] names the reference, the registry and why.
-    pub(crate) async fn fetch(&self) -> Result<Target, HostError> {
+    pub(crate) async fn fetch(&self) -> Result<(Target, StoredImage), HostError> {
         let fetch = async {
             self.log_in().await?;
-            let (target, manifest) = self.resolve().await?;
-            self.fetch_image(&manifest).await?;
-            Ok(target)
+            let (target, platform) = self.resolve().await?;
+            Ok((target, self.fetch_image(platform).await?))
         };
         tokio::select! {
             fetched = fetch => fetched,
@@ -82,8 +82,9 @@ impl Pull<'_> {
     }
 
     /// Follows the reference to this platform's manifest and stores what is on the way.
-    async fn resolve(&self) -> Result<(Target, ImageManifest), HostError> {
+    async fn resolve(&self) -> Result<(Target, PlatformManifest), HostError> {
         let mut target = None;
+        let mut indices = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..=MAX_NESTING {
             let bytes = self.fetch_manifest(next.as_deref()).await?;
@@ -97,16 +98,19 @@ impl Pull<'_> {
             self.note_source(&digest).await?;
             let described = Target {
                 media_type: manifest::media_type(&document),
-                digest,
+                digest: digest.clone(),
                 size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
                 annotations: HashMap::new(),
             };
             let target = target.get_or_insert(described);
             match document {
-                Document::Manifest(manifest) => return Ok((target.clone(), *manifest)),
+                Document::Manifest(manifest) => {
+                    return Ok((target.clone(), PlatformManifest { indices, digest, manifest: *manifest }));
+                }
                 Document::Index(index) => {
                     let entry = Platform::host().choose(&index).map_err(|why| self.failure(&why))?;
                     next = Some(entry.digest().to_string());
+                    indices.push((digest, entry.clone()));
                 }
             }
         }
@@ -114,14 +118,15 @@ impl Pull<'_> {
     }
 
     /// Fetches the config, and then the layers, several at once.
-    async fn fetch_image(&self, manifest: &ImageManifest) -> Result<(), HostError> {
+    async fn fetch_image(&self, platform: PlatformManifest) -> Result<StoredImage, HostError> {
+        let manifest = &platform.manifest;
         manifest::check_layers(manifest).map_err(|why| self.failure(&why))?;
         if manifest.config().size() > DOCUMENT_LIMIT {
             return Err(self.failure("its config is too big"));
         }
         // The config first: an image for another platform is refused before its layers are fetched.
         self.fetch_blob(manifest.config()).await?;
-        read_config(self.lease.containerd(), manifest).await.map_err(|error| match error {
+        let config = read_config(self.lease.containerd(), manifest).await.map_err(|error| match error {
             HostError::Image(why) => self.failure(&why),
             other => other,
         })?;
@@ -130,7 +135,8 @@ impl Pull<'_> {
             .map(|layer| self.fetch_layer(layer))
             .buffer_unordered(self.parallel.max(1))
             .try_collect::<()>()
-            .await
+            .await?;
+        Ok(StoredImage::new(platform, config))
     }
 
     async fn fetch_layer(&self, layer: Descriptor) -> Result<(), HostError> {
@@ -143,7 +149,7 @@ impl Pull<'_> {
     async fn fetch_blob(&self, descriptor: &Descriptor) -> Result<(), HostError> {
         let digest = descriptor.digest().to_string();
         // Two images that share a layer fetch it once.
-        let _turn = self.locks.lock(&digest).await;
+        let _locked = self.locks.lock(digest.as_str()).await;
         self.lease.keep_blob(&digest).await?;
         if stat_blob(self.lease.containerd(), &digest).await?.is_none() {
             let mut attempts = Attempts::default();

@@ -1,4 +1,29 @@
 //! Images on containerd: the pull policy decides between what is here and what a registry has.
+//!
+//! ```text
+//! reference -> local?  record -> content -> snapshot there ------------------------------> Image
+//!           -> pull:   registry (credentials, certs_d, mirrors) -> content -> unpack -> record -> Image
+//! archive   -> import: tarball -> content -> unpack -> record
+//! ```
+
+mod archive_index;
+mod certs_d;
+pub mod content;
+mod credentials;
+mod fault;
+mod import;
+mod ingest;
+mod manifest;
+mod mirrors;
+mod progress;
+mod prune;
+mod pull;
+mod record;
+mod reference;
+mod registry;
+mod tarball;
+mod token_exchange;
+mod unpack;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -7,20 +32,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use containerd_client::types::Descriptor as Target;
 use oci_spec::distribution::Reference;
-use tokio::sync::OwnedMutexGuard;
 
-use super::channel::Containerd;
-use super::content::{chain_ids, find_manifest, read_config, stat_blob};
-use super::lease::{self, Lease};
-use super::locks::Locks;
-use super::manifest;
-use super::mirrors::{self, Mirror, Source};
-use super::progress::Pulls;
-use super::pull::Pull;
-use super::record::{self, Origin};
-use super::reference;
-use super::registry::{Access, Registry};
-use super::unpack::has_snapshot;
+use self::content::{StoredImage, read_image, stat_blob};
+pub use self::mirrors::Mirror;
+use self::mirrors::Source;
+use self::progress::Pulls;
+use self::pull::Pull;
+use self::record::Origin;
+use self::registry::{Access, Registry};
+use self::unpack::has_snapshot;
+use super::connection::{self, Containerd, Lease};
+use crate::host::keyed_lock::{KeyGuard, KeyedLock};
 use crate::host::{HostError, Image, Images, Progress, PullPolicy};
 
 /// How images are pulled.
@@ -67,7 +89,7 @@ pub struct ContainerdImages {
     containerd: Containerd,
     options: ImagesOptions,
     access: Access,
-    locks: Locks,
+    locks: KeyedLock<String>,
     pulls: Pulls,
 }
 
@@ -81,7 +103,7 @@ impl ContainerdImages {
             authorities: options.authorities.clone(),
             stall: options.stall,
         };
-        Self { containerd, options, access, locks: Locks::default(), pulls: Pulls::default() }
+        Self { containerd, options, access, locks: KeyedLock::default(), pulls: Pulls::default() }
     }
 
     /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
@@ -89,12 +111,12 @@ impl ContainerdImages {
     /// # Errors
     /// As containerd says.
     pub async fn recover(&self) -> Result<usize, HostError> {
-        lease::end_stale(&self.containerd).await
+        connection::end_stale(&self.containerd).await
     }
 
     /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
     async fn local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
-        let _turn = self.turn(&reference.whole()).await;
+        let _locked = self.lock_name(&reference.whole()).await;
         match self.find_local(reference).await {
             // A part is missing, or can't be read: as good as not here. A pull replaces it.
             Err(HostError::NotFound(what) | HostError::Image(what)) => {
@@ -121,28 +143,26 @@ impl ContainerdImages {
             (None, None) => None,
         };
         let Some(target) = target else { return Ok(None) };
-        let found = find_manifest(&self.containerd, &target.digest).await?;
-        let config = read_config(&self.containerd, &found.manifest).await?;
-        let top = chain_ids(config.rootfs().diff_ids()).pop().unwrap_or_default();
-        let named = recorded_digest.as_ref() == Some(&target.digest);
-        if named && !top.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, &top).await? {
-            return Ok(Some(Image { reference: name, digest: found.digest }));
+        let stored = read_image(&self.containerd, &target.digest).await?;
+        let (named, top) = (recorded_digest.as_ref() == Some(&target.digest), &stored.chain_id);
+        if named && !top.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, top).await? {
+            return Ok(Some(image(name, stored)));
         }
-        for layer in found.manifest.layers() {
+        for layer in stored.platform.manifest.layers() {
             if stat_blob(&self.containerd, layer.digest().as_ref()).await?.is_none() {
                 return Err(HostError::NotFound(format!("layer {}", layer.digest())));
             }
         }
         let lease = self.lease().await?;
-        let completed = self.complete(&lease, &target, &name, Origin::Here).await;
-        let digest = lease.settle(completed).await?;
-        Ok(Some(Image { reference: name, digest }))
+        let completed = self.complete(&lease, &stored, &target, &name, Origin::Here).await;
+        lease.settle(completed).await?;
+        Ok(Some(image(name, stored)))
     }
 
     /// What a digest names in the content store, if it is there.
     async fn by_digest(&self, digest: &str) -> Result<Option<Target>, HostError> {
         let Some(info) = stat_blob(&self.containerd, digest).await? else { return Ok(None) };
-        let bytes = super::content::read_blob(&self.containerd, digest).await?;
+        let bytes = content::read_blob(&self.containerd, digest).await?;
         let document = manifest::parse(&bytes).map_err(|why| manifest::wrong_document(digest, &why))?;
         Ok(Some(Target {
             media_type: manifest::media_type(&document),
@@ -155,13 +175,12 @@ impl ContainerdImages {
     async fn pull(&self, reference: &Reference) -> Result<Image, HostError> {
         let lease = self.lease().await?;
         let pulled = self.pull_under(&lease, reference).await;
-        let digest = lease.settle(pulled).await?;
-        Ok(Image { reference: reference.whole(), digest })
+        Ok(image(reference.whole(), lease.settle(pulled).await?))
     }
 
     /// Pulls from the first mirror that can give the whole image, at last from the registry itself. What came from one
     /// that failed is kept for the next: a blob is known by its digest wherever it comes from.
-    async fn pull_under(&self, lease: &Lease, reference: &Reference) -> Result<String, HostError> {
+    async fn pull_under(&self, lease: &Lease, reference: &Reference) -> Result<StoredImage, HostError> {
         let mut failures = Vec::new();
         for source in mirrors::sources(reference, &self.options.mirrors) {
             match self.pull_from(source, lease, reference).await {
@@ -175,7 +194,7 @@ impl ContainerdImages {
         Err(HostError::Image(failures.join("; ")))
     }
 
-    async fn pull_from(&self, source: Source, lease: &Lease, reference: &Reference) -> Result<String, HostError> {
+    async fn pull_from(&self, source: Source, lease: &Lease, reference: &Reference) -> Result<StoredImage, HostError> {
         let begun = tokio::time::Instant::now();
         // A mirror that stumbles is asked once more, and then another: that is what it is for.
         let attempts = if source.mirror { self.options.attempts.min(2) } else { self.options.attempts };
@@ -192,44 +211,50 @@ impl ContainerdImages {
             counters: counters.clone(),
             reached: AtomicBool::new(false),
         };
-        let target = pull.fetch().await?;
-        let digest = self.complete(lease, &target, &reference.whole(), Origin::Registry).await?;
-        let (from, bytes) = (registry.name(), counters.received());
+        let (target, stored) = pull.fetch().await?;
+        self.complete(lease, &stored, &target, &reference.whole(), Origin::Registry).await?;
+        let (from, digest, bytes) = (registry.name(), &stored.platform.digest, counters.received());
         tracing::info!(image = %reference, from, digest, bytes, took = ?begun.elapsed(), "pulled");
-        Ok(digest)
+        Ok(stored)
     }
 
     /// A lease to make images under.
-    pub(super) async fn lease(&self) -> Result<Lease, HostError> {
-        Lease::take(&self.containerd).await
+    async fn lease(&self) -> Result<Lease, HostError> {
+        Lease::for_image(&self.containerd).await
     }
 
-    /// Makes an image of what is in the content store, and returns its manifest's digest.
-    async fn complete(&self, lease: &Lease, target: &Target, name: &str, origin: Origin) -> Result<String, HostError> {
-        let digest = self.prepare(lease, target).await?;
-        record::put(lease, name, target, origin).await?;
-        Ok(digest)
+    /// Makes an image of what is in the content store.
+    async fn complete(
+        &self,
+        lease: &Lease,
+        stored: &StoredImage,
+        target: &Target,
+        name: &str,
+        origin: Origin,
+    ) -> Result<(), HostError> {
+        self.prepare(lease, stored).await?;
+        record::put(lease, name, target, origin).await
     }
 
     /// Unpacks and labels what is in the content store.
-    pub(super) async fn prepare(&self, lease: &Lease, target: &Target) -> Result<String, HostError> {
-        record::prepare(lease, &self.options.snapshotter, &self.locks, target).await
+    async fn prepare(&self, lease: &Lease, stored: &StoredImage) -> Result<(), HostError> {
+        record::prepare(lease, &self.options.snapshotter, &self.locks, stored).await
     }
 
     /// The containerd whose images these are.
-    pub(super) fn containerd(&self) -> &Containerd {
+    fn containerd(&self) -> &Containerd {
         &self.containerd
     }
 
-    /// Whoever takes an image for one that is here, or removes it, takes a turn.
-    pub(super) async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
-        self.locks.lock(&format!("image {name}")).await
+    /// What takes an image for one that is here, and what removes it, exclude each other.
+    async fn lock_name(&self, name: &str) -> KeyGuard<String> {
+        self.locks.lock(format!("image {name}")).await
     }
+}
 
-    /// The locks that this machine's pulls and imports share.
-    pub(super) fn locks(&self) -> &Locks {
-        &self.locks
-    }
+/// What is ready to be run under a name.
+fn image(reference: String, StoredImage { platform, config, chain_id }: StoredImage) -> Image {
+    Image { reference, digest: platform.digest, chain_id, config }
 }
 
 #[async_trait]

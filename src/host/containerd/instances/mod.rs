@@ -1,4 +1,24 @@
-//! [`Runtime`] on containerd: each call in a task of its own, so that a caller who goes away leaves nothing half-done.
+//! [`Runtime`] on containerd. What takes several steps runs to its end in a task of its own, one act at a time for each
+//! instance, so that a caller who goes away leaves nothing half-done.
+//!
+//! ```text
+//! create: lease -> snapshot -> user (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
+//! remove: task -> container -> snapshot -> lease -> cgroup -> remains of shim and runc -> files
+//! ```
+
+mod cgroup;
+mod containers;
+mod create;
+pub mod dns;
+mod instance_dir;
+mod name_servers;
+mod oci;
+mod remove;
+mod rootfs;
+mod seccomp;
+mod tasks;
+mod usage;
+mod user;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,16 +26,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dashmap::DashMap;
-use tokio::sync::Mutex;
 
-use super::cgroup::Cgroups;
-use super::channel::Containerd;
-pub use super::dns::Dns;
-use super::instance_dir::InstanceDirs;
+use self::cgroup::Cgroups;
+pub use self::dns::Dns;
+use self::instance_dir::InstanceDirs;
+pub use self::oci::OPEN_FILES;
+use super::connection::Containerd;
 use super::logs::FileLogs;
-use super::{containers, tasks};
 use crate::function::{Exit, InstanceId, SecretName};
+use crate::host::detached::to_its_end;
+use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Usage};
 
 /// Where and how instances are made.
@@ -48,14 +68,14 @@ pub struct RuntimeOptions {
 pub struct ContainerdRuntime(Arc<Inner>);
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) containerd: Containerd,
-    pub(super) options: RuntimeOptions,
-    pub(super) cgroups: Cgroups,
-    pub(super) dirs: InstanceDirs,
-    pub(super) logs: FileLogs,
-    /// One at a time of what makes and removes an instance: a removal waits for a creation that nobody waits for.
-    changing: DashMap<InstanceId, Arc<Mutex<()>>>,
+struct Inner {
+    containerd: Containerd,
+    options: RuntimeOptions,
+    cgroups: Cgroups,
+    dirs: InstanceDirs,
+    logs: FileLogs,
+    /// One at a time of what makes and removes an instance: a removal waits for a creation whose caller went away.
+    changing: KeyedLock<InstanceId>,
 }
 
 /// The exit status of a process that SIGKILL ended, as the kernel's out-of-memory killer sends it.
@@ -74,17 +94,13 @@ impl ContainerdRuntime {
         let at = options.logs_dir.clone();
         let logs = FileLogs::open(at, options.log_max_size)
             .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
-        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing: DashMap::new() })))
+        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing: KeyedLock::default() })))
     }
 
     /// What the instances write.
     #[must_use]
     pub fn logs(&self) -> FileLogs {
         self.0.logs.clone()
-    }
-
-    pub(super) fn inner(&self) -> &Arc<Inner> {
-        &self.0
     }
 
     /// Removes what all instances share, once there is none left: the parent control group and runc's directory.
@@ -99,7 +115,7 @@ impl ContainerdRuntime {
 
 impl Inner {
     /// Runs `work` where it may block. An error of it is one of `what`.
-    pub(super) async fn blocking<T: Send + 'static>(
+    async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         what: String,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
@@ -110,10 +126,6 @@ impl Inner {
             Ok(Err(error)) => Err(HostError::Failed(format!("{what}: {error}"))),
             Err(error) => Err(HostError::Failed(format!("{what}: {error}"))),
         }
-    }
-
-    fn lock_of(&self, id: &InstanceId) -> Arc<Mutex<()>> {
-        Arc::clone(&self.changing.entry(id.clone()).or_default())
     }
 
     async fn list(self: &Arc<Self>) -> Result<Vec<InstanceRecord>, HostError> {
@@ -136,30 +148,31 @@ impl Inner {
     }
 }
 
-/// Runs `work` to its end, whatever becomes of the caller.
-async fn detached<T: Send + 'static>(
-    work: impl Future<Output = Result<T, HostError>> + Send + 'static,
-) -> Result<T, HostError> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(HostError::Failed(format!("a call to containerd: {error}"))))
+impl ContainerdRuntime {
+    /// Changes an instance, to the end, while nothing else does.
+    async fn change<F>(&self, id: &InstanceId, act: impl FnOnce(Arc<Inner>, InstanceId) -> F) -> Result<(), HostError>
+    where
+        F: Future<Output = Result<(), HostError>> + Send + 'static,
+    {
+        let locked = self.0.changing.lock(id.clone()).await;
+        let act = act(Arc::clone(&self.0), id.clone());
+        to_its_end("a call to containerd", async move {
+            let _locked = locked;
+            act.await
+        })
+        .await
+    }
 }
 
 #[async_trait]
 impl Runtime for ContainerdRuntime {
     async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError> {
-        let (inner, creation) = (Arc::clone(&self.0), creation.clone());
-        let lock = inner.lock_of(&creation.id).lock_owned().await;
-        detached(async move {
-            let _lock = lock;
-            inner.create(&creation).await
-        })
-        .await
+        let creation = creation.clone();
+        self.change(&creation.id.clone(), |inner, _| async move { inner.create(&creation).await }).await
     }
 
     async fn start(&self, id: &InstanceId) -> Result<(), HostError> {
-        let (inner, id) = (Arc::clone(&self.0), id.clone());
-        let lock = inner.lock_of(&id).lock_owned().await;
-        detached(async move {
-            let _lock = lock;
+        self.change(id, |inner, id| async move {
             tasks::start(&inner.containerd, &id).await.map_err(|error| match error {
                 // Killed between its creation and its start, of which the message says nothing.
                 HostError::Failed(_) if inner.cgroups.ran_out_of_memory(&id) => tasks::too_little_memory(),
@@ -179,39 +192,27 @@ impl Runtime for ContainerdRuntime {
     }
 
     async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
-        let (inner, id) = (Arc::clone(&self.0), id.clone());
-        detached(async move { tasks::kill(&inner.containerd, &id, signal).await }).await
+        tasks::kill(&self.0.containerd, id, signal).await
     }
 
     async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {
-        let (inner, id, secrets) = (Arc::clone(&self.0), id.clone(), secrets.clone());
-        let lock = inner.lock_of(&id).lock_owned().await;
-        detached(async move {
-            let _lock = lock;
+        let secrets = secrets.clone();
+        self.change(id, |inner, id| async move {
             let one = id.clone();
             let update = move |inner: &Inner| match inner.dirs.update_secrets(&one, &secrets) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
                 updated => updated.map(|()| true),
             };
-            if inner.blocking(format!("update the secrets of {id}"), update).await? {
-                return Ok(());
+            match inner.blocking(format!("update the secrets of {id}"), update).await? {
+                true => Ok(()),
+                false => Err(HostError::NotFound(format!("instance {id} with these secrets"))),
             }
-            inner.changing.remove(&id);
-            Err(HostError::NotFound(format!("instance {id} with these secrets")))
         })
         .await
     }
 
     async fn remove(&self, id: &InstanceId) -> Result<(), HostError> {
-        let (inner, id) = (Arc::clone(&self.0), id.clone());
-        let lock = inner.lock_of(&id).lock_owned().await;
-        detached(async move {
-            let _lock = lock;
-            inner.remove(&id).await?;
-            inner.changing.remove(&id);
-            Ok(())
-        })
-        .await
+        self.change(id, |inner, id| async move { inner.remove(&id).await }).await
     }
 
     async fn list(&self) -> Result<Vec<InstanceRecord>, HostError> {

@@ -14,13 +14,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
-use super::containers;
-use super::instance_dir::gone;
 use super::rootfs::unmount_all;
-use super::runtime::Inner;
-use super::tasks;
+use super::{Inner, containers, tasks};
 use crate::function::InstanceId;
 use crate::host::HostError;
+use crate::host::containerd::connection::end_for_instance;
+use crate::host::containerd::gone::gone;
 
 /// Where every containerd's shims have their sockets, whatever its own directories are.
 const SHIM_SOCKETS: &str = "/run/containerd/s";
@@ -47,7 +46,7 @@ impl Inner {
         faults.extend(reachable.err().map(|error| error.to_string()));
         for done in [
             containers::remove_snapshot(containerd, &self.options.snapshotter, id).await,
-            containers::end_lease(containerd, id).await,
+            end_for_instance(containerd, id).await,
         ] {
             faults.extend(done.err().map(|error| error.to_string()));
         }

@@ -12,7 +12,7 @@ use crate::function::FunctionId;
 use crate::host::LogTime;
 
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct LogMeta {
     pub(super) head: Head,
     /// Where the recorded part of the log ends.
     pub(super) ends: u64,
@@ -25,10 +25,10 @@ pub(super) struct Book {
     /// Whether its instance is gone.
     pub(super) ended: bool,
     /// Whether it goes together with its instance, since its function is gone already.
-    pub(super) doomed: bool,
+    pub(super) forgotten: bool,
 }
 
-impl Book {
+impl LogMeta {
     /// Of a log that begins now.
     pub(super) fn begin(index: &Path, function: &FunctionId) -> io::Result<Self> {
         let head = Head { function: function.clone(), born: Timestamp::now(), begins: 0 };
@@ -39,17 +39,17 @@ impl Book {
     /// Of a log that was there before.
     pub(super) fn open(index: &Path, log: &Path, ended: bool) -> io::Result<Self> {
         let opened = index::open(index, fs::metadata(log)?.len())?;
-        let mut book = Self::new(opened.head, opened.size, ended);
-        book.head.begins = book.head.begins.max(first_byte(log)?);
-        book.ends = opened.last.map_or(0, |last| last.end).max(book.head.begins);
-        book.latest = opened.last.map_or(book.latest, |last| last.at);
-        book.since = index::first(index, opened.size)?.unwrap_or(book.since);
-        Ok(book)
+        let mut meta = Self::new(opened.head, opened.size, ended);
+        meta.head.begins = meta.head.begins.max(first_byte(log)?);
+        meta.ends = opened.last.map_or(0, |last| last.end).max(meta.head.begins);
+        meta.latest = opened.last.map_or(meta.latest, |last| last.at);
+        meta.since = index::first(index, opened.size)?.unwrap_or(meta.since);
+        Ok(meta)
     }
 
     fn new(head: Head, size: u64, ended: bool) -> Self {
         let ends = head.begins;
-        Self { head, ends, since: Timestamp::MAX, latest: Timestamp::MIN, size, ended, doomed: false }
+        Self { head, ends, since: Timestamp::MAX, latest: Timestamp::MIN, size, ended, forgotten: false }
     }
 
     /// Records what the log has more than was recorded, as written when the file was written last: that is the truth for

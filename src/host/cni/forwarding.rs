@@ -13,24 +13,12 @@ use std::fs;
 use tracing::info;
 
 use super::CniOptions;
-use super::rules::Rules;
+use super::iptables::Iptables;
+use super::rules::{Rule, mark};
 use crate::host::HostError;
 
 /// Whether the kernel forwards IPv4: `1`.
 pub const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
-
-/// The comment that tells our rules from others'. A host has only one bridge of that name.
-pub(super) fn mark(bridge: &str) -> String {
-    format!("actord:{bridge}")
-}
-
-/// A rule as iptables takes it: its table, its chain and its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Rule {
-    pub(super) table: &'static str,
-    pub(super) chain: &'static str,
-    pub(super) words: String,
-}
 
 /// The rules of an installation, those of one table next to each other.
 pub(super) fn rules(options: &CniOptions) -> [Rule; 3] {
@@ -49,7 +37,7 @@ pub(super) fn rules(options: &CniOptions) -> [Rule; 3] {
 }
 
 /// Makes the rules that are missing, before all others of their chain; says so where some were.
-pub(super) async fn open(iptables: &Rules, options: &CniOptions) -> Result<(), HostError> {
+pub(super) async fn open(iptables: &Iptables, options: &CniOptions) -> Result<(), HostError> {
     let failed = |reason| {
         HostError::Failed(format!(
             "iptables rules of bridge {}: {reason}: without them functions reach nothing outside of this machine",

@@ -1,24 +1,20 @@
-//! What containerd keeps of an instance: its snapshot, its container record, and the lease that guards both while they
-//! are made. Tasks are next door.
+//! What containerd keeps of an instance: its snapshot and its container record. Tasks are next door.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
 
 use containerd_client::services::v1::container::Runtime;
 use containerd_client::services::v1::containers_client::ContainersClient;
-use containerd_client::services::v1::leases_client::LeasesClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest};
 use containerd_client::services::v1::{
-    Container, CreateContainerRequest, CreateRequest, DeleteContainerRequest, DeleteRequest, ListContainersRequest,
+    Container, CreateContainerRequest, DeleteContainerRequest, ListContainersRequest,
 };
-use containerd_client::tonic::{Code, Response, Status};
+use containerd_client::tonic::Response;
 use containerd_client::types::Mount;
 use prost_types::Any;
 
-use super::channel::{Containerd, OWNER_LABEL, host_error};
-use super::content::{CALL_DEADLINE, within};
 use crate::function::{FunctionId, Generation, InstanceId, Spec};
+use crate::host::containerd::connection::{Containerd, Failure, Lease, OWNER_LABEL};
 use crate::host::{HostError, InstanceConfig};
 
 /// Labels that begin like this are ours: users may not set them.
@@ -31,39 +27,6 @@ const GENERATION_LABEL: &str = "actord.dev/generation";
 const CONTAINERDS: &str = "containerd.io/";
 /// containerd's limit for a label's key and value together.
 const LABEL_MAX: usize = 4_096;
-
-/// A lease that nobody ended is ended by containerd after this time.
-const LEASE: Duration = Duration::from_secs(3_600);
-
-/// Sends one small call, with a deadline.
-pub(super) async fn ask<T>(
-    what: &str,
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, HostError> {
-    within(what, CALL_DEADLINE, async {
-        call.await.map(Response::into_inner).map_err(|status| host_error(what, &status))
-    })
-    .await
-}
-
-/// As [`ask`], for a call that makes something: what it does not find is something that the new thing needs.
-async fn make<T>(what: &str, call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, HostError> {
-    within(what, CALL_DEADLINE, async {
-        call.await.map(Response::into_inner).map_err(|status| match status.code() {
-            Code::NotFound => HostError::Failed(format!("{what}: {}", status.message())),
-            _ => host_error(what, &status),
-        })
-    })
-    .await
-}
-
-/// "Already gone" is done.
-pub(super) fn gone<T>(result: Result<T, HostError>) -> Result<(), HostError> {
-    match result {
-        Ok(_) | Err(HostError::NotFound(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
 
 /// The labels of a new instance's container: the function's, and who it is.
 ///
@@ -104,54 +67,26 @@ pub(super) fn of(labels: &HashMap<String, String>) -> Option<(FunctionId, Genera
     Some((function, Generation(labels.get(GENERATION_LABEL)?.parse().ok()?)))
 }
 
-/// The filter for objects that carry our owner label.
-fn ours(containerd: &Containerd) -> Vec<String> {
-    vec![format!("labels.\"{OWNER_LABEL}\"==\"{}\"", containerd.owner)]
-}
-
 fn owned(containerd: &Containerd) -> HashMap<String, String> {
     HashMap::from([(OWNER_LABEL.to_owned(), containerd.owner.clone())])
 }
 
-fn lease_of(id: &InstanceId) -> String {
-    format!("actord-{id}")
-}
-
-/// Takes the lease under which an instance is made: should we die meanwhile, what was made is collected later.
-pub(super) async fn take_lease(containerd: &Containerd, id: &InstanceId) -> Result<String, HostError> {
-    let mut labels = owned(containerd);
-    let expires = jiff::Timestamp::try_from(SystemTime::now() + LEASE)
-        .map_err(|error| HostError::Failed(format!("tell the time: {error}")))?;
-    // Without fractions of a second: RFC 3339 as every reader takes it.
-    labels.insert("containerd.io/gc.expire".to_owned(), expires.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
-    let request = containerd.request(CreateRequest { id: lease_of(id), labels });
-    make(&format!("take a lease for {id}"), LeasesClient::new(containerd.channel.clone()).create(request)).await?;
-    Ok(lease_of(id))
-}
-
-/// Ends an instance's lease; none is fine.
-pub(super) async fn end_lease(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
-    let request = containerd.request(DeleteRequest { id: lease_of(id), sync: false });
-    let mut client = LeasesClient::new(containerd.channel.clone());
-    gone(ask(&format!("end the lease of {id}"), client.delete(request)).await)
-}
-
 /// Prepares an instance's snapshot on top of an image's; returns how to mount it.
 pub(super) async fn prepare_snapshot(
-    containerd: &Containerd,
+    lease: &Lease,
     snapshotter: &str,
     id: &InstanceId,
     parent: &str,
 ) -> Result<Vec<Mount>, HostError> {
-    let request = PrepareSnapshotRequest {
+    let message = PrepareSnapshotRequest {
         snapshotter: snapshotter.to_owned(),
         key: id.to_string(),
         parent: parent.to_owned(),
-        labels: owned(containerd),
+        labels: owned(lease.containerd()),
     };
-    let request = containerd.leased(&lease_of(id), request);
-    let mut client = SnapshotsClient::new(containerd.channel.clone());
-    Ok(make(&format!("prepare snapshot {id} ({snapshotter})"), client.prepare(request)).await?.mounts)
+    let prepare = async |channel, request| SnapshotsClient::new(channel).prepare(request).await;
+    let call = lease.containerd().call(format!("prepare snapshot {id} ({snapshotter})"), message).under(lease);
+    Ok(call.try_send(prepare).await.map_err(Failure::of_making)?.mounts)
 }
 
 /// Removes an instance's snapshot; none is fine.
@@ -160,27 +95,25 @@ pub(super) async fn remove_snapshot(
     snapshotter: &str,
     id: &InstanceId,
 ) -> Result<(), HostError> {
-    let request = RemoveSnapshotRequest { snapshotter: snapshotter.to_owned(), key: id.to_string() };
-    let mut client = SnapshotsClient::new(containerd.channel.clone());
-    gone(ask(&format!("remove snapshot {id}"), client.remove(containerd.request(request))).await)
+    let message = RemoveSnapshotRequest { snapshotter: snapshotter.to_owned(), key: id.to_string() };
+    let remove = async |channel, request| SnapshotsClient::new(channel).remove(request).await;
+    containerd.call(format!("remove snapshot {id}"), message).find(remove).await.map(drop)
 }
 
 /// The instances that have a snapshot of ours.
 pub(super) async fn list_snapshots(containerd: &Containerd, snapshotter: &str) -> Result<Vec<InstanceId>, HostError> {
-    let what = format!("list snapshots ({snapshotter})");
-    let request = ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters: ours(containerd) };
-    within(&what, CALL_DEADLINE, async {
-        let failed = |status| host_error(&what, &status);
-        let mut client = SnapshotsClient::new(containerd.channel.clone());
-        let mut stream = client.list(containerd.request(request)).await.map_err(failed)?.into_inner();
+    let message =
+        ListSnapshotsRequest { snapshotter: snapshotter.to_owned(), filters: vec![containerd.owned_filter()] };
+    let list = async |channel, request| {
+        let mut stream = SnapshotsClient::new(channel).list(request).await?.into_inner();
         let mut found = Vec::new();
-        while let Some(batch) = stream.message().await.map_err(failed)? {
+        while let Some(batch) = stream.message().await? {
             // What an image was unpacked into may carry our label too; its name is a digest, which is no instance id.
             found.extend(batch.info.into_iter().filter_map(|info| info.name.parse().ok()));
         }
-        Ok(found)
-    })
-    .await
+        Ok(Response::new(found))
+    };
+    containerd.call(format!("list snapshots ({snapshotter})"), message).send(list).await
 }
 
 /// runc's options, of which containerd-client generates nothing: `containerd.runc.v1.Options`.
@@ -193,7 +126,7 @@ struct RuncOptions {
 
 /// Makes an instance's container record.
 pub(super) async fn create_container(
-    containerd: &Containerd,
+    lease: &Lease,
     snapshotter: &str,
     runc_root: &str,
     creation: &InstanceConfig,
@@ -215,26 +148,26 @@ pub(super) async fn create_container(
         snapshot_key: id.to_string(),
         ..Container::default()
     };
-    let request = containerd.leased(&lease_of(id), CreateContainerRequest { container: Some(container) });
-    let mut client = ContainersClient::new(containerd.channel.clone());
-    make(&format!("create container {id}"), client.create(request)).await?;
-    Ok(())
+    let message = CreateContainerRequest { container: Some(container) };
+    let create = async |channel, request| ContainersClient::new(channel).create(request).await;
+    let call = lease.containerd().call(format!("create container {id}"), message).under(lease);
+    call.try_send(create).await.map(drop).map_err(Failure::of_making)
 }
 
 /// Deletes an instance's container record; none is fine.
 pub(super) async fn delete_container(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
-    let request = containerd.request(DeleteContainerRequest { id: id.to_string() });
-    let mut client = ContainersClient::new(containerd.channel.clone());
-    gone(ask(&format!("delete container {id}"), client.delete(request)).await)
+    let delete = async |channel, request| ContainersClient::new(channel).delete(request).await;
+    let call = containerd.call(format!("delete container {id}"), DeleteContainerRequest { id: id.to_string() });
+    call.find(delete).await.map(drop)
 }
 
 /// Our containers with their labels.
 pub(super) async fn list_containers(
     containerd: &Containerd,
 ) -> Result<Vec<(InstanceId, HashMap<String, String>)>, HostError> {
-    let request = containerd.request(ListContainersRequest { filters: ours(containerd) });
-    let mut client = ContainersClient::new(containerd.channel.clone());
-    let listed = ask("list containers", client.list(request)).await?.containers;
+    let list = async |channel, request| ContainersClient::new(channel).list(request).await;
+    let message = ListContainersRequest { filters: vec![containerd.owned_filter()] };
+    let listed = containerd.call("list containers", message).send(list).await?.containers;
     Ok(listed.into_iter().filter_map(|container| Some((container.id.parse().ok()?, container.labels))).collect())
 }
 
@@ -259,7 +192,7 @@ mod tests {
             function: "f.ns".parse().unwrap(),
             generation: Generation(7),
             spec: Arc::new(Spec::try_from(draft).unwrap()),
-            image: Image { reference: "i".into(), digest: "sha256:0".into() },
+            image: Image::default(),
             address: [10, 62, 0, 9].into(),
             netns: "/n".into(),
             secrets: std::collections::BTreeMap::new(),

@@ -8,16 +8,16 @@ use std::path::Path;
 
 use containerd_client::types::Descriptor as Target;
 
+use super::ContainerdImages;
 use super::archive_index::{self, Contents, Stored, Wanted};
-use super::content::{find_manifest, stat_blob};
-use super::images::ContainerdImages;
+use super::content::{StoredImage, find_manifest, read_config, stat_blob};
 use super::ingest::{Blob, Ingest, Uncommitted, ingest_name};
-use super::lease::Lease;
-use super::locks::Locks;
-use super::manifest::DOCUMENT_LIMIT;
+use super::manifest::{self, DOCUMENT_LIMIT};
 use super::record::{self, Origin};
 use super::tarball::{self, Part};
 use crate::host::HostError;
+use crate::host::containerd::connection::Lease;
+use crate::host::keyed_lock::KeyedLock;
 
 /// How much an archive's small files may take together.
 const DOCUMENTS_LIMIT: u64 = 16 * DOCUMENT_LIMIT;
@@ -36,11 +36,11 @@ impl ContainerdImages {
     }
 
     async fn import_under(&self, lease: &Lease, archive: &Path) -> Result<Vec<String>, HostError> {
-        let contents = Storing { lease, locks: self.locks() }.store(archive).await?;
+        let contents = Storing { lease, locks: &self.locks }.store(archive).await?;
         let wanted = archive_index::read(lease, &contents).await?;
         for Wanted { target, .. } in &wanted {
-            check(lease, target).await?;
-            self.prepare(lease, target).await?;
+            let stored = whole_image(lease, target).await?;
+            self.prepare(lease, &stored).await?;
         }
         let mut names = Vec::new();
         for Wanted { name, target } in wanted {
@@ -58,7 +58,7 @@ fn broken(archive: &Path, why: &str) -> HostError {
 /// An archive's way into the content store.
 struct Storing<'a> {
     lease: &'a Lease,
-    locks: &'a Locks,
+    locks: &'a KeyedLock<String>,
 }
 
 impl Storing<'_> {
@@ -102,7 +102,7 @@ impl Storing<'_> {
         size: u64,
         digest: Option<&str>,
     ) -> Result<Stored, HostError> {
-        let _turn = match digest {
+        let _locked = match digest {
             Some(digest) => Some(self.locks.lock(digest).await),
             None => None,
         };
@@ -168,19 +168,21 @@ impl Place {
     }
 }
 
-/// Checks that all that an image needs is there, before anything is unpacked.
-async fn check(lease: &Lease, target: &Target) -> Result<(), HostError> {
+/// An image of which all that it needs is there.
+async fn whole_image(lease: &Lease, target: &Target) -> Result<StoredImage, HostError> {
     let containerd = lease.containerd();
     let size = u64::try_from(target.size).unwrap_or(0);
     present(lease, &target.digest, size).await?;
-    let found = find_manifest(containerd, &target.digest).await?;
-    for (_, entry) in &found.indices {
+    let platform = find_manifest(containerd, &target.digest).await?;
+    for (_, entry) in &platform.indices {
         present(lease, entry.digest().as_ref(), entry.size()).await?;
     }
-    for blob in std::iter::once(found.manifest.config()).chain(found.manifest.layers()) {
+    for blob in std::iter::once(platform.manifest.config()).chain(platform.manifest.layers()) {
         present(lease, blob.digest().as_ref(), blob.size()).await?;
     }
-    Ok(())
+    manifest::check_layers(&platform.manifest).map_err(|why| manifest::wrong_document(&platform.digest, &why))?;
+    let config = read_config(containerd, &platform.manifest).await?;
+    Ok(StoredImage::new(platform, config))
 }
 
 async fn present(lease: &Lease, digest: &str, size: u64) -> Result<(), HostError> {

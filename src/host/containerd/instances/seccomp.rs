@@ -6,7 +6,7 @@
 
 use oci_spec::runtime::{Arch, LinuxSeccomp};
 
-const PROFILE: &str = include_str!("../../../config/seccomp.json");
+const PROFILE: &str = include_str!("../../../../config/seccomp.json");
 
 /// The profile for this machine's architecture; none where there is no list for it.
 pub(super) fn profile() -> Result<Option<LinuxSeccomp>, serde_json::Error> {

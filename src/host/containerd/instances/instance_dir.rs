@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::rootfs::unmount_all;
 use super::user::Identity;
 use crate::function::{InstanceId, SecretName};
+use crate::host::containerd::gone::gone;
 
 /// Where the files of all instances lie.
 #[derive(Debug, Clone)]
@@ -127,14 +128,6 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // Whatever the umask is.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)
-}
-
-/// "Already gone" is done.
-pub(super) fn gone(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 /// The names in a directory; none when there is no such directory.

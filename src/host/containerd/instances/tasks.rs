@@ -8,26 +8,18 @@ use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::services::v1::{
     CreateTaskRequest, DeleteTaskRequest, KillRequest, ListTasksRequest, StartRequest, WaitRequest,
 };
-use containerd_client::tonic::transport::Channel;
-use containerd_client::tonic::{Code, Status};
 use containerd_client::types::Mount;
 use containerd_client::types::v1::Status as TaskStatus;
 use tokio::time::timeout;
 
-use super::channel::{Containerd, host_error};
-use super::containers::{ask, gone};
-use super::content::within;
 use crate::function::InstanceId;
+use crate::host::containerd::connection::{Containerd, Failure};
 use crate::host::{HostError, Signal};
 
 /// How long making or starting a task may take: a shim is started, and runc sets the container up.
 const START: Duration = Duration::from_secs(60);
 /// How long a killed task may take to end.
 const END: Duration = Duration::from_secs(10);
-
-fn client(containerd: &Containerd) -> TasksClient<Channel> {
-    TasksClient::new(containerd.channel.clone())
-}
 
 /// Makes an instance's task: everything but its process's first instruction. Both of its streams go to `log`.
 pub(super) async fn create(
@@ -36,58 +28,48 @@ pub(super) async fn create(
     rootfs: Vec<Mount>,
     log: &Path,
 ) -> Result<(), HostError> {
-    let what = format!("create task {id}");
     let (stdout, stderr) = streams(log)?;
-    let request = containerd.request(CreateTaskRequest {
-        container_id: id.to_string(),
-        rootfs,
-        stdout,
-        stderr,
-        ..CreateTaskRequest::default()
-    });
-    within(&what, START, async {
-        client(containerd).create(request).await.map_err(|status| start_error(&what, &status))?;
-        Ok(())
-    })
-    .await
+    let message =
+        CreateTaskRequest { container_id: id.to_string(), rootfs, stdout, stderr, ..CreateTaskRequest::default() };
+    let create = async |channel, request| TasksClient::new(channel).create(request).await;
+    let call = containerd.call(format!("create task {id}"), message).within(START);
+    call.try_send(create).await.map(drop).map_err(start_error)
 }
 
 /// Starts the process of a task.
 pub(super) async fn start(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
-    let what = format!("start task {id}");
-    let request = containerd.request(StartRequest { container_id: id.to_string(), exec_id: String::new() });
-    within(&what, START, async {
-        client(containerd).start(request).await.map_err(|status| start_error(&what, &status))?;
-        Ok(())
-    })
-    .await
+    let message = StartRequest { container_id: id.to_string(), exec_id: String::new() };
+    let start = async |channel, request| TasksClient::new(channel).start(request).await;
+    let call = containerd.call(format!("start task {id}"), message).within(START);
+    call.try_send(start).await.map(drop).map_err(start_error)
 }
 
 /// Waits for the end of a task's process, without a deadline, and returns its exit status.
 pub(super) async fn wait(containerd: &Containerd, id: &InstanceId) -> Result<u32, HostError> {
-    let request = containerd.request(WaitRequest { container_id: id.to_string(), exec_id: String::new() });
-    let response = client(containerd).wait(request).await;
-    Ok(response.map_err(|status| host_error(&format!("wait for task {id}"), &status))?.into_inner().exit_status)
+    let message = WaitRequest { container_id: id.to_string(), exec_id: String::new() };
+    let wait = async |channel, request| TasksClient::new(channel).wait(request).await;
+    let call = containerd.call(format!("wait for task {id}"), message).without_deadline();
+    Ok(call.send(wait).await?.exit_status)
 }
 
 /// Sends a signal; no task, or one whose process has ended, is fine.
 pub(super) async fn kill(containerd: &Containerd, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
-    let (number, all) = match signal {
+    let (signal, all) = match signal {
         Signal::Term => (15, false),
         Signal::Kill => (9, true),
     };
-    let request =
-        containerd.request(KillRequest { container_id: id.to_string(), exec_id: String::new(), signal: number, all });
-    gone(ask(&format!("kill task {id}"), client(containerd).kill(request)).await)
+    let message = KillRequest { container_id: id.to_string(), exec_id: String::new(), signal, all };
+    let kill = async |channel, request| TasksClient::new(channel).kill(request).await;
+    containerd.call(format!("kill task {id}"), message).find(kill).await.map(drop)
 }
 
 /// Ends a task for good: kills all of its processes, waits a while, deletes it. None is fine.
 pub(super) async fn end(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
     let killed = kill(containerd, id, Signal::Kill).await;
     let ended = timeout(END, wait(containerd, id)).await;
-    let what = format!("delete task {id}");
-    let request = containerd.request(DeleteTaskRequest { container_id: id.to_string() });
-    match gone(ask(&what, client(containerd).delete(request)).await) {
+    let delete = async |channel, request| TasksClient::new(channel).delete(request).await;
+    let call = containerd.call(format!("delete task {id}"), DeleteTaskRequest { container_id: id.to_string() });
+    match call.find(delete).await.map(drop) {
         Err(HostError::Failed(reason)) if ended.is_err() => {
             let killed = killed.map_or_else(|error| error.to_string(), |()| "it was killed".to_owned());
             Err(HostError::Failed(format!("{reason} ({killed}, and did not end within {END:?})")))
@@ -98,8 +80,8 @@ pub(super) async fn end(containerd: &Containerd, id: &InstanceId) -> Result<(), 
 
 /// The tasks whose process runs.
 pub(super) async fn running(containerd: &Containerd) -> Result<HashSet<String>, HostError> {
-    let request = containerd.request(ListTasksRequest::default());
-    let tasks = ask("list tasks", client(containerd).list(request)).await?.tasks;
+    let list = async |channel, request| TasksClient::new(channel).list(request).await;
+    let tasks = containerd.call("list tasks", ListTasksRequest::default()).send(list).await?.tasks;
     let runs = |status: i32| {
         matches!(TaskStatus::try_from(status), Ok(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing))
     };
@@ -140,8 +122,8 @@ pub(super) fn too_little_memory() -> HostError {
 }
 
 /// What a failed create or start of a task means.
-fn start_error(what: &str, status: &Status) -> HostError {
-    let message = status.message();
+fn start_error(failure: Failure) -> HostError {
+    let message = failure.status.message();
     let detail = |from: usize| message[from..].trim_end_matches(": unknown").trim();
     if message.contains("OOM-killed") || message.contains("unable to set memory limit") {
         return too_little_memory();
@@ -153,18 +135,18 @@ fn start_error(what: &str, status: &Status) -> HostError {
     {
         return HostError::Spec(format!("{sentence} ({})", detail(from)));
     }
-    match status.code() {
-        Code::NotFound => HostError::Failed(format!("{what}: {message}")),
-        _ => host_error(what, status),
-    }
+    failure.of_making()
 }
 
 #[cfg(test)]
 mod tests {
+    use containerd_client::tonic::Status;
+
     use super::*;
 
     fn runc(text: &str) -> HostError {
-        start_error("create task f-1", &Status::unknown(format!("failed to create shim task: {text}: unknown")))
+        let status = Status::unknown(format!("failed to create shim task: {text}: unknown"));
+        start_error(Failure { what: "create task f-1".to_owned(), status })
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::instance_dir::{InstanceDirs, gone};
-use super::runtime::ContainerdRuntime;
+use super::ContainerdRuntime;
+use super::instance_dir::InstanceDirs;
 use crate::host::HostError;
+use crate::host::containerd::gone::gone;
 
 impl ContainerdRuntime {
     /// Brings every instance's name servers up to date. A host that has none at the moment, as while it changes
@@ -18,7 +19,7 @@ impl ContainerdRuntime {
     /// # Errors
     /// [`HostError::Failed`] when an instance's file can't be written.
     pub async fn follow_name_servers(&self) -> Result<(), HostError> {
-        let changed = self.inner().blocking("write the instances' name servers".to_owned(), |inner| {
+        let changed = self.0.blocking("write the instances' name servers".to_owned(), |inner| {
             inner.options.dns.newest().map_or(Ok(0), |newest| inner.dirs.follow(&newest))
         });
         match changed.await? {

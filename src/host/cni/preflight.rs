@@ -22,7 +22,7 @@ pub struct FoundPlugin {
 
 /// What a list asks for, and what is there.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub struct Preflight {
     /// The list's version of CNI.
     pub version: String,
     /// The plugins, each once, in the order of the list.
@@ -33,7 +33,7 @@ pub struct Survey {
     pub lets_through: bool,
 }
 
-impl Survey {
+impl Preflight {
     /// Reads the list that `options` ask for, and asks every plugin which versions it speaks.
     ///
     /// # Errors

@@ -13,45 +13,36 @@ use containerd_client::services::v1::snapshots::{
     CommitSnapshotRequest, Kind, PrepareSnapshotRequest, RemoveSnapshotRequest, StatSnapshotRequest,
 };
 use containerd_client::types::{Descriptor as Applied, Mount};
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
-use tonic::Code;
+use oci_spec::image::Descriptor;
 
-use super::channel::{Containerd, OWNER_LABEL, host_error};
-use super::content::{CALL_DEADLINE, chain_ids, label_blob, within};
-use super::lease::Lease;
-use super::locks::Locks;
+use super::content::{StoredImage, chain_ids, label_blob};
 use crate::host::HostError;
+use crate::host::containerd::connection::{Call, Containerd, Lease, OWNER_LABEL};
+use crate::host::keyed_lock::KeyedLock;
 
 /// The longest that unpacking one layer may take.
 const APPLY_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// Whether a committed snapshot is there.
 pub(crate) async fn has_snapshot(containerd: &Containerd, snapshotter: &str, name: &str) -> Result<bool, HostError> {
-    let what = format!("look up snapshot {name}");
     let message = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: name.to_owned() };
-    let request = containerd.request(message);
-    within(&what, CALL_DEADLINE, async {
-        match SnapshotsClient::new(containerd.channel.clone()).stat(request).await {
-            Ok(response) => Ok(response.into_inner().info.is_some_and(|info| info.kind == i32::from(Kind::Committed))),
-            Err(status) if status.code() == Code::NotFound => Ok(false),
-            Err(status) => Err(host_error(&what, &status)),
-        }
-    })
-    .await
+    let stat = async |channel, request| SnapshotsClient::new(channel).stat(request).await;
+    let found = containerd.call(format!("look up snapshot {name}"), message).find(stat).await?;
+    Ok(found.and_then(|found| found.info).is_some_and(|info| info.kind == i32::from(Kind::Committed)))
 }
 
-/// Unpacks an image's layers, those that are not yet, and returns its chain id.
+/// Unpacks an image's layers, those that are not yet.
 ///
 /// # Errors
 /// [`HostError::Image`] when a layer is not what the config says, or can't be unpacked.
 pub(crate) async fn unpack(
     lease: &Lease,
     snapshotter: &str,
-    locks: &Locks,
-    manifest: &ImageManifest,
-    config: &ImageConfiguration,
-) -> Result<String, HostError> {
-    let (layers, diff_ids) = (manifest.layers(), config.rootfs().diff_ids());
+    locks: &KeyedLock<String>,
+    image: &StoredImage,
+) -> Result<(), HostError> {
+    let manifest = &image.platform.manifest;
+    let (layers, diff_ids) = (manifest.layers(), image.config.rootfs().diff_ids());
     if layers.len() != diff_ids.len() {
         return Err(HostError::Image(format!(
             "image config {}: it describes {} layers, the manifest has {}: build the image again",
@@ -63,14 +54,14 @@ pub(crate) async fn unpack(
     let mut parent = String::new();
     for ((layer, diff_id), chain_id) in layers.iter().zip(diff_ids).zip(chain_ids(diff_ids)) {
         // Two images that share a layer unpack it once.
-        let _turn = locks.lock(&format!("{snapshotter}/{chain_id}")).await;
+        let _locked = locks.lock(format!("{snapshotter}/{chain_id}")).await;
         lease.keep_snapshot(snapshotter, &chain_id).await?;
         if !has_snapshot(lease.containerd(), snapshotter, &chain_id).await? {
             Layer { lease, snapshotter, layer, diff_id, chain_id: &chain_id }.unpack_on(&parent).await?;
         }
         parent = chain_id;
     }
-    Ok(parent)
+    Ok(())
 }
 
 /// One layer on its way to be a snapshot.
@@ -99,41 +90,36 @@ impl Layer<'_> {
     }
 
     async fn prepare(&self, key: &str, parent: &str) -> Result<Vec<Mount>, HostError> {
-        let what = format!("prepare a snapshot for layer {}", self.layer.digest());
-        let request = self.lease.request(PrepareSnapshotRequest {
+        let message = PrepareSnapshotRequest {
             snapshotter: self.snapshotter.to_owned(),
             key: key.to_owned(),
             parent: parent.to_owned(),
             labels: self.labels(),
-        });
-        within(&what, CALL_DEADLINE, async {
-            let response = self.snapshots().prepare(request).await.map_err(|status| host_error(&what, &status))?;
-            Ok(response.into_inner().mounts)
-        })
-        .await
+        };
+        let prepare = async |channel, request| SnapshotsClient::new(channel).prepare(request).await;
+        let call = self.call(format!("prepare a snapshot for layer {}", self.layer.digest()), message);
+        Ok(call.send(prepare).await?.mounts)
     }
 
     async fn apply(&self, mounts: Vec<Mount>) -> Result<(), HostError> {
         let digest = self.layer.digest().to_string();
-        let what = format!("unpack layer {digest}");
         let diff = Applied {
             media_type: self.layer.media_type().to_string(),
             digest: digest.clone(),
             size: i64::try_from(self.layer.size()).unwrap_or(i64::MAX),
             annotations: HashMap::new(),
         };
-        let request = self.lease.request(ApplyRequest { diff: Some(diff), mounts, ..ApplyRequest::default() });
-        let applied = within(&what, APPLY_DEADLINE, async {
-            match DiffClient::new(self.lease.containerd().channel.clone()).apply(request).await {
-                Ok(response) => Ok(response.into_inner().applied.unwrap_or_default()),
-                // Anything but a refused stream of bytes is the machine's fault: a full disk, a lost containerd.
-                Err(status) if is_bad_archive(status.message()) => {
-                    Err(HostError::Image(format!("layer {digest} can't be unpacked: {}", status.message())))
-                }
-                Err(status) => Err(host_error(&what, &status)),
+        let message = ApplyRequest { diff: Some(diff), mounts, ..ApplyRequest::default() };
+        let apply = async |channel, request| DiffClient::new(channel).apply(request).await;
+        let call = self.call(format!("unpack layer {digest}"), message).within(APPLY_DEADLINE);
+        let applied = call.try_send(apply).await.map_err(|failure| match failure.status.message() {
+            // Anything but a refused stream of bytes is the machine's fault: a full disk, a lost containerd.
+            message if is_bad_archive(message) => {
+                HostError::Image(format!("layer {digest} can't be unpacked: {message}"))
             }
-        })
-        .await?;
+            _ => failure.into(),
+        })?;
+        let applied = applied.applied.unwrap_or_default();
         if applied.digest != self.diff_id {
             return Err(HostError::Image(format!(
                 "layer {digest} holds {}, the image's config says {}: build the image again",
@@ -145,45 +131,35 @@ impl Layer<'_> {
     }
 
     async fn commit(&self, key: &str) -> Result<(), HostError> {
-        let what = format!("commit snapshot {}", self.chain_id);
-        let request = self.lease.request(CommitSnapshotRequest {
+        let message = CommitSnapshotRequest {
             snapshotter: self.snapshotter.to_owned(),
             name: self.chain_id.to_owned(),
             key: key.to_owned(),
             labels: self.labels(),
-        });
-        within(&what, CALL_DEADLINE, async {
-            match self.snapshots().commit(request).await {
-                Ok(_) => Ok(()),
-                // Somebody else (another client of this containerd) unpacked it meanwhile.
-                Err(status) if status.code() == Code::AlreadyExists => {
-                    self.remove(key).await;
-                    Ok(())
-                }
-                Err(status) => Err(host_error(&what, &status)),
-            }
-        })
-        .await
+        };
+        let commit = async |channel, request| SnapshotsClient::new(channel).commit(request).await;
+        if self.call(format!("commit snapshot {}", self.chain_id), message).make(commit).await?.is_none() {
+            // Another client of this containerd unpacked it meanwhile.
+            self.remove(key).await;
+        }
+        Ok(())
     }
 
     /// Removes an unfinished snapshot. Should that fail, it goes with the lease.
     async fn remove(&self, key: &str) {
         let message = RemoveSnapshotRequest { snapshotter: self.snapshotter.to_owned(), key: key.to_owned() };
-        let request = self.lease.request(message);
-        let removed = tokio::time::timeout(CALL_DEADLINE, self.snapshots().remove(request)).await;
-        if let Ok(Err(status)) = removed
-            && status.code() != Code::NotFound
-        {
-            tracing::debug!(key, %status, "an unfinished snapshot is left to the garbage collector");
+        let remove = async |channel, request| SnapshotsClient::new(channel).remove(request).await;
+        if let Err(error) = self.call(format!("remove snapshot {key}"), message).find(remove).await {
+            tracing::debug!(key, %error, "an unfinished snapshot is left to the garbage collector");
         }
+    }
+
+    fn call<M>(&self, what: String, message: M) -> Call<M> {
+        self.lease.containerd().call(what, message).under(self.lease)
     }
 
     fn labels(&self) -> HashMap<String, String> {
         HashMap::from([(OWNER_LABEL.to_owned(), self.lease.containerd().owner.clone())])
-    }
-
-    fn snapshots(&self) -> SnapshotsClient<tonic::transport::Channel> {
-        SnapshotsClient::new(self.lease.containerd().channel.clone())
     }
 }
 

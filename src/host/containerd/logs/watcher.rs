@@ -33,19 +33,19 @@ enum Grown {
 }
 
 /// What sees that logs grow.
-pub(super) enum Eyes {
+pub(super) enum Watcher {
     Inotify(AsyncFd<OwnedFd>),
     /// The kernel gives no inotify instance, or no watch.
-    Blind,
+    Polling,
 }
 
-impl Eyes {
+impl Watcher {
     pub(super) fn open(directory: &Path) -> Self {
         match Self::inotify(directory) {
             Ok(events) => Self::Inotify(events),
             Err(error) => {
                 tracing::warn!(%error, "logs are looked at all the time: raise fs.inotify.max_user_instances");
-                Self::Blind
+                Self::Polling
             }
         }
     }
@@ -99,9 +99,9 @@ fn names(events: &OwnedFd) -> io::Result<Grown> {
 }
 
 /// Watches for as long as there is somebody whom it concerns.
-pub(super) async fn watch(logs: Weak<Inner>, eyes: Eyes) {
+pub(super) async fn watch(logs: Weak<Inner>, watcher: Watcher) {
     loop {
-        let grown = eyes.grown().await;
+        let grown = watcher.grown().await;
         if matches!(&grown, Grown::These(none) if none.is_empty()) {
             continue;
         }

@@ -15,11 +15,11 @@ use jiff::Timestamp;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-use super::book::Book;
 use super::index::{self, Head};
-use super::{Books, Inner};
+use super::meta::LogMeta;
+use super::{Inner, LogMetas};
 use crate::function::{FunctionId, InstanceId};
-use crate::host::containerd::instance_dir::gone;
+use crate::host::containerd::gone::gone;
 
 /// The most logs that are kept of one function's instances that are gone.
 const ENDED_MAX: usize = 10;
@@ -33,26 +33,26 @@ const PAGE: u64 = 4096;
 impl Inner {
     /// Ends the log of an instance that is gone.
     pub(super) fn retire(&self, id: &InstanceId) -> io::Result<()> {
-        let mut books = self.books();
-        let Some(book) = books.get_mut(id) else { return self.unlink(id, false) };
-        if book.ended {
+        let mut metas = self.metas();
+        let Some(meta) = metas.get_mut(id) else { return self.unlink(id, false) };
+        if meta.ended {
             return Ok(());
         }
-        if let Err(error) = book.look(&self.index(id, false), &self.log(id, false)) {
+        if let Err(error) = meta.look(&self.index(id, false), &self.log(id, false)) {
             tracing::warn!(instance = %id, %error, "its last words may be missing from its log");
         }
-        let function = book.head.function.clone();
-        if book.doomed || book.ends == book.head.begins {
+        let function = meta.head.function.clone();
+        if meta.forgotten || meta.ends == meta.head.begins {
             self.unlink(id, false)?;
-            books.remove(id);
+            metas.remove(id);
         } else {
             // The log first: where an index has no log beside it, it is looked for here.
             gone(fs::rename(self.log(id, false), self.log(id, true)))?;
             gone(fs::rename(self.index(id, false), self.index(id, true)))?;
-            book.ended = true;
-            self.make_room(&mut books, &function)?;
+            meta.ended = true;
+            self.make_room(&mut metas, &function)?;
         }
-        drop(books);
+        drop(metas);
         self.changes.note(&function);
         Ok(())
     }
@@ -69,66 +69,66 @@ impl Inner {
     }
 
     fn forget_those(&self, before: impl Fn(&Head) -> Option<Timestamp>) -> io::Result<()> {
-        let mut books = self.books();
+        let mut metas = self.metas();
         let (mut done, mut gone) = (Ok(()), Vec::new());
-        for (id, book) in books.iter_mut() {
-            let forgotten = before(&book.head).is_some_and(|before| book.head.born <= before);
-            book.doomed |= forgotten;
-            if forgotten && book.ended {
+        for (id, meta) in metas.iter_mut() {
+            let forgotten = before(&meta.head).is_some_and(|before| meta.head.born <= before);
+            meta.forgotten |= forgotten;
+            if forgotten && meta.ended {
                 match self.unlink(id, true) {
-                    Ok(()) => gone.push((id.clone(), book.head.function.clone())),
+                    Ok(()) => gone.push((id.clone(), meta.head.function.clone())),
                     Err(error) => done = Err(error),
                 }
             }
         }
         for (id, function) in gone {
-            books.remove(&id);
+            metas.remove(&id);
             self.changes.note(&function);
         }
-        self.changes.keep(|function| books.values().any(|book| book.head.function == *function));
+        self.changes.keep(|function| metas.values().any(|meta| meta.head.function == *function));
         done
     }
 
     /// Lets go of what is oldest until a function has no more logs than it may, and no more in them.
-    pub(super) fn make_room(&self, books: &mut Books, function: &FunctionId) -> io::Result<()> {
+    pub(super) fn make_room(&self, metas: &mut LogMetas, function: &FunctionId) -> io::Result<()> {
         loop {
-            let own = || books.iter().filter(|(_, book)| book.head.function == *function);
-            let ended = own().filter(|(_, book)| book.ended).count();
-            let used: u64 = own().map(|(_, book)| book.used()).sum();
+            let own = || metas.iter().filter(|(_, meta)| meta.head.function == *function);
+            let ended = own().filter(|(_, meta)| meta.ended).count();
+            let used: u64 = own().map(|(_, meta)| meta.used()).sum();
             let many = ended > ENDED_MAX;
             if !many && used <= self.limit {
                 return Ok(());
             }
-            let may_go = own().filter(|(_, book)| if many { book.ended } else { book.ends > book.head.begins });
-            let oldest = may_go.min_by_key(|(_, book)| book.since).map(|(id, _)| id.clone());
-            let Some((id, book)) = oldest.and_then(|id| books.get_mut(&id).map(|book| (id, book))) else {
+            let may_go = own().filter(|(_, meta)| if many { meta.ended } else { meta.ends > meta.head.begins });
+            let oldest = may_go.min_by_key(|(_, meta)| meta.since).map(|(id, _)| id.clone());
+            let Some((id, meta)) = oldest.and_then(|id| metas.get_mut(&id).map(|meta| (id, meta))) else {
                 return Ok(());
             };
-            if book.ended {
+            if meta.ended {
                 self.unlink(&id, true)?;
-                books.remove(&id);
+                metas.remove(&id);
             } else {
                 // Somewhat more than needed, so that it is not to be done again at once.
-                self.shorten(&id, book, used - self.limit / 8 * 7)?;
+                self.shorten(&id, meta, used - self.limit / 8 * 7)?;
             }
         }
     }
 
-    fn shorten(&self, id: &InstanceId, book: &mut Book, by: u64) -> io::Result<()> {
+    fn shorten(&self, id: &InstanceId, meta: &mut LogMeta, by: u64) -> io::Result<()> {
         let (log, index) = (self.log(id, false), self.index(id, false));
         let file = OpenOptions::new().read(true).write(true).open(&log)?;
-        let old = book.head.begins;
-        book.head.begins = line_start(&file, old.saturating_add(by), book.ends)?;
-        let (from, to) = (old & !(PAGE - 1), book.head.begins & !(PAGE - 1));
+        let old = meta.head.begins;
+        meta.head.begins = line_start(&file, old.saturating_add(by), meta.ends)?;
+        let (from, to) = (old & !(PAGE - 1), meta.head.begins & !(PAGE - 1));
         if to > from {
             match fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, to - from) {
-                Err(Errno::OPNOTSUPP) => return begin_anew(id, &file, &index, book),
+                Err(Errno::OPNOTSUPP) => return begin_anew(id, &file, &index, meta),
                 punched => punched?,
             }
         }
         // A full disk leaves the old index, which says of too much that it is there: the hole is found at the next start.
-        book.size = index::rewrite(&index, book.size, &book.head)?;
-        book.since = index::first(&index, book.size)?.unwrap_or(book.since);
+        meta.size = index::rewrite(&index, meta.size, &meta.head)?;
+        meta.since = index::first(&index, meta.size)?.unwrap_or(meta.since);
         Ok(())
     }
 
@@ -153,11 +153,11 @@ fn line_start(file: &File, place: u64, ends: u64) -> io::Result<u64> {
 }
 
 /// For a file system that knows no holes: everything is given back, and what is written right now may be lost.
-fn begin_anew(id: &InstanceId, file: &File, index: &Path, book: &mut Book) -> io::Result<()> {
+fn begin_anew(id: &InstanceId, file: &File, index: &Path, meta: &mut LogMeta) -> io::Result<()> {
     tracing::warn!(instance = %id, "its log is full and begun anew: the file system of the logs can't give back a part");
     file.set_len(0)?;
-    book.head.begins = 0;
-    book.ends = 0;
-    book.size = index::create(index, &book.head)?;
+    meta.head.begins = 0;
+    meta.ends = 0;
+    meta.size = index::create(index, &meta.head)?;
     Ok(())
 }

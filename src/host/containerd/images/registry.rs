@@ -18,13 +18,13 @@ use oci_spec::image::Descriptor;
 use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
+use super::certs_d;
 use super::credentials::{self, Credentials};
 use super::fault::Fault;
-use super::identity::Exchange;
 use super::manifest::DOCUMENT_LIMIT;
 use super::mirrors::Source;
 use super::reference::speaks_plain_http;
-use super::trust;
+use super::token_exchange::Exchange;
 use crate::host::HostError;
 
 /// The longest that connecting may take.
@@ -80,7 +80,7 @@ impl Registry {
             false => ClientProtocol::Https,
         };
         install_tls();
-        let authorities = if plain { Vec::new() } else { trust::authorities(&access.authorities, host).await? };
+        let authorities = if plain { Vec::new() } else { certs_d::authorities(&access.authorities, host).await? };
         let der = |authority: &CertificateDer<'_>| Certificate {
             encoding: CertificateEncoding::Der,
             data: authority.to_vec(),
@@ -171,7 +171,7 @@ impl Registry {
 
     /// Why a registry's certificate is refused, with what to do about it.
     pub(crate) fn distrust(&self, why: &str) -> String {
-        trust::advice(why, &self.access.authorities, self.reference.registry())
+        certs_d::advice(why, &self.access.authorities, self.reference.registry())
     }
 
     /// Why a registry denied us, with what to do about it.

@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::content::{read_blob, sha256};
 use super::ingest::write_blob;
-use super::lease::Lease;
 use super::manifest::{self, Document, Platform};
 use super::reference;
 use crate::host::HostError;
+use crate::host::containerd::connection::Lease;
 
 /// The annotations that name an image, the better one first.
 const NAME: &str = "io.containerd.image.name";

@@ -1,66 +1,48 @@
-//! Reading containerd's content store: digest -> bytes, and image digest -> its config and chain id.
+//! Reading containerd's content store: digest -> bytes, and image digest -> what this platform runs of it.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::{Info, InfoRequest, ReadContentRequest, UpdateRequest};
+use containerd_client::tonic::Response;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
-use tonic::Code;
 
-use super::channel::{Containerd, host_error};
 use super::manifest::{self, DOCUMENT_LIMIT, Document, MAX_NESTING, Platform, wrong_document};
 use crate::host::HostError;
-
-/// The longest that a small call to containerd may take.
-pub(crate) const CALL_DEADLINE: Duration = Duration::from_secs(30);
-
-/// `call`, with a deadline. `what` names the object and the act.
-pub(crate) async fn within<T>(
-    what: &str,
-    deadline: Duration,
-    call: impl Future<Output = Result<T, HostError>>,
-) -> Result<T, HostError> {
-    tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| Err(HostError::Deadline(what.to_owned())))
-}
+use crate::host::containerd::connection::Containerd;
 
 /// Reads a whole blob: a manifest or a config. Blobs of more than 4 MiB are refused.
 ///
 /// # Errors
 /// [`HostError::NotFound`] when the content store does not have it; [`HostError::Image`] when it is too big.
-pub async fn read_blob(containerd: &Containerd, digest: &str) -> Result<Vec<u8>, HostError> {
-    let what = format!("read blob {digest}");
-    within(&what, CALL_DEADLINE, async {
-        let request = containerd.request(ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 });
-        let mut client = ContentClient::new(containerd.channel.clone());
-        let failed = |status| host_error(&what, &status);
-        let mut stream = client.read(request).await.map_err(failed)?.into_inner();
+pub(crate) async fn read_blob(containerd: &Containerd, digest: &str) -> Result<Vec<u8>, HostError> {
+    let message = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
+    let read = async |channel, request| {
+        let mut stream = ContentClient::new(channel).read(request).await?.into_inner();
         let mut bytes = Vec::new();
-        while let Some(chunk) = stream.message().await.map_err(failed)? {
+        while let Some(chunk) = stream.message().await? {
             bytes.extend_from_slice(&chunk.data);
             if bytes.len() as u64 > DOCUMENT_LIMIT {
-                return Err(wrong_document(digest, "it is too big for a manifest or config"));
+                break;
             }
         }
-        Ok(bytes)
-    })
-    .await
+        Ok(Response::new(bytes))
+    };
+    let bytes = containerd.call(format!("read blob {digest}"), message).send(read).await?;
+    if bytes.len() as u64 > DOCUMENT_LIMIT {
+        return Err(wrong_document(digest, "it is too big for a manifest or config"));
+    }
+    Ok(bytes)
 }
 
 /// What the content store knows of a blob; None when it does not have it.
 pub(crate) async fn stat_blob(containerd: &Containerd, digest: &str) -> Result<Option<Info>, HostError> {
-    let what = format!("look up blob {digest}");
-    within(&what, CALL_DEADLINE, async {
-        let request = containerd.request(InfoRequest { digest: digest.to_owned() });
-        match ContentClient::new(containerd.channel.clone()).info(request).await {
-            Ok(response) => Ok(response.into_inner().info),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(host_error(&what, &status)),
-        }
-    })
-    .await
+    let info = async |channel, request| ContentClient::new(channel).info(request).await;
+    let call = containerd.call(format!("look up blob {digest}"), InfoRequest { digest: digest.to_owned() });
+    Ok(call.find(info).await?.and_then(|found| found.info))
 }
 
 /// Adds labels to a blob; those that it has stay.
@@ -72,43 +54,16 @@ pub(crate) async fn label_blob(
     if labels.is_empty() {
         return Ok(());
     }
-    let what = format!("label blob {digest}");
     let paths = labels.keys().map(|label| format!("labels.{label}")).collect();
     let info = Info { digest: digest.to_owned(), labels, ..Info::default() };
-    let request = containerd.request(UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) });
-    within(&what, CALL_DEADLINE, async {
-        let mut client = ContentClient::new(containerd.channel.clone());
-        client.update(request).await.map(drop).map_err(|status| host_error(&what, &status))
-    })
-    .await
+    let message = UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) };
+    let update = async |channel, request| ContentClient::new(channel).update(request).await;
+    containerd.call(format!("label blob {digest}"), message).send(update).await.map(drop)
 }
 
-/// An image as it is run.
+/// This platform's manifest of an image, and how the image's digest leads to it.
 #[derive(Debug, Clone)]
-pub struct ResolvedImage {
-    /// Its config: entrypoint, environment, user ...
-    pub config: ImageConfiguration,
-    /// The snapshot of its topmost layer: the parent of an instance's own snapshot.
-    pub chain_id: String,
-}
-
-/// What to run for an image's digest, be it a manifest's or an index's.
-///
-/// # Errors
-/// [`HostError::NotFound`] when a blob is missing; [`HostError::Image`] when one can't be read or is for another
-/// platform.
-pub async fn resolve_image(containerd: &Containerd, manifest_digest: &str) -> Result<ResolvedImage, HostError> {
-    let found = find_manifest(containerd, manifest_digest).await?;
-    let config = read_config(containerd, &found.manifest).await?;
-    let chain_id = chain_ids(config.rootfs().diff_ids())
-        .pop()
-        .ok_or_else(|| wrong_document(manifest_digest, "it has no layers"))?;
-    Ok(ResolvedImage { config, chain_id })
-}
-
-/// This platform's manifest, and how an image's digest leads to it.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct PlatformManifest {
     /// The indices on the way, outermost first, each with the entry that was followed.
     pub(crate) indices: Vec<(String, Descriptor)>,
     /// The manifest's digest.
@@ -117,14 +72,42 @@ pub(crate) struct Found {
     pub(crate) manifest: ImageManifest,
 }
 
+/// An image in the content store, as this platform runs it.
+#[derive(Debug, Clone)]
+pub struct StoredImage {
+    pub(crate) platform: PlatformManifest,
+    /// Its config: entrypoint, environment, user ...
+    pub config: Arc<ImageConfiguration>,
+    /// The snapshot of its topmost layer: the parent of an instance's own snapshot. Empty where the config tells of none.
+    pub chain_id: String,
+}
+
+impl StoredImage {
+    pub(crate) fn new(platform: PlatformManifest, config: ImageConfiguration) -> Self {
+        let chain_id = chain_ids(config.rootfs().diff_ids()).pop().unwrap_or_default();
+        Self { platform, config: Arc::new(config), chain_id }
+    }
+}
+
+/// Reads what to run for an image's digest, be it a manifest's or an index's.
+///
+/// # Errors
+/// [`HostError::NotFound`] when a blob is missing; [`HostError::Image`] when one can't be read or is for another
+/// platform.
+pub async fn read_image(containerd: &Containerd, digest: &str) -> Result<StoredImage, HostError> {
+    let platform = find_manifest(containerd, digest).await?;
+    let config = read_config(containerd, &platform.manifest).await?;
+    Ok(StoredImage::new(platform, config))
+}
+
 /// Follows an index to this platform's manifest.
-pub(crate) async fn find_manifest(containerd: &Containerd, digest: &str) -> Result<Found, HostError> {
+pub(crate) async fn find_manifest(containerd: &Containerd, digest: &str) -> Result<PlatformManifest, HostError> {
     let mut digest = digest.to_owned();
     let mut indices = Vec::new();
     while indices.len() <= MAX_NESTING {
         let bytes = read_blob(containerd, &digest).await?;
         match manifest::parse(&bytes).map_err(|why| wrong_document(&digest, &why))? {
-            Document::Manifest(manifest) => return Ok(Found { indices, digest, manifest: *manifest }),
+            Document::Manifest(manifest) => return Ok(PlatformManifest { indices, digest, manifest: *manifest }),
             Document::Index(index) => {
                 let entry = Platform::host().choose(&index).map_err(|why| wrong_document(&digest, &why))?;
                 let next = entry.digest().to_string();

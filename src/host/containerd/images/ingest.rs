@@ -13,10 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::channel::{Containerd, host_error};
-use super::content::{CALL_DEADLINE, sha256, within};
-use super::lease::Lease;
+use super::content::sha256;
 use crate::host::HostError;
+use crate::host::containerd::connection::{CALL_DEADLINE, Containerd, Lease, host_error};
 
 /// How much is sent at once. containerd takes up to 16 MiB.
 pub(crate) const CHUNK: usize = 512 << 10;
@@ -199,16 +198,9 @@ fn is_locked(status: &Status) -> bool {
 }
 
 async fn abort(containerd: &Containerd, name: &str) -> Result<(), HostError> {
-    let what = format!("drop the unfinished blob {name}");
-    let request = containerd.request(AbortRequest { r#ref: name.to_owned() });
-    within(&what, CALL_DEADLINE, async {
-        match ContentClient::new(containerd.channel.clone()).abort(request).await {
-            Ok(_) => Ok(()),
-            Err(status) if status.code() == Code::NotFound => Ok(()),
-            Err(status) => Err(host_error(&what, &status)),
-        }
-    })
-    .await
+    let message = AbortRequest { r#ref: name.to_owned() };
+    let abort = async |channel, request| ContentClient::new(channel).abort(request).await;
+    containerd.call(format!("drop the unfinished blob {name}"), message).find(abort).await.map(drop)
 }
 
 /// Writes a small blob (a manifest or a config) and returns its digest.
