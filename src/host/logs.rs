@@ -74,7 +74,7 @@ pub trait Logs: Send + Sync {
     /// nothing has changed.
     ///
     /// # Errors
-    /// [`HostError::Failed`] when nobody watches the logs any more.
+    /// [`HostError::Failed`] when the logs are not watched any more.
     async fn changed(&self, function: &FunctionId, seen: u64) -> Result<(), HostError>;
 
     /// Forgets what instances of a function wrote that were made before a time: at once what is of those that are
@@ -108,7 +108,7 @@ impl Changes {
         self.lock().by_function.get(function).map_or(0, |number| *number.borrow())
     }
 
-    /// Tells everybody who waits for this function.
+    /// Tells all callers that wait for this function.
     pub(super) fn note(&self, function: &FunctionId) {
         let mut numbers = self.lock();
         numbers.last += 1;
@@ -116,7 +116,7 @@ impl Changes {
         numbers.by_function.entry(function.clone()).or_default().send_replace(last);
     }
 
-    /// Forgets functions that are no longer `known`, unless somebody waits for them.
+    /// Forgets functions that are no longer `known`, unless a caller waits for them.
     pub(super) fn keep(&self, known: impl Fn(&FunctionId) -> bool) {
         self.lock().by_function.retain(|function, number| known(function) || number.receiver_count() > 0);
     }

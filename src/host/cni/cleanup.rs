@@ -32,7 +32,7 @@ pub(super) enum Cleanup<'a> {
         bridge: &'a str,
         /// The addresses that were its own.
         subnet: Option<Ipv4Net>,
-        /// The firewall plugin's chains, too, if nobody has a rule in them. Only under the host's lock.
+        /// The firewall plugin's chains, too, if no other rule is in them. Only under the host's lock.
         chains: bool,
     },
 }
@@ -123,9 +123,9 @@ fn chain_name(network: &str, id: &str) -> String {
 }
 
 /// The firewall plugin's chains are shared by every CNI network of the host, and made again by every ADD. They go only
-/// if nothing is in them but the plugin's own jump, once the rules that `going` deletes are gone: then nobody uses them.
+/// if nothing is in them but the plugin's own jump, once the rules that `going` deletes are gone: then they are not used.
 /// An administrator's rule in CNI-ADMIN, or any other reference to them, keeps them. All of it is one transaction, so a
-/// rule that somebody adds meanwhile makes it fail as a whole. An ADD of another software that is between making the
+/// rule that is added meanwhile makes it fail as a whole. An ADD of another software that is between making the
 /// chains and using them can't be seen; it fails, and makes them again when it is tried again.
 fn unused_chains(saved: &str, going: &[String]) -> Vec<String> {
     let jump_in = |line: &str| line.starts_with("-A FORWARD ") && line.ends_with(" -j CNI-FORWARD");

@@ -12,7 +12,7 @@ use crate::host::{HostError, Image, Progress, PullPolicy};
 /// What every image weighs, in bytes.
 const SIZE: u64 = 1_000_000;
 
-/// A pull under way, for as long as somebody waits for it.
+/// A pull under way, for as long as a caller waits for it.
 struct Pulling<'a> {
     machine: &'a Machine,
     begun: (String, Instant),

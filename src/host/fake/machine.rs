@@ -74,7 +74,7 @@ pub(super) struct Container {
     /// Watched by those who wait for its end; the last value outlives the container.
     pub(super) process: watch::Sender<Process>,
     pub(super) log: Option<String>,
-    /// Whether anybody asked for its end.
+    /// Whether its end was asked for.
     pub(super) asked_to_end: bool,
     /// What the test runs beside the process.
     pub(super) beside: Option<Box<dyn Any + Send>>,

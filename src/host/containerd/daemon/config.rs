@@ -36,7 +36,7 @@ struct Address<'a> {
 
 #[derive(Serialize)]
 struct Debug<'a> {
-    /// At `info` every start of a container writes a dozen lines that tell nobody anything.
+    /// At `info` every start of a container writes a dozen lines that tell an operator nothing.
     level: &'a str,
 }
 

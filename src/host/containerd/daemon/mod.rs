@@ -1,7 +1,7 @@
 //! A private containerd: found alive and adopted, or started, then watched until it is stopped for good.
 //!
 //! It lives in a session of its own and outlives actord; the next actord adopts it. Functions outlive both: their shims
-//! belong to nobody. Beside its socket lie its configuration (`.toml`) and a note of who it is (`.pid`).
+//! have no parent but init. Beside its socket lie its configuration (`.toml`) and a note of who it is (`.pid`).
 
 mod config;
 mod process;
@@ -91,7 +91,7 @@ impl Daemon {
     ///
     /// # Errors
     /// [`HostError::Failed`] when it can't be started or ends at once, with the end of its log;
-    /// [`HostError::Unavailable`] when it does not answer in time, or somebody else listens on the socket.
+    /// [`HostError::Unavailable`] when it does not answer in time, or another process listens on the socket.
     pub async fn adopt_or_start(options: DaemonOptions) -> Result<Self, HostError> {
         match Self::adopt(options.clone()).await? {
             Some(daemon) => Ok(daemon),
@@ -103,7 +103,7 @@ impl Daemon {
     /// is ended first: functions don't need it in order to go on.
     ///
     /// # Errors
-    /// [`HostError::Unavailable`] when somebody else listens on the socket, [`HostError::Failed`] when a containerd of
+    /// [`HostError::Unavailable`] when another process listens on the socket, [`HostError::Failed`] when a containerd of
     /// ours neither answers nor ends.
     pub async fn adopt(options: DaemonOptions) -> Result<Option<Self>, HostError> {
         let Some(process) = living(&options).await? else { return Ok(None) };
@@ -153,7 +153,7 @@ impl Daemon {
         }
     }
 
-    /// Whether a containerd answers at this socket, whoever started it.
+    /// Whether a containerd answers at this socket, ours or another.
     ///
     /// # Errors
     /// [`HostError::Unavailable`] says why not.

@@ -1,4 +1,4 @@
-//! Watching the private containerd: it is restarted when it dies, until somebody stops it, and killed when it hangs.
+//! Watching the private containerd: it is restarted when it dies, until actord stops it, and killed when it hangs.
 //!
 //! A hung one is alive and answers nothing (a deadlock, a SIGSTOP): every call would wait for its deadline. Functions don't
 //! need containerd in order to go on, so it is ended by the identity that it was adopted with, and restarted like a dead one.

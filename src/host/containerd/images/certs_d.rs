@@ -10,6 +10,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::fault::Untrusted;
 use crate::host::HostError;
 
 /// The authorities for `registry` (`host` or `host:port`) in these files and directories. A path that is not there holds
@@ -64,13 +65,14 @@ fn read(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// Why a registry's certificate was refused, with what to do about it.
-pub(crate) fn advice(why: &str, paths: &[PathBuf], registry: &str) -> String {
+pub(crate) fn advice(why: &Untrusted, paths: &[PathBuf], registry: &str) -> String {
     let refused = format!("its certificate is refused ({why})");
-    if why.contains("CaUsedAsEndEntity") {
-        return format!("{refused}: it is an authority's own; give the registry one that the authority signed");
-    }
-    if !why.contains("UnknownIssuer") {
-        return refused;
+    match why {
+        Untrusted::IsAuthority(_) => {
+            return format!("{refused}: it is an authority's own; give the registry one that the authority signed");
+        }
+        Untrusted::Other(_) => return refused,
+        Untrusted::UnknownIssuer(_) => {}
     }
     let is_file =
         |path: &&PathBuf| path.extension().is_some_and(|end| ["crt", "cer", "pem"].iter().any(|one| end == *one));
@@ -83,6 +85,8 @@ pub(crate) fn advice(why: &str, paths: &[PathBuf], registry: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rustls::CertificateError;
+
     use super::*;
 
     fn pem() -> String {
@@ -124,9 +128,11 @@ mod tests {
     #[test]
     fn the_advice_names_the_file_that_would_help() {
         let paths = ["/etc/ca.pem", "/etc/docker/certs.d"].map(PathBuf::from);
-        let unknown = advice("invalid peer certificate: UnknownIssuer", &paths, "r.lan:5000");
+        let why = |error: CertificateError| Untrusted::from(&error);
+        let unknown = advice(&why(CertificateError::UnknownIssuer), &paths, "r.lan:5000");
+        assert!(unknown.contains("(invalid peer certificate: UnknownIssuer)"), "{unknown}");
         assert!(unknown.ends_with("/etc/docker/certs.d/r.lan:5000/ca.crt"), "{unknown}");
-        assert!(advice("UnknownIssuer", &[], "r.lan").contains("registry-ca"));
-        assert!(!advice("certificate expired", &paths, "r.lan").contains("ca.crt"));
+        assert!(advice(&why(CertificateError::UnknownIssuer), &[], "r.lan").contains("registry-ca"));
+        assert!(!advice(&why(CertificateError::Expired), &paths, "r.lan").contains("ca.crt"));
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
+use rustls::CertificateError;
 
 use crate::host::HostError;
 
@@ -12,17 +13,43 @@ use crate::host::HostError;
 pub(crate) enum Fault {
     /// Another attempt may succeed: the network, or a registry that is busy.
     Transient(String),
-    /// Nobody answers at its address: an unknown host, a refused connection. It heals with a start or a mended name, so
+    /// Nothing answers at its address: an unknown host, a refused connection. It heals with a start or a mended name, so
     /// only a registry that answered a moment ago is worth another attempt.
     Unreachable(String),
-    /// Its certificate, or how it speaks TLS, is refused.
-    Untrusted(String),
+    /// Its certificate is refused.
+    Untrusted(Untrusted),
     /// The registry wants other credentials than it got.
     Denied,
     /// Every attempt would end like this one.
     Permanent(String),
     /// The fault is not the registry's but of this machine.
     Host(HostError),
+}
+
+/// Why a certificate is refused, by what there is to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Untrusted {
+    /// No authority that is trusted has signed it.
+    #[error("{0}")]
+    UnknownIssuer(String),
+    /// It is an authority's own.
+    #[error("{0}")]
+    IsAuthority(String),
+    /// Another reason, such as its time or its name.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<&CertificateError> for Untrusted {
+    fn from(error: &CertificateError) -> Self {
+        let why = rustls::Error::InvalidCertificate(error.clone()).to_string();
+        match error {
+            CertificateError::UnknownIssuer => Self::UnknownIssuer(why),
+            // rustls hands this one on from its verifier as an error of another crate, which is told by its name only.
+            CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Self::IsAuthority(why),
+            _ => Self::Other(why),
+        }
+    }
 }
 
 impl From<HostError> for Fault {
@@ -104,7 +131,7 @@ impl Fault {
                 "it does not speak TLS: list it under the insecure registries if it is meant to speak plain http"
                     .to_owned(),
             ),
-            rustls::Error::InvalidCertificate(_) => Self::Untrusted(error.to_string()),
+            rustls::Error::InvalidCertificate(error) => Self::Untrusted(error.into()),
             other => Self::Permanent(format!("TLS can't be agreed on with it: {other}")),
         }
     }

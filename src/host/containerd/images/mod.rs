@@ -94,7 +94,7 @@ pub struct ContainerdImages {
 }
 
 impl ContainerdImages {
-    /// Images of `containerd`. Speaks to nobody yet.
+    /// Images of `containerd`. Sends nothing yet.
     #[must_use]
     pub fn new(containerd: Containerd, options: ImagesOptions) -> Self {
         let access = Access {
@@ -239,11 +239,6 @@ impl ContainerdImages {
     /// Unpacks and labels what is in the content store.
     async fn prepare(&self, lease: &Lease, stored: &StoredImage) -> Result<(), HostError> {
         record::prepare(lease, &self.options.snapshotter, &self.locks, stored).await
-    }
-
-    /// The containerd whose images these are.
-    fn containerd(&self) -> &Containerd {
-        &self.containerd
     }
 
     /// What takes an image for one that is here, and what removes it, exclude each other.

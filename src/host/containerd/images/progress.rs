@@ -1,4 +1,4 @@
-//! How far pulls are, for whoever wants to know: counted where bytes arrive, read without asking anybody.
+//! How far pulls are, counted where bytes arrive, and read without a question to the host.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +63,7 @@ impl Counters {
     }
 }
 
-/// The pulls under way, by the whole names of their images. Each is known for as long as somebody holds its counters.
+/// The pulls under way, by the whole names of their images. Each is known for as long as its counters are held.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pulls(Arc<Mutex<HashMap<String, Weak<Counters>>>>);
 

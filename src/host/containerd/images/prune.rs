@@ -1,9 +1,9 @@
 //! Images that no function needs any more: noted when they are first found so, removed when they stayed so for long.
 //!
 //! ```text
-//! pulled -> wanted by nobody: noted with the time -> wanted again: the note goes
-//!                                                 -> nobody for the whole retention: the record goes, and with it what
-//!                                                    no other image refers to
+//! pulled -> wanted by no function: noted with the time -> wanted again: the note goes
+//!                                                      -> not wanted for the whole retention: the record goes, and with it
+//!                                                         what no other image refers to
 //! ```
 //! Only what this installation pulled is ever touched: an imported image has no registry to come back from.
 
@@ -45,7 +45,7 @@ fn verdict(wanted: bool, unwanted_since: Option<Timestamp>, now: Timestamp, rete
 }
 
 impl ContainerdImages {
-    /// Removes images that were pulled and that nobody wanted for `retention`, and returns their names. `wanted` are the
+    /// Removes images that were pulled and that no function wanted for `retention`, and returns their names. `wanted` are the
     /// references of all that runs or should.
     ///
     /// # Errors
@@ -54,18 +54,18 @@ impl ContainerdImages {
         let wanted: BTreeSet<String> =
             wanted.iter().filter_map(|text| reference::parse(text).ok()).map(|reference| reference.whole()).collect();
         let mut removed = Vec::new();
-        for name in record::pulled(self.containerd()).await? {
+        for name in record::pulled(&self.containerd).await? {
             // It is not taken for one that is here while it is being removed.
             let _locked = self.lock_name(&name).await;
-            let Some(Recorded { unwanted_since, .. }) = record::look_up(self.containerd(), &name).await? else {
+            let Some(Recorded { unwanted_since, .. }) = record::look_up(&self.containerd, &name).await? else {
                 continue;
             };
             match verdict(wanted.contains(&name), unwanted_since, Timestamp::now(), retention) {
                 Verdict::Keep => {}
-                Verdict::Forget => record::note_unwanted(self.containerd(), &name, None).await?,
-                Verdict::Note => record::note_unwanted(self.containerd(), &name, Some(Timestamp::now())).await?,
+                Verdict::Forget => record::note_unwanted(&self.containerd, &name, None).await?,
+                Verdict::Note => record::note_unwanted(&self.containerd, &name, Some(Timestamp::now())).await?,
                 Verdict::Remove => {
-                    record::remove(self.containerd(), &name).await?;
+                    record::remove(&self.containerd, &name).await?;
                     tracing::info!(image = name, "removed: no function needed it for long");
                     removed.push(name);
                     if removed.len() >= MOST {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::certs_d;
 use super::credentials::{self, Credentials};
-use super::fault::Fault;
+use super::fault::{Fault, Untrusted};
 use super::manifest::DOCUMENT_LIMIT;
 use super::mirrors::Source;
 use super::reference::speaks_plain_http;
@@ -70,7 +70,7 @@ pub(crate) struct Bytestream {
 }
 
 impl Registry {
-    /// Looks up credentials and certificates. Speaks to nobody yet.
+    /// Looks up credentials and certificates. Sends nothing yet.
     pub(crate) async fn new(source: Source, access: &Access) -> Result<Self, HostError> {
         let Source { reference, mirror } = source;
         let host = reference.registry();
@@ -170,7 +170,7 @@ impl Registry {
     }
 
     /// Why a registry's certificate is refused, with what to do about it.
-    pub(crate) fn distrust(&self, why: &str) -> String {
+    pub(crate) fn distrust(&self, why: &Untrusted) -> String {
         certs_d::advice(why, &self.access.authorities, self.reference.registry())
     }
 
@@ -193,7 +193,7 @@ impl Registry {
 fn install_tls() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        // An error means that somebody else has chosen already, which is as good.
+        // An error means that the choice has been made already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }

@@ -60,7 +60,7 @@ pub(crate) fn read(archive: &Path) -> mpsc::Receiver<Result<Part, String>> {
 enum Ended {
     /// The archive can't be read further.
     Broken(String),
-    /// Nobody wants more.
+    /// The reader wants no more.
     Unwanted,
 }
 

@@ -87,7 +87,7 @@ fn server(line: &str) -> Option<&str> {
     (words.next()? == "nameserver").then(|| words.next()).flatten()
 }
 
-/// Whether the text sends everybody to systemd-resolved's own listener.
+/// Whether the text sends all questions to systemd-resolved's own listener.
 fn asks_resolved(text: &str) -> bool {
     let mut servers = text.lines().filter_map(server).peekable();
     servers.peek().is_some() && servers.all(|server| matches!(server, "127.0.0.53" | "127.0.0.54"))

@@ -32,7 +32,7 @@ pub(super) struct Files {
 #[derive(Debug)]
 pub(super) struct HostName<'a> {
     pub(super) hostname: &'a str,
-    /// The instance's own address: where its name leads, as it does for everybody else.
+    /// The instance's own address: where its name leads, as it does for every other program.
     pub(super) address: IpAddr,
     pub(super) resolv_conf: &'a str,
 }

@@ -117,7 +117,7 @@ fn listens(socket: &Path) -> bool {
     UnixStream::connect(socket).is_ok()
 }
 
-/// Kills the shims of an instance. Its id stands on their command line and on nobody else's.
+/// Kills the shims of an instance. Its id stands on their command line and on no other program's.
 fn kill_shims(id: &InstanceId) -> io::Result<()> {
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();

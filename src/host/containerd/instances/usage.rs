@@ -49,7 +49,7 @@ fn cpu_time(group: &Path, version: Version) -> io::Result<Duration> {
     })
 }
 
-/// Memory without the part of the page cache that nobody looked at lately: what kubelet and `docker stats` show.
+/// Memory without the part of the page cache that was not looked at lately: what kubelet and `docker stats` show.
 fn working_set(group: &Path, version: Version) -> io::Result<u64> {
     let (used, given_back) = match version {
         Version::One => ("memory.usage_in_bytes", "total_inactive_file"),

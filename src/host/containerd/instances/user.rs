@@ -43,7 +43,7 @@ impl<'a> UserText<'a> {
         }
     }
 
-    /// The identity. A group that is given stands alone, else the user's own groups count; a number that nobody has is
+    /// The identity. A group that is given stands alone, else the user's own groups count; a number that no user has is
     /// taken as it is, with group 0. So do other engines.
     pub(super) fn resolve(self, accounts: &Accounts) -> Result<Identity, HostError> {
         if let Some(identity) = self.by_number() {

@@ -1,7 +1,7 @@
-//! What instances write, as files that nobody copies.
+//! What instances write, as files that are never copied.
 //!
 //! ```text
-//! instance -> pipe -> its shim -> <logs>/<id>.log        appended to, whether anybody reads or actord lives
+//! instance -> pipe -> its shim -> <logs>/<id>.log        appended to, whether it is read or actord lives
 //!                                    | inotify
 //!                       watcher, one task for all of them -> <logs>/<id>.idx   (end, time) a look
 //! instance is gone -> retention: both files move to <logs>/ended/, until its function is gone or there is too much
@@ -89,7 +89,7 @@ impl FileLogs {
     pub(super) fn begin(&self, id: &InstanceId, function: &FunctionId) -> io::Result<()> {
         let inner = &self.0;
         let mut metas = inner.metas();
-        // The index first: a log without one belongs to nobody.
+        // The index first: a log without one belongs to no function.
         let meta = LogMeta::begin(&inner.index(id, false), function)?;
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(inner.log(id, false))?;
         metas.insert(id.clone(), meta);
@@ -104,7 +104,7 @@ impl FileLogs {
         fault.map(|error| format!("put away the log of {id}: {error}")).into_iter().collect()
     }
 
-    /// Takes up a log that has no index, once somebody knows whose it is: an older actord made it.
+    /// Takes up a log that has no index, once it is known whose it is: an older actord made it.
     pub(super) fn adopt(&self, id: &InstanceId, function: &FunctionId) {
         let inner = &self.0;
         let mut metas = inner.metas();
@@ -311,6 +311,6 @@ impl Logs for FileLogs {
 
     async fn sweep(&self, known: &BTreeMap<FunctionId, Timestamp>, before: Timestamp) -> Result<(), HostError> {
         let known = known.clone();
-        self.files("remove the logs of nobody".to_owned(), move |inner| inner.sweep(&known, before)).await
+        self.files("remove the logs of deleted functions".to_owned(), move |inner| inner.sweep(&known, before)).await
     }
 }

@@ -28,7 +28,7 @@ const ROUNDS: Duration = Duration::from_millis(50);
 /// Which logs to look at.
 enum Grown {
     These(BTreeSet<InstanceId>),
-    /// Nobody can tell.
+    /// The kernel does not tell.
     Any,
 }
 
@@ -98,7 +98,7 @@ fn names(events: &OwnedFd) -> io::Result<Grown> {
     }
 }
 
-/// Watches for as long as there is somebody whom it concerns.
+/// Watches for as long as the logs are in use.
 pub(super) async fn watch(logs: Weak<Inner>, watcher: Watcher) {
     loop {
         let grown = watcher.grown().await;

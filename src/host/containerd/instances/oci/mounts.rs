@@ -36,8 +36,8 @@ pub(super) fn mounts(spec: &Spec, places: &Places<'_>) -> Result<Vec<Mount>, Oci
 }
 
 /// A `/tmp` in memory where the root can't be written: watchdogs keep their lock file there. What lies in it counts
-/// towards the memory limit. It holds half of that, as it would hold half of the machine's memory without one: whoever
-/// fills it is told that it is full, and not killed.
+/// towards the memory limit. It holds half of that, as it would hold half of the machine's memory without one: a
+/// program that fills it is told that it is full, and not killed.
 fn scratch(spec: &Spec) -> Option<Result<Mount, OciSpecError>> {
     let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned()];
     options.extend(spec.memory_limit_bytes().map(|bytes| format!("size={}", bytes / 2)));
