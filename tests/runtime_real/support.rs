@@ -76,6 +76,9 @@ pub(crate) struct World {
     seed: AtomicU64,
 }
 
+/// How many machines this process has made.
+static WORLDS: AtomicU64 = AtomicU64::new(0);
+
 impl World {
     pub(crate) async fn new() -> Self {
         let base = directory();
@@ -99,7 +102,9 @@ impl World {
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
         let archive = base.path().join("images.tar");
         let images = crate::images::write(&archive);
-        let seed = AtomicU64::new(u64::from(std::process::id()) << 20);
+        // Ids are unique on the machine, so that no world finds traces of another's instances.
+        let number = u64::from(std::process::id()) << 32 | WORLDS.fetch_add(1, Ordering::Relaxed) << 16;
+        let seed = AtomicU64::new(number);
         let world = Self { base, name, daemon: Some(daemon), containerd, options, runtime, images, seed };
         world.ctr(&["images", "import", "--snapshotter", "overlayfs", archive.to_str().unwrap()]);
         run("ip", &["netns", "add", &world.name]);

@@ -1,8 +1,9 @@
 //! Leases: what is made under one is safe from containerd's garbage collector until the lease ends.
 //!
 //! The parts of an image refer to nothing that lasts until its record exists, and those of an instance until its container
-//! does: so both are made under a lease. It ends with the work: settled, dropped (the caller gave up) or, should actord
-//! die, expired.
+//! does: so both are made under a lease. An image's ends with the work: settled, dropped (the caller gave up) or, should
+//! actord die, expired. An instance's outlives a creation that failed: it keeps what was made until the instance is
+//! removed, or expires.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,13 +23,13 @@ const IMAGE: &str = "actord-image-";
 const IMAGE_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 const INSTANCE_EXPIRY: Duration = Duration::from_secs(3600);
 
-/// A lease that is ended when it is settled or dropped.
+/// A lease that something is made under.
 #[derive(Debug)]
 pub(crate) struct Lease {
     containerd: Containerd,
     id: String,
-    /// Whether what was made under it goes at once when the work failed. An instance's own removal sees to that.
-    collects: bool,
+    /// Whether it ends, and what was made under it goes at once, when the work failed. Else a removal sees to that.
+    ends_on_failure: bool,
     held: bool,
 }
 
@@ -43,9 +44,14 @@ impl Lease {
         Self::take(containerd, of_instance(id), INSTANCE_EXPIRY, false).await
     }
 
-    async fn take(containerd: &Containerd, id: String, expiry: Duration, collects: bool) -> Result<Self, HostError> {
+    async fn take(
+        containerd: &Containerd,
+        id: String,
+        expiry: Duration,
+        ends_on_failure: bool,
+    ) -> Result<Self, HostError> {
         // From here on it may exist, so that it is ended even if the answer never comes.
-        let lease = Self { containerd: containerd.clone(), id, collects, held: true };
+        let lease = Self { containerd: containerd.clone(), id, ends_on_failure, held: true };
         // Without fractions of a second: RFC 3339 as every reader takes it.
         let expires = format!("{:.0}", Timestamp::now() + expiry);
         let labels = HashMap::from([
@@ -97,20 +103,22 @@ impl Lease {
     /// Ends the lease after what was done under it. Nothing that the failure of a pull or an import made stays.
     pub(crate) async fn settle<T>(mut self, done: Result<T, HostError>) -> Result<T, HostError> {
         self.held = false;
-        end_or_warn(&self.containerd, &self.id, self.collects && done.is_err()).await;
+        if done.is_ok() || self.ends_on_failure {
+            end_or_warn(&self.containerd, &self.id, done.is_err()).await;
+        }
         done
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.held {
+        if !self.held || !self.ends_on_failure {
             return;
         }
-        let (containerd, id, collect) = (self.containerd.clone(), std::mem::take(&mut self.id), self.collects);
+        let (containerd, id) = (self.containerd.clone(), std::mem::take(&mut self.id));
         // Outside of a runtime nothing can be asked; the lease expires.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { end_or_warn(&containerd, &id, collect).await });
+            runtime.spawn(async move { end_or_warn(&containerd, &id, true).await });
         }
     }
 }
