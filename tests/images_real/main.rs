@@ -9,6 +9,7 @@ mod policy;
 mod proxy;
 mod prune;
 mod pull;
+mod reads;
 mod sources;
 
 #[path = "../support/leaks.rs"]
@@ -43,7 +44,10 @@ struct Machine {
 
 impl Machine {
     fn start() -> Self {
-        let daemon = PrivateContainerd::start();
+        Self::on(PrivateContainerd::start())
+    }
+
+    fn on(daemon: PrivateContainerd) -> Self {
         let containerd = Containerd::new(&daemon.socket(), NAMESPACE, "test-host").unwrap();
         let options = ImagesOptions {
             stall: Duration::from_secs(10),
