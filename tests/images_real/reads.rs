@@ -16,7 +16,7 @@ fn reads(metrics: SocketAddr) -> u32 {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let counts = |line: &&str| line.starts_with("grpc_server_started_total{") && line.contains("content.v1.Content");
-    let line = answer.lines().filter(counts).find(|line| line.contains("grpc_method=\"Read\"")).expect("a count");
+    let line = answer.lines().filter(counts).find(|line| line.contains("grpc_method=\"Read\"")).unwrap();
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ContainerdImages;
-use super::record::{self, Recorded};
+use super::record::{self, ImageRecord};
 use super::reference;
 use crate::host::HostError;
 
@@ -57,7 +57,7 @@ impl ContainerdImages {
         for name in record::pulled(&self.containerd).await? {
             // It is not taken for one that is here while it is being removed.
             let _locked = self.lock_name(&name).await;
-            let Some(Recorded { unwanted_since, .. }) = record::look_up(&self.containerd, &name).await? else {
+            let Some(ImageRecord { unwanted_since, .. }) = record::look_up(&self.containerd, &name).await? else {
                 continue;
             };
             match verdict(wanted.contains(&name), unwanted_since, Timestamp::now(), retention) {

@@ -26,7 +26,7 @@ const UNWANTED_SINCE: &str = "actord.dev/unwanted-since";
 
 /// An image's record.
 #[derive(Debug)]
-pub(crate) struct Recorded {
+pub(crate) struct ImageRecord {
     /// What its name refers to.
     pub(crate) target: Target,
     /// Since when no function wants it, if that was noted.
@@ -43,13 +43,13 @@ pub(crate) enum Origin {
 }
 
 /// The record of this name; None when there is no such image.
-pub(crate) async fn look_up(containerd: &Containerd, name: &str) -> Result<Option<Recorded>, HostError> {
+pub(crate) async fn look_up(containerd: &Containerd, name: &str) -> Result<Option<ImageRecord>, HostError> {
     let get = async |channel, request| ImagesClient::new(channel).get(request).await;
     let call = containerd.call(format!("look up image {name}"), GetImageRequest { name: name.to_owned() });
     Ok(call.find(get).await?.and_then(|found| {
         let record = found.image?;
         let unwanted_since = record.labels.get(UNWANTED_SINCE).and_then(|time| time.parse().ok());
-        Some(Recorded { target: record.target?, unwanted_since })
+        Some(ImageRecord { target: record.target?, unwanted_since })
     }))
 }
 
