@@ -1,5 +1,5 @@
-//! The connection to containerd. Every call is a [`Call`], which names the namespace and has a deadline; what calls make
-//! is kept by a [`Lease`] until something else refers to it.
+//! The connection to containerd. Every call is a `Call`, which names the namespace and has a deadline; what calls make
+//! is kept by a `Lease` until something else refers to it.
 
 mod call;
 mod lease;
