@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use actord::config::{Config, RegistryMirror};
 use actord::host::cni::{CniNetwork, CniOptions};
-use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience, Watch};
-use actord::host::containerd::dns::Dns;
+use actord::host::containerd::Containerd;
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
+use actord::host::containerd::images::Mirror;
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
-use actord::host::containerd::mirrors::Mirror;
-use actord::host::containerd::runtime::{ContainerdRuntime, RuntimeOptions};
+use actord::host::containerd::instances::Dns;
+use actord::host::containerd::instances::{ContainerdRuntime, RuntimeOptions};
 use actord::host::{Host, HostError, HttpProbe};
 
 /// What a private containerd's name, root and state are.
@@ -22,7 +22,7 @@ pub(crate) fn daemon_options(config: &Config) -> DaemonOptions {
         state: config.state_dir.join("containerd"),
         socket: config.containerd_socket(),
         log: config.data_dir.join("containerd.log"),
-        patience: Patience::default(),
+        hang_policy: HangPolicy::default(),
     }
 }
 

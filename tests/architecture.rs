@@ -292,6 +292,19 @@ fn every_room_imports_only_what_it_may() {
 }
 
 #[test]
+fn instances_are_made_of_what_their_image_carries_and_read_nothing_of_it_again() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root.join("host/containerd/instances"), &root, &mut files);
+    assert!(files.len() > 10, "the source is not where it was: {files:?}");
+    for (file, source) in files {
+        let again = |path: &Vec<String>| path.iter().any(|part| matches!(&**part, "images" | "content_client"));
+        let found: Vec<_> = paths(&product_code(&source)).into_iter().filter(again).collect();
+        assert!(found.is_empty(), "{file} looks into the content store: {found:?}");
+    }
+}
+
+#[test]
 fn the_rules_name_no_room_that_is_not_in_the_table() {
     let known: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
     for (room, allowed) in ROOMS.iter().chain(CRATES) {
