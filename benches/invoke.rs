@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench that fails prints why")]
 
-#[path = "../tests/support/memory_engine.rs"]
+#[path = "../tests/support/memory_engine/mod.rs"]
 mod memory_engine;
 
 use std::cell::Cell;

@@ -95,7 +95,7 @@ pub async fn a_secret_that_is_not_there_is_refused_and_nothing_is_kept<S: Subjec
     assert_eq!((refused, status(s, "f").await), (Err(Refused::NoSecret("db".parse().unwrap())), before));
 }
 
-pub async fn a_function_gets_the_secrets_that_are_there<S: Subject>(s: &mut S) {
+pub async fn a_function_whose_secrets_are_there_serves<S: Subject>(s: &mut S) {
     s.secrets().create(&Namespace::default(), "db".parse().unwrap(), b"pw".to_vec()).await.unwrap();
     let asked = SpecDraft { secrets: vec!["db".parse().unwrap()], ..draft(s, Kind::Hello) };
     apply(s, "f", asked.try_into().unwrap(), Mode::Create).await.unwrap();

@@ -26,7 +26,7 @@ mod watch;
 
 #[path = "../support/leaks.rs"]
 mod leaks;
-#[path = "../support/memory_engine.rs"]
+#[path = "../support/memory_engine/mod.rs"]
 mod memory_engine;
 #[path = "../support/real_host.rs"]
 mod real_host;
@@ -77,7 +77,7 @@ contract! {
         a_create_that_cannot_run_leaves_nothing
         what_ends_at_once_never_serves_and_says_why
         a_secret_that_is_not_there_is_refused_and_nothing_is_kept
-        a_function_gets_the_secrets_that_are_there
+        a_function_whose_secrets_are_there_serves
         a_deploy_into_a_namespace_that_is_not_there_is_refused
         what_was_deployed_is_there_after_a_restart
         a_deploy_whose_caller_left_goes_on;

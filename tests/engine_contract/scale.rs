@@ -29,7 +29,6 @@ pub async fn what_was_scaled_is_so_after_a_restart<S: Subject>(s: &mut S) {
     served(s, "f").await;
     for replicas in [2, 0] {
         scale(s, "f", replicas).await;
-        serves(s, "f", replicas).await;
         s.restart().await;
         assert_eq!(desired(&serves(s, "f", replicas).await).replicas, replicas);
     }

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
-#[path = "../support/memory_engine.rs"]
+#[path = "../support/memory_engine/mod.rs"]
 mod memory_engine;
 #[path = "../support/raw_client.rs"]
 mod raw_client;

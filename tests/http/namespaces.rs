@@ -4,7 +4,7 @@ use actord::function::{FunctionId, SpecDraft};
 use actord::http::ApiFlavor;
 use serde_json::{Value, json};
 
-use crate::memory_engine::desired;
+use crate::memory_engine::{Image, desired};
 use crate::support::{House, LocalHouse, Reply};
 
 impl House {
@@ -23,7 +23,7 @@ impl LocalHouse {
     /// Keeps a function as a deploy does.
     async fn keep(&self, function: &str) -> Result<(), actord::store::StoreError> {
         let draft = SpecDraft { image: "i".into(), ..SpecDraft::default() };
-        let desired = desired(None, draft.try_into().unwrap(), None, jiff::Timestamp::UNIX_EPOCH);
+        let desired = desired(None, draft.try_into().unwrap(), &Image::Runs(Vec::new()), jiff::Timestamp::UNIX_EPOCH);
         self.store.put(&function.parse().unwrap(), &desired).await
     }
 }

@@ -1,4 +1,4 @@
-//! An engine in memory: [`Engine`], [`Secrets`], [`Namespaces`] and [`Logs`] without actors, a lifecycle or a machine.
+//! An engine in memory: `Engine`, `Secrets`, `Namespaces` and `Logs` without actors, a lifecycle or a machine.
 //!
 //! ```text
 //! apply, scale, delete -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
@@ -7,21 +7,20 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
+mod logs;
+mod namespaces;
+
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actord::engine::{
-    ChangeLog, Changed, Changes, Engine, LogLine, LogLines, LogQuery, Logs, LogsUnreadable, Mode, NamespaceRefused,
-    Namespaces, Refused, SecretRefused, Secrets, Used, View,
-};
+use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
 use actord::function::{
     Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Phase, SecretName, Spec, Status,
 };
 use actord::routes::Routes;
 use async_trait::async_trait;
-use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -37,6 +36,12 @@ pub enum Image {
     Fails(String),
     /// It is never here.
     Hangs,
+}
+
+impl Image {
+    fn failure(&self) -> Option<String> {
+        if let Self::Fails(reason) = self { Some(reason.clone()) } else { None }
+    }
 }
 
 /// Tells what comes of the image with this reference.
@@ -94,26 +99,19 @@ impl MemoryEngine {
     /// The next life: what was kept is there, and what should run is started. Those who hold this one are told nothing.
     pub fn restart(self, routes: Option<Arc<Routes>>) -> Self {
         let mut kept = std::mem::take(&mut *self.0.kept.lock().unwrap());
-        let begun: Vec<(FunctionId, Spec)> = kept
-            .functions
-            .iter_mut()
-            .map(|(id, function)| {
-                function.instances.clear();
-                let written = function.log.borrow().clone();
-                function.log = watch::Sender::new(written);
-                (id.clone(), function.desired.serving_spec().clone())
-            })
-            .collect();
+        for function in kept.functions.values_mut() {
+            function.instances.clear();
+            let written = function.log.borrow().clone();
+            function.log = watch::Sender::new(written);
+        }
         let changes = ChangeLog::starting_after(self.0.changes.last() + (1 << 20));
         let (images, now) = (self.0.images.clone(), self.0.now);
         let next = Life { images, routes, now, changes, kept: Mutex::new(kept) };
-        for (id, spec) in begun {
-            let mut kept = next.kept.lock().unwrap();
-            let runs = next.image(&spec);
-            next.fill(&mut kept, &id, &runs);
-            next.tell(&kept, &id);
+        let next = Self(Arc::new(next));
+        for id in next.functions() {
+            next.0.fill_again(&mut next.0.kept.lock().unwrap(), &id);
         }
-        Self(Arc::new(next))
+        next
     }
 
     /// Lets a function be there, whatever was there before.
@@ -144,8 +142,8 @@ impl MemoryEngine {
     }
 }
 
-/// What is desired of a function when this spec was accepted after `before`, and failed if there is a reason.
-pub fn desired(before: Option<&Desired>, spec: Spec, failed: Option<String>, now: Timestamp) -> Desired {
+/// What is desired of a function when this spec was accepted after `before`, given what comes of its image.
+pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timestamp) -> Desired {
     let least = spec.min_replicas();
     let good = before.and_then(|it| if it.proven { Some((it.generation, it.spec.clone())) } else { it.good.clone() });
     Desired {
@@ -153,8 +151,8 @@ pub fn desired(before: Option<&Desired>, spec: Spec, failed: Option<String>, now
         spec: Arc::new(spec),
         replicas: before.map_or(least, |before| before.replicas.max(least)),
         good,
-        proven: false,
-        failed,
+        proven: matches!(image, Image::Runs(_)),
+        failed: image.failure(),
         created_at: before.map_or_else(|| now.to_string(), |before| before.created_at.clone()),
     }
 }
@@ -182,20 +180,26 @@ impl Life {
     }
 
     fn tell(&self, kept: &Kept, id: &FunctionId) {
-        let Some(function) = kept.functions.get(id) else { return };
-        if let Some(routes) = &self.routes {
-            routes.announce(id, function.desired.replicas == 0);
+        if let Some(function) = kept.functions.get(id) {
+            self.changes.record(id, Changed::Status(Box::new(function.view(id).status)));
         }
-        self.changes.record(id, Changed::Status(Box::new(function.view(id).status)));
+    }
+
+    /// Lets as many instances be there as are desired, of what serves.
+    fn fill_again(&self, kept: &mut Kept, id: &FunctionId) {
+        let image = kept.functions.get(id).map(|function| self.image(function.desired.serving_spec()));
+        image.into_iter().for_each(|image| self.fill(kept, id, &image));
+        self.tell(kept, id);
     }
 
     /// Starts instances until there are as many as desired, and ends those that are too many.
     fn fill(&self, kept: &mut Kept, id: &FunctionId, image: &Image) {
-        let (Some(function), Image::Runs(lines)) = (kept.functions.get_mut(id), image) else { return };
+        let Some(function) = kept.functions.get_mut(id) else { return };
         let wanted = function.desired.replicas as usize;
         if let Some(routes) = &self.routes {
             routes.announce(id, wanted == 0);
         }
+        let Image::Runs(lines) = image else { return };
         while function.instances.len() > wanted {
             let ended = function.instances.pop().unwrap();
             self.retract(id, &ended);
@@ -235,8 +239,7 @@ impl Life {
             return Err(Refused::NoSecret(missing.clone()));
         }
         let image = self.image(&spec);
-        let failed = if let Image::Fails(reason) = &image { Some(reason.clone()) } else { None };
-        let refused = failed.clone().map(Refused::Unrunnable);
+        let refused = image.failure().map(Refused::Unrunnable);
         if let (Some(refused), None) = (&refused, &before) {
             return Err(refused.clone());
         }
@@ -244,7 +247,7 @@ impl Life {
             Some(before) if *before.spec == spec && before.failed.is_none() => {
                 Desired { replicas: before.replicas.max(spec.min_replicas()), ..before }
             }
-            before => desired(before.as_ref(), spec, failed, (self.now)()),
+            before => desired(before.as_ref(), spec, &image, (self.now)()),
         };
         let function = kept.functions.entry(id.clone()).or_insert_with(|| Function {
             desired: desired.clone(),
@@ -252,22 +255,21 @@ impl Life {
             serving: None,
             log: watch::Sender::default(),
         });
-        let replaced = function.serving != Some(desired.generation);
-        function.desired = desired;
-        if let Image::Runs(_) = &image {
-            let old = if replaced { std::mem::take(&mut function.instances) } else { Vec::new() };
-            function.serving = Some(function.desired.generation);
-            function.desired.proven = true;
-            self.fill(&mut kept, id, &image);
-            old.iter().for_each(|instance| self.retract(id, instance));
+        let mut old = Vec::new();
+        if matches!(image, Image::Runs(_)) && function.serving != Some(desired.generation) {
+            old = std::mem::take(&mut function.instances);
+            function.serving = Some(desired.generation);
         }
+        function.desired = desired;
+        self.fill(&mut kept, id, &image);
+        old.iter().for_each(|instance| self.retract(id, instance));
         self.tell(&kept, id);
         refused.map_or(Ok(image == Image::Hangs), Err)
     }
 
     fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
-        let removed = self.kept.lock().unwrap().functions.remove(id);
-        removed.ok_or_else(|| Refused::NotFound(id.clone()))?;
+        let mut kept = self.kept.lock().unwrap();
+        kept.functions.remove(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
         if let Some(routes) = &self.routes {
             routes.published(id).iter().for_each(|instance| routes.retract(id, instance));
             routes.forget(id);
@@ -294,9 +296,7 @@ impl Engine for MemoryEngine {
         let mut kept = self.0.kept.lock().unwrap();
         let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
         function.desired.replicas = replicas;
-        let image = self.0.image(function.desired.serving_spec());
-        self.0.fill(&mut kept, id, &image);
-        self.0.tell(&kept, id);
+        self.0.fill_again(&mut kept, id);
         Ok(())
     }
 
@@ -314,137 +314,13 @@ impl Engine for MemoryEngine {
 
     async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
         let kept = self.0.kept.lock().unwrap();
-        let wanted = kept
-            .functions
-            .iter()
-            .filter(|(id, function)| only.is_none_or(|only| only == *id) && !function.instances.is_empty());
-        let used =
-            |count: usize| Used { cpu_millis: 1.0, memory_bytes: (count as u64) << 20, cpu_total: Duration::ZERO };
-        wanted.map(|(id, function)| (id.clone(), used(function.instances.len()))).collect()
+        let counts = kept.functions.iter().map(|(id, function)| (id, function.instances.len() as u64));
+        let wanted = counts.filter(|(id, count)| *count > 0 && only.is_none_or(|only| only == *id));
+        let used = |count| Used { cpu_millis: 1.0, memory_bytes: count << 20, cpu_total: Duration::ZERO };
+        wanted.map(|(id, count)| (id.clone(), used(count))).collect()
     }
 
     fn watch(&self, after: Option<u64>) -> Changes {
         self.0.changes.watch(after)
-    }
-}
-
-impl Kept {
-    fn secret(&self, namespace: &Namespace, name: &SecretName) -> Result<Option<&Vec<u8>>, SecretRefused> {
-        match self.namespaces.contains_key(namespace) {
-            true => Ok(self.secrets.get(&(namespace.clone(), name.clone()))),
-            false => Err(SecretRefused::NoNamespace(namespace.clone())),
-        }
-    }
-}
-
-#[async_trait]
-impl Secrets for MemoryEngine {
-    async fn list(&self, namespace: &Namespace) -> Result<Vec<SecretName>, SecretRefused> {
-        let kept = self.0.kept.lock().unwrap();
-        if !kept.namespaces.contains_key(namespace) {
-            return Err(SecretRefused::NoNamespace(namespace.clone()));
-        }
-        Ok(kept.secrets.keys().filter(|(within, _)| within == namespace).map(|(_, name)| name.clone()).collect())
-    }
-
-    async fn create(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        match kept.secret(namespace, &name)? {
-            Some(_) => Err(SecretRefused::Exists(name)),
-            None => Ok(drop(kept.secrets.insert((namespace.clone(), name), value))),
-        }
-    }
-
-    async fn update(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        match kept.secret(namespace, &name)? {
-            Some(_) => Ok(drop(kept.secrets.insert((namespace.clone(), name), value))),
-            None => Err(SecretRefused::NotFound(name)),
-        }
-    }
-
-    async fn delete(&self, namespace: &Namespace, name: SecretName) -> Result<(), SecretRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        match kept.secret(namespace, &name)? {
-            Some(_) => Ok(drop(kept.secrets.remove(&(namespace.clone(), name)))),
-            None => Err(SecretRefused::NotFound(name)),
-        }
-    }
-}
-
-#[async_trait]
-impl Namespaces for MemoryEngine {
-    async fn list(&self) -> Result<Vec<Namespace>, NamespaceRefused> {
-        let kept = self.0.kept.lock().unwrap();
-        let others = kept.namespaces.keys().filter(|namespace| **namespace != Namespace::default()).cloned();
-        Ok(std::iter::once(Namespace::default()).chain(others).collect())
-    }
-
-    async fn get(&self, namespace: &Namespace) -> Result<Option<NamespaceMetadata>, NamespaceRefused> {
-        Ok(self.0.kept.lock().unwrap().namespaces.get(namespace).cloned())
-    }
-
-    async fn create(&self, namespace: &Namespace, metadata: NamespaceMetadata) -> Result<(), NamespaceRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        if kept.namespaces.contains_key(namespace) {
-            return Err(NamespaceRefused::Exists(namespace.clone()));
-        }
-        kept.namespaces.insert(namespace.clone(), metadata);
-        Ok(())
-    }
-
-    async fn update(&self, namespace: &Namespace, metadata: NamespaceMetadata) -> Result<(), NamespaceRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        let found = kept.namespaces.get_mut(namespace).ok_or_else(|| NamespaceRefused::NotFound(namespace.clone()))?;
-        *found = metadata;
-        Ok(())
-    }
-
-    async fn delete(&self, namespace: &Namespace) -> Result<(), NamespaceRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        if *namespace == Namespace::default() {
-            return Err(NamespaceRefused::Default(namespace.clone()));
-        }
-        let within = kept.functions.keys().filter(|id| id.namespace == *namespace);
-        let mut functions: Vec<String> = within.map(|id| id.name.to_string()).collect();
-        if !functions.is_empty() {
-            functions.sort();
-            return Err(NamespaceRefused::InUse { namespace: namespace.clone(), functions });
-        }
-        kept.namespaces.remove(namespace).ok_or_else(|| NamespaceRefused::NotFound(namespace.clone()))?;
-        kept.secrets.retain(|(within, _), _| within != namespace);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Logs for MemoryEngine {
-    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsUnreadable> {
-        let kept = self.0.kept.lock().unwrap();
-        let Some(function) = kept.functions.get(&query.function) else { return Ok(stream::empty().boxed()) };
-        let log = function.log.subscribe();
-        let (tail, follow) = (query.tail, query.follow);
-        let wanted = move |line: &LogLine| query.wants(&line.instance) && query.wants_from(line.time);
-        let (mut first, seen): (Vec<LogLine>, usize) = {
-            let log = log.borrow();
-            (log.iter().filter(|line| wanted(line)).cloned().collect(), log.len())
-        };
-        let left_out = first.len().saturating_sub(tail.map_or(usize::MAX, |tail| usize::try_from(tail).unwrap()));
-        first.drain(..left_out);
-        let first = stream::iter((!first.is_empty()).then_some(Ok(first)));
-        if !follow {
-            return Ok(first.boxed());
-        }
-        let rest = stream::unfold((log, seen, wanted), |(mut log, seen, wanted)| async move {
-            log.changed().await.ok()?;
-            let (lines, seen) = {
-                let log = log.borrow_and_update();
-                (log[seen..].iter().filter(|line| wanted(line)).cloned().collect::<Vec<_>>(), log.len())
-            };
-            Some((Ok(lines), (log, seen, wanted)))
-        });
-        let rest =
-            rest.filter(|lines| std::future::ready(lines.as_ref().is_ok_and(|lines: &Vec<_>| !lines.is_empty())));
-        Ok(first.chain(rest).boxed())
     }
 }
