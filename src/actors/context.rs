@@ -6,11 +6,12 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::pulls::Pulls;
 use super::relist::Relist;
-use super::status_cache::StatusCache;
-use super::usage::UsageTrackers;
-use super::{Network, Puller, Settings, Supervised};
+use super::{Network, Settings, Supervised};
 use super::{invocation_counts, last_used};
+use crate::actors::engine::status_cache::StatusCache;
+use crate::actors::engine::usage::UsageTrackers;
 use crate::function::Uptime;
 use crate::host::Host;
 use crate::routes::Routes;
@@ -18,9 +19,9 @@ use crate::store::{Secrets, Store};
 
 /// What the actors work with, made once when actord starts.
 pub struct Context {
-    /// The machine. Images and networks are reached through their actors.
+    /// The machine. Images are pulled through `pulls`, networks are attached by their actor.
     pub(super) host: Host,
-    pub(super) puller: Arc<Supervised<Puller>>,
+    pub(super) pulls: Pulls,
     pub(super) network: Arc<Supervised<Network>>,
     pub(super) store: Store,
     pub(super) secrets: Secrets,
@@ -36,7 +37,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Starts the puller and the network actor on this thread's actor system, and gathers the rest.
+    /// Starts the network actor on this thread's actor system, and gathers the rest.
     #[must_use]
     pub fn new(
         host: Host,
@@ -46,13 +47,13 @@ impl Context {
         settings: Settings,
         runtime: Handle,
     ) -> Arc<Self> {
-        let puller = Puller::start(host.images.clone(), &settings, runtime.clone());
+        let pulls = Pulls::new(host.images.clone(), &settings, runtime.clone());
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
         let status_cache = StatusCache::new(host.images.clone());
         let context = Arc::new(Self {
             host,
-            puller,
+            pulls,
             network,
             store,
             secrets,

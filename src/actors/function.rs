@@ -1,7 +1,7 @@
 //! A function's actor: it owns the lifecycle, feeds it events and performs its effects. It has no opinions of its own.
 //!
 //! ```text
-//! Accept, Resize, Withdraw -> intents -> store -> event --+
+//! Apply, Scale, Delete -> intents -> store -> event --+
 //! LifecycleEvent ------------------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
 //!                                                                  |
 //!                                                   routes, status_cache, waiting callers
@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::commit::{INTENTS_MAX, Intent, Step, Then};
 use super::context::Context;
 use super::log_retention;
-use super::messages::{Accept, ActorExit, LifecycleEvent, Resize, SupervisorEvent, Withdraw};
+use super::messages::{ActorExit, Apply, Delete, LifecycleEvent, Scale, SupervisorEvent};
 use super::running::InstanceHandle;
 use super::waiting::Waiting;
 use crate::engine::Refused;
@@ -307,26 +307,26 @@ impl Drop for Function {
     }
 }
 
-impl Handler<Accept> for Function {
+impl Handler<Apply> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Accept { spec, mode }: Accept, ctx: &mut actix::Context<Self>) -> Self::Result {
+    fn handle(&mut self, Apply { spec, mode }: Apply, ctx: &mut actix::Context<Self>) -> Self::Result {
         self.intend(|reply| Intent::Apply { spec: Box::new(spec), mode, reply }, ctx)
     }
 }
 
-impl Handler<Resize> for Function {
+impl Handler<Scale> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Resize(replicas): Resize, ctx: &mut actix::Context<Self>) -> Self::Result {
+    fn handle(&mut self, Scale { replicas }: Scale, ctx: &mut actix::Context<Self>) -> Self::Result {
         self.intend(|reply| Intent::Scale { replicas, reply }, ctx)
     }
 }
 
-impl Handler<Withdraw> for Function {
+impl Handler<Delete> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Withdraw: Withdraw, ctx: &mut actix::Context<Self>) -> Self::Result {
+    fn handle(&mut self, Delete: Delete, ctx: &mut actix::Context<Self>) -> Self::Result {
         self.intend(|reply| Intent::Delete { reply }, ctx)
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::host_call::{Task, host_call, release_after};
-use super::messages::{Attach, Detach, Ensure};
+use super::messages::{Attach, Detach};
 use super::progress::StartProgress;
 use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError, Step};
 use crate::host::{Attachment, HostError, Image, InstanceConfig, PullPolicy, Signal};
@@ -141,11 +141,8 @@ impl InstanceTask {
     }
 
     async fn image(&self) -> Result<Image, Stopped> {
-        let ensure = Ensure { reference: self.spec.image.clone(), policy: self.pull_policy };
-        match self.unless_cancelled(self.context.puller.addr().send(ensure)).await? {
-            Ok(image) => Ok(image?),
-            Err(lost) => Err(Stopped::Failed(StartError::Host(format!("the puller is not there: {lost}")))),
-        }
+        let ensure = self.context.pulls.ensure(&self.spec.image, self.pull_policy);
+        Ok(self.unless_cancelled(ensure).await??)
     }
 
     async fn attach(&self) -> Result<Attachment, Stopped> {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::context::Context;
-use super::recovery::ask;
+use super::registry::recovery::ask;
+use crate::actors::context::Context;
 use crate::function::{Desired, FunctionId};
 
 /// A function was deleted: what its instances wrote until now goes.

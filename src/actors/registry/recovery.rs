@@ -7,34 +7,34 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::context::Context;
-use super::host_call::host_call;
+use crate::actors::context::Context;
+use crate::actors::host_call::host_call;
 use crate::function::{Desired, FunctionId, Generation, InstanceId, Observed, ObservedState};
 use crate::host::{HostError, InstanceRecord};
 use crate::store::StoreError;
 
 /// What one function is found to be.
 #[derive(Debug, Default)]
-pub(super) struct Remembered {
-    pub(super) desired: Option<Desired>,
-    pub(super) observed: Vec<Observed>,
+pub(in crate::actors) struct Remembered {
+    pub(in crate::actors) desired: Option<Desired>,
+    pub(in crate::actors) observed: Vec<Observed>,
 }
 
 /// Everything that is found.
 #[derive(Debug, Default)]
-pub(super) struct Recovered {
-    pub(super) functions: BTreeMap<FunctionId, Remembered>,
+pub(in crate::actors) struct Recovered {
+    pub(in crate::actors) functions: BTreeMap<FunctionId, Remembered>,
     /// Functions that were called, the most recent first: they are started first.
-    pub(super) recent: Vec<FunctionId>,
+    pub(in crate::actors) recent: Vec<FunctionId>,
     /// Remains of which nobody can tell whose they are.
-    pub(super) orphans: BTreeSet<InstanceId>,
+    pub(in crate::actors) orphans: BTreeSet<InstanceId>,
 }
 
 /// Reads the store and the host. Waits for a host that is not there yet, and says so in the log.
 ///
 /// # Errors
 /// [`StoreError`] when the store can't be read: nothing should be touched then.
-pub(super) async fn everything(context: &Arc<Context>) -> Result<Recovered, StoreError> {
+pub(in crate::actors) async fn everything(context: &Arc<Context>) -> Result<Recovered, StoreError> {
     let mut recovered = Recovered::default();
     for (id, desired) in context.store.all().await? {
         recovered.functions.entry(id).or_default().desired = Some(desired);
@@ -58,7 +58,7 @@ pub(super) async fn everything(context: &Arc<Context>) -> Result<Recovered, Stor
 }
 
 /// Reads what there is of one function. `begun` are instances that may have left traces only on the network.
-pub(super) async fn one(context: &Arc<Context>, id: &FunctionId, begun: BTreeSet<InstanceId>) -> Remembered {
+pub(in crate::actors) async fn one(context: &Arc<Context>, id: &FunctionId, begun: BTreeSet<InstanceId>) -> Remembered {
     let desired = until_it_works("read the store", || async { context.store.get(id).await }).await;
     let mut observed: Vec<Observed> = found(context)
         .await
@@ -95,7 +95,7 @@ async fn attached(context: &Arc<Context>) -> Vec<InstanceId> {
 }
 
 /// Asks the host until it answers.
-pub(super) async fn ask<T, F>(context: &Arc<Context>, what: &str, call: impl Fn() -> F) -> T
+pub(in crate::actors) async fn ask<T, F>(context: &Arc<Context>, what: &str, call: impl Fn() -> F) -> T
 where
     T: Send + 'static,
     F: Future<Output = Result<T, HostError>> + Send + 'static,

@@ -15,9 +15,9 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::{Instant, timeout};
 
-use super::Context;
-use super::function::BegunInstances;
-use super::host_call::host_call;
+use crate::actors::Context;
+use crate::actors::function::BegunInstances;
+use crate::actors::host_call::host_call;
 use crate::engine::Used;
 use crate::function::{FunctionId, InstanceId};
 use crate::host::{HostError, Usage};
@@ -31,7 +31,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What one function's instances used when they were last looked at.
 #[derive(Debug, Default)]
-pub(super) struct UsageTracker(Mutex<Samples>);
+pub(in crate::actors) struct UsageTracker(Mutex<Samples>);
 
 #[derive(Debug, Default)]
 struct Samples {
@@ -111,7 +111,7 @@ async fn read(context: &Context, id: InstanceId) -> Result<Option<(InstanceId, U
 
 /// The trackers of all functions that have an actor.
 #[derive(Debug, Default)]
-pub(super) struct UsageTrackers(DashMap<FunctionId, Tracked>);
+pub(in crate::actors) struct UsageTrackers(DashMap<FunctionId, Tracked>);
 
 #[derive(Debug, Clone, Default)]
 struct Tracked {
@@ -122,24 +122,28 @@ struct Tracked {
 
 impl UsageTrackers {
     /// A function's actor lives, and these are its instances.
-    pub(super) fn track(&self, id: &FunctionId, begun: BegunInstances) {
+    pub(in crate::actors) fn track(&self, id: &FunctionId, begun: BegunInstances) {
         self.0.entry(id.clone()).or_default().begun = Some(begun);
     }
 
     /// A function's actor died. What its instances used is remembered for its successor.
-    pub(super) fn pause(&self, id: &FunctionId) {
+    pub(in crate::actors) fn pause(&self, id: &FunctionId) {
         if let Some(mut tracked) = self.0.get_mut(id) {
             tracked.begun = None;
         }
     }
 
     /// Nothing of a function is left.
-    pub(super) fn forget(&self, id: &FunctionId) {
+    pub(in crate::actors) fn forget(&self, id: &FunctionId) {
         self.0.remove(id);
     }
 
     /// What functions use: one, or all of which something runs.
-    pub(super) async fn measure(&self, context: &Context, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+    pub(in crate::actors) async fn measure(
+        &self,
+        context: &Context,
+        only: Option<&FunctionId>,
+    ) -> Vec<(FunctionId, Used)> {
         let wanted: Vec<_> = match only {
             Some(id) => self.0.get(id).map(|found| (id.clone(), found.value().clone())).into_iter().collect(),
             None => self.0.iter().map(|found| (found.key().clone(), found.value().clone())).collect(),

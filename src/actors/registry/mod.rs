@@ -3,6 +3,11 @@
 //! An actor that panics tells it so while it unwinds. The registry then waits for the effects that were under way, reads
 //! the store and the host, and starts a fresh actor that takes over the same instances; requests wait meanwhile.
 
+pub(super) mod recovery;
+pub(super) mod slots;
+#[cfg(test)]
+mod supervision;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,15 +20,15 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Supervised;
-use super::context::Context;
-use super::function::{BegunInstances, Function, Incarnation};
-use super::instance::tear_down;
-use super::invocation_counts;
-use super::log_retention;
-use super::messages::{Accept, ActorExit, Apply, Delete, Ping, Resize, Scale, SupervisorEvent, Withdraw};
-use super::recovery::{self, Recovered, Remembered};
-use super::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
+use self::recovery::{Recovered, Remembered};
+use self::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
+use crate::actors::Supervised;
+use crate::actors::context::Context;
+use crate::actors::function::{BegunInstances, Function, Incarnation};
+use crate::actors::instance::tear_down;
+use crate::actors::invocation_counts;
+use crate::actors::log_retention;
+use crate::actors::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -38,9 +43,9 @@ const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Registry {
-    pub(super) context: Arc<Context>,
+    pub(in crate::actors) context: Arc<Context>,
     handover: Arc<Handover>,
-    pub(super) slots: HashMap<FunctionId, ActorSlot>,
+    pub(in crate::actors) slots: HashMap<FunctionId, ActorSlot>,
     incarnations: u64,
 }
 
@@ -160,13 +165,13 @@ impl Registry {
 
     /// The actor of a function, for tests that disturb it.
     #[cfg(test)]
-    pub(super) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
+    pub(in crate::actors) fn actor(&self, id: &FunctionId) -> Option<actix::Addr<Function>> {
         self.slots.get(id).and_then(|slot| slot.handle.borrow().as_ref().map(|handle| handle.actor.clone()))
     }
 
     /// The functions that have an actor.
     #[cfg(test)]
-    pub(super) fn with_actor(&self) -> Vec<FunctionId> {
+    pub(in crate::actors) fn with_actor(&self) -> Vec<FunctionId> {
         self.slots.keys().cloned().collect()
     }
 
@@ -250,20 +255,21 @@ impl actix::StreamHandler<SupervisorEvent> for Registry {
     }
 }
 
-impl Handler<Apply> for Registry {
+impl Handler<To<Apply>> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Apply { id, spec, mode }: Apply, ctx: &mut actix::Context<Self>) -> Self::Result {
-        if mode == Mode::Update && !self.slots.contains_key(&id) {
+    fn handle(&mut self, To(id, apply): To<Apply>, ctx: &mut actix::Context<Self>) -> Self::Result {
+        if apply.mode == Mode::Update && !self.slots.contains_key(&id) {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id))));
         }
-        if spec.secrets.is_empty() {
-            return self.pass_on(&id, Accept { spec, mode }, mode == Mode::Create);
+        let make = apply.mode == Mode::Create;
+        if apply.spec.secrets.is_empty() {
+            return self.pass_on(&id, apply, make);
         }
         let (context, registry) = (self.context.clone(), ctx.address());
         Box::pin(async move {
-            check_secrets(&context, &id, &spec).await?;
-            let checked = Checked(Apply { id, spec, mode });
+            check_secrets(&context, &id, &apply.spec).await?;
+            let checked = Checked(To(id, apply));
             registry.send(checked).await.unwrap_or_else(|lost| Err(Refused::Busy(format!("the registry: {lost}"))))
         })
     }
@@ -272,29 +278,30 @@ impl Handler<Apply> for Registry {
 /// An [`Apply`] whose secrets are there.
 #[derive(Message)]
 #[rtype(result = "Result<(), Refused>")]
-struct Checked(Apply);
+struct Checked(To<Apply>);
 
 impl Handler<Checked> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Checked(Apply { id, spec, mode }): Checked, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, Accept { spec, mode }, mode == Mode::Create)
+    fn handle(&mut self, Checked(To(id, apply)): Checked, _: &mut actix::Context<Self>) -> Self::Result {
+        let make = apply.mode == Mode::Create;
+        self.pass_on(&id, apply, make)
     }
 }
 
-impl Handler<Delete> for Registry {
+impl Handler<To<Delete>> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Delete { id }: Delete, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, Withdraw, false)
+    fn handle(&mut self, To(id, delete): To<Delete>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, delete, false)
     }
 }
 
-impl Handler<Scale> for Registry {
+impl Handler<To<Scale>> for Registry {
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, Scale { id, replicas }: Scale, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, Resize(replicas), false)
+    fn handle(&mut self, To(id, scale): To<Scale>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, scale, false)
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use actix::{Handler, Message, ResponseFuture, System};
 use tokio::time::sleep;
 
-use super::function::Function;
-use super::messages::{Apply, Delete};
-use super::{Context, Registry, Settings, Supervised};
+use super::Registry;
+use crate::actors::function::Function;
+use crate::actors::messages::{Apply, Delete, To};
+use crate::actors::{Context, Settings, Supervised};
 use crate::engine::{Mode, Refused};
 use crate::function::{Exit, FunctionId, Phase, SpecDraft};
 use crate::host::fake::{Behaviour, FakeHost, Method};
@@ -69,7 +70,7 @@ impl Platform {
 
     async fn deploy(&self) -> Result<(), Refused> {
         let draft = SpecDraft { image: "image:1".into(), ..SpecDraft::default() };
-        let apply = Apply { id: self.function.clone(), spec: draft.try_into().unwrap(), mode: Mode::Create };
+        let apply = To(self.function.clone(), Apply { spec: draft.try_into().unwrap(), mode: Mode::Create });
         self.registry.addr().send(apply).await.unwrap()
     }
 
@@ -126,7 +127,7 @@ fn the_successor_of_an_actor_that_panicked_heals_crashes_and_deletes() {
         platform.host.exit(&crashed, Exit::Signal(9));
         platform.settle().await;
         assert_ne!(platform.routes.published(&platform.function), [crashed]);
-        platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
+        platform.registry.addr().send(To(platform.function.clone(), Delete)).await.unwrap().unwrap();
         for _ in 0..100 {
             sleep(Duration::from_secs(1)).await;
         }
@@ -150,7 +151,7 @@ fn an_actor_that_panics_in_the_middle_of_a_start_leaves_nothing_half_made() {
             if platform.phase().await.is_some() {
                 platform.settle().await;
             }
-            let _ = platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap();
+            let _ = platform.registry.addr().send(To(platform.function.clone(), Delete)).await.unwrap();
             sleep(Duration::from_secs(100)).await;
             assert!(platform.host.leftovers().is_empty(), "step {step}: {:?}", platform.host.leftovers());
             assert!(platform.registry.addr().send(Slots).await.unwrap().is_empty(), "step {step}: a slot is left");
@@ -192,7 +193,7 @@ fn a_function_and_the_registry_that_panic_together_are_both_replaced() {
             platform.settle().await;
         }
         assert_eq!(platform.host.count(Method::RuntimeStart), 1);
-        platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
+        platform.registry.addr().send(To(platform.function.clone(), Delete)).await.unwrap().unwrap();
         sleep(Duration::from_secs(200)).await;
         assert!(platform.host.leftovers().is_empty(), "{:?}", platform.host.leftovers());
         assert!(platform.registry.addr().send(Slots).await.unwrap().is_empty());
@@ -204,7 +205,7 @@ fn a_function_that_is_deleted_leaves_no_actor_behind() {
     simulate(async {
         let platform = Platform::start(Behaviour::new()).await;
         platform.deploy().await.unwrap();
-        platform.registry.addr().send(Delete { id: platform.function.clone() }).await.unwrap().unwrap();
+        platform.registry.addr().send(To(platform.function.clone(), Delete)).await.unwrap().unwrap();
         sleep(Duration::from_secs(200)).await;
         assert!(platform.registry.addr().send(Slots).await.unwrap().is_empty());
         platform.deploy().await.unwrap();

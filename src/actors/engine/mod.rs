@@ -5,14 +5,19 @@
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
 
+mod logs;
+mod namespaces;
+pub(super) mod status_cache;
+pub(super) mod usage;
+
 use std::sync::Arc;
 
-use actix::dev::ToEnvelope;
-use actix::{Addr, Handler, MailboxError, Message};
+use actix::{Handler, MailboxError, Message};
 use async_trait::async_trait;
 
-use super::messages::{Apply, Delete, Ping, Scale};
-use super::{Context, LocalLogs, Registry, Supervised};
+pub use self::logs::LocalLogs;
+use crate::actors::messages::{Apply, Delete, Ping, Scale, To};
+use crate::actors::{Context, Registry, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
 use crate::function::{FunctionId, Namespace, Spec};
 use crate::store::StoreError;
@@ -52,14 +57,12 @@ impl LocalEngine {
 
     /// Asks the registry. The message is on its way when this returns, and its work is not tied to the caller: an actor
     /// passes over a message whose sender waits no more, so it is a task of its own that waits.
-    async fn ask<M>(&self, message: M) -> Result<(), Refused>
+    async fn ask<M>(&self, id: FunctionId, message: M) -> Result<(), Refused>
     where
         M: Message<Result = Result<(), Refused>> + Send + 'static,
-        Registry: Handler<M>,
-        <Registry as actix::Actor>::Context: ToEnvelope<Registry, M>,
+        Registry: Handler<To<M>>,
     {
-        let registry: Addr<Registry> = self.registry.addr();
-        let answer = self.context.runtime.spawn(registry.send(message));
+        let answer = self.context.runtime.spawn(self.registry.addr().send(To(id, message)));
         answer.await.unwrap_or(Err(MailboxError::Closed)).unwrap_or_else(|error| Err(lost(error)))
     }
 }
@@ -71,15 +74,15 @@ fn lost(_: MailboxError) -> Refused {
 #[async_trait]
 impl Engine for LocalEngine {
     async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused> {
-        self.ask(Apply { id, spec, mode }).await
+        self.ask(id, Apply { spec, mode }).await
     }
 
     async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
-        self.ask(Delete { id: id.clone() }).await
+        self.ask(id.clone(), Delete).await
     }
 
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
-        self.ask(Scale { id: id.clone(), replicas }).await
+        self.ask(id.clone(), Scale { replicas }).await
     }
 
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {

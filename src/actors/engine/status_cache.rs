@@ -4,24 +4,24 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::progress::Progress;
+use crate::actors::progress::Progress;
 use crate::engine::{ChangeLog, Changed, PullProgress, View};
 use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::Images;
 
 /// The newest status of every function; its actor writes, everybody reads.
-pub(super) struct StatusCache {
+pub(in crate::actors) struct StatusCache {
     statuses: DashMap<FunctionId, Status>,
     images: Arc<dyn Images>,
     /// What became of functions, for those who watch.
-    pub(super) changes: ChangeLog,
+    pub(in crate::actors) changes: ChangeLog,
     /// How far the instances have come that are being brought up.
-    pub(super) progress: Progress,
+    pub(in crate::actors) progress: Progress,
 }
 
 impl StatusCache {
     /// An empty board. `images` are asked how far a pull is.
-    pub(super) fn new(images: Arc<dyn Images>) -> Self {
+    pub(in crate::actors) fn new(images: Arc<dyn Images>) -> Self {
         // Two processes never begin in the same millisecond, nor does one see a thousand changes in each. A program that
         // keeps numbers as JSON does gets these right as well: they are below 2^53.
         let begun = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default() << 10;
@@ -29,7 +29,7 @@ impl StatusCache {
         Self { statuses: DashMap::new(), images, changes, progress: Progress::default() }
     }
 
-    pub(super) fn post(&self, id: &FunctionId, status: Status) {
+    pub(in crate::actors) fn post(&self, id: &FunctionId, status: Status) {
         let before = self.statuses.insert(id.clone(), status.clone());
         let (was, is) = (before.as_ref().is_some_and(Status::is_deployed), status.is_deployed());
         // A function that is on its way out has nothing to tell any more.
@@ -40,22 +40,22 @@ impl StatusCache {
         }
     }
 
-    pub(super) fn clear(&self, id: &FunctionId) {
+    pub(in crate::actors) fn clear(&self, id: &FunctionId) {
         self.statuses.remove(id);
     }
 
     /// A function as it stands; none once it is deleted, even while its instances are on their way out.
-    pub(super) fn view(&self, id: &FunctionId, now: Uptime) -> Option<View> {
+    pub(in crate::actors) fn view(&self, id: &FunctionId, now: Uptime) -> Option<View> {
         self.statuses.get(id).and_then(|status| self.show(id, &status, now))
     }
 
     /// Whether a function is there: not once it is deleted.
-    pub(super) fn is_deployed(&self, id: &FunctionId) -> bool {
+    pub(in crate::actors) fn is_deployed(&self, id: &FunctionId) -> bool {
         self.statuses.get(id).is_some_and(|status| status.is_deployed())
     }
 
     /// The functions of a namespace, by name.
-    pub(super) fn list(&self, namespace: &Namespace, now: Uptime) -> Vec<View> {
+    pub(in crate::actors) fn list(&self, namespace: &Namespace, now: Uptime) -> Vec<View> {
         let of_namespace = self.statuses.iter().filter(|entry| entry.key().namespace == *namespace);
         let mut views: Vec<View> =
             of_namespace.filter_map(|entry| self.show(entry.key(), entry.value(), now)).collect();
