@@ -6,6 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench that fails prints why")]
 
+#[path = "../tests/support/memory_engine/mod.rs"]
+mod memory_engine;
+
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -13,48 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
-use actord::engine::{Changes, Engine, Mode, Refused, Used, View};
-use actord::function::{FunctionId, Namespace, Spec};
 use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
-use actord::store::{Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use self::memory_engine::MemoryEngine;
+
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 const LONG: usize = 1 << 20;
-
-/// An engine that is never asked: the proxy knows routes alone.
-struct Idle;
-
-#[async_trait::async_trait]
-impl Engine for Idle {
-    async fn apply(&self, _: FunctionId, _: Spec, _: Mode) -> Result<(), Refused> {
-        unreachable!()
-    }
-    async fn delete(&self, _: &FunctionId) -> Result<(), Refused> {
-        unreachable!()
-    }
-    async fn scale(&self, _: &FunctionId, _: u32) -> Result<(), Refused> {
-        unreachable!()
-    }
-    async fn get(&self, _: &FunctionId) -> Result<Option<View>, Refused> {
-        unreachable!()
-    }
-    async fn list(&self, _: &Namespace) -> Result<Vec<View>, Refused> {
-        unreachable!()
-    }
-    async fn measure(&self, _: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
-        unreachable!()
-    }
-    fn watch(&self, _: Option<u64>) -> Changes {
-        unreachable!()
-    }
-}
 
 /// One way to ask: where, and the bytes of the request.
 struct Way {
@@ -193,16 +166,15 @@ fn backend() -> SocketAddr {
 #[actix_web::main]
 async fn main() {
     let routes = Arc::new(Routes::new(Parking::default()));
-    let secrets = Secrets::new(std::env::temp_dir().join("no-secrets"));
-    let namespaces = Namespaces::new(Store::in_memory().unwrap(), secrets);
+    let engine = MemoryEngine::new();
     let services = Arc::new(Services {
-        engine: Arc::new(Idle),
-        secrets: Arc::new(namespaces.clone()),
+        engine: Arc::new(engine.clone()),
+        secrets: Arc::new(engine.clone()),
         routes: routes.clone(),
-        namespaces: Arc::new(namespaces),
+        namespaces: Arc::new(engine.clone()),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
-        logs: Arc::new(LocalLogs::new(actord::host::fake::FakeHost::new().host().logs, |_| false)),
+        logs: Arc::new(engine),
     });
     let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, ApiFlavor::Public);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -21,9 +21,7 @@ fn add(house: &House, function: &str, labels: &[(&str, &str)], replicas: u32) {
             draft.labels.insert(format!("com.openfaas.scale.{name}"), (*value).to_owned());
         }
     });
-    let mut script = house.script.lock().unwrap();
-    let view = script.functions.get_mut(&function.parse().unwrap()).unwrap();
-    view.status.desired.as_mut().unwrap().replicas = replicas;
+    house.show(function, |view| view.status.desired.as_mut().unwrap().replicas = replicas);
 }
 
 fn scaled(function: &str, replicas: u32) -> Seen {

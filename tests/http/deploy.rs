@@ -12,6 +12,7 @@ fn spec(image: &str) -> Box<Spec> {
 #[actix_web::test]
 async fn a_deployment_arrives_at_the_registry_as_it_was_sent() {
     let house = House::public().await;
+    house.add_secret(&"dev".parse().unwrap(), "s1").await;
     let body = r#"{"service":"new","image":"docker.io/library/new:1","envProcess":"cat","envVars":{"a":"b","c":"d=e"},
         "constraints":["arch=amd64"],"secrets":["s1"],"labels":{"l":"m"},"annotations":{"topic":"cron"},
         "limits":{"memory":"64Mi","cpu":"100m"},"requests":{"memory":"32Mi"},"readOnlyRootFilesystem":true,
@@ -48,7 +49,7 @@ async fn the_query_names_the_namespace_when_the_body_does_not() {
     house
         .system("POST /system/functions?namespace=dev", r#"{"service":"a","image":"i","namespace":"openfaas-fn"}"#)
         .await;
-    let ids: Vec<_> = house.script.lock().unwrap().functions.keys().map(ToString::to_string).collect();
+    let ids: Vec<_> = house.engine.functions().iter().map(ToString::to_string).collect();
     assert_eq!(ids, ["a.dev", "a.openfaas-fn"]);
 }
 

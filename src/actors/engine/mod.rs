@@ -55,13 +55,15 @@ impl LocalEngine {
         self.registry.addr().send(Ping).await.map_err(lost)
     }
 
-    /// Asks the registry. The message is on its way when this returns, and its work is not tied to the caller.
+    /// Asks the registry. The message is on its way when this returns, and its work is not tied to the caller: an actor
+    /// passes over a message whose sender waits no more, so it is a task of its own that waits.
     async fn ask<M>(&self, id: FunctionId, message: M) -> Result<(), Refused>
     where
         M: Message<Result = Result<(), Refused>> + Send + 'static,
         Registry: Handler<To<M>>,
     {
-        self.registry.addr().send(To(id, message)).await.unwrap_or_else(|error| Err(lost(error)))
+        let answer = self.context.runtime.spawn(self.registry.addr().send(To(id, message)));
+        answer.await.unwrap_or(Err(MailboxError::Closed)).unwrap_or_else(|error| Err(lost(error)))
     }
 }
 
