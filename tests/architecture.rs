@@ -20,17 +20,18 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host::containerd", &["function", "host", "durable"]),
     ("host::cni", &["function", "host", "durable"]),
     ("host::fake", &["function", "host"]),
+    ("wire", &["function"]),
     ("routes", &["function"]),
     ("store", &["function", "durable"]),
     ("actors", &["function", "host", "routes", "store"]),
-    ("http", &["function", "host", "routes", "store", "actors", "credentials", "telemetry"]),
+    ("http", &["function", "host", "routes", "store", "actors", "credentials", "telemetry", "wire"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
-    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor"]),
+    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
     ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
 ];
 
@@ -57,7 +58,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("serde_saphyr", &["stack", "cli"]),
     ("tonic", &["host::containerd"]),
-    ("utoipa", &["http"]),
+    ("utoipa", &["http", "wire"]),
 ];
 
 /// Crates that the heart may name. It has no clock, no I/O and no async.
