@@ -291,6 +291,24 @@ fn every_room_imports_only_what_it_may() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The field of a spec that the test below follows, as the heart and as the REST API call it.
+const SOME_FIELD: [&str; 2] = ["read_only_root_filesystem", "readOnlyRootFilesystem"];
+
+/// Where a field of a spec is named: what it is, how it is sent and shown, and what it does.
+const PLACES: [&str; 3] = ["function/spec", "wire/function.rs", "/oci/"];
+
+#[test]
+fn a_field_of_a_spec_is_named_in_three_places() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &root, &mut files);
+    let names_it = |source: &str| SOME_FIELD.iter().any(|name| product_code(source).contains(name));
+    let files = library(files).into_iter().filter(|(_, source)| names_it(source));
+    let elsewhere: Vec<String> =
+        files.map(|(file, _)| file).filter(|file| !PLACES.iter().any(|place| file.contains(place))).collect();
+    assert!(elsewhere.is_empty(), "a new field would have to be named here as well: {elsewhere:?}");
+}
+
 #[test]
 fn the_rules_name_no_room_that_is_not_in_the_table() {
     let known: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();

@@ -27,7 +27,7 @@ use tokio::time::{sleep, timeout};
 use self::query::{Query, Unreadable};
 use self::reader::Reader;
 use super::error::HttpError;
-use super::openapi::LogRequest;
+use super::params::LogRequest;
 use super::provider::ask;
 use super::system::close_if_draining;
 use super::{Services, Settings};

@@ -3,27 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::asked;
 use super::cursor::Cursor;
 use super::query::Query;
 use super::start::places;
 use crate::function::{FunctionId, InstanceId};
 use crate::host::{HostError, Log, Logs};
+use crate::wire::LogMessage;
 
 /// An answer is sent in portions of at least this much, where there is as much.
 const PORTION: usize = 32 * 1024;
-
-/// One line of the answer.
-#[derive(Debug, Serialize)]
-struct Message<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    instance: &'a str,
-    timestamp: String,
-    text: &'a str,
-}
 
 pub(super) struct Reader {
     logs: Arc<dyn Logs>,
@@ -69,12 +58,12 @@ impl Reader {
                     if !wanted {
                         return Ok(());
                     }
-                    let message = Message {
-                        name: function.name.as_str(),
-                        namespace: function.namespace.as_str(),
-                        instance: id.as_str(),
-                        timestamp: time.to_string(),
-                        text,
+                    let message = LogMessage {
+                        name: function.name.as_str().into(),
+                        namespace: function.namespace.as_str().into(),
+                        instance: id.as_str().into(),
+                        timestamp: time.to_string().into(),
+                        text: text.into(),
                     };
                     serde_json::to_writer(&mut lines, &message).map(|()| lines.push(b'\n'))
                 })
