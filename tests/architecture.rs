@@ -20,18 +20,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host::containerd", &["function", "host", "durable"]),
     ("host::cni", &["function", "host", "durable"]),
     ("host::fake", &["function", "host"]),
+    ("wire", &["function"]),
     ("routes", &["function"]),
     ("store", &["function", "durable"]),
     ("engine", &["function"]),
     ("actors", &["function", "engine", "host", "routes", "store"]),
-    ("http", &["function", "engine", "routes", "credentials"]),
+    ("http", &["function", "engine", "routes", "credentials", "wire"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
-    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor"]),
+    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
     ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
 ];
 
@@ -58,7 +59,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("serde_saphyr", &["stack", "cli"]),
     ("tonic", &["host::containerd"]),
-    ("utoipa", &["http"]),
+    ("utoipa", &["http", "wire"]),
 ];
 
 /// Crates that the heart may name. It has no clock, no I/O and no async.
@@ -289,6 +290,24 @@ fn every_room_imports_only_what_it_may() {
     assert!(files.len() > 10, "the source is not where it was: {files:?}");
     let wrong: Vec<String> = files.iter().flat_map(|(file, source)| violations(file, source)).collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// The field of a spec that the test below follows, as the heart and as the REST API call it.
+const SOME_FIELD: [&str; 2] = ["read_only_root_filesystem", "readOnlyRootFilesystem"];
+
+/// Where a field of a spec is named: what it is, how it is sent and shown, and what it does.
+const PLACES: [&str; 3] = ["function/spec", "wire/function.rs", "/oci/"];
+
+#[test]
+fn a_field_of_a_spec_is_named_in_three_places() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &root, &mut files);
+    let names_it = |source: &str| SOME_FIELD.iter().any(|name| product_code(source).contains(name));
+    let files = library(files).into_iter().filter(|(_, source)| names_it(source));
+    let elsewhere: Vec<String> =
+        files.map(|(file, _)| file).filter(|file| !PLACES.iter().any(|place| file.contains(place))).collect();
+    assert!(elsewhere.is_empty(), "a new field would have to be named here as well: {elsewhere:?}");
 }
 
 #[test]

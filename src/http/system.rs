@@ -4,23 +4,25 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, web};
 
 use super::error::text;
-use super::wire::{GatewayInfo, Info, ProviderInfo, Version};
 use super::{ApiFlavor, Settings};
+use crate::wire::{GatewayInfo, Info, ProviderInfo, Version};
 
 /// What this is, in the shape of the peer that the listener stands for
 #[utoipa::path(get, path = "/system/info", tag = "system", responses(
-    (status = 200, description = "The gateway's shape on the public listener, else the provider's", body = Info<'static>),
+    (status = 200, description = "The gateway's shape on the public listener, else the provider's", body = Info),
 ))]
 pub(super) async fn info(settings: web::Data<Settings>) -> HttpResponse {
     let version = || Version {
-        release: &settings.release.version,
-        sha: &settings.release.sha,
-        commit_message: &settings.release.commit_message,
+        release: settings.release.version.clone(),
+        sha: settings.release.sha.clone(),
+        commit_message: settings.release.commit_message.clone(),
     };
-    let provider = ProviderInfo { provider: "actord", version: version(), orchestration: "containerd" };
+    let provider = ProviderInfo { provider: "actord".into(), version: version(), orchestration: "containerd".into() };
     HttpResponse::Ok().json(match settings.flavor {
         ApiFlavor::Provider => Info::Provider(provider),
-        ApiFlavor::Public => Info::Gateway(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH }),
+        ApiFlavor::Public => {
+            Info::Gateway(GatewayInfo { provider, version: version(), arch: std::env::consts::ARCH.into() })
+        }
     })
 }
 

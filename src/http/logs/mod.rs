@@ -11,24 +11,14 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use serde::Serialize;
 
 use self::query::Unreadable;
 use super::Services;
 use super::error::HttpError;
-use super::openapi::LogRequest;
+use super::params::LogRequest;
 use crate::engine::{LogLine, LogsUnreadable};
 use crate::function::FunctionId;
-
-/// One line of the answer.
-#[derive(Debug, Serialize)]
-struct Message<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    instance: &'a str,
-    timestamp: String,
-    text: &'a str,
-}
+use crate::wire::LogMessage;
 
 /// What a function's instances wrote
 ///
@@ -75,12 +65,12 @@ pub(super) async fn logs(request: HttpRequest, services: web::Data<Services>) ->
 fn portion(function: &FunctionId, lines: &[LogLine]) -> Bytes {
     let mut bytes = Vec::new();
     for line in lines {
-        let message = Message {
-            name: function.name.as_str(),
-            namespace: function.namespace.as_str(),
-            instance: line.instance.as_str(),
-            timestamp: line.time.to_string(),
-            text: &line.text,
+        let message = LogMessage {
+            name: function.name.as_str().into(),
+            namespace: function.namespace.as_str().into(),
+            instance: line.instance.as_str().into(),
+            timestamp: line.time.to_string().into(),
+            text: line.text.as_str().into(),
         };
         // Texts have a JSON form, and memory takes every byte.
         if serde_json::to_writer(&mut bytes, &message).is_ok() {

@@ -1,19 +1,15 @@
 //! `/openapi.json`: the API as OpenAPI 3.1, put together from what stands at each handler.
 //!
 //! ```text
-//! #[utoipa::path] at a handler  +  the types of `wire`  +  `bodies` -> derive -> complete: what all routes share -> JSON
+//! #[utoipa::path] at a handler  +  the types of `wire`  +  `params` -> derive -> complete: what all routes share -> JSON
 //! ```
 //! A route that is not in the list below fails a test, and so does a line of it that is no route.
-
-mod bodies;
 
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
-
-pub(super) use bodies::*;
 
 use super::{alert, functions, invoke, logs, namespaces, secrets, system};
 
