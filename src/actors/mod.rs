@@ -5,6 +5,7 @@
 //! - [`instance`] holds the two procedures that touch the machine, `bring_up` and `tear_down`.
 //!   What panics is replaced: functions by the registry, the others wherever they are asked for ([`Supervised`]).
 //! - [`Puller`] lets callers for the same image share one pull; [`Network`] hands out attachments with a bound.
+//! - [`housekeeping`] is every periodic job.
 //!
 //! Messages are on one page: [`messages`]. A mailbox never waits for the machine: effects run in tasks of their own and
 //! come back as [`LifecycleEvent`](messages::LifecycleEvent), so status and delete are answered during a long pull.
@@ -14,9 +15,8 @@ mod commit;
 mod context;
 mod function;
 mod host_call;
+pub mod housekeeping;
 mod instance;
-mod invocation_counts;
-mod last_used;
 mod logs;
 pub mod messages;
 mod network;
@@ -24,7 +24,6 @@ mod progress;
 mod puller;
 mod recovery;
 mod registry;
-mod relist;
 mod running;
 mod secrets;
 mod settings;
@@ -37,8 +36,8 @@ mod usage;
 mod waiting;
 
 pub use context::Context;
+pub use housekeeping::keep_invocations;
 pub use instance::tear_down;
-pub use invocation_counts::keep_invocations;
 pub use network::Network;
 pub use puller::Puller;
 pub use registry::Registry;

@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::Supervised;
 use super::context::Context;
 use super::function::{Function, Incarnation};
+use super::housekeeping;
 use super::instance::tear_down;
-use super::invocation_counts;
 use super::logs;
 use super::messages::{
     Accept, ActorExit, Apply, Delete, Get, List, Mode, Refused, Resize, Scale, SupervisorEvent, View, Withdraw,
@@ -54,7 +54,7 @@ impl Registry {
     pub async fn recover(context: Arc<Context>) -> Result<Arc<Supervised<Self>>, StoreError> {
         let recovered = recovery::everything(&context).await?;
         let exists = |id: &FunctionId| recovered.functions.get(id).is_some_and(|found| found.desired.is_some());
-        invocation_counts::restore(&context, exists).await;
+        housekeeping::restore(&context, exists).await;
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
         let functions = recovered.functions.iter();
