@@ -6,14 +6,15 @@
 //! [`function`] is the heart: it decides, purely. [`actors`] perform what it decides on a [`host`], and publish what is
 //! ready in [`routes`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line,
 //! [`archive`] packs images, [`stack`] reads and writes a whole desired state as stack files, `durable` replaces files so
-//! that a power cut leaves them whole, [`doctor`] looks at the machine. The program's `main` introduces the rooms to each
-//! other; `tests/architecture.rs` keeps everybody else from it.
+//! that a power cut leaves them whole, [`doctor`] looks at the machine. [`daemon`] introduces the rooms to each other, and
+//! `tests/architecture.rs` keeps every other room from it; `main` parses the command line and calls it.
 
 pub mod actors;
 pub mod archive;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod daemon;
 pub mod data_dir;
 pub mod doctor;
 mod durable;

@@ -1,19 +1,10 @@
-//! actord: flags -> Config -> Host -> actors -> http.
+//! The program: parses the command line and runs the verb.
 
 use std::process::ExitCode;
 
 use actord::cli::{Cli, ImageVerb, Verb};
 use actord::doctor::State;
-use actord::{config, telemetry};
-
-mod boot;
-mod machine;
-mod preload;
-mod pruning;
-mod servers;
-mod sockets;
-mod systemd;
-mod up;
+use actord::{config, daemon, telemetry};
 
 fn main() -> ExitCode {
     let cli = match config::parse::<Cli>(std::env::args_os()) {
@@ -34,11 +25,11 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Remote(verb) => return Ok(verb.run()),
         Verb::Up(up) => {
             telemetry::init(&up.config.log_level, up.config.log_format)?;
-            up::up(&up.config, up.stop_functions)
+            daemon::up(&up.config, up.stop_functions)
         }
         Verb::Down(down) => {
             telemetry::init(&down.config.log_level, down.config.log_format)?;
-            up::down(&down.config)
+            daemon::down(&down.config)
         }
         Verb::Export(export) => {
             telemetry::init(&export.config.log_level, export.config.log_format)?;
@@ -52,11 +43,11 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Verb::Image(ImageVerb::Import(import)) => {
             telemetry::init(&import.config.log_level, import.config.log_format)?;
-            up::import(&import.config, &import.path)
+            daemon::import(&import.config, &import.path)
         }
         Verb::Image(ImageVerb::Pack(pack)) => Ok(pack.run()?),
         Verb::Doctor(doctor) => {
-            let findings = up::examine(&doctor.config)?;
+            let findings = daemon::examine(&doctor.config)?;
             print!("{}", doctor.output.show(&findings));
             match findings.iter().filter(|finding| finding.state == State::Failure).count() {
                 0 => Ok(()),

@@ -6,10 +6,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::housekeeping::{self, Housekeeping, Relist};
 use super::pulls::Pulls;
-use super::relist::Relist;
 use super::{Network, Settings, Supervised};
-use super::{invocation_counts, last_used};
 use crate::actors::engine::status_cache::StatusCache;
 use crate::actors::engine::usage::UsageTrackers;
 use crate::function::Uptime;
@@ -29,6 +28,7 @@ pub struct Context {
     pub(super) status_cache: StatusCache,
     pub(super) usage: UsageTrackers,
     pub(super) relist: Relist,
+    pub(super) housekeeping: Housekeeping,
     pub(super) starts: Semaphore,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
@@ -61,23 +61,29 @@ impl Context {
             status_cache,
             usage: UsageTrackers::default(),
             relist: Relist::default(),
+            housekeeping: Housekeeping::new(runtime.clone()),
             starts,
             settings,
             runtime,
             started: Instant::now(),
         });
-        Relist::begin(&context);
-        last_used::begin(&context);
-        invocation_counts::begin(&context);
+        housekeeping::begin(&context);
         context
     }
 
-    /// Writes down under `registry` how bring-ups go from now on.
+    /// Writes down under `registry` how bring-ups and periodic jobs go from now on.
     ///
     /// # Errors
     /// When its names are taken.
     pub fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
-        self.status_cache.progress.measure(registry)
+        self.status_cache.progress.measure(registry)?;
+        self.housekeeping.measure(registry)
+    }
+
+    /// The periodic jobs, for those that need more than this context.
+    #[must_use]
+    pub fn housekeeping(&self) -> &Housekeeping {
+        &self.housekeeping
     }
 
     /// The time since this process began, as the lifecycles see it.

@@ -6,6 +6,7 @@
 //!   What panics is replaced: functions by the registry, the others wherever they are asked for ([`Supervised`]).
 //! - [`Network`] hands out attachments with a bound. Callers for the same image share one pull (`pulls`).
 //! - [`LocalEngine`] is what doors see of all this.
+//! - [`housekeeping`] is every periodic job.
 //!
 //! Messages are on one page: [`messages`]. A mailbox never waits for the machine: effects run in tasks of their own and
 //! come back as [`LifecycleEvent`](messages::LifecycleEvent), so status and delete are answered during a long pull.
@@ -16,16 +17,14 @@ mod context;
 mod engine;
 mod function;
 mod host_call;
+pub mod housekeeping;
 mod instance;
-mod invocation_counts;
-mod last_used;
 mod log_retention;
 mod messages;
 mod network;
 mod progress;
 mod pulls;
 mod registry;
-mod relist;
 mod running;
 mod secrets;
 mod settings;
@@ -34,8 +33,8 @@ mod waiting;
 
 pub use context::Context;
 pub use engine::{LocalEngine, LocalLogs};
+pub use housekeeping::keep_invocations;
 pub use instance::tear_down;
-pub use invocation_counts::keep_invocations;
 pub use network::Network;
 pub use registry::Registry;
 pub use settings::Settings;

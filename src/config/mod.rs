@@ -24,6 +24,9 @@ use crate::host::PullPolicy;
 /// Where the TOML file is looked for when nobody names one.
 pub const CONFIG_FILE: &str = "/etc/actord/actord.toml";
 
+/// The kernel's file that names this boot of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
 /// The longest name of a network interface.
 const INTERFACE_NAME_MAX: usize = 15;
 
@@ -185,8 +188,9 @@ pub struct Config {
     #[arg(long, env = "ACTORD_PARK_REQUESTS", value_name = "N", default_value = "512")]
     pub park_requests: usize,
 
-    /// File that names this boot of the machine; another one is for tests
-    #[arg(long, env = "ACTORD_BOOT_ID_PATH", value_name = "FILE", default_value = "/proc/sys/kernel/random/boot_id", value_parser = value::absolute)]
+    /// File that names this boot of the machine, where a test plays a reboot
+    #[cfg(feature = "testing")]
+    #[arg(long, hide = true, value_name = "FILE", default_value = BOOT_ID, value_parser = value::absolute)]
     pub boot_id_path: PathBuf,
 
     /// What is logged: error, warn, info, debug or trace, also by module (info,actord::host=debug). RUST_LOG does the same
@@ -236,6 +240,15 @@ impl Config {
     #[must_use]
     pub fn docker_config(&self) -> PathBuf {
         self.docker_config.clone().unwrap_or_else(|| self.data_dir.join(".docker/config.json"))
+    }
+
+    /// The file that names this boot of the machine.
+    #[must_use]
+    pub fn boot_id_path(&self) -> &Path {
+        #[cfg(feature = "testing")]
+        return &self.boot_id_path;
+        #[cfg(not(feature = "testing"))]
+        Path::new(BOOT_ID)
     }
 
     /// The desired state.

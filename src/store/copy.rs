@@ -14,7 +14,7 @@ pub(super) fn take(store: &Path, to: &Path) -> Result<(), StoreError> {
 }
 
 /// Copies what is committed to `to`, with whatever is wrong in its records: for people to look at.
-pub(super) fn keep_evidence(store: &Path, to: &Path) -> Result<(), StoreError> {
+pub(super) fn keep_damaged_file(store: &Path, to: &Path) -> Result<(), StoreError> {
     files::replace(to, store, |unfinished| as_it_is(store, unfinished))
 }
 

@@ -4,18 +4,20 @@
 //! last good copy as well, which stands in for a file that is found damaged at the next start. What *runs* is never kept
 //! here: that is read back from containerd. The rest of the crate sees [`Store`] and [`Secrets`], never SQL.
 
+mod backup_thread;
 mod check;
 mod copy;
 mod error;
 mod files;
 mod invocations;
-mod keeper;
 mod namespace_table;
 mod namespaces;
 mod open;
 mod record;
 mod schema;
 mod secrets;
+#[cfg(feature = "testing")]
+mod testing;
 mod uses;
 
 use std::path::Path;
@@ -30,29 +32,13 @@ pub use error::StoreError;
 pub use namespace_table::NamespaceError;
 pub use namespaces::{Namespaces, SecretRefused};
 pub use secrets::{NewValue, SecretError, Secrets};
+#[cfg(feature = "testing")]
+pub use testing::Durability;
 
 use crate::function::{Desired, FunctionId};
-use keeper::Keeper;
+use backup_thread::BackupThread;
 use namespace_table::Known;
 use record::Record;
-
-/// When a write is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// When it is on the disk.
-    Synced,
-    /// When the kernel has it: a power cut loses it. For the test that shows that a power cut would be noticed.
-    Unsynced,
-}
-
-impl Durability {
-    fn pragma(self) -> &'static str {
-        match self {
-            Self::Synced => "FULL",
-            Self::Unsynced => "OFF",
-        }
-    }
-}
 
 /// The desired state of all functions, and the namespaces that they live in. Cheap to clone; writes of all clones follow each other.
 #[derive(Debug, Clone)]
@@ -60,8 +46,8 @@ pub struct Store(Arc<Open>);
 
 #[derive(Debug)]
 struct Open {
-    /// Goes before the connection: whoever closes the store last puts its log away.
-    keeper: Option<Keeper>,
+    /// Goes before the connection: the last of them to close the store puts its log away.
+    backup: Option<BackupThread>,
     connection: Mutex<Connection>,
     namespaces: Known,
     /// How long callers wait for their commits, once somebody wants to know.
@@ -75,16 +61,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a newer file, and a damaged one without a good copy, are left as they are.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_with(path, Durability::Synced)
-    }
-
-    /// As [`Store::open`]; for tests, with less durability.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_with(path: &Path, durability: Durability) -> Result<Self, StoreError> {
-        let connection = open::open(path, durability)?;
-        Self::over(connection, Some(Keeper::start(path)?))
+        Self::over(open::open(path, open::SYNCED)?, Some(BackupThread::start(path)?))
     }
 
     /// What is desired of all functions in a store that another process may be using, by namespace and name. Blocks.
@@ -105,20 +82,10 @@ impl Store {
         files::good(path).exists()
     }
 
-    /// A store that lives as long as the process: for tests.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`].
-    pub fn in_memory() -> Result<Self, StoreError> {
-        let mut connection = Connection::open_in_memory()?;
-        open::prepare(&mut connection, Durability::Synced)?;
-        Self::over(connection, None)
-    }
-
-    fn over(connection: Connection, keeper: Option<Keeper>) -> Result<Self, StoreError> {
+    fn over(connection: Connection, backup: Option<BackupThread>) -> Result<Self, StoreError> {
         let namespaces = Known::load(&connection)?;
         let connection = Mutex::new(connection);
-        Ok(Self(Arc::new(Open { keeper, connection, namespaces, commits: OnceLock::new() })))
+        Ok(Self(Arc::new(Open { backup, connection, namespaces, commits: OnceLock::new() })))
     }
 
     /// Brings the last good copy up to date, for a clean end.
@@ -127,7 +94,7 @@ impl Store {
     /// [`StoreError`]; the copy is then as it was.
     pub async fn refresh_copy(&self) -> Result<(), StoreError> {
         let store = self.0.clone();
-        blocking(move || store.keeper.as_ref().map_or(Ok(()), Keeper::copy_now)).await
+        blocking(move || store.backup.as_ref().map_or(Ok(()), BackupThread::copy_now)).await
     }
 
     /// Writes down under `registry` how long commits take from now on, the wait for those before them included.
@@ -144,14 +111,6 @@ impl Store {
         // Whoever asks twice is refused by the registry already.
         let _ = self.0.commits.set(commits);
         Ok(())
-    }
-
-    /// Bounds the file's size, in pages of 4 KiB: how tests make a full disk.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`].
-    pub async fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
-        self.run(move |db| Ok(db.pragma_update(None, "max_page_count", pages)?)).await
     }
 
     /// Makes `desired` durable.
@@ -230,8 +189,8 @@ impl Store {
         let (store, begun) = (self.0.clone(), Instant::now());
         let done = self.run(move |db| {
             let done = act(db)?;
-            if let Some(keeper) = &store.keeper {
-                keeper.changed();
+            if let Some(backup) = &store.backup {
+                backup.changed();
             }
             Ok(done)
         });

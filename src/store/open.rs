@@ -1,4 +1,4 @@
-//! Opening: found sound, or mended from the last good copy, then brought to this program's schema.
+//! Opening: found sound, or repaired from the last good copy, then brought to this program's schema.
 //!
 //! ```text
 //! file -> pages sound? -> version known? -> (older: kept beside) -> migrated -> records readable? -> open
@@ -15,12 +15,15 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::check::{self, Unreadable};
 use super::record::{self, Record};
-use super::{Durability, StoreError, copy, files, schema};
+use super::{StoreError, copy, files, schema};
+
+/// SQLite's `synchronous` under which a write that was answered is on the disk.
+pub(super) const SYNCED: &str = "FULL";
 
 /// Opens the store at `path`; it is sound when this returns.
-pub(super) fn open(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
-    let opened = match attempt(path, durability) {
-        Err(StoreError::Damaged(reason)) => restore(path, &reason).and_then(|()| attempt(path, durability)),
+pub(super) fn open(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
+    let opened = match attempt(path, synchronous) {
+        Err(StoreError::Damaged(reason)) => restore(path, &reason).and_then(|()| attempt(path, synchronous)),
         result => result,
     };
     opened.map_err(|error| match error {
@@ -37,7 +40,7 @@ fn is_full(path: &Path) -> bool {
     rustix::fs::statvfs(directory).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < NEEDED)
 }
 
-fn attempt(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     let has_copy = files::good(path).exists();
     if has_copy && !path.exists() {
         return Err(StoreError::Damaged("the file is gone".into()));
@@ -57,16 +60,16 @@ fn attempt(path: &Path, durability: Durability) -> Result<Connection, StoreError
         copy::take(path, &before)?;
         tracing::info!(from = version, to = schema::KNOWN, before = %before.display(), "migrating the store");
     }
-    prepare(&mut db, durability)?;
-    mend(&mut db, path)?;
+    prepare(&mut db, synchronous)?;
+    repair(&mut db, path)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(db)
 }
 
 /// Sets how it is written, and brings it to this program's schema.
-pub(super) fn prepare(db: &mut Connection, durability: Durability) -> Result<(), StoreError> {
+pub(super) fn prepare(db: &mut Connection, synchronous: &str) -> Result<(), StoreError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", durability.pragma())?;
+    db.pragma_update(None, "synchronous", synchronous)?;
     schema::migrate(db)
 }
 
@@ -106,17 +109,17 @@ fn restore(path: &Path, reason: &str) -> Result<(), StoreError> {
 }
 
 /// Replaces single records that can't be read, so that they do not take the others down.
-fn mend(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
+fn repair(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let unreadable = check::unreadable(db)?;
     if unreadable.is_empty() {
         return Ok(());
     }
     let aside = files::damaged(path);
-    copy::keep_evidence(path, &aside)?;
+    copy::keep_damaged_file(path, &aside)?;
     let good = check::copy(&files::good(path)).ok();
     let transaction = db.transaction()?;
     for record in &unreadable {
-        let kept = good.as_ref().and_then(|good| recall(good, record));
+        let kept = good.as_ref().and_then(|good| from_copy(good, record));
         transaction.execute("DELETE FROM functions WHERE rowid = ?1", [record.rowid])?;
         let (function, why) = (format!("{}.{}", record.name, record.namespace), &record.why);
         let damaged = aside.display();
@@ -130,7 +133,7 @@ fn mend(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
     Ok(transaction.commit()?)
 }
 
-fn recall(good: &Connection, lost: &Unreadable) -> Option<Record> {
+fn from_copy(good: &Connection, lost: &Unreadable) -> Option<Record> {
     let found = good.query_row(record::SELECT_ONE, [&lost.namespace, &lost.name], Record::read);
     found.optional().ok().flatten()
 }

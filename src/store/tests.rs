@@ -215,7 +215,7 @@ async fn a_damaged_store_never_becomes_the_copy() {
     {
         let db = store.0.connection.lock().unwrap();
         db.execute("UPDATE functions SET spec = 'no JSON' WHERE name = 'f1'", []).unwrap();
-        store.0.keeper.as_ref().unwrap().changed();
+        store.0.backup.as_ref().unwrap().changed();
     }
     let refused = store.refresh_copy().await.unwrap_err();
     assert!(refused.to_string().contains("f1.openfaas-fn"), "{refused}");

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use actord::actors::Settings;
+use actord::daemon::preload::import_before_start;
 use actord::host::HostError;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use tokio::time::{sleep, timeout};
 
 use crate::check::differences;
 use crate::life::World;
-use crate::preload::import_before_start;
 
 /// What goes wrong, and whether before or after the images are there.
 fn faults() -> Vec<(Fault, bool)> {

@@ -11,8 +11,5 @@ mod check;
 mod imports;
 mod life;
 mod matrix;
-#[allow(dead_code, reason = "the product uses all of it")]
-#[path = "../../src/preload.rs"]
-mod preload;
 mod situation;
 mod stuck;

@@ -25,8 +25,8 @@ use self::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
 use crate::actors::Supervised;
 use crate::actors::context::Context;
 use crate::actors::function::{BegunInstances, Function, Incarnation};
+use crate::actors::housekeeping;
 use crate::actors::instance::tear_down;
-use crate::actors::invocation_counts;
 use crate::actors::log_retention;
 use crate::actors::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
@@ -58,7 +58,7 @@ impl Registry {
     pub async fn recover(context: Arc<Context>) -> Result<Arc<Supervised<Self>>, StoreError> {
         let recovered = recovery::everything(&context).await?;
         let exists = |id: &FunctionId| recovered.functions.get(id).is_some_and(|found| found.desired.is_some());
-        invocation_counts::restore(&context, exists).await;
+        housekeeping::restore(&context, exists).await;
         let orphans = recovered.orphans.len();
         tracing::info!(functions = recovered.functions.len(), orphans, "recovered");
         let functions = recovered.functions.iter();

@@ -101,11 +101,17 @@ fn settings_that_contradict_each_other_are_refused() {
     assert!(run(&["--listen", "127.0.0.1:0", "--provider-listen", "127.0.0.1:0"], None).is_ok());
 }
 
+/// What an operator may set; test builds hide more.
+fn settings_of(whole: &Command) -> impl Iterator<Item = &clap::Arg> {
+    whole.get_arguments().filter(|flag| !flag.is_hide_set())
+}
+
 #[test]
 fn every_setting_is_in_the_help_with_its_variable() {
+    let whole = Config::augment_args(Command::new("actord"));
     let mut program = Program::command();
     let help = program.find_subcommand_mut("up").unwrap().render_long_help().to_string();
-    for flag in Config::augment_args(Command::new("actord")).get_arguments() {
+    for flag in settings_of(&whole) {
         let name = setting_name(flag.get_id().as_str());
         let variable = format!("ACTORD_{}", flag.get_id().as_str().to_uppercase());
         assert!(help.contains(&format!("--{name} <")), "--{name} is not in the help");
@@ -116,14 +122,15 @@ fn every_setting_is_in_the_help_with_its_variable() {
 
 #[test]
 fn the_shipped_file_names_every_setting_with_its_default() {
+    let whole = Config::augment_args(Command::new("actord"));
     let settings = uncommented();
-    for flag in Config::augment_args(Command::new("actord")).get_arguments().filter(|flag| flag.get_id() != "config") {
+    for flag in settings_of(&whole).filter(|flag| flag.get_id() != "config") {
         let name = setting_name(flag.get_id().as_str());
         assert!(settings.contains(&format!("\n{name} = ")), "{name} is not in config/actord.toml");
     }
     assert_eq!(run(&[], Some(&settings)).unwrap(), run(&[], None).unwrap());
     let defaults = read(Path::new("actord.toml"), &settings).unwrap();
-    for flag in Config::augment_args(Command::new("actord")).get_arguments() {
+    for flag in settings_of(&whole) {
         let built_in: Vec<_> =
             flag.get_default_values().iter().map(|value| value.to_str().unwrap().to_owned()).collect();
         let id = flag.get_id().as_str();
@@ -137,8 +144,9 @@ fn the_shipped_file_names_every_setting_with_its_default() {
 #[test]
 fn the_document_lists_every_setting_with_its_default_and_no_other() {
     let document = include_str!("../../../docs/configuration.md");
+    let whole = Config::augment_args(Command::new("actord"));
     let mut settings = 0;
-    for flag in Config::augment_args(Command::new("actord")).get_arguments() {
+    for flag in settings_of(&whole) {
         let name = setting_name(flag.get_id().as_str());
         let values: Vec<_> =
             flag.get_default_values().iter().map(|value| format!("`{}`", value.to_str().unwrap())).collect();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use actord::host::{Images, PullPolicy};
+use crate::host::{Images, PullPolicy};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// Imports what is new in a directory. An import that takes long goes on by itself until `deadline`, and neither its
 /// hanging nor its panic keeps actord from starting.
-pub(crate) async fn import_before_start(images: Arc<dyn Images>, directory: PathBuf, deadline: Duration) {
+pub async fn import_before_start(images: Arc<dyn Images>, directory: PathBuf, deadline: Duration) {
     let shown = directory.display().to_string();
     let all = async move { timeout(deadline, import_new(&*images, &directory)).await };
     match timeout(WAIT, tokio::spawn(all)).await {
@@ -68,7 +68,7 @@ async fn import_new(images: &dyn Images, directory: &Path) {
 }
 
 /// The archives of a directory, by name.
-pub(crate) fn archives(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(super) fn archives(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let is_archive = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         !name.starts_with('.') && [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))

@@ -1,4 +1,4 @@
-//! Keeps the last good copy fresh, on a thread of its own: nobody who writes to the store waits for it.
+//! Keeps the last good copy fresh, on a thread of its own: no write to the store waits for it.
 //!
 //! ```text
 //! commit -> changed() -> a second later: copy, check, replace -> a pause of 20 times as long as that took
@@ -43,7 +43,7 @@ impl Signal {
 
 /// The thread. Dropping this waits for the last copy.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct BackupThread {
     store: PathBuf,
     signal: Arc<Signal>,
     /// Held while a copy is made: there is one unfinished file.
@@ -51,16 +51,16 @@ pub(super) struct Keeper {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl BackupThread {
     /// Begins with a copy of the store as it is now.
     pub(super) fn start(store: &Path) -> Result<Self, StoreError> {
         let (signal, turn) = (Arc::new(Signal::default()), Arc::default());
         signal.lock().changed = true;
-        let mut keeper = Self { store: store.to_owned(), signal, turn, thread: None };
-        let (store, signal, turn) = (keeper.store.clone(), keeper.signal.clone(), keeper.turn.clone());
+        let mut backup = Self { store: store.to_owned(), signal, turn, thread: None };
+        let (store, signal, turn) = (backup.store.clone(), backup.signal.clone(), backup.turn.clone());
         let thread = std::thread::Builder::new().name("store-copy".into()).spawn(move || run(&store, &signal, &turn));
-        keeper.thread = Some(thread.map_err(|error| StoreError::io("start a thread for", &keeper.store, &error))?);
-        Ok(keeper)
+        backup.thread = Some(thread.map_err(|error| StoreError::io("start a thread for", &backup.store, &error))?);
+        Ok(backup)
     }
 
     /// Something was committed.
@@ -75,7 +75,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for BackupThread {
     fn drop(&mut self) {
         self.signal.lock().ended = true;
         self.signal.moved.notify_all();

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::time::Duration;
 
-use actord::config::Config;
+use crate::config::Config;
 use anyhow::{Context, bail};
 use rustix::net::sockopt;
 
@@ -16,16 +16,16 @@ const BACKLOG: i32 = 4096;
 
 /// One for each listener.
 #[derive(Debug)]
-pub(crate) struct Sockets {
-    pub(crate) public: TcpListener,
-    pub(crate) provider: TcpListener,
-    pub(crate) metrics: TcpListener,
+pub(super) struct Sockets {
+    pub(super) public: TcpListener,
+    pub(super) provider: TcpListener,
+    pub(super) metrics: TcpListener,
 }
 
 impl Sockets {
     /// Takes what systemd handed over, and binds the rest. Called once: handed sockets are taken out of the environment's
     /// promise, and marked so that no child inherits them.
-    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
         let wanted = [
             ("public", "listen", config.listen),
             ("provider", "provider-listen", config.provider_listen),
@@ -55,7 +55,7 @@ impl Sockets {
     }
 
     /// Where they listen: public, provider, metrics.
-    pub(crate) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr, SocketAddr)> {
+    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr, SocketAddr)> {
         Ok((self.public.local_addr()?, self.provider.local_addr()?, self.metrics.local_addr()?))
     }
 }

@@ -16,23 +16,23 @@ fn tell(states: &[NotifyState<'_>]) {
 }
 
 /// Says what is going on, for `systemctl status`.
-pub(crate) fn status(text: &str) {
+pub(super) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
 /// Says that requests are answered from now on.
-pub(crate) fn ready(text: &str) {
+pub(super) fn ready(text: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(text)]);
 }
 
 /// Says that this process ends by itself.
-pub(crate) fn stopping(text: &str) {
+pub(super) fn stopping(text: &str) {
     tell(&[NotifyState::Stopping, NotifyState::Status(text)]);
 }
 
 /// Does something long. As long as it goes on, the time limit of a start or stop is moved; each step of it has a limit of
 /// its own.
-pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
+pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     let more = NotifyState::ExtendTimeoutUsec(u32::try_from(MORE.as_micros()).unwrap_or(u32::MAX));
     let mut again = interval(MORE / 3);
     tokio::pin!(work);
@@ -47,7 +47,7 @@ pub(crate) async fn patiently<T>(work: impl Future<Output = T>) -> T {
 /// Says that actord is alive as often as the service manager wants to hear it, but only when `asked` returns in time: it
 /// asks the actors for something. Silence makes the service manager end and restart actord. Returns at once where nobody
 /// wants to hear it.
-pub(crate) async fn watchdog<T>(asked: impl AsyncFn() -> Option<T>) {
+pub(super) async fn watchdog<T>(asked: impl AsyncFn() -> Option<T>) {
     if let Some(period) = sd_notify::watchdog_enabled() {
         keep_alive(period, asked, || tell(&[NotifyState::Watchdog])).await;
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::http;
 use actix_web::dev::ServerHandle;
-use actord::config::Config;
-use actord::credentials::Credentials;
-use actord::http;
 use tokio::time::{Instant, sleep};
 
-use crate::sockets::Sockets;
+use super::sockets::Sockets;
 
 /// No new connection is accepted, and nobody has asked for anything on an open one for this long: those that are left are
 /// idle, and lose nothing when they are closed. Who did ask was answered with `Connection: close`, and comes back on a new
@@ -19,14 +19,14 @@ const QUIET: Duration = Duration::from_millis(250);
 const QUIET_WITHIN: Duration = Duration::from_secs(3);
 
 /// Servers that answer.
-pub(crate) struct Servers {
+pub(super) struct Servers {
     handles: Vec<ServerHandle>,
     draining: http::Draining,
 }
 
 impl Servers {
     /// Starts to answer on all sockets.
-    pub(crate) fn start(
+    pub(super) fn start(
         config: &Config,
         credentials: &Credentials,
         sockets: Sockets,
@@ -56,7 +56,7 @@ impl Servers {
     ///
     /// Two steps, because a server that is told to stop drops connections that it has accepted and not yet looked at, and
     /// closes kept-alive ones at once, even where a request has come that it has not read.
-    pub(crate) async fn drain(self) {
+    pub(super) async fn drain(self) {
         self.draining.raise();
         futures_util::future::join_all(self.handles.iter().map(ServerHandle::pause)).await;
         let since = Instant::now();

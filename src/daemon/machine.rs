@@ -2,20 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use actord::config::{Config, RegistryMirror};
-use actord::host::cni::{CniNetwork, CniOptions};
-use actord::host::containerd::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
-use actord::host::containerd::images::Mirror;
-use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
-use actord::host::containerd::instances::Dns;
-use actord::host::containerd::instances::{ContainerdRuntime, RuntimeOptions};
-use actord::host::{Host, HostError, HttpProbe};
+use crate::config::{Config, RegistryMirror};
+use crate::host::cni::{CniNetwork, CniOptions};
+use crate::host::containerd::Containerd;
+use crate::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
+use crate::host::containerd::images::Mirror;
+use crate::host::containerd::images::{ContainerdImages, ImagesOptions};
+use crate::host::containerd::instances::Dns;
+use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions};
+use crate::host::{Host, HostError, HttpProbe};
 
 /// What a private containerd's name, root and state are.
-pub(crate) fn daemon_options(config: &Config) -> DaemonOptions {
+pub(super) fn daemon_options(config: &Config) -> DaemonOptions {
     DaemonOptions {
         binary: config.containerd_binary.clone(),
         root: config.data_dir.join("containerd"),
@@ -28,10 +27,10 @@ pub(crate) fn daemon_options(config: &Config) -> DaemonOptions {
 
 /// The adapters over one containerd. Cheap to make: nothing is asked of the machine before the first call, but the
 /// checks that [`CniNetwork::new`] and [`ContainerdRuntime::new`] make.
-pub(crate) struct Machine {
-    pub(crate) images: Arc<ContainerdImages>,
-    pub(crate) runtime: Arc<ContainerdRuntime>,
-    pub(crate) network: CniNetwork,
+pub(super) struct Machine {
+    pub(super) images: Arc<ContainerdImages>,
+    pub(super) runtime: Arc<ContainerdRuntime>,
+    pub(super) network: CniNetwork,
     /// Our own containerd, watched; none where one was named.
     daemon: Option<Watch>,
     state_dir: PathBuf,
@@ -39,7 +38,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Adopts or starts the private containerd, or uses the one that was named.
-    pub(crate) async fn open(config: &Config, host_id: &str) -> Result<Self, HostError> {
+    pub(super) async fn open(config: &Config, host_id: &str) -> Result<Self, HostError> {
         // What can be wrong with the settings is found before anything is started.
         let network = CniNetwork::new(cni_options(config))?;
         let daemon = match config.containerd {
@@ -53,7 +52,7 @@ impl Machine {
     }
 
     /// The machine as the actors see it.
-    pub(crate) fn host(&self) -> Host {
+    pub(super) fn host(&self) -> Host {
         Host {
             images: self.images.clone(),
             network: Arc::new(self.network.clone()),
@@ -63,30 +62,8 @@ impl Machine {
         }
     }
 
-    /// Keeps what other software on the machine may undo.
-    pub(crate) async fn keep_open(network: CniNetwork) {
-        const EVERY: Duration = Duration::from_secs(30);
-        loop {
-            if let Err(error) = network.keep_open().await {
-                tracing::error!(%error, "functions may reach nothing outside of this machine");
-            }
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
-    /// Lets functions that run ask the name servers that the host asks, when those have changed.
-    pub(crate) async fn keep_name_servers(runtime: Arc<ContainerdRuntime>) {
-        const EVERY: Duration = Duration::from_secs(30);
-        loop {
-            if let Err(error) = runtime.follow_name_servers().await {
-                tracing::warn!(%error, "functions may ask name servers that are gone");
-            }
-            tokio::time::sleep(EVERY).await;
-        }
-    }
-
     /// Removes what all instances shared, and our containerd itself. Goes on after an error.
-    pub(crate) async fn remove_shared(self) -> Result<(), HostError> {
+    pub(super) async fn remove_shared(self) -> Result<(), HostError> {
         let mut errors = Vec::new();
         errors.extend(self.network.teardown_all().await.err().map(|error| error.to_string()));
         self.runtime.remove_shared();
@@ -104,12 +81,12 @@ impl Machine {
 }
 
 /// A connection to the containerd of these settings.
-pub(crate) fn connect(config: &Config, host_id: &str) -> Result<Containerd, HostError> {
+pub(super) fn connect(config: &Config, host_id: &str) -> Result<Containerd, HostError> {
     Containerd::new(&config.containerd_socket(), &config.containerd_namespace, host_id)
 }
 
 /// The images of the containerd of these settings.
-pub(crate) fn images_options(config: &Config) -> ImagesOptions {
+pub(super) fn images_options(config: &Config) -> ImagesOptions {
     ImagesOptions {
         snapshotter: config.snapshotter.clone(),
         insecure_registries: config.insecure_registry.clone(),
@@ -139,7 +116,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
     }
 }
 
-pub(crate) fn cni_options(config: &Config) -> CniOptions {
+pub(super) fn cni_options(config: &Config) -> CniOptions {
     CniOptions {
         name: config.cni_name.clone(),
         bridge: config.cni_bridge.clone(),

@@ -1,0 +1,81 @@
+//! Every periodic job of actord, one row each.
+//!
+//! Two loops are not here on purpose. The service manager's watchdog has the period that systemd asks for, must ask the
+//! actors' own thread, and says with its silence that something is wrong. The thread that copies the store follows commits
+//! and not a period, and blocks.
+
+use std::time::Duration;
+
+/// A periodic job: a row of the table.
+#[derive(Debug)]
+pub struct Job {
+    /// Its name in the log and in the metrics.
+    pub name: &'static str,
+    /// From the end of a round to the begin of the next.
+    pub period: Duration,
+    /// Whether the first round begins at once, or after a period.
+    pub at_once: bool,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// What it means for the operator that its rounds fail.
+    pub when_it_fails: &'static str,
+}
+
+/// Counts what runs.
+pub const RELIST: Job = Job {
+    name: "relist",
+    period: Duration::from_secs(30),
+    at_once: false,
+    purpose: "notices that a process ended whose wait hangs",
+    when_it_fails: "an end that containerd does not tell of goes unnoticed",
+};
+
+/// Keeps the invocation counts.
+pub const INVOCATION_COUNTS: Job = Job {
+    name: "invocation-counts",
+    // An end without warning loses the counts of this long, at most.
+    period: Duration::from_secs(5),
+    at_once: false,
+    purpose: "lets a restart go on counting calls where it left off",
+    when_it_fails: "how often functions were called is not kept through a restart",
+};
+
+/// Notes which functions were called.
+pub const LAST_USED: Job = Job {
+    name: "last-used",
+    // Rare enough for a disk that wears out by being written to.
+    period: Duration::from_secs(600),
+    at_once: false,
+    purpose: "lets a reboot bring back first what is missed first",
+    when_it_fails: "a reboot may start functions in another order than they are used",
+};
+
+/// Checks bridge, forwarding and firewall.
+pub const NETWORK: Job = Job {
+    name: "network",
+    period: Duration::from_secs(30),
+    at_once: true,
+    purpose: "puts back what other software took from forwarding and the firewall",
+    when_it_fails: "functions may reach nothing outside of this machine",
+};
+
+/// Follows the host's name servers.
+pub const NAME_SERVERS: Job = Job {
+    name: "name-servers",
+    period: Duration::from_secs(30),
+    at_once: true,
+    purpose: "lets functions that run ask the name servers that the host asks",
+    when_it_fails: "functions may ask name servers that are gone",
+};
+
+/// Prunes images.
+pub const PRUNING: Job = Job {
+    name: "pruning",
+    period: Duration::from_secs(3600),
+    at_once: false,
+    purpose: "removes images that no function needs any more",
+    when_it_fails: "images that no function needs stay for now",
+};
+
+/// The table.
+pub const ALL: &[&Job] = &[&RELIST, &INVOCATION_COUNTS, &LAST_USED, &NETWORK, &NAME_SERVERS, &PRUNING];

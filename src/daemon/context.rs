@@ -1,0 +1,41 @@
+//! What the actors work with, from the settings.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+
+use super::machine::Machine;
+use crate::actors::{Context, Settings};
+use crate::config::Config;
+use crate::routes::Routes;
+use crate::store::{Secrets, Store};
+
+/// Opens the desired state of these settings.
+pub(super) fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let path = config.store_path();
+    Store::open(&path).with_context(|| format!("open {}", path.display()))
+}
+
+/// The actors' context over this machine. Needs an actix system and a tokio runtime around it.
+pub(super) fn function_context(
+    config: &Config,
+    machine: &Machine,
+    routes: Arc<Routes>,
+    store: Store,
+    secrets: Secrets,
+) -> Arc<Context> {
+    let settings = Settings {
+        deploy_wait: config.deploy_wait,
+        pull_policy: config.pull_policy,
+        pull_timeout: config.pull_timeout,
+        parallel_pulls: config.parallel_pulls,
+        host_timeout: config.host_timeout,
+        parallel_attachments: config.parallel_attachments,
+        parallel_starts: config.parallel_starts,
+        ready_timeout: config.ready_timeout,
+        drain_timeout: config.drain_timeout,
+        grace_period: config.grace_period,
+    };
+    Context::new(machine.host(), store, secrets, routes, settings, Handle::current())
+}

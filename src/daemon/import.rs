@@ -1,0 +1,45 @@
+//! `actord image import`: image archives for a containerd that runs already.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::machine::{connect, daemon_options, images_options};
+use super::{multi_threaded, preload};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::host::Images as _;
+use crate::host::containerd::daemon::Daemon;
+use crate::host::containerd::images::ContainerdImages;
+
+/// `actord image import`: into the containerd of an actord that runs.
+///
+/// # Errors
+/// Which archive could not be read or imported, or that no containerd runs.
+pub fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
+    let host_id = DataDir::host_id_of(&config.data_dir)?;
+    multi_threaded().block_on(async {
+        if config.containerd.is_none() && Daemon::adopt(daemon_options(config)).await?.is_none() {
+            let directory = config.images_dir();
+            bail!(
+                "no containerd of ours runs: start `actord up`, or put the archive into {} to be imported at its next \
+                 start",
+                directory.display()
+            );
+        }
+        let images = ContainerdImages::new(connect(config, &host_id)?, images_options(config));
+        let archives = match path.is_dir() {
+            true => preload::archives(path).with_context(|| format!("read {}", path.display()))?,
+            false => vec![path.to_owned()],
+        };
+        if archives.is_empty() {
+            bail!("{} holds no archive: no file in it ends with .tar, .tar.gz or .tgz", path.display());
+        }
+        for archive in archives {
+            for reference in images.import(&archive).await? {
+                println!("{reference}");
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,45 @@
+//! The rooms introduced to each other: Config -> Host -> actors -> http. The only room that knows every other one.
+//!
+//! ```text
+//! up:     lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain
+//! down:   lock -> everything that actord made on this machine is removed
+//! import: archives -> the containerd that runs          examine: this machine -> findings
+//! ```
+//! `up` is [`mod@up`], with the host from `machine`, image archives from `preload`, listeners from `sockets` and `servers`,
+//! words to the service manager in `systemd`, and the periodic jobs begun in `housekeeping`. `boot` and `ownership` keep what
+//! the state directory says true. `main` parses the command line and calls the four functions below.
+
+mod boot;
+mod context;
+mod down;
+mod examine;
+mod housekeeping;
+mod import;
+mod machine;
+mod ownership;
+pub mod preload;
+mod pruning;
+mod servers;
+mod sockets;
+mod systemd;
+mod up;
+
+use anyhow::bail;
+
+pub use down::down;
+pub use examine::examine;
+pub use import::import;
+pub use up::up;
+
+#[expect(clippy::expect_used, reason = "actix wants a runtime, not an error; without one there is nothing to do")]
+fn multi_threaded() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the system gives us threads")
+}
+
+/// Said first: what fails without it would fail later and less clearly.
+fn must_be_root() -> anyhow::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("containers and networks need root: run actord as root (sudo), or as a system service");
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! `actord up`: from nothing to requests that are answered, and the orderly end.
+//!
+//! ```text
+//! lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain
+//! ```
+//! The sockets listen from the start, so clients that come early wait instead of being refused.
+
+use std::sync::Arc;
+
+use actix::System;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::context::{function_context, open_store};
+use super::down::remove_everything;
+use super::machine::Machine;
+use super::servers::Servers;
+use super::sockets::Sockets;
+use super::{boot, housekeeping, multi_threaded, must_be_root, ownership, preload, systemd};
+use crate::actors::{LocalEngine, keep_invocations};
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::data_dir::DataDir;
+use crate::http;
+use crate::routes::{Parking, Routes};
+use crate::store::{Namespaces, Secrets};
+
+/// `actord up`: runs until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// Why it could not start, in a sentence for the operator.
+pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
+    must_be_root()?;
+    let data = DataDir::open(&config.data_dir)?;
+    let credentials = Credentials::read_or_make(&config.auth_dir())?;
+    boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
+    ownership::claim(config, &data)?;
+    let sockets = Sockets::open(config)?;
+    System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
+    if stop_functions {
+        systemd::status("removing every function");
+        // The actors are gone by now, so nothing starts again what is removed here.
+        remove_everything(config, &data, false)?;
+    }
+    Ok(())
+}
+
+async fn serve(config: &Config, data: &DataDir, credentials: Credentials, sockets: Sockets) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let asked_to_end = async {
+        tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
+    };
+    tokio::pin!(asked_to_end);
+    let store = open_store(config)?;
+    let running = systemd::patiently(async {
+        systemd::status("waiting for containerd");
+        let machine = Machine::open(config, data.host_id()).await?;
+        systemd::status("importing images");
+        if let Err(error) = machine.images.recover().await {
+            tracing::warn!(%error, "leases of interrupted pulls stay until they expire");
+        }
+        preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
+        let routes = Arc::new(Routes::new(Parking { time: config.park_time, requests: config.park_requests }));
+        systemd::status("taking over the functions");
+        let secrets = Secrets::new(config.secrets_dir());
+        let namespaces = Namespaces::new(store.clone(), secrets.clone());
+        let context = function_context(config, &machine, routes.clone(), store.clone(), secrets);
+        let metrics = http::Metrics::new()?;
+        context.measure(metrics.registry())?;
+        store.measure(metrics.registry())?;
+        let engine = LocalEngine::recover(context.clone()).await?;
+        let services = http::Services {
+            engine: Arc::new(engine.clone()),
+            secrets: Arc::new(namespaces.clone()),
+            namespaces: Arc::new(namespaces),
+            logs: Arc::new(engine.logs()),
+            routes,
+            metrics,
+            draining: http::Draining::default(),
+        };
+        anyhow::Ok((machine, context, engine, Arc::new(services)))
+    });
+    let (machine, context, engine, services) = tokio::select! {
+        running = running => running?,
+        signal = &mut asked_to_end => {
+            tracing::info!("{signal} before everything was up");
+            return Ok(());
+        }
+    };
+    housekeeping::begin(config, &machine, &store, context.housekeeping());
+    let (public, provider, metrics) = sockets.addresses()?;
+    let servers = Servers::start(config, &credentials, sockets, &services)?;
+    let watchdog = actix::spawn(watchdog(engine));
+    tracing::info!(%public, %provider, %metrics, "ready");
+    systemd::ready(&format!("functions answer on {public}"));
+    let signal = asked_to_end.await;
+    tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
+    systemd::stopping("finishing the requests that are under way");
+    systemd::patiently(servers.drain()).await;
+    watchdog.abort();
+    context.housekeeping().stop().await;
+    if let Err(error) = keep_invocations(&store, &services.routes).await {
+        tracing::warn!(%error, "how often functions were called in the last seconds is lost");
+    }
+    if let Err(error) = store.refresh_copy().await {
+        tracing::warn!(%error, "the last good copy of the store is not from the end of this run");
+    }
+    Ok(())
+}
+
+/// Tells the service manager that the registry answers, as often as it wants to know.
+async fn watchdog(engine: LocalEngine) {
+    systemd::watchdog(async || engine.ping().await.ok()).await;
+}
