@@ -21,7 +21,7 @@ pub(crate) async fn keep_pruning(images: Arc<ContainerdImages>, store: Store, re
         let wanted: BTreeSet<String> = match store.all().await {
             Ok(functions) => functions
                 .iter()
-                .flat_map(|(_, desired)| [Some(&desired.spec), desired.good.as_ref().map(|(_, spec)| spec)])
+                .flat_map(|(_, desired)| [Some(&desired.spec), desired.last_good.as_ref().map(|(_, spec)| spec)])
                 .flatten()
                 .map(|spec| spec.image.clone())
                 .collect(),

@@ -41,7 +41,7 @@ impl Function {
         adopt: bool,
         ctx: &mut actix::Context<Self>,
     ) {
-        let proven = self.life.desired().is_some_and(|desired| desired.proven || desired.generation != generation);
+        let proven = self.life.desired().is_some_and(|desired| desired.has_served || desired.generation != generation);
         let configured = spec.pull_policy().unwrap_or(self.context.settings.pull_policy);
         // A generation that served before is started again from what this machine has: a registry that is away, or a
         // tag that moved, must not stand between a crash and its repair.

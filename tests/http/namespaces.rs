@@ -26,8 +26,8 @@ impl House {
             generation: Generation(1),
             spec: Arc::new(draft.try_into().unwrap()),
             replicas: 1,
-            good: None,
-            proven: true,
+            last_good: None,
+            has_served: true,
             failed: None,
             created_at: String::new(),
         };

@@ -145,8 +145,8 @@ pub(crate) fn view(id: &FunctionId, spec: Spec) -> View {
         generation: Generation(1),
         spec: Arc::new(spec),
         replicas: 1,
-        good: None,
-        proven: true,
+        last_good: None,
+        has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
     };
