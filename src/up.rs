@@ -224,7 +224,8 @@ fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> anyhow::Res
         let all: BTreeSet<InstanceId> = found.chain(attached).collect();
         tracing::info!(instances = all.len(), "removing");
         let removed = stream::iter(&all).map(|id| tear_down(&around, id)).buffer_unordered(16);
-        let errors: Vec<String> = removed.filter_map(|removed| async { removed.err() }).collect().await;
+        let errors: Vec<String> =
+            removed.filter_map(|removed| async { removed.err().map(|errors| errors.to_string()) }).collect().await;
         if !errors.is_empty() {
             return Err(anyhow!("could not be removed completely, try again: {}", errors.join("; ")));
         }

@@ -17,8 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Supervised;
 use super::context::Context;
-use super::function::{Function, Incarnation};
-use super::instance::tear_down;
+use super::function::{Function, Incarnation, tear_down};
 use super::invocation_counts;
 use super::logs;
 use super::messages::{
@@ -325,8 +324,8 @@ async fn check_secrets(context: &Arc<Context>, id: &FunctionId, spec: &Spec) -> 
 /// Tears down what nobody can claim, however often it takes.
 async fn remove_orphan(context: Arc<Context>, id: InstanceId) {
     let mut pause = Duration::from_secs(1);
-    while let Err(reason) = tear_down(&context, &id).await {
-        tracing::warn!(instance = %id, %reason, "an orphan could not be removed completely, trying again");
+    while let Err(errors) = tear_down(&context, &id).await {
+        tracing::warn!(instance = %id, reason = %errors, "an orphan could not be removed completely, trying again");
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(64));
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use super::function::progress::Progress;
 use super::messages::View;
-use super::progress::Progress;
 use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::Images;
 
