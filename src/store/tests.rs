@@ -15,8 +15,8 @@ fn desired(generation: u64) -> Desired {
         generation: Generation(generation),
         spec: Arc::new(Spec::try_from(draft).unwrap()),
         replicas: 1,
-        good: None,
-        proven: true,
+        last_good: None,
+        has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),
     }
@@ -79,8 +79,8 @@ async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
         generation: Generation(2),
         spec: spec("i:2"),
         replicas: 3,
-        good: Some((Generation(1), spec("i:1"))),
-        proven: false,
+        last_good: Some((Generation(1), spec("i:1"))),
+        has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
     };

@@ -137,8 +137,8 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
         generation: Generation(1),
         spec: std::sync::Arc::new(Spec::try_from(draft).unwrap()),
         replicas: 1,
-        good: None,
-        proven: false,
+        last_good: None,
+        has_served: false,
         failed: None,
         created_at: String::new(),
     };

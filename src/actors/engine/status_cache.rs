@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use crate::actors::progress::Progress;
+use crate::actors::function::progress::Progress;
 use crate::engine::{ChangeLog, Changed, PullProgress, View};
 use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::Images;

@@ -24,9 +24,8 @@ use self::recovery::{Recovered, Remembered};
 use self::slots::{ActorSlot, FunctionHandle, Handover, InFlight, Slots};
 use crate::actors::Supervised;
 use crate::actors::context::Context;
-use crate::actors::function::{BegunInstances, Function, Incarnation};
+use crate::actors::function::{BegunInstances, Function, Incarnation, tear_down};
 use crate::actors::housekeeping;
-use crate::actors::instance::tear_down;
 use crate::actors::log_retention;
 use crate::actors::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
@@ -325,8 +324,8 @@ async fn check_secrets(context: &Arc<Context>, id: &FunctionId, spec: &Spec) -> 
 /// Tears down what nobody can claim, however often it takes.
 async fn remove_orphan(context: Arc<Context>, id: InstanceId) {
     let mut pause = Duration::from_secs(1);
-    while let Err(reason) = tear_down(&context, &id).await {
-        tracing::warn!(instance = %id, %reason, "an orphan could not be removed completely, trying again");
+    while let Err(errors) = tear_down(&context, &id).await {
+        tracing::warn!(instance = %id, reason = %errors, "an orphan could not be removed completely, trying again");
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(64));
     }

@@ -145,13 +145,13 @@ impl MemoryEngine {
 /// What is desired of a function when this spec was accepted after `before`, given what comes of its image.
 pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timestamp) -> Desired {
     let least = spec.min_replicas();
-    let good = before.and_then(|it| if it.proven { Some((it.generation, it.spec.clone())) } else { it.good.clone() });
+    let last_good = before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
     Desired {
         generation: before.map_or(Generation(1), |before| before.generation.next()),
         spec: Arc::new(spec),
         replicas: before.map_or(least, |before| before.replicas.max(least)),
-        good,
-        proven: matches!(image, Image::Runs(_)),
+        last_good,
+        has_served: matches!(image, Image::Runs(_)),
         failed: image.failure(),
         created_at: before.map_or_else(|| now.to_string(), |before| before.created_at.clone()),
     }

@@ -1,28 +1,9 @@
-//! The words for what is observed of a function.
+//! What is observed of a function and of its instances.
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-/// Counts the specs that a function has accepted; a later one is a greater one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Generation(pub u64);
-
-impl Generation {
-    /// The one after this.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use super::desired::{Desired, Generation};
 
 /// Time as data: how long this process has been up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -51,7 +32,7 @@ pub enum Exit {
     Signal(u32),
     /// Killed by the kernel for using more memory than its limit.
     OutOfMemory,
-    /// Nobody saw it: the task was gone when it was looked for.
+    /// It was not seen: the task was gone when it was looked for.
     Vanished,
 }
 
@@ -103,9 +84,9 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether a generation that never served has no hope with it.
+    /// Whether no later attempt can succeed: a generation that never served fails for good with it.
     #[must_use]
-    pub fn is_hopeless(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Image(_) | Self::Spec(_))
     }
 }
@@ -206,7 +187,7 @@ impl fmt::Display for Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// What was asked for; none once it is deleted.
-    pub desired: Option<super::Desired>,
+    pub desired: Option<Desired>,
     /// Where it stands.
     pub phase: Phase,
     /// Instances serving, of whatever generation.

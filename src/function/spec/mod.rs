@@ -1,23 +1,36 @@
-//! What a function is asked to be.
+//! What a function is asked to be: names, quantities, and what its labels, annotations and variables say.
+
+mod checks;
+mod duration;
+mod name;
+mod namespace;
+mod pull_policy;
+mod quantity;
+mod resources;
+mod scaling;
+mod timeout;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AnswerLimit, Checks, Generation, Invalid, PullPolicy, Resources, Scaling, SecretName, checks, pull_policy,
-    resources,
-};
+pub use self::checks::{Checks, HttpCheck};
+pub use self::duration::parse_duration;
+pub use self::name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
+pub use self::namespace::{NamespaceMetadata, OPENFAAS};
+pub use self::pull_policy::PullPolicy;
+pub use self::quantity::{parse_cpu_millis, parse_memory_bytes};
+pub use self::resources::{Resources, parse_pids_limit};
+use self::scaling::REPLICAS_MAX;
+pub use self::scaling::Scaling;
+pub use self::timeout::AnswerLimit;
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
 
 /// The label that gives a function's least number of replicas.
 const SCALE_MIN: &str = "com.openfaas.scale.min";
-
-/// The most replicas one function may ask for; a typing error should not fill the machine.
-pub(super) const REPLICAS_MAX: u32 = 1_000;
 
 /// Linux refuses to start a process with a longer `NAME=value`, the closing NUL included (MAX_ARG_STRLEN).
 const VARIABLE_MAX: usize = 128 * 1024;
@@ -155,7 +168,7 @@ impl Spec {
         pull_policy::annotated(&self.annotations).ok().flatten()
     }
 
-    /// How long a retired instance may go on with the requests that it has, if the function says so.
+    /// How long a draining instance may go on with the requests that it has, if the function says so.
     #[must_use]
     pub fn drain_timeout(&self) -> Option<Duration> {
         checks::drain_timeout(&self.annotations, &self.env_vars).ok().flatten()
@@ -227,36 +240,5 @@ impl Spec {
         let annotations =
             self.annotations.iter().map(|(key, value)| (format!("{ANNOTATION_PREFIX}{key}"), value.clone()));
         self.labels.clone().into_iter().chain(annotations).collect()
-    }
-}
-
-/// What was last asked of a function, as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Desired {
-    /// Counts the accepted specs of this function, from 1.
-    pub generation: Generation,
-    /// The accepted spec.
-    pub spec: std::sync::Arc<Spec>,
-    /// How many instances should serve.
-    pub replicas: u32,
-    /// The newest generation before `generation` that ever served: what serves if `generation` fails, and what is still
-    /// adopted if actord restarts in the middle of a rolling update.
-    pub good: Option<(Generation, std::sync::Arc<Spec>)>,
-    /// Whether `generation` itself ever served.
-    pub proven: bool,
-    /// Why `generation` failed for good, if it did.
-    pub failed: Option<String>,
-    /// When the function was created, RFC 3339.
-    pub created_at: String,
-}
-
-impl Desired {
-    /// The spec that requests are for: the newest unless it failed, else the one to fall back on.
-    #[must_use]
-    pub fn serving_spec(&self) -> &Spec {
-        match &self.good {
-            Some((_, good)) if self.failed.is_some() => good,
-            _ => &self.spec,
-        }
     }
 }

@@ -2,14 +2,22 @@
 //!
 //! ```text
 //! Apply, Scale, Delete -> intents -> store -> event --+
-//! LifecycleEvent ------------------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
-//!                                                                  |
-//!                                                   routes, status_cache, waiting callers
+//! LifecycleEvent -----------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
+//!                                                           |
+//!                                            routes, status_cache, waiting callers
 //! ```
 //! Intents become durable one at a time; everything else goes on meanwhile.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::future::Future;
+mod bring_up;
+mod checks;
+mod effects;
+mod instance_handle;
+mod instance_task;
+pub(super) mod progress;
+mod secrets;
+mod tear_down;
+
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,18 +28,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::commit::{INTENTS_MAX, Intent, Step, Then};
+use self::instance_handle::InstanceHandle;
+pub use self::tear_down::{RemovalErrors, tear_down};
 use super::context::Context;
 use super::log_retention;
 use super::messages::{ActorExit, Apply, Delete, LifecycleEvent, Scale, SupervisorEvent};
-use super::running::InstanceHandle;
-use super::waiting::Waiting;
-use crate::engine::Refused;
+use crate::engine::{Mode, Refused};
+use crate::function::intents::{Answer, Command, Intents, Refusal, WaitNumber, Write};
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
 use crate::store::StoreError;
 
 /// How long after a failed write the store is asked again to keep what the lifecycle learnt.
 const RECORD_AGAIN: Duration = Duration::from_secs(5);
+
+/// The answer to a caller, given once.
+type Reply = oneshot::Sender<Result<(), Refused>>;
 
 /// What an actor leaves behind for the next one, and how it is known.
 #[derive(Clone)]
@@ -75,12 +86,10 @@ pub(super) struct Function {
     pub(super) life: Lifecycle,
     /// Effects that the lifecycle asked for before the actor ran.
     first: Vec<Effect>,
-    pub(super) instances: HashMap<InstanceId, InstanceHandle>,
+    instances: HashMap<InstanceId, InstanceHandle>,
     /// The newest generation that is known to have served: its first instance is worth a line in the log.
     served: Option<Generation>,
-    intents: VecDeque<Intent>,
-    committing: bool,
-    waiting: Waiting,
+    intents: Intents<Reply, StoreError>,
     handled: u64,
 }
 
@@ -93,9 +102,7 @@ impl Function {
             first,
             instances: HashMap::new(),
             served: None,
-            intents: VecDeque::new(),
-            committing: false,
-            waiting: Waiting::default(),
+            intents: Intents::default(),
             handled: 0,
         };
         // At once, not when the actor runs: a function that was recovered is there for all readers.
@@ -134,12 +141,7 @@ impl Function {
             self.perform_one(effect, ctx);
         }
         self.publish_status();
-        let settled = self.waiting.settle(&self.life);
-        if let (false, Some(desired)) = (settled.withdraw.is_empty(), self.life.desired()) {
-            let generation = desired.generation;
-            self.intents.push_back(Intent::Withdraw { generation, replies: settled.withdraw });
-        }
-        self.commit_next(ctx);
+        self.advance(ctx);
     }
 
     fn perform_one(&mut self, effect: Effect, ctx: &mut actix::Context<Self>) {
@@ -157,7 +159,7 @@ impl Function {
             Effect::RetryAfter(delay) => {
                 ctx.run_later(delay, |this, ctx| this.feed(Event::RetryDue, ctx));
             }
-            Effect::Record(_) => self.intents.push_back(Intent::Record),
+            Effect::Record(_) => self.intents.record(),
             Effect::Gone => tracing::info!(function = %self.me.id, "deleted, nothing of it is left"),
         }
     }
@@ -187,104 +189,83 @@ impl Function {
 
     // ---- intents -------------------------------------------------------------------------------------------------
 
-    fn intend(
-        &mut self,
-        intent: impl FnOnce(oneshot::Sender<Result<(), Refused>>) -> Intent,
-        ctx: &mut actix::Context<Self>,
-    ) -> ResponseFuture<Result<(), Refused>> {
+    fn ask(&mut self, command: Command, ctx: &mut actix::Context<Self>) -> ResponseFuture<Result<(), Refused>> {
         self.handled += 1;
-        if self.intents.len() >= INTENTS_MAX || self.waiting.is_full() {
-            let busy = Refused::Busy(format!("function {} has too many requests waiting: try again", self.me.id));
-            return Box::pin(std::future::ready(Err(busy)));
-        }
         let (reply, answer) = oneshot::channel();
-        self.intents.push_back(intent(reply));
-        self.commit_next(ctx);
+        self.intents.ask(command, reply);
+        self.advance(ctx);
         let id = self.me.id.clone();
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(interrupted(&id))) })
     }
 
-    /// Takes the next intent, if none is on its way to the store.
-    fn commit_next(&mut self, ctx: &mut actix::Context<Self>) {
-        while !self.committing {
-            let Some(intent) = self.intents.pop_front() else { break };
-            match intent.plan(&self.me.id, &self.life, &jiff::Timestamp::now().to_string()) {
-                Step::Nothing => {}
-                Step::Put { event: None, then, .. } if !matches!(then, Then::Nobody) => self.told(then, ctx),
-                Step::Put { desired, event, then } => {
-                    let (context, id) = (self.context.clone(), self.me.id.clone());
-                    self.commit(async move { context.store.put(&id, &desired).await }, event, then, ctx);
-                }
-                Step::Delete { then } => {
-                    let (context, id) = (self.context.clone(), self.me.id.clone());
-                    let write = async move { context.store.delete(&id).await };
-                    self.commit(write, Some(Event::Delete), then, ctx);
-                }
-            }
+    /// Answers what can be answered, and writes the next intent if no write is under way.
+    fn advance(&mut self, ctx: &mut actix::Context<Self>) {
+        let next = self.intents.next(&self.life, &jiff::Timestamp::now().to_string());
+        self.answer(next.answers);
+        for wait in next.waits {
+            self.limit_wait(wait, ctx);
+        }
+        if let Some(write) = next.write {
+            self.commit(write, ctx);
         }
         self.take_leave();
     }
 
     /// Writes, then tells the lifecycle, then the callers; the next intent waits for that.
-    fn commit(
-        &mut self,
-        write: impl Future<Output = Result<(), StoreError>> + 'static,
-        event: Option<Event>,
-        then: Then,
-        ctx: &mut actix::Context<Self>,
-    ) {
-        self.committing = true;
-        ctx.spawn(wrap_future(write).map(move |written, this: &mut Self, ctx| {
-            this.committing = false;
-            match (written, then) {
-                (Ok(()), then) => {
-                    if let Some(event) = event {
-                        this.feed(event, ctx);
-                    }
-                    this.told(then, ctx);
-                }
-                (Err(error), Then::Nobody) => {
-                    tracing::error!(function = %this.me.id, %error, "could not keep what became of the function");
-                    ctx.run_later(RECORD_AGAIN, |this, ctx| {
-                        this.intents.push_back(Intent::Record);
-                        this.commit_next(ctx);
-                    });
-                }
-                (Err(error), then) => then.fail(&error),
+    fn commit(&mut self, write: Write, ctx: &mut actix::Context<Self>) {
+        let (context, id) = (self.context.clone(), self.me.id.clone());
+        let written = async move {
+            match write {
+                Write::Put(desired) => context.store.put(&id, &desired).await,
+                Write::Delete => context.store.delete(&id).await,
             }
-            this.commit_next(ctx);
+        };
+        ctx.spawn(wrap_future(written).map(|written, this: &mut Self, ctx| {
+            let done = this.intents.committed(written);
+            if let Some(wait) = done.wait {
+                this.limit_wait(wait, ctx);
+            }
+            if let Some(error) = done.record_again {
+                tracing::error!(function = %this.me.id, %error, "could not keep what became of the function");
+                ctx.run_later(RECORD_AGAIN, |this, ctx| {
+                    this.intents.record();
+                    this.advance(ctx);
+                });
+            }
+            if let Some(event) = done.event {
+                this.feed(event, ctx);
+            }
+            this.answer(done.answers);
+            this.advance(ctx);
         }));
     }
 
-    /// An intent is durable: tells those who asked for it, or lets them wait for what becomes of it.
-    fn told(&mut self, then: Then, ctx: &mut actix::Context<Self>) {
-        match then {
-            Then::Nobody => {}
-            Then::Answer(reply) => drop(reply.send(Ok(()))),
-            Then::Refuse(replies) => {
-                for (reply, refused) in replies {
-                    let _ = reply.send(Err(refused));
-                }
-            }
-            Then::Await { generation, created, reply } => {
-                let number = self.waiting.add(generation, created, reply);
-                ctx.run_later(self.context.settings.deploy_wait, move |this, _| this.waiting.give_up(number));
-                self.perform(Vec::new(), ctx);
-            }
+    fn limit_wait(&self, wait: WaitNumber, ctx: &mut actix::Context<Self>) {
+        ctx.run_later(self.context.settings.deploy_wait, move |this, ctx| {
+            let answers = this.intents.wait_over(wait);
+            this.answer(answers);
+            this.advance(ctx);
+        });
+    }
+
+    /// A caller that went away needs no answer.
+    fn answer(&self, answers: Vec<Answer<Reply, StoreError>>) {
+        for (reply, result) in answers {
+            let _ = reply.send(result.map_err(|refusal| refused(&self.me.id, refusal)));
         }
     }
 
     /// Tells the registry when there is nothing left to do here.
     fn take_leave(&self) {
         let gone = self.life.desired().is_none() && self.life.instances().next().is_none();
-        if gone && !self.committing && self.intents.is_empty() && self.waiting.is_empty() {
+        if gone && self.intents.is_idle() {
             self.notify(ActorExit::Finished { handled: self.handled });
         }
     }
 
     fn notify(&self, what: ActorExit) {
         let notice = SupervisorEvent { id: self.me.id.clone(), incarnation: self.me.number, what };
-        // Nobody listens only while the whole program ends.
+        // The registry is gone only while the whole program ends.
         let _ = self.me.notices.send(notice);
     }
 }
@@ -311,7 +292,7 @@ impl Handler<Apply> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
     fn handle(&mut self, Apply { spec, mode }: Apply, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.intend(|reply| Intent::Apply { spec: Box::new(spec), mode, reply }, ctx)
+        self.ask(Command::Apply { spec: Box::new(spec), must_exist: mode == Mode::Update }, ctx)
     }
 }
 
@@ -319,7 +300,7 @@ impl Handler<Scale> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
     fn handle(&mut self, Scale { replicas }: Scale, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.intend(|reply| Intent::Scale { replicas, reply }, ctx)
+        self.ask(Command::Scale(replicas), ctx)
     }
 }
 
@@ -327,7 +308,7 @@ impl Handler<Delete> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
     fn handle(&mut self, Delete: Delete, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.intend(|reply| Intent::Delete { reply }, ctx)
+        self.ask(Command::Delete, ctx)
     }
 }
 
@@ -336,6 +317,18 @@ impl Handler<LifecycleEvent> for Function {
 
     fn handle(&mut self, LifecycleEvent(event): LifecycleEvent, ctx: &mut actix::Context<Self>) {
         self.feed(event, ctx);
+    }
+}
+
+fn refused(id: &FunctionId, refusal: Refusal<StoreError>) -> Refused {
+    match refusal {
+        Refusal::Busy => Refused::Busy(format!("function {id} has too many requests waiting: try again")),
+        Refusal::NotFound => Refused::NotFound(id.clone()),
+        Refusal::Exists => Refused::Exists(id.clone()),
+        Refusal::Unrunnable(reason) => Refused::Unrunnable(reason),
+        Refusal::NotWritten(StoreError::NoNamespace(namespace)) => Refused::NoNamespace(namespace),
+        Refusal::NotWritten(full @ StoreError::Full(_)) => Refused::Full(full.to_string()),
+        Refusal::NotWritten(error) => Refused::Failed(error.to_string()),
     }
 }
 

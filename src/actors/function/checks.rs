@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::host_call::host_call;
-use super::instance::InstanceTask;
+use super::super::host_call::host_call;
+use super::instance_task::InstanceTask;
 use crate::function::{Event, HttpCheck, StartError};
 use crate::host::Check;
 

@@ -1,7 +1,7 @@
 //! What follows: compares what is desired with what is observed and asks for the difference.
 //!
 //! ```text
-//! give up what is late -> wanted -> retire what is too much -> start what is missing -> tear down again -> set the timer
+//! fail a late rollout -> wanted -> drain what is too much -> start what is missing -> tear down again -> set the timer
 //! ```
 
 use std::cmp::Reverse;
@@ -12,7 +12,7 @@ use super::instance::Instance;
 use super::{Effect, Lifecycle};
 use crate::function::{Generation, InstanceId, InstancePhase, Spec, Uptime};
 
-/// An update that has not served by then is given up, and the generation before it stays.
+/// The rollout of an update that has not served by then fails, and the generation before it stays.
 pub(super) const PROGRESS_DEADLINE: Duration = Duration::from_secs(300);
 
 /// What should serve.
@@ -22,7 +22,7 @@ pub(super) struct Wanted {
     pub(super) target: Option<(Generation, Arc<Spec>)>,
     /// The last good generation, kept complete while the newest stumbles: an update that may fail must not leave the
     /// function unserved because what it replaces crashed meanwhile.
-    pub(super) held: Option<(Generation, Arc<Spec>)>,
+    pub(super) fallback: Option<(Generation, Arc<Spec>)>,
     /// How many instances in all.
     pub(super) replicas: usize,
 }
@@ -32,8 +32,8 @@ impl Wanted {
         self.target.as_ref().is_some_and(|(generation, _)| *generation == instance.generation)
     }
 
-    fn is_held(&self, instance: &Instance) -> bool {
-        self.held.as_ref().is_some_and(|(generation, _)| *generation == instance.generation)
+    fn is_fallback(&self, instance: &Instance) -> bool {
+        self.fallback.as_ref().is_some_and(|(generation, _)| *generation == instance.generation)
     }
 }
 
@@ -41,10 +41,10 @@ impl Lifecycle {
     pub(super) fn reconcile(&mut self, now: Uptime, effects: &mut Vec<Effect>) {
         self.check_progress(now, effects);
         let wanted = self.wanted();
-        self.retire_surplus(&wanted, now, effects);
+        self.drain_surplus(&wanted, now, effects);
         self.start_missing(&wanted, now, effects);
         self.remove_again(now, effects);
-        self.arm(&wanted, now, effects);
+        self.schedule_wakeup(&wanted, now, effects);
         let gone = self.desired.is_none() && self.instances.is_empty();
         if gone && !self.gone {
             effects.push(Effect::Gone);
@@ -56,15 +56,15 @@ impl Lifecycle {
         let Some(desired) = &self.desired else { return Wanted::default() };
         let replicas = desired.replicas as usize;
         if desired.failed.is_some() {
-            let replicas = if desired.good.is_some() { replicas } else { 0 };
-            return Wanted { target: desired.good.clone(), held: None, replicas };
+            let replicas = if desired.last_good.is_some() { replicas } else { 0 };
+            return Wanted { target: desired.last_good.clone(), fallback: None, replicas };
         }
-        let stumbles = !desired.proven && self.failure.is_some();
-        let held = if stumbles { desired.good.clone() } else { None };
-        Wanted { target: Some((desired.generation, desired.spec.clone())), held, replicas }
+        let stumbles = !desired.has_served && self.failure.is_some();
+        let fallback = if stumbles { desired.last_good.clone() } else { None };
+        Wanted { target: Some((desired.generation, desired.spec.clone())), fallback, replicas }
     }
 
-    /// An update that goes nowhere is given up while the generation before it still serves.
+    /// An update that never serves fails while the generation before it still serves.
     fn check_progress(&mut self, now: Uptime, effects: &mut Vec<Effect>) {
         if self.progress_deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -74,34 +74,35 @@ impl Lifecycle {
         let last = last.map_or("it never answered", |failure| &failure.reason);
         let seconds = PROGRESS_DEADLINE.as_secs();
         let reason = format!("not ready within {seconds} s, the generation before it goes on serving: {last}");
-        self.give_up(reason, effects);
+        self.fail_rollout(reason, effects);
     }
 
     fn progress_deadline(&self) -> Option<Uptime> {
         let desired = self.desired.as_ref()?;
-        let on_trial = !desired.proven && desired.failed.is_none() && desired.good.is_some() && desired.replicas > 0;
+        let on_trial =
+            !desired.has_served && desired.failed.is_none() && desired.last_good.is_some() && desired.replicas > 0;
         on_trial.then(|| self.wanted_since.after(PROGRESS_DEADLINE))
     }
 
-    /// Sends away what is not wanted: starts of other generations at once, other generations that serve as soon as the
+    /// Drains what is not wanted: starts of other generations at once, other generations that serve as soon as the
     /// rest is enough, and then whatever is beyond the number asked for.
-    fn retire_surplus(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
+    fn drain_surplus(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
         let superseded =
-            |i: &Instance| i.phase == InstancePhase::Starting && !wanted.is_target(i) && !wanted.is_held(i);
+            |i: &Instance| i.phase == InstancePhase::Starting && !wanted.is_target(i) && !wanted.is_fallback(i);
         for id in self.ids_where(superseded) {
             self.remove(&id, now, effects);
         }
         let confirmed = self.count(|i| wanted.is_target(i) && i.phase == InstancePhase::Ready);
         let others = self.ids_where(|i| i.counts() && !wanted.is_target(i));
-        self.retire_beyond(wanted.replicas.saturating_sub(confirmed), others, now, effects);
+        self.drain_beyond(wanted.replicas.saturating_sub(confirmed), others, now, effects);
         let current = self.ids_where(|i| i.counts() && wanted.is_target(i));
-        self.retire_beyond(wanted.replicas, current, now, effects);
+        self.drain_beyond(wanted.replicas, current, now, effects);
     }
 
-    /// Keeps `enough` of the instances. What is worth least goes first: what starts, what is not ready, what is being
+    /// Keeps `enough` of the instances. What would lose least goes first: what starts, what is not ready, what is being
     /// adopted (which may turn out not to serve, so it stays until enough is known to), older generations, and then the
     /// youngest.
-    fn retire_beyond(&mut self, enough: usize, mut ids: Vec<InstanceId>, now: Uptime, effects: &mut Vec<Effect>) {
+    fn drain_beyond(&mut self, enough: usize, mut ids: Vec<InstanceId>, now: Uptime, effects: &mut Vec<Effect>) {
         let in_phase = |phase| ids.iter().filter(|id| self.instances[*id].phase == phase).count();
         let ready = in_phase(InstancePhase::Ready);
         let idle = in_phase(InstancePhase::Starting) + in_phase(InstancePhase::Unready);
@@ -109,16 +110,16 @@ impl Lifecycle {
         let too_many = ids.len().saturating_sub(enough).min(expendable);
         ids.sort_by_key(|id| {
             let instance = &self.instances[id];
-            (instance.worth(), instance.generation, Reverse(instance.since))
+            (instance.keep_priority(), instance.generation, Reverse(instance.since))
         });
         for id in &ids[..too_many] {
-            self.retire(id, now, effects);
+            self.drain(id, now, effects);
         }
     }
 
     /// Starts what is missing: one at a time beside others that serve, all at once where nothing does.
     fn start_missing(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
-        if let Some((generation, spec)) = &wanted.held {
+        if let Some((generation, spec)) = &wanted.fallback {
             let missing = wanted.replicas.saturating_sub(self.count(|i| i.counts() && !wanted.is_target(i)));
             self.start(*generation, spec, missing, now, effects);
         }
@@ -163,14 +164,14 @@ impl Lifecycle {
     }
 
     /// Asks to be woken at the earliest time at which something is due, unless an earlier call is on its way.
-    fn arm(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
-        let incomplete = [&wanted.target, &wanted.held].into_iter().flatten().map(|(generation, _)| *generation);
+    fn schedule_wakeup(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
+        let incomplete = [&wanted.target, &wanted.fallback].into_iter().flatten().map(|(generation, _)| *generation);
         let incomplete = incomplete.filter(|generation| self.have(*generation) < wanted.replicas);
         let starts = incomplete.filter_map(|generation| self.backoff_of(generation, now));
         let removals = self.instances.values().filter_map(|instance| instance.remove_again);
         let Some(due) = starts.chain(removals).chain(self.progress_deadline()).min() else { return };
-        if self.armed.is_none_or(|armed| due < armed) {
-            self.armed = Some(due);
+        if self.wakeup.is_none_or(|wakeup| due < wakeup) {
+            self.wakeup = Some(due);
             effects.push(Effect::RetryAfter(due.since(now)));
         }
     }

@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 
-use super::instance::{InstanceTask, ReadyInstance};
+use super::instance_task::{InstanceTask, ReadyInstance};
 use crate::function::{FunctionId, Generation, InstanceId, StartError, Step};
 
 /// From a container that is made in milliseconds to a pull of many minutes, in seconds.
@@ -18,7 +18,7 @@ const BUCKETS: &[f64] =
 
 /// Where every bring-up stands.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(in crate::actors) struct Progress {
     under_way: DashMap<FunctionId, BTreeMap<InstanceId, (Generation, Step)>>,
     meters: OnceLock<Meters>,
 }
@@ -31,14 +31,14 @@ struct Meters {
 
 impl Progress {
     /// Of the newest generation that is being brought up: the step of the instance that is furthest behind.
-    pub(super) fn of(&self, function: &FunctionId) -> Option<Step> {
+    pub(in crate::actors) fn of(&self, function: &FunctionId) -> Option<Step> {
         let instances = self.under_way.get(function)?;
         let newest = instances.values().map(|(generation, _)| generation).max()?;
         instances.values().filter(|(generation, _)| generation == newest).map(|(_, step)| *step).min()
     }
 
     /// Measures every step from now on.
-    pub(super) fn measure(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+    pub(in crate::actors) fn measure(&self, registry: &Registry) -> Result<(), prometheus::Error> {
         let seconds =
             HistogramOpts::new("actord_bring_up_phase_seconds", "Time that instances spent in a phase of their start");
         let starts = Opts::new(

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::spec::REPLICAS_MAX;
+/// The most replicas one function may ask for; a typing error should not fill the machine.
+pub(super) const REPLICAS_MAX: u32 = 1_000;
 
 const MAX: &str = "com.openfaas.scale.max";
 const FACTOR: &str = "com.openfaas.scale.factor";

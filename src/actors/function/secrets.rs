@@ -3,7 +3,7 @@
 //! ```text
 //! listening -> made, or adopted -> a change is heard -> its value is read -> handed over, however often that takes
 //! ```
-//! Whoever makes an instance reads its secrets after it began to listen. So a change that comes too late for the making
+//! An instance's secrets are read for its making after its task began to listen. So a change that comes too late for the making
 //! is heard, and handed over once the instance is made: none is lost in between. What changed while no actord ran can't
 //! be heard, so an adopted instance is given everything.
 
@@ -14,8 +14,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
 
-use super::host_call::host_call;
-use super::instance::InstanceTask;
+use super::super::host_call::host_call;
+use super::instance_task::InstanceTask;
 use crate::function::SecretName;
 use crate::host::HostError;
 use crate::store::NewValue;
@@ -25,7 +25,7 @@ const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_LONGEST: Duration = Duration::from_secs(30);
 
 impl InstanceTask {
-    /// Hands new values to the instance from when it is made until nobody wants it any more. `changes` were listened to
+    /// Hands new values to the instance from when it is made until it is cancelled. `changes` were listened to
     /// since before it was begun.
     pub(super) async fn keep_secrets(&self, changes: Receiver<NewValue>, adopted: bool) {
         if !self.spec.secrets.is_empty() {

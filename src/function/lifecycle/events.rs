@@ -1,4 +1,4 @@
-//! The words that a lifecycle hears and speaks: events in, effects out.
+//! What a lifecycle is told and what it asks for: events in, effects out.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub enum Effect {
     TearDown(InstanceId),
     /// Send `RetryDue` after this long.
     RetryAfter(Duration),
-    /// Something was learnt of this generation that should outlive a restart: the store takes `good`, `proven` and
+    /// Something was learnt of this generation that should outlive a restart: the store takes `last_good`, `has_served` and
     /// `failed` from it, if it still holds this generation. (It may hold a newer one, another number of replicas or a
     /// deletion that was committed a moment ago and is about to be told.)
     Record(Desired),
@@ -65,7 +65,7 @@ pub enum Effect {
     Gone,
 }
 
-/// What became of a generation that somebody waits for.
+/// What became of a generation that a caller waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Not decided yet.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Uptime;
+use super::status::Uptime;
 
-/// An instance that served this long has proved itself: what failed before it is forgotten.
+/// An instance that served this long is stable: what failed before it is forgotten.
 const STABLE: Duration = Duration::from_secs(30);
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(64);

@@ -133,7 +133,7 @@ impl<'a> Annotations<'a> {
     }
 }
 
-/// How long a retired instance may go on with the requests that it has: the annotation, else what its watchdog gives a
+/// How long a draining instance may go on with the requests that it has: the annotation, else what its watchdog gives a
 /// request (`write_timeout`); none where neither says anything.
 ///
 /// # Errors

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use actix::{Addr, AsyncContext};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::function::Function;
-use super::instance::{InstanceTask, ReadyInstance, tear_down_within};
-use super::messages::LifecycleEvent;
+use super::super::messages::LifecycleEvent;
+use super::Function;
+use super::instance_handle::InstanceHandle;
+use super::instance_task::{InstanceTask, ReadyInstance};
+use super::tear_down::tear_down_within;
 use crate::function::{Event, Generation, InstanceId, InstancePhase, Spec};
 use crate::host::PullPolicy;
 
@@ -21,18 +22,8 @@ use crate::host::PullPolicy;
 /// process has a handler is lost.
 const NEVER_UP_GRACE: Duration = Duration::from_secs(2);
 
-/// The task that an instance lives in.
-pub(super) struct InstanceHandle {
-    cancelled: CancellationToken,
-    tasks: TaskTracker,
-    /// What it was started from: it has a say in how long it may take to leave.
-    spec: Arc<Spec>,
-    /// Whether it ever was up, so that it may have something to finish.
-    was_up: Arc<AtomicBool>,
-}
-
 impl Function {
-    /// Brings an instance up, or adopts it, then watches it until it ends or nobody wants to know.
+    /// Brings an instance up, or adopts it, then watches it until it ends or is cancelled.
     pub(super) fn run_instance(
         &mut self,
         id: InstanceId,
@@ -41,11 +32,12 @@ impl Function {
         adopt: bool,
         ctx: &mut actix::Context<Self>,
     ) {
-        let proven = self.life.desired().is_some_and(|desired| desired.proven || desired.generation != generation);
+        let has_served =
+            self.life.desired().is_some_and(|desired| desired.has_served || desired.generation != generation);
         let configured = spec.pull_policy().unwrap_or(self.context.settings.pull_policy);
         // A generation that served before is started again from what this machine has: a registry that is away, or a
         // tag that moved, must not stand between a crash and its repair.
-        let restart = proven && configured == PullPolicy::Always;
+        let restart = has_served && configured == PullPolicy::Always;
         let pull_policy = if restart { PullPolicy::IfNotPresent } else { configured };
         let cancelled = self.me.over.child_token();
         let tasks = TaskTracker::new();
@@ -55,7 +47,7 @@ impl Function {
             id: id.clone(),
             generation,
             spec: spec.clone(),
-            proven,
+            has_served,
             pull_policy,
             made: Arc::default(),
             cancelled: cancelled.clone(),
@@ -114,9 +106,9 @@ impl Function {
                 }
                 let event = match tear_down_within(&context, &id, grace).await {
                     Ok(()) => Event::Removed(id),
-                    Err(reason) => {
-                        tracing::warn!(instance = %id, %reason, "could not be removed completely, trying again later");
-                        Event::RemoveFailed(id, reason)
+                    Err(errors) => {
+                        tracing::warn!(instance = %id, reason = %errors, "could not be removed completely, trying again later");
+                        Event::RemoveFailed(id, errors.to_string())
                     }
                 };
                 report(&address, event).await;
