@@ -4,10 +4,10 @@
 //! http -> actors -> { function, host (traits), routes, store } <- host::{ containerd, cni, fake }
 //! ```
 //! [`function`] is the heart: it decides, purely. [`actors`] perform what it decides on a [`host`], and publish what is
-//! ready in [`routes`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line,
-//! [`archive`] packs images, [`stack`] reads and writes a whole desired state as stack files, `durable` replaces files so
-//! that a power cut leaves them whole, [`doctor`] looks at the machine. The program's `main` introduces the rooms to each
-//! other; `tests/architecture.rs` keeps everybody else from it.
+//! ready in [`routes`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line, [`wire`]
+//! the types of the REST API. [`archive`] packs images, [`stack`] reads and writes a whole desired state as stack files,
+//! `durable` replaces files so that a power cut leaves them whole, [`doctor`] looks at the machine. The program's `main`
+//! introduces the rooms to each other; `tests/architecture.rs` keeps everybody else from it.
 
 pub mod actors;
 pub mod archive;
