@@ -80,6 +80,13 @@ pub(super) async fn document() -> HttpResponse {
 fn complete(document: &mut Value) {
     let scheme = json!({ "type": "http", "scheme": "basic" });
     document["components"]["securitySchemes"] = json!({ "basic": scheme });
+    for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for property in properties.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+            // What serde fills in for a key that is missing is not part of the API.
+            property.remove("default");
+        }
+    }
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for prefix in ["/function", "/async-function"] {
         if let Some(below) = paths.get(&format!("{prefix}/{{name}}")).map(below) {

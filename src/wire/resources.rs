@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -69,7 +70,9 @@ impl PartialSchema for FunctionResources {
              back.",
         ));
         let quantity = |object: ObjectBuilder, (name, about): (&str, &str)| {
-            let text = ObjectBuilder::new().schema_type(Type::String).description(Some(about));
+            let text = ObjectBuilder::new()
+                .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+                .description(Some(about));
             object.property(name, text)
         };
         known.into_iter().chain(vendors).fold(object, quantity).into()

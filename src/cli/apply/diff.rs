@@ -52,10 +52,10 @@ fn lines(spec: &SpecDraft) -> Lines {
         };
         match value {
             Value::Object(values) => {
-                lines.extend(values.into_iter().map(|(name, value)| (one.clone() + &name, text(value))))
+                lines.extend(values.into_iter().map(|(name, value)| (one.clone() + &name, text(value))));
             }
             Value::Array(names) => {
-                lines.extend(names.into_iter().map(|name| (one.clone() + &text(name), String::new())))
+                lines.extend(names.into_iter().map(|name| (one.clone() + &text(name), String::new())));
             }
             value => drop(lines.insert(key, text(value))),
         }
