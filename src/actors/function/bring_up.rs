@@ -27,9 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 impl InstanceTask {
     /// Brings the instance up and returns where it serves; none when it was cancelled.
     pub(super) async fn bring_up(&self) -> Option<Result<ReadyInstance, StartError>> {
-        let mut progress = StartProgress::begin(self);
+        let progress = &self.context.status_cache.progress;
+        let mut progress = StartProgress::begin(progress, &self.function, &self.id, self.generation);
         let done = settle(self.try_bring_up(&mut progress).await);
-        progress.end(done.as_ref());
+        progress.end(match &done {
+            Some(Ok(_)) => "ready",
+            Some(Err(_)) => "failed",
+            None => "cancelled",
+        });
         done
     }
 

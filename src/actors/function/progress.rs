@@ -9,8 +9,7 @@ use dashmap::DashMap;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
 use tokio::time::Instant;
 
-use super::instance_task::{InstanceTask, ReadyInstance};
-use crate::function::{FunctionId, Generation, InstanceId, StartError, Step};
+use crate::function::{FunctionId, Generation, InstanceId, Step};
 
 /// From a container that is made in milliseconds to a pull of many minutes, in seconds.
 const BUCKETS: &[f64] =
@@ -56,50 +55,56 @@ impl Progress {
         Ok(())
     }
 
-    fn note(&self, job: &InstanceTask, step: Step) {
-        let mut instances = self.under_way.entry(job.function.clone()).or_default();
-        instances.insert(job.id.clone(), (job.generation, step));
+    fn note(&self, start: &StartProgress<'_>) {
+        let mut instances = self.under_way.entry(start.function.clone()).or_default();
+        instances.insert(start.id.clone(), (start.generation, start.step));
     }
 
-    fn forget(&self, job: &InstanceTask) {
-        if let Some(mut instances) = self.under_way.get_mut(&job.function) {
-            instances.remove(&job.id);
+    fn forget(&self, function: &FunctionId, id: &InstanceId) {
+        if let Some(mut instances) = self.under_way.get_mut(function) {
+            instances.remove(id);
         }
-        self.under_way.remove_if(&job.function, |_, instances| instances.is_empty());
+        self.under_way.remove_if(function, |_, instances| instances.is_empty());
     }
 }
 
 /// One bring-up, from its first step to its end.
 pub(super) struct StartProgress<'a> {
-    job: &'a InstanceTask,
+    progress: &'a Progress,
+    function: &'a FunctionId,
+    id: &'a InstanceId,
+    generation: Generation,
     step: Step,
     since: Instant,
     outcome: &'static str,
 }
 
 impl<'a> StartProgress<'a> {
-    pub(super) fn begin(job: &'a InstanceTask) -> Self {
-        job.context.status_cache.progress.note(job, Step::Pulling);
-        Self { job, step: Step::Pulling, since: Instant::now(), outcome: "cancelled" }
+    pub(super) fn begin(
+        progress: &'a Progress,
+        function: &'a FunctionId,
+        id: &'a InstanceId,
+        generation: Generation,
+    ) -> Self {
+        let (step, since) = (Step::Pulling, Instant::now());
+        let start = Self { progress, function, id, generation, step, since, outcome: "cancelled" };
+        progress.note(&start);
+        start
     }
 
     pub(super) fn enter(&mut self, step: Step) {
         self.time();
         (self.step, self.since) = (step, Instant::now());
-        self.job.context.status_cache.progress.note(self.job, step);
+        self.progress.note(self);
     }
 
-    /// Notes what came of it; none when it was cancelled.
-    pub(super) fn end(mut self, done: Option<&Result<ReadyInstance, StartError>>) {
-        self.outcome = match done {
-            Some(Ok(_)) => "ready",
-            Some(Err(_)) => "failed",
-            None => "cancelled",
-        };
+    /// Notes what came of it; it is "cancelled" where this is not called.
+    pub(super) fn end(mut self, outcome: &'static str) {
+        self.outcome = outcome;
     }
 
     fn time(&self) {
-        if let Some(meters) = self.job.context.status_cache.progress.meters.get() {
+        if let Some(meters) = self.progress.meters.get() {
             meters.seconds.with_label_values(&[&label(self.step)]).observe(self.since.elapsed().as_secs_f64());
         }
     }
@@ -108,9 +113,8 @@ impl<'a> StartProgress<'a> {
 impl Drop for StartProgress<'_> {
     fn drop(&mut self) {
         self.time();
-        let progress = &self.job.context.status_cache.progress;
-        progress.forget(self.job);
-        if let Some(meters) = progress.meters.get() {
+        self.progress.forget(self.function, self.id);
+        if let Some(meters) = self.progress.meters.get() {
             meters.starts.with_label_values(&[label(self.step).as_str(), self.outcome]).inc();
         }
     }

@@ -98,6 +98,9 @@ pub struct Committed<C, E> {
 #[derive(Debug)]
 pub struct Intents<C, E> {
     queue: VecDeque<Intent<C>>,
+    /// Whether the lifecycle learnt something that the store should know. Every record that is written carries it, so a
+    /// write of its own waits until nothing else is queued.
+    record: bool,
     committing: Option<Commit<C>>,
     waiting: Waiting<C>,
     /// Answers that are due with the next look.
@@ -112,8 +115,6 @@ enum Intent<C> {
         generation: Generation,
         callers: Vec<(C, String)>,
     },
-    /// The lifecycle learnt something that the store should know.
-    Record,
 }
 
 /// What is being written: what the lifecycle is told afterwards, and which callers.
@@ -121,6 +122,8 @@ enum Intent<C> {
 struct Commit<C> {
     event: Option<Event>,
     then: Then<C>,
+    /// Whether it carries what the lifecycle learnt.
+    carries_record: bool,
 }
 
 #[derive(Debug)]
@@ -137,7 +140,7 @@ enum Then<C> {
 
 impl<C, E> Default for Intents<C, E> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), committing: None, waiting: Waiting::default(), due: Vec::new() }
+        Self { queue: VecDeque::new(), record: false, committing: None, waiting: Waiting::default(), due: Vec::new() }
     }
 }
 
@@ -154,9 +157,7 @@ impl<C, E: Clone> Intents<C, E> {
 
     /// The lifecycle learnt something that the store should know: what it is, is looked up when it is written.
     pub fn record(&mut self) {
-        if !matches!(self.queue.back(), Some(Intent::Record)) {
-            self.queue.push_back(Intent::Record);
-        }
+        self.record = true;
     }
 
     /// Answers what can be answered as the function stands, and takes the next write from the queue, if none is under way.
@@ -170,13 +171,19 @@ impl<C, E: Clone> Intents<C, E> {
             self.plan(intent, life, now, &mut next);
             self.settle(life, &mut next.answers);
         }
+        if self.committing.is_none()
+            && std::mem::take(&mut self.record)
+            && let Some(desired) = life.desired()
+        {
+            self.write(Write::Put(desired.clone()), None, Then::Recorded, &mut next);
+        }
         next
     }
 
     /// The write that [`Intents::next`] asked for succeeded or failed.
     pub fn committed(&mut self, result: Result<(), E>) -> Committed<C, E> {
         let mut done = Committed { event: None, answers: Vec::new(), wait: None, record_again: None };
-        let Some(Commit { event, then }) = self.committing.take() else { return done };
+        let Some(Commit { event, then, carries_record }) = self.committing.take() else { return done };
         match result {
             Ok(()) => {
                 done.event = event;
@@ -199,6 +206,7 @@ impl<C, E: Clone> Intents<C, E> {
                     Then::Await { callers, .. } => callers,
                     Then::RolledBack(callers) => callers.into_iter().map(|(caller, _)| caller).collect(),
                 };
+                self.record |= carries_record;
                 let refused = |caller| (caller, Err(Refusal::NotWritten(error.clone())));
                 done.answers.extend(callers.into_iter().map(refused));
             }
@@ -214,7 +222,11 @@ impl<C, E: Clone> Intents<C, E> {
     /// Whether nothing is queued, being written or waited for.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.committing.is_none() && self.waiting.len() == 0 && self.due.is_empty()
+        self.queue.is_empty()
+            && !self.record
+            && self.committing.is_none()
+            && self.waiting.len() == 0
+            && self.due.is_empty()
     }
 
     /// Answers the callers whose generation came to something. Those whose create failed are told once it is undone.

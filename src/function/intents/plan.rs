@@ -32,10 +32,6 @@ impl<C, E: Clone> Intents<C, E> {
             }
             // An update or a deletion came between.
             (Intent::RollBackCreate { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
-            (Intent::Record, Some(desired)) => {
-                self.write(Write::Put(desired.clone()), None, Then::Recorded, next);
-            }
-            (Intent::Record, None) => {}
         }
     }
 
@@ -67,8 +63,9 @@ impl<C, E: Clone> Intents<C, E> {
         self.write(Write::Put(desired.clone()), Some(Event::Apply(desired)), then, next);
     }
 
-    fn write(&mut self, write: Write, event: Option<Event>, then: Then<C>, next: &mut Next<C, E>) {
-        self.committing = Some(Commit { event, then });
+    pub(super) fn write(&mut self, write: Write, event: Option<Event>, then: Then<C>, next: &mut Next<C, E>) {
+        let carries_record = std::mem::take(&mut self.record);
+        self.committing = Some(Commit { event, then, carries_record });
         next.write = Some(write);
     }
 }
