@@ -50,6 +50,7 @@ impl Context {
         let pulls = Pulls::new(host.images.clone(), &settings, runtime.clone());
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
+        let usage = UsageTrackers::new(host.runtime.clone(), runtime.clone());
         let status_cache = StatusCache::new(host.images.clone());
         let context = Arc::new(Self {
             host,
@@ -59,7 +60,7 @@ impl Context {
             secrets,
             routes,
             status_cache,
-            usage: UsageTrackers::default(),
+            usage,
             relist: Relist::default(),
             housekeeping: Housekeeping::new(runtime.clone()),
             starts,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::registry::recovery::ask;
+use super::retry::ask;
 use crate::actors::context::Context;
 use crate::function::{Desired, FunctionId};
 

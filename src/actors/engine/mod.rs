@@ -94,7 +94,7 @@ impl Engine for LocalEngine {
     }
 
     async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
-        self.context.usage.measure(&self.context, only).await
+        self.context.usage.measure(only).await
     }
 
     fn watch(&self, after: Option<u64>) -> Changes {

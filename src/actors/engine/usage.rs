@@ -13,14 +13,14 @@ use std::time::Duration;
 use dashmap::DashMap;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
-use crate::actors::Context;
-use crate::actors::function::BegunInstances;
+use crate::actors::begun::BegunInstances;
 use crate::actors::host_call::host_call;
 use crate::engine::Used;
 use crate::function::{FunctionId, InstanceId};
-use crate::host::{HostError, Usage};
+use crate::host::{HostError, Runtime, Usage};
 
 /// A status must not wait for a host that is stuck.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -85,8 +85,8 @@ impl UsageTracker {
 
     /// Reads these instances and adds them up. None when none of them runs, and when one can't be read: a sum that
     /// leaves one out would mislead.
-    async fn measure(&self, context: &Context, instances: Vec<InstanceId>) -> Option<Used> {
-        let reads = stream::iter(instances).map(|id| read(context, id)).buffer_unordered(AT_ONCE);
+    async fn measure(&self, host: &Reader, instances: Vec<InstanceId>) -> Option<Used> {
+        let reads = stream::iter(instances).map(|id| host.read(id)).buffer_unordered(AT_ONCE);
         let all = timeout(WITHIN, reads.try_filter_map(async |read| Ok(read)).try_collect::<Vec<_>>()).await;
         match all.unwrap_or_else(|_| Err(HostError::Deadline("read what instances use".to_owned()))) {
             Ok(read) => self.note(&read, Instant::now()),
@@ -98,20 +98,30 @@ impl UsageTracker {
     }
 }
 
-/// What one instance uses; none when it does not run.
-async fn read(context: &Context, id: InstanceId) -> Result<Option<(InstanceId, Usage)>, HostError> {
-    let (runtime, whose) = (context.host.runtime.clone(), id.clone());
-    let usage = async move { runtime.usage(&id).await };
-    match host_call(&context.runtime, || format!("read the usage of {whose}"), WITHIN, usage).await {
-        Ok(usage) => Ok(Some((whose, usage))),
-        Err(HostError::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
+/// Reads what instances use.
+struct Reader {
+    runtime: Arc<dyn Runtime>,
+    tasks: Handle,
+}
+
+impl Reader {
+    /// What one instance uses; none when it does not run.
+    async fn read(&self, id: InstanceId) -> Result<Option<(InstanceId, Usage)>, HostError> {
+        let (runtime, whose) = (self.runtime.clone(), id.clone());
+        let usage = async move { runtime.usage(&id).await };
+        match host_call(&self.tasks, || format!("read the usage of {whose}"), WITHIN, usage).await {
+            Ok(usage) => Ok(Some((whose, usage))),
+            Err(HostError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
 /// The trackers of all functions that have an actor.
-#[derive(Debug, Default)]
-pub(in crate::actors) struct UsageTrackers(DashMap<FunctionId, Tracked>);
+pub(in crate::actors) struct UsageTrackers {
+    host: Reader,
+    functions: DashMap<FunctionId, Tracked>,
+}
 
 #[derive(Debug, Clone, Default)]
 struct Tracked {
@@ -121,36 +131,37 @@ struct Tracked {
 }
 
 impl UsageTrackers {
+    /// No tracker yet. Instances are read of `runtime`, each in one of `tasks`.
+    pub(in crate::actors) fn new(runtime: Arc<dyn Runtime>, tasks: Handle) -> Self {
+        Self { host: Reader { runtime, tasks }, functions: DashMap::new() }
+    }
+
     /// A function's actor lives, and these are its instances.
     pub(in crate::actors) fn track(&self, id: &FunctionId, begun: BegunInstances) {
-        self.0.entry(id.clone()).or_default().begun = Some(begun);
+        self.functions.entry(id.clone()).or_default().begun = Some(begun);
     }
 
     /// A function's actor died. What its instances used is remembered for its successor.
     pub(in crate::actors) fn pause(&self, id: &FunctionId) {
-        if let Some(mut tracked) = self.0.get_mut(id) {
+        if let Some(mut tracked) = self.functions.get_mut(id) {
             tracked.begun = None;
         }
     }
 
     /// Nothing of a function is left.
     pub(in crate::actors) fn forget(&self, id: &FunctionId) {
-        self.0.remove(id);
+        self.functions.remove(id);
     }
 
     /// What functions use: one, or all of which something runs.
-    pub(in crate::actors) async fn measure(
-        &self,
-        context: &Context,
-        only: Option<&FunctionId>,
-    ) -> Vec<(FunctionId, Used)> {
+    pub(in crate::actors) async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
         let wanted: Vec<_> = match only {
-            Some(id) => self.0.get(id).map(|found| (id.clone(), found.value().clone())).into_iter().collect(),
-            None => self.0.iter().map(|found| (found.key().clone(), found.value().clone())).collect(),
+            Some(id) => self.functions.get(id).map(|found| (id.clone(), found.value().clone())).into_iter().collect(),
+            None => self.functions.iter().map(|found| (found.key().clone(), found.value().clone())).collect(),
         };
         let measured = wanted.into_iter().filter_map(|(id, Tracked { tracker, begun })| {
             let instances = begun?.list();
-            Some(async move { tracker.measure(context, instances).await.map(|used| (id, used)) })
+            Some(async move { tracker.measure(&self.host, instances).await.map(|used| (id, used)) })
         });
         join_all(measured).await.into_iter().flatten().collect()
     }

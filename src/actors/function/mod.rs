@@ -19,7 +19,7 @@ mod tear_down;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use self::instance_handle::InstanceHandle;
 pub use self::tear_down::{RemovalErrors, tear_down};
+use super::begun::BegunInstances;
 use super::context::Context;
 use super::log_retention;
 use super::messages::{ActorExit, Apply, Delete, LifecycleEvent, Scale, SupervisorEvent};
@@ -57,20 +58,6 @@ pub(super) struct Incarnation {
     /// Instances that this incarnation began and has not seen removed: the host can't always tell whose a half-made
     /// one is.
     pub(super) begun: BegunInstances,
-}
-
-/// The instances that an actor began and has not seen removed.
-#[derive(Debug, Clone, Default)]
-pub(super) struct BegunInstances(Arc<Mutex<BTreeSet<InstanceId>>>);
-
-impl BegunInstances {
-    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<InstanceId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn list(&self) -> Vec<InstanceId> {
-        self.lock().iter().cloned().collect()
-    }
 }
 
 impl Incarnation {

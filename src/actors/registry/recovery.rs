@@ -1,16 +1,12 @@
 //! What the store and the host say, put together for those who take over: at start, and after an actor's panic.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::sleep;
 
 use crate::actors::context::Context;
-use crate::actors::host_call::host_call;
+use crate::actors::retry::{ask, until_it_works};
 use crate::function::{Desired, FunctionId, Generation, InstanceId, Observed, ObservedState};
-use crate::host::{HostError, InstanceRecord};
+use crate::host::InstanceRecord;
 use crate::store::StoreError;
 
 /// What one function is found to be.
@@ -92,29 +88,4 @@ async fn attached(context: &Arc<Context>) -> Vec<InstanceId> {
         async move { network.list().await }
     })
     .await
-}
-
-/// Asks the host until it answers.
-pub(in crate::actors) async fn ask<T, F>(context: &Arc<Context>, what: &str, call: impl Fn() -> F) -> T
-where
-    T: Send + 'static,
-    F: Future<Output = Result<T, HostError>> + Send + 'static,
-{
-    let timeout = context.settings.host_timeout;
-    until_it_works(what, || host_call(&context.runtime, || what.to_owned(), timeout, call())).await
-}
-
-async fn until_it_works<T, E: std::fmt::Display, F>(what: &str, act: impl Fn() -> F) -> T
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let mut pause = Duration::from_millis(200);
-    loop {
-        match act().await {
-            Ok(done) => return done,
-            Err(error) => tracing::warn!(%error, "could not {what}, trying again"),
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(5));
-    }
 }

@@ -145,7 +145,8 @@ impl MemoryEngine {
 /// What is desired of a function when this spec was accepted after `before`, given what comes of its image.
 pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timestamp) -> Desired {
     let least = spec.min_replicas();
-    let last_good = before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
+    let last_good =
+        before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
     Desired {
         generation: before.map_or(Generation(1), |before| before.generation.next()),
         spec: Arc::new(spec),

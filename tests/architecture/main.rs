@@ -1,16 +1,21 @@
 //! Who may import whom, read from the source.
 //!
 //! ```text
-//! http -> { engine, routes } -> function      actors -> { engine, routes, host (traits), store } <- host::{ containerd, cni, fake }
+//! http -> { engine, routes, wire } -> function      actors -> { engine, routes, store, host } -> function
+//!                                                   host::{ containerd, cni } -> host
 //! ```
-//! Adapters and actors never see each other; `main` and its own modules introduce them. What is compiled for tests alone
-//! (`#[cfg(test)] mod`) is free.
+//! Adapters and actors never see each other, doors see neither; `daemon` introduces them. No arrow runs back, between
+//! rooms or between files. What is compiled for tests alone (`#[cfg(test)] mod`) is free.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a source that can't be read is a failure")]
 
-use std::collections::BTreeSet;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+
+use crate::source::{paths, product_code};
 
 /// Every room, and the rooms that it may look into. The longest name that fits is a file's room.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -34,6 +39,24 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
     ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
+    ("daemon", EVERY_ROOM),
+];
+
+/// For the room that introduces the others.
+const EVERY_ROOM: &[&str] = &[
+    "actors",
+    "config",
+    "credentials",
+    "data_dir",
+    "doctor",
+    "engine",
+    "function",
+    "host",
+    "host::cni",
+    "host::containerd",
+    "http",
+    "routes",
+    "store",
 ];
 
 /// Files that read the environment beside `config`, and why.
@@ -44,9 +67,9 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
-    ("actix", &["actors"]),
-    ("actix_web", &["http"]),
-    ("anyhow", &[]),
+    ("actix", &["actors", "daemon"]),
+    ("actix_web", &["http", "daemon"]),
+    ("anyhow", &["daemon"]),
     ("clap", &["config", "cli"]),
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
@@ -94,7 +117,7 @@ fn violations(file: &str, source: &str) -> BTreeSet<String> {
         if !may_read && path.windows(2).any(|pair| pair[0] == "env" && reads(&pair[1])) {
             found.insert(format!("{file}: only config reads the environment ({text})"));
         }
-        let external = |name: &str| DEPENDENCIES.contains(&name) && !HEART.contains(&name);
+        let external = |name: &str| is_external(name) && !HEART.contains(&name);
         if room == "function" && (external(first) || (first == "std" && HEART_NOT.contains(&second.as_str()))) {
             found.insert(format!("{file}: the heart must stay pure ({text})"));
         }
@@ -102,28 +125,11 @@ fn violations(file: &str, source: &str) -> BTreeSet<String> {
     found
 }
 
-/// Every crate that a path can begin with, as far as the heart is concerned.
-const DEPENDENCIES: &[&str] = &[
-    "actix",
-    "actix_web",
-    "async_trait",
-    "bytes",
-    "dashmap",
-    "futures_util",
-    "hyper",
-    "hyper_util",
-    "rand",
-    "rustix",
-    "rusqlite",
-    "serde",
-    "serde_json",
-    "std",
-    "thiserror",
-    "tokio",
-    "tokio_util",
-    "tonic",
-    "tracing",
-];
+/// Whether a path begins with the standard library or with a crate of the manifest.
+fn is_external(name: &str) -> bool {
+    let manifest = include_str!("../../Cargo.toml").replace('-', "_");
+    name == "std" || manifest.lines().any(|line| line.split([' ', '.']).next() == Some(name) && line.contains('='))
+}
 
 /// `host/cni/exec.rs` -> `host`, `cni`, `exec`.
 fn module_of(file: &str) -> Vec<String> {
@@ -153,39 +159,6 @@ fn absolute(path: &[String], module: &[String]) -> Option<Vec<String>> {
     }
 }
 
-/// A source without its comments, its texts and its tests.
-fn product_code(source: &str) -> String {
-    let mut code = String::new();
-    let mut rest = source;
-    while let Some(c) = rest.chars().next() {
-        let skip = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(hashes) = raw_text(rest) {
-            let end = format!("\"{}", "#".repeat(hashes));
-            let begin = hashes + 2;
-            rest[begin..].find(&end).map_or(rest.len(), |at| begin + at + end.len())
-        } else if c == '"' {
-            text_length(rest)
-        } else if rest.starts_with("'\"'") || rest.starts_with("'\\") {
-            rest[2..].find('\'').map_or(rest.len(), |end| end + 3)
-        } else {
-            code.push(c);
-            c.len_utf8()
-        };
-        rest = &rest[skip..];
-    }
-    let inline_tests = code.match_indices("#[cfg(test)]\nmod ").find(|(at, found)| {
-        let name = &code[at + found.len()..];
-        name.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').trim_start().starts_with('{')
-    });
-    match inline_tests {
-        Some((at, _)) => code[..at].to_owned(),
-        None => code,
-    }
-}
-
 /// The names of the modules that a file declares in other files, with the lines before `mod` that say what for.
 fn declared<'a>(source: &'a str, attribute: &str) -> impl Iterator<Item = &'a str> {
     let lines = source.lines().zip(source.lines().skip(1));
@@ -207,68 +180,6 @@ fn library(files: Vec<(String, String)>) -> Vec<(String, String)> {
     files.into_iter().filter(|(file, _)| !free.iter().any(|module| module_of(file).starts_with(module))).collect()
 }
 
-/// How many hashes a raw text begins with, if this is one.
-fn raw_text(rest: &str) -> Option<usize> {
-    let after = rest.strip_prefix('r')?;
-    let hashes = after.len() - after.trim_start_matches('#').len();
-    after[hashes..].starts_with('"').then_some(hashes)
-}
-
-/// The length of a text with its quotes.
-fn text_length(rest: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        if c == '"' && !escaped {
-            return at + 1;
-        }
-        escaped = c == '\\' && !escaped;
-    }
-    rest.len()
-}
-
-/// Every path in the code, with groups written out: `a::{b, c::d}` is `a::b` and `a::c::d`.
-fn paths(code: &str) -> Vec<Vec<String>> {
-    let mut found = Vec::new();
-    let mut rest = code;
-    while let Some(begin) = rest.find(|c: char| c.is_alphanumeric() || c == '_') {
-        rest = tree(&rest[begin..], &[], &mut found);
-    }
-    found
-}
-
-/// Reads one path with its groups and returns what comes after it.
-fn tree<'a>(code: &'a str, prefix: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
-    let end = code.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(code.len());
-    let mut path = prefix.to_vec();
-    path.push(code[..end].to_owned());
-    let after = &code[end..];
-    let Some(next) = after.strip_prefix("::") else {
-        found.push(path);
-        return after;
-    };
-    let Some(mut group) = next.strip_prefix('{') else {
-        if next.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
-            return tree(next, &path, found);
-        }
-        found.push(path);
-        return next;
-    };
-    loop {
-        group = group.trim_start_matches(|c: char| c.is_whitespace() || c == ',' || c == '*');
-        if let Some(after) = group.strip_prefix('}') {
-            return after;
-        }
-        if !group.starts_with(|c: char| c.is_alphanumeric() || c == '_') {
-            return group;
-        }
-        group = tree(group, &path, found);
-        // `a as b`: the new name is no path.
-        if let Some(renamed) = group.strip_prefix(" as ") {
-            group = renamed.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
-        }
-    }
-}
-
 fn sources(directory: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -281,15 +192,66 @@ fn sources(directory: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     }
 }
 
-#[test]
-fn every_room_imports_only_what_it_may() {
+/// The files of the library, without what is for tests alone.
+fn files() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &root, &mut files);
     let files = library(files);
-    assert!(files.len() > 10, "the source is not where it was: {files:?}");
+    assert!(files.len() > 100, "the source is not where it was: {files:?}");
+    files
+}
+
+#[test]
+fn every_room_imports_only_what_it_may() {
+    let files = files();
     let wrong: Vec<String> = files.iter().flat_map(|(file, source)| violations(file, source)).collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// What each file takes from others: modules that have files of their own, but those that it lies in or that lie in it.
+fn imports(files: &[(String, String)]) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let modules: BTreeSet<Vec<String>> = files.iter().map(|(file, _)| module_of(file)).collect();
+    let of = |(file, source): &(String, String)| {
+        let module = module_of(file);
+        let targets = paths(&product_code(source)).into_iter().filter_map(|path| absolute(&path, &module));
+        let files = targets.filter_map(|mut target| {
+            while !modules.contains(&target) {
+                target.pop()?;
+            }
+            (!target.starts_with(&module) && !module.starts_with(&target)).then_some(target)
+        });
+        (module.clone(), files.collect())
+    };
+    files.iter().map(of).collect()
+}
+
+/// Takes away whatever imports nothing that is left, until only circles remain.
+fn circles(mut graph: BTreeMap<Vec<String>, BTreeSet<Vec<String>>>) -> BTreeSet<String> {
+    loop {
+        let left: BTreeSet<Vec<String>> = graph.keys().cloned().collect();
+        let before = graph.len();
+        graph.retain(|_, targets| targets.iter().any(|target| left.contains(target)));
+        if graph.len() == before {
+            return left.into_iter().map(|module| module.join("::")).collect();
+        }
+    }
+}
+
+#[test]
+fn no_file_imports_in_a_circle() {
+    let found = circles(imports(&files()));
+    assert!(found.is_empty(), "in circles, or on the way into one: {found:?}");
+    let file = |name: &str, source: &str| (name.to_owned(), source.to_owned());
+    let circle = [file("a/b.rs", "use super::c::C;"), file("a/c.rs", "use crate::a::b;"), file("d.rs", "")];
+    assert_eq!(circles(imports(&circle)).len(), 2);
+}
+
+#[test]
+fn no_room_may_import_in_a_circle() {
+    let room = |name: &str| vec![name.to_owned()];
+    let graph = ROOMS.iter().map(|(name, allowed)| (room(name), allowed.iter().map(|name| room(name)).collect()));
+    assert_eq!(circles(graph.collect()), BTreeSet::new());
 }
 
 /// The field of a spec that the test below follows, as the heart and as the REST API call it.
@@ -300,11 +262,8 @@ const PLACES: [&str; 3] = ["function/spec", "wire/function.rs", "/oci/"];
 
 #[test]
 fn a_field_of_a_spec_is_named_in_three_places() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &root, &mut files);
     let names_it = |source: &str| SOME_FIELD.iter().any(|name| product_code(source).contains(name));
-    let files = library(files).into_iter().filter(|(_, source)| names_it(source));
+    let files = files().into_iter().filter(|(_, source)| names_it(source));
     let elsewhere: Vec<String> =
         files.map(|(file, _)| file).filter(|file| !PLACES.iter().any(|place| file.contains(place))).collect();
     assert!(elsewhere.is_empty(), "a new field would have to be named here as well: {elsewhere:?}");
@@ -312,11 +271,10 @@ fn a_field_of_a_spec_is_named_in_three_places() {
 
 #[test]
 fn instances_are_made_of_what_their_image_carries_and_read_nothing_of_it_again() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root.join("host/containerd/instances"), &root, &mut files);
-    assert!(files.len() > 10, "the source is not where it was: {files:?}");
-    for (file, source) in files {
+    let instances = files().into_iter().filter(|(file, _)| file.starts_with("host/containerd/instances/"));
+    let instances: Vec<_> = instances.collect();
+    assert!(instances.len() > 5, "the source is not where it was: {instances:?}");
+    for (file, source) in instances {
         let again = |path: &Vec<String>| path.iter().any(|part| matches!(&**part, "images" | "content_client"));
         let found: Vec<_> = paths(&product_code(&source)).into_iter().filter(again).collect();
         assert!(found.is_empty(), "{file} looks into the content store: {found:?}");
