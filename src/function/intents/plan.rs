@@ -40,12 +40,12 @@ impl<C, E: Clone> Intents<C, E> {
     fn replaced_by_neighbours(&mut self, mut spec: Spec, caller: C) -> (Spec, Vec<C>) {
         let mut callers = vec![caller];
         let is_update =
-            |intent: &mut Intent<C>| matches!(intent, Intent::Asked(Command::Apply { must_exist: true, .. }, _));
-        while let Some(intent) = self.queue.pop_front_if(is_update) {
-            if let Intent::Asked(Command::Apply { spec: newer, .. }, caller) = intent {
-                spec = *newer;
-                callers.push(caller);
-            }
+            |intent: &Intent<C>| matches!(intent, Intent::Asked(Command::Apply { must_exist: true, .. }, _));
+        while self.queue.front().is_some_and(is_update)
+            && let Some(Intent::Asked(Command::Apply { spec: newer, .. }, caller)) = self.queue.pop_front()
+        {
+            spec = *newer;
+            callers.push(caller);
         }
         (spec, callers)
     }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Answer, Command, Intents, Next, Refusal, Then, WaitNumber, Write};
 use crate::function::{Desired, Effect, Event, InstanceId, Lifecycle, Spec, SpecDraft, StartError, Uptime};
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Step {
     Create,
     Update,
