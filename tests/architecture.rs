@@ -3,7 +3,7 @@
 //! ```text
 //! http -> actors -> { function, host (traits), routes, store } <- host::{ containerd, cni, fake }
 //! ```
-//! Adapters and actors never see each other; `main` and its own modules introduce them. What is compiled for tests alone
+//! Adapters and actors never see each other; `daemon` introduces them. What is compiled for tests alone
 //! (`#[cfg(test)] mod`) is free.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a source that can't be read is a failure")]
@@ -32,6 +32,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor"]),
     ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
+    (
+        "daemon",
+        &[
+            "actors",
+            "config",
+            "credentials",
+            "data_dir",
+            "doctor",
+            "function",
+            "host",
+            "host::cni",
+            "host::containerd",
+            "http",
+            "routes",
+            "store",
+        ],
+    ),
 ];
 
 /// Files that read the environment beside `config`, and why.
@@ -42,9 +59,9 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
-    ("actix", &["actors", "http"]),
-    ("actix_web", &["http"]),
-    ("anyhow", &[]),
+    ("actix", &["actors", "http", "daemon"]),
+    ("actix_web", &["http", "daemon"]),
+    ("anyhow", &["daemon"]),
     ("clap", &["config", "cli"]),
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
