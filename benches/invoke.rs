@@ -6,58 +6,28 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench that fails prints why")]
 
+#[path = "../tests/support/memory_engine/mod.rs"]
+mod memory_engine;
+
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Context, Handler};
 use actix_web::{App, HttpResponse, HttpServer, web};
-use actord::actors::messages::{Apply, Delete, Get, List, Measure, Refused, Scale, Used, View};
 use actord::credentials::Credentials;
-use actord::function::FunctionId;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Recipients, Services, Settings};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
-use actord::store::{Namespaces, Secrets, Store};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use self::memory_engine::MemoryEngine;
+
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 const LONG: usize = 1 << 20;
-
-/// A registry that is never asked.
-struct Nobody;
-
-impl Actor for Nobody {
-    type Context = Context<Self>;
-}
-
-macro_rules! never {
-    ($($message:ty => $answer:ty),*) => {$(
-        impl Handler<$message> for Nobody {
-            type Result = $answer;
-            fn handle(&mut self, _: $message, _: &mut Context<Self>) -> Self::Result {
-                Default::default()
-            }
-        }
-    )*};
-}
-never!(Get => Option<View>, List => Vec<View>, Measure => Vec<(FunctionId, Used)>);
-
-macro_rules! refuses {
-    ($($message:ty),*) => {$(
-        impl Handler<$message> for Nobody {
-            type Result = Result<(), Refused>;
-            fn handle(&mut self, _: $message, _: &mut Context<Self>) -> Self::Result {
-                Err(Refused::Busy("this is a bench".into()))
-            }
-        }
-    )*};
-}
-refuses!(Apply, Delete, Scale);
 
 /// One way to ask: where, and the bytes of the request.
 struct Way {
@@ -196,13 +166,15 @@ fn backend() -> SocketAddr {
 #[actix_web::main]
 async fn main() {
     let routes = Arc::new(Routes::new(Parking::default()));
+    let engine = MemoryEngine::new();
     let services = Arc::new(Services {
-        provider: Recipients::from(Nobody.start()).into(),
+        engine: Arc::new(engine.clone()),
+        secrets: Arc::new(engine.clone()),
         routes: routes.clone(),
-        namespaces: Namespaces::new(Store::in_memory().unwrap(), Secrets::new(std::env::temp_dir().join("no-secrets"))),
+        namespaces: Arc::new(engine.clone()),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
-        logs: actord::host::fake::FakeHost::new().host().logs,
+        logs: Arc::new(engine),
     });
     let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, ApiFlavor::Public);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,13 +1,19 @@
 //! actord: OpenFaaS functions on one machine, each supervised by an actor of its own, on containerd and CNI.
 //!
 //! ```text
-//! http -> actors -> { function, host (traits), routes, store } <- host::{ containerd, cni, fake }
+//!   http ----> engine (upper seam: traits) ----> function (the heart: pure)
+//!     |          ^ implemented by                   ^
+//!     +------> routes <--- publish --- actors ------+---> store
+//!                                        |
+//!                                      host (lower seam: traits) <--- host::{containerd, cni}, host::fake in tests
+//!   daemon introduces them to each other; main parses the command line and calls it
 //! ```
-//! [`function`] is the heart: it decides, purely. [`actors`] perform what it decides on a [`host`], and publish what is
-//! ready in [`routes`], the only thing that a request reads. [`config`] is every setting, [`cli`] the command line,
-//! [`archive`] packs images, [`stack`] reads and writes a whole desired state as stack files, `durable` replaces files so
-//! that a power cut leaves them whole, [`doctor`] looks at the machine. [`daemon`] introduces the rooms to each other, and
-//! `tests/architecture.rs` keeps every other room from it; `main` parses the command line and calls it.
+//! [`function`] decides, purely. [`actors`] perform what it decides on a [`host`], publish what is ready in [`routes`] and
+//! are the [`engine`] of this machine. [`http`] asks the engine, speaks the types of [`wire`], and forwards requests by
+//! routes alone. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
+//! desired state as stack files, [`archive`] packs images, [`doctor`] looks at the machine, `durable` replaces files so
+//! that a power cut leaves them whole. [`daemon`] puts them together. `tests/architecture.rs` holds the arrows,
+//! `docs/architecture.md` walks through them.
 
 pub mod actors;
 pub mod archive;
@@ -18,6 +24,7 @@ pub mod daemon;
 pub mod data_dir;
 pub mod doctor;
 mod durable;
+pub mod engine;
 pub mod function;
 pub mod host;
 pub mod http;
@@ -25,3 +32,4 @@ pub mod routes;
 pub mod stack;
 pub mod store;
 pub mod telemetry;
+pub mod wire;

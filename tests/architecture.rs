@@ -1,7 +1,7 @@
 //! Who may import whom, read from the source.
 //!
 //! ```text
-//! http -> actors -> { function, host (traits), routes, store } <- host::{ containerd, cni, fake }
+//! http -> { engine, routes } -> function      actors -> { engine, routes, host (traits), store } <- host::{ containerd, cni, fake }
 //! ```
 //! Adapters and actors never see each other; `daemon` introduces them. What is compiled for tests alone
 //! (`#[cfg(test)] mod`) is free.
@@ -20,17 +20,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("host::containerd", &["function", "host", "durable"]),
     ("host::cni", &["function", "host", "durable"]),
     ("host::fake", &["function", "host"]),
+    ("wire", &["function"]),
     ("routes", &["function"]),
     ("store", &["function", "durable"]),
-    ("actors", &["function", "host", "routes", "store"]),
-    ("http", &["function", "host", "routes", "store", "actors", "credentials", "telemetry"]),
+    ("engine", &["function"]),
+    ("actors", &["function", "engine", "host", "routes", "store"]),
+    ("http", &["function", "engine", "routes", "credentials", "wire"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
     ("credentials", &["data_dir"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
-    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor"]),
+    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
     ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
     (
         "daemon",
@@ -40,6 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "credentials",
             "data_dir",
             "doctor",
+            "engine",
             "function",
             "host",
             "host::cni",
@@ -59,7 +62,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
-    ("actix", &["actors", "http", "daemon"]),
+    ("actix", &["actors", "daemon"]),
     ("actix_web", &["http", "daemon"]),
     ("anyhow", &["daemon"]),
     ("clap", &["config", "cli"]),
@@ -74,7 +77,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
     ("serde_saphyr", &["stack", "cli"]),
     ("tonic", &["host::containerd"]),
-    ("utoipa", &["http"]),
+    ("utoipa", &["http", "wire"]),
 ];
 
 /// Crates that the heart may name. It has no clock, no I/O and no async.
@@ -307,6 +310,37 @@ fn every_room_imports_only_what_it_may() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// The field of a spec that the test below follows, as the heart and as the REST API call it.
+const SOME_FIELD: [&str; 2] = ["read_only_root_filesystem", "readOnlyRootFilesystem"];
+
+/// Where a field of a spec is named: what it is, how it is sent and shown, and what it does.
+const PLACES: [&str; 3] = ["function/spec", "wire/function.rs", "/oci/"];
+
+#[test]
+fn a_field_of_a_spec_is_named_in_three_places() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &root, &mut files);
+    let names_it = |source: &str| SOME_FIELD.iter().any(|name| product_code(source).contains(name));
+    let files = library(files).into_iter().filter(|(_, source)| names_it(source));
+    let elsewhere: Vec<String> =
+        files.map(|(file, _)| file).filter(|file| !PLACES.iter().any(|place| file.contains(place))).collect();
+    assert!(elsewhere.is_empty(), "a new field would have to be named here as well: {elsewhere:?}");
+}
+
+#[test]
+fn instances_are_made_of_what_their_image_carries_and_read_nothing_of_it_again() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root.join("host/containerd/instances"), &root, &mut files);
+    assert!(files.len() > 10, "the source is not where it was: {files:?}");
+    for (file, source) in files {
+        let again = |path: &Vec<String>| path.iter().any(|part| matches!(&**part, "images" | "content_client"));
+        let found: Vec<_> = paths(&product_code(&source)).into_iter().filter(again).collect();
+        assert!(found.is_empty(), "{file} looks into the content store: {found:?}");
+    }
+}
+
 #[test]
 fn the_rules_name_no_room_that_is_not_in_the_table() {
     let known: Vec<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
@@ -334,6 +368,11 @@ fn an_import_that_is_not_allowed_is_found_however_it_is_written() {
         ("actors/function.rs", "use actix_web::web;"),
         ("actors/function.rs", "use rusqlite::Connection;"),
         ("http/invoke.rs", "use crate::host::fake::Fake;"),
+        ("http/invoke.rs", "use crate::host::HostError;"),
+        ("http/invoke.rs", "use crate::actors::LocalEngine;"),
+        ("http/invoke.rs", "use crate::store::Store;"),
+        ("engine/mod.rs", "use crate::actors::LocalEngine;"),
+        ("engine/mod.rs", "use crate::host::Image;"),
         ("http/invoke.rs", "use tonic::Status;"),
         ("http/invoke.rs", "fn f() -> anyhow::Result<()> { Ok(()) }"),
         ("store/mod.rs", "use crate::actors::messages::{self as m, Apply};"),
@@ -365,7 +404,7 @@ fn what_is_allowed_is_not_found() {
         ("host/containerd/oci.rs", "use containerd_client::tonic::Code; use super::channel::Containerd;"),
         ("host/mod.rs", "pub mod cni; pub mod containerd; use crate::function::Exit;"),
         ("actors/function.rs", "use super::messages::Apply; use crate::{routes::Routes, store::Store};"),
-        ("http/mod.rs", "use actix_web::web; use crate::actors::messages::{Apply, Delete as Remove};"),
+        ("http/mod.rs", "use actix_web::web; use crate::engine::{Engine, Refused as No};"),
         ("config/mod.rs", "fn f() { std::env::var(\"RUST_LOG\"); }"),
         ("cli/pack.rs", "const ARCH: &str = std::env::consts::ARCH; const V: &str = env!(\"CARGO_PKG_VERSION\");"),
         ("host/containerd/daemon/process.rs", "fn f() { std::env::var_os(\"PATH\"); }"),

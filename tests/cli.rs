@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use actord::data_dir::DataDir;
+use actord::function::NamespaceMetadata;
 use actord::function::{Desired, Generation, Namespace, Resources, Spec, SpecDraft};
-use actord::store::{Metadata, Namespaces, Secrets, Store};
+use actord::store::{Namespaces, Secrets, Store};
 use serde_json::json;
 
 fn actord(arguments: &[&str]) -> Output {
@@ -144,8 +145,8 @@ fn desired(image: &str) -> Desired {
         generation: Generation(7),
         spec: spec(image.to_owned()),
         replicas: 3,
-        good: Some((Generation(5), spec(format!("{image}-good")))),
-        proven: false,
+        last_good: Some((Generation(5), spec(format!("{image}-good")))),
+        has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
     }
@@ -164,7 +165,7 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
     let _lock = DataDir::open(&data).unwrap();
     let store = Store::open(&data.join("actord.db")).unwrap();
     let namespaces = Namespaces::new(store.clone(), Secrets::new(data.join("secrets")));
-    namespaces.create(&"staging".parse().unwrap(), Metadata::of_functions()).await.unwrap();
+    namespaces.create(&"staging".parse().unwrap(), NamespaceMetadata::of_functions()).await.unwrap();
     for (id, image) in [("a", "me/a:1"), ("b", "me/b:1"), ("a.staging", "me/a:2")] {
         store.put(&id.parse().unwrap(), &desired(image)).await.unwrap();
     }
@@ -215,19 +216,19 @@ async fn stack_files_that_people_wrote_are_imported_all_or_none() {
     assert!(import(&data, &stacks, &[]).status.success());
     let read = || Store::read(&data.join("actord.db")).unwrap().remove(0).1;
     let first = read();
-    assert_eq!((first.generation, first.replicas, first.proven), (Generation(1), 1, false));
+    assert_eq!((first.generation, first.replicas, first.has_served), (Generation(1), 1, false));
     assert!(!first.created_at.is_empty());
 
     // An update, as a deploy would make it: what served before is what is gone back to.
     let store = Store::open(&data.join("actord.db")).unwrap();
-    store.put(&"f".parse().unwrap(), &Desired { proven: true, ..first.clone() }).await.unwrap();
+    store.put(&"f".parse().unwrap(), &Desired { has_served: true, ..first.clone() }).await.unwrap();
     drop(store);
     std::fs::write(stacks.join("stack.yml"), stack.replace("f:1", "f:2")).unwrap();
     assert_eq!(import(&data, &stacks, &[]).status.code(), Some(1));
     assert!(import(&data, &stacks, &["--replace"]).status.success());
     let second = read();
-    assert_eq!((second.generation, second.spec.image.as_str(), second.proven), (Generation(2), "me/f:2", false));
-    assert_eq!(second.good, Some((Generation(1), first.spec)));
+    assert_eq!((second.generation, second.spec.image.as_str(), second.has_served), (Generation(2), "me/f:2", false));
+    assert_eq!(second.last_good, Some((Generation(1), first.spec)));
     assert!(import(&data, &stacks, &["--replace"]).status.success());
     assert_eq!(read(), second);
 

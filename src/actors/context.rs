@@ -7,23 +7,26 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::housekeeping::{self, Housekeeping, Relist};
-use super::status_cache::StatusCache;
-use super::{Network, Puller, Settings, Supervised};
+use super::pulls::Pulls;
+use super::{Network, Settings, Supervised};
+use crate::actors::engine::status_cache::StatusCache;
+use crate::actors::engine::usage::UsageTrackers;
 use crate::function::Uptime;
 use crate::host::Host;
 use crate::routes::Routes;
 use crate::store::{Secrets, Store};
 
-/// The world context the function actors, made once by `main`.
+/// What the actors work with, made once when actord starts.
 pub struct Context {
-    /// The machine. Images and networks are reached through their actors.
+    /// The machine. Images are pulled through `pulls`, networks are attached by their actor.
     pub(super) host: Host,
-    pub(super) puller: Arc<Supervised<Puller>>,
+    pub(super) pulls: Pulls,
     pub(super) network: Arc<Supervised<Network>>,
     pub(super) store: Store,
     pub(super) secrets: Secrets,
     pub(super) routes: Arc<Routes>,
     pub(super) status_cache: StatusCache,
+    pub(super) usage: UsageTrackers,
     pub(super) relist: Relist,
     pub(super) housekeeping: Housekeeping,
     pub(super) starts: Semaphore,
@@ -34,7 +37,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Starts the puller and the network actor on this thread's actor system, and gathers the rest.
+    /// Starts the network actor on this thread's actor system, and gathers the rest.
     #[must_use]
     pub fn new(
         host: Host,
@@ -44,18 +47,19 @@ impl Context {
         settings: Settings,
         runtime: Handle,
     ) -> Arc<Self> {
-        let puller = Puller::start(host.images.clone(), &settings, runtime.clone());
+        let pulls = Pulls::new(host.images.clone(), &settings, runtime.clone());
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
         let status_cache = StatusCache::new(host.images.clone());
         let context = Arc::new(Self {
             host,
-            puller,
+            pulls,
             network,
             store,
             secrets,
             routes,
             status_cache,
+            usage: UsageTrackers::default(),
             relist: Relist::default(),
             housekeeping: Housekeeping::new(runtime.clone()),
             starts,

@@ -6,9 +6,11 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::{
-    Client, ClientError, ExitWith, Function, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
 };
 use crate::function::FunctionId;
+use crate::stack;
+use crate::wire::FunctionStatus;
 
 /// `actord describe`.
 #[derive(Debug, Args)]
@@ -51,7 +53,7 @@ pub(super) fn missing(error: ClientError, id: &FunctionId) -> ClientError {
     error
 }
 
-fn text(function: &Function, url: &str) -> String {
+fn text(function: &FunctionStatus, url: &str) -> String {
     let mut lines = Lines::default();
     lines.say("Name", &function.name);
     lines.say("Namespace", &function.namespace);
@@ -72,12 +74,18 @@ fn text(function: &Function, url: &str) -> String {
     lines.say("URL", url);
     lines.say("Invocations", &function.invocation_count.to_string());
     if let Some(usage) = &function.usage {
-        let mebibytes = usage.total_memory_bytes / f64::from(1 << 20);
+        #[allow(clippy::cast_precision_loss, reason = "one digit of it is shown")]
+        let mebibytes = usage.total_memory_bytes as f64 / f64::from(1 << 20);
         lines.say("Usage", &format!("cpu {:.0}m, memory {mebibytes:.1} Mi", usage.cpu));
     }
-    lines.say("Limits", &quantities(&function.limits));
-    lines.say("Requests", &quantities(&function.requests));
-    lines.say("Root", if function.read_only_root_filesystem { "read-only" } else { "" });
+    lines.say("Limits", &quantities(&function.limits.quantities()));
+    lines.say("Requests", &quantities(&function.requests.quantities()));
+    for (flag, _) in stack::lines(&function.draft().unwrap_or_default()).iter().filter(|(_, value)| value == true) {
+        match flag.as_str() {
+            "readonly_root_filesystem" => lines.say("Root", "read-only"),
+            other => lines.say(other, "yes"),
+        }
+    }
     lines.say("Secrets", &function.secrets.join(", "));
     lines.say("Constraints", &function.constraints.join(", "));
     lines.say("Created", &function.created_at);

@@ -43,7 +43,8 @@ pub(super) fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> 
         let all: BTreeSet<InstanceId> = found.chain(attached).collect();
         tracing::info!(instances = all.len(), "removing");
         let removed = stream::iter(&all).map(|id| tear_down(&context, id)).buffer_unordered(16);
-        let errors: Vec<String> = removed.filter_map(|removed| async { removed.err() }).collect().await;
+        let errors = removed.filter_map(|removed| async { removed.err().map(|errors| errors.to_string()) });
+        let errors: Vec<String> = errors.collect().await;
         if !errors.is_empty() {
             return Err(anyhow!("could not be removed completely, try again: {}", errors.join("; ")));
         }

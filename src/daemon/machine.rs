@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::config::{Config, RegistryMirror};
 use crate::host::cni::{CniNetwork, CniOptions};
-use crate::host::containerd::channel::Containerd;
-use crate::host::containerd::daemon::{Daemon, DaemonOptions, Patience, Watch};
-use crate::host::containerd::dns::Dns;
+use crate::host::containerd::Containerd;
+use crate::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
+use crate::host::containerd::images::Mirror;
 use crate::host::containerd::images::{ContainerdImages, ImagesOptions};
-use crate::host::containerd::mirrors::Mirror;
-use crate::host::containerd::runtime::{ContainerdRuntime, RuntimeOptions};
+use crate::host::containerd::instances::Dns;
+use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions};
 use crate::host::{Host, HostError, HttpProbe};
 
 /// What a private containerd's name, root and state are.
@@ -21,7 +21,7 @@ pub(super) fn daemon_options(config: &Config) -> DaemonOptions {
         state: config.state_dir.join("containerd"),
         socket: config.containerd_socket(),
         log: config.data_dir.join("containerd.log"),
-        patience: Patience::default(),
+        hang_policy: HangPolicy::default(),
     }
 }
 

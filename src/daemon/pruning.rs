@@ -12,7 +12,7 @@ pub(super) async fn prune(images: Arc<ContainerdImages>, store: Store, retention
     let functions = store.all().await?;
     let wanted: BTreeSet<String> = functions
         .iter()
-        .flat_map(|(_, desired)| [Some(&desired.spec), desired.good.as_ref().map(|(_, spec)| spec)])
+        .flat_map(|(_, desired)| [Some(&desired.spec), desired.last_good.as_ref().map(|(_, spec)| spec)])
         .flatten()
         .map(|spec| spec.image.clone())
         .collect();

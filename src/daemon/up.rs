@@ -16,12 +16,10 @@ use super::machine::Machine;
 use super::servers::Servers;
 use super::sockets::Sockets;
 use super::{boot, housekeeping, multi_threaded, must_be_root, ownership, preload, systemd};
-use crate::actors::messages::Get;
-use crate::actors::{Registry, keep_invocations};
+use crate::actors::{LocalEngine, keep_invocations};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
-use crate::function::FunctionId;
 use crate::http;
 use crate::routes::{Parking, Routes};
 use crate::store::{Namespaces, Secrets};
@@ -69,18 +67,19 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         let metrics = http::Metrics::new()?;
         context.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
-        let registry = Registry::recover(context.clone()).await?;
+        let engine = LocalEngine::recover(context.clone()).await?;
         let services = http::Services {
-            provider: registry.into(),
+            engine: Arc::new(engine.clone()),
+            secrets: Arc::new(namespaces.clone()),
+            namespaces: Arc::new(namespaces),
+            logs: Arc::new(engine.logs()),
             routes,
-            namespaces,
             metrics,
             draining: http::Draining::default(),
-            logs: machine.host().logs,
         };
-        anyhow::Ok((machine, context, Arc::new(services)))
+        anyhow::Ok((machine, context, engine, Arc::new(services)))
     });
-    let (machine, context, services) = tokio::select! {
+    let (machine, context, engine, services) = tokio::select! {
         running = running => running?,
         signal = &mut asked_to_end => {
             tracing::info!("{signal} before everything was up");
@@ -90,7 +89,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     housekeeping::begin(config, &machine, &store, context.housekeeping());
     let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
-    let watchdog = actix::spawn(watchdog(services.clone(), "watchdog".parse()?));
+    let watchdog = actix::spawn(watchdog(engine));
     tracing::info!(%public, %provider, %metrics, "ready");
     systemd::ready(&format!("functions answer on {public}"));
     let signal = asked_to_end.await;
@@ -108,8 +107,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     Ok(())
 }
 
-/// Tells the service manager that the registry answers, as often as it wants to know. `id` is asked for, and may be
-/// nobody's.
-async fn watchdog(services: Arc<http::Services>, id: FunctionId) {
-    systemd::watchdog(async || services.provider.now().get.send(Get { id: id.clone() }).await.ok()).await;
+/// Tells the service manager that the registry answers, as often as it wants to know.
+async fn watchdog(engine: LocalEngine) {
+    systemd::watchdog(async || engine.ping().await.ok()).await;
 }

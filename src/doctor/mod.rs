@@ -78,9 +78,9 @@ impl Facts {
     /// What they mean, topic by topic.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let survey = self.network.survey.as_ref().ok();
-        let needs_iptables = survey.is_none_or(|survey| survey.needs_iptables);
-        let lets_through = survey.is_none_or(|survey| survey.lets_through);
+        let preflight = self.network.preflight.as_ref().ok();
+        let needs_iptables = preflight.is_none_or(|preflight| preflight.needs_iptables);
+        let lets_through = preflight.is_none_or(|preflight| preflight.lets_through);
         let mut all = Vec::new();
         if !self.root_user {
             all.push(Finding::unknown("user", "not root: what only root sees is unknown; `actord up` needs root"));

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use super::finding::Finding;
 use super::source::Root;
-use crate::host::cni::{CniOptions, Survey};
-use crate::host::containerd::dns::{self, HOST, RESOLVED};
+use crate::host::cni::{CniOptions, Preflight};
+use crate::host::containerd::instances::dns::{self, HOST, RESOLVED};
 
 /// What is known of the functions' network.
 #[derive(Debug)]
 pub(super) struct Network {
-    pub(super) survey: Result<Survey, String>,
+    pub(super) preflight: Result<Preflight, String>,
     /// What overlaps with the subnet; an error where the routes can't be read.
     subnet: Result<Result<(), String>, String>,
     /// The name servers that were configured.
@@ -24,7 +24,7 @@ impl Network {
         let routes = root.text("/proc/net/route").ok_or_else(|| "/proc/net/route can't be read".to_owned());
         let machines = root.text(HOST).map(|text| dns::reachable_servers(&text, root.text(RESOLVED).as_deref()));
         Self {
-            survey: Survey::of(options).await.map_err(|error| error.to_string()),
+            preflight: Preflight::of(options).await.map_err(|error| error.to_string()),
             subnet: routes.map(|table| options.overlap(&table)),
             configured: configured.to_vec(),
             machines,
@@ -43,12 +43,12 @@ impl Network {
     }
 
     fn plugins(&self) -> Vec<Finding> {
-        let survey = match &self.survey {
-            Ok(survey) => survey,
+        let preflight = match &self.preflight {
+            Ok(preflight) => preflight,
             Err(error) => return vec![Finding::failure("network list", error, "mend the file of --cni-conflist")],
         };
-        let version = &survey.version;
-        let plugins = survey.plugins.iter().map(|plugin| {
+        let version = &preflight.version;
+        let plugins = preflight.plugins.iter().map(|plugin| {
             let check = format!("plugin {}", plugin.name);
             let path = match &plugin.path {
                 Ok(path) => path.display(),
@@ -98,14 +98,14 @@ mod tests {
 
     fn network() -> Network {
         let plugin = |name: &str| FoundPlugin { name: name.into(), path: Ok("/p/x".into()), speaks: Ok(true) };
-        let survey = Survey {
+        let preflight = Preflight {
             version: "1.0.0".into(),
             plugins: vec![plugin("bridge"), plugin("firewall")],
             needs_iptables: true,
             lets_through: true,
         };
         Network {
-            survey: Ok(survey),
+            preflight: Ok(preflight),
             subnet: Ok(Ok(())),
             configured: vec![],
             machines: Some(vec![[9, 9, 9, 9].into()]),
@@ -124,21 +124,21 @@ mod tests {
     #[test]
     fn each_plugin_has_a_finding_of_its_own() {
         let mut network = network();
-        let plugins = &mut network.survey.as_mut().unwrap().plugins;
+        let plugins = &mut network.preflight.as_mut().unwrap().plugins;
         plugins[0].path = Err("not found in /usr/lib/cni".into());
         plugins[1].speaks = Ok(false);
         let found = network.check();
         assert_eq!((found[0].check.as_str(), found[0].state), ("plugin bridge", State::Failure));
         assert_eq!(found[0].remedy.as_deref(), Some("apt-get install containernetworking-plugins"));
         assert!(found[1].found.contains("does not speak CNI 1.0.0"), "{found:?}");
-        network.survey.as_mut().unwrap().plugins[1].speaks = Err("Exec format error".into());
+        network.preflight.as_mut().unwrap().plugins[1].speaks = Err("Exec format error".into());
         assert!(network.check()[1].remedy.as_ref().unwrap().contains("--reinstall"));
     }
 
     #[test]
     fn a_list_that_can_not_be_used_and_an_overlap_are_failures() {
         let network = Network {
-            survey: Err("list: it has no plugins".into()),
+            preflight: Err("list: it has no plugins".into()),
             subnet: Ok(Err("overlaps with 10.0.0.0/8 by eth0".into())),
             ..network()
         };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::finding::Finding;
 use super::source::{Root, ask};
-use crate::host::containerd::OPEN_FILES;
+use crate::host::containerd::instances::OPEN_FILES;
 
 const MIB: u64 = 1 << 20;
 const MEMORY_SHORT: u64 = 256 * MIB;

@@ -3,28 +3,16 @@
 //! [`Lifecycle`] is level-triggered: an [`Event`] changes what is desired or observed, then the [`Effect`]s follow from
 //! comparing the two. Time comes in as [`Uptime`] and goes out as [`Effect::RetryAfter`].
 
-mod backoff;
-mod checks;
-mod duration;
+pub mod intents;
 mod lifecycle;
-mod name;
-mod pull_policy;
-mod quantity;
-mod resources;
-mod scaling;
 mod spec;
-mod status;
-mod timeout;
 
-pub use backoff::Backoff;
-pub use checks::{Checks, HttpCheck};
-pub use duration::parse_duration;
-pub use lifecycle::{Effect, Event, Lifecycle, Observed, ObservedState, Outcome};
-pub use name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
-pub use pull_policy::PullPolicy;
-pub use quantity::{parse_cpu_millis, parse_memory_bytes};
-pub use resources::{Resources, parse_pids_limit};
-pub use scaling::Scaling;
-pub use spec::{ANNOTATION_PREFIX, Desired, Spec, SpecDraft};
-pub use status::{Exit, Failure, Generation, InstancePhase, Phase, StartError, Status, Step, Uptime};
-pub use timeout::AnswerLimit;
+pub use lifecycle::{
+    Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed, ObservedState,
+    Outcome, Phase, StartError, Status, Step, Uptime,
+};
+pub use spec::{
+    ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, HttpCheck, InstanceId, InstanceIds, Invalid,
+    Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Scaling, SecretName, Spec, SpecDraft,
+    parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit,
+};

@@ -74,7 +74,7 @@ pub trait Logs: Send + Sync {
     /// nothing has changed.
     ///
     /// # Errors
-    /// [`HostError::Failed`] when nobody watches the logs any more.
+    /// [`HostError::Failed`] when the logs are not watched any more.
     async fn changed(&self, function: &FunctionId, seen: u64) -> Result<(), HostError>;
 
     /// Forgets what instances of a function wrote that were made before a time: at once what is of those that are
@@ -108,7 +108,7 @@ impl Changes {
         self.lock().by_function.get(function).map_or(0, |number| *number.borrow())
     }
 
-    /// Tells everybody who waits for this function.
+    /// Tells all callers that wait for this function.
     pub(super) fn note(&self, function: &FunctionId) {
         let mut numbers = self.lock();
         numbers.last += 1;
@@ -116,7 +116,7 @@ impl Changes {
         numbers.by_function.entry(function.clone()).or_default().send_replace(last);
     }
 
-    /// Forgets functions that are no longer `known`, unless somebody waits for them.
+    /// Forgets functions that are no longer `known`, unless a caller waits for them.
     pub(super) fn keep(&self, known: impl Fn(&FunctionId) -> bool) {
         self.lock().by_function.retain(|function, number| known(function) || number.receiver_count() > 0);
     }
@@ -133,13 +133,6 @@ impl Changes {
     fn lock(&self) -> MutexGuard<'_, Numbers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The stamps of the bytes from `from` to `to`, out of all stamps in order.
-pub(super) fn stamps_between(stamps: &[LogTime], from: u64, to: u64) -> Vec<LogTime> {
-    let first = stamps.partition_point(|stamp| stamp.end <= from);
-    let last = stamps.partition_point(|stamp| stamp.end < to);
-    stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()
 }
 
 #[cfg(test)]

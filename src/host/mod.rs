@@ -6,7 +6,10 @@
 
 pub mod cni;
 pub mod containerd;
+mod detached;
+#[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod keyed_lock;
 mod logs;
 mod probe;
 
@@ -17,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use oci_spec::image::ImageConfiguration;
 
 pub use crate::function::PullPolicy;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
@@ -57,13 +61,17 @@ impl From<HostError> for StartError {
     }
 }
 
-/// An image that is complete on this machine, unpacked and ready to be run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An image that is complete on this machine, unpacked and ready to be run, with all that an instance of it needs to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
     /// The reference, normalised: `docker.io/library/nginx:latest`.
     pub reference: String,
     /// The digest of its platform's manifest: what `reference` meant when it was looked up.
     pub digest: String,
+    /// The snapshot of its topmost layer: the parent of an instance's own snapshot.
+    pub chain_id: String,
+    /// Its config: entrypoint, environment, user ...
+    pub config: Arc<ImageConfiguration>,
 }
 
 /// How far the pull of an image is.

@@ -6,29 +6,10 @@ use actix_web::{HttpResponse, http::header};
 use tracing::info;
 
 use super::error::HttpError;
-use super::json::Fields;
-use super::provider::ask;
-use super::request::{Answer, BODY_MAX, Context, read};
+use super::request::{Answer, BODY_MAX, Context, answer, read};
 use super::{Services, Settings};
-use crate::actors::messages::{Get, Scale};
-use crate::function::{FunctionId, Invalid};
-
-/// What AlertManager has to say of one function.
-#[derive(Debug, PartialEq, Eq)]
-struct Alert {
-    firing: bool,
-    /// As it was sent; empty for an alert that is about no function.
-    function: String,
-}
-
-fn parse(body: &[u8]) -> Result<Vec<Alert>, Invalid> {
-    let alerts = Fields::parse(body)?.objects("alerts")?;
-    let one = |mut alert: Fields| {
-        let firing = alert.text("status")? == "firing";
-        Ok(Alert { firing, function: alert.object("labels")?.text("function_name")? })
-    };
-    alerts.into_iter().map(one).collect()
-}
+use crate::function::FunctionId;
+use crate::wire::{self, Alert, Alerts};
 
 /// Scales functions as AlertManager says
 ///
@@ -42,11 +23,11 @@ responses(
     (status = 500, description = "What did not go, a line each", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn receive(body: Payload, (services, settings): Context) -> Answer {
-    let Ok(alerts) = parse(&read(body, BODY_MAX).await?) else {
+    let Ok(Alerts { alerts }) = wire::read(&read(body, BODY_MAX).await?) else {
         return Ok(plain(StatusCode::BAD_REQUEST, "Unable to parse alert, bad format.".to_owned()));
     };
     let mut errors = Vec::new();
-    for alert in alerts.iter().filter(|alert| !alert.function.is_empty()) {
+    for alert in alerts.iter().filter(|alert| !alert.labels.function_name.is_empty()) {
         errors.extend(scale(alert, &services, &settings).await.err());
     }
     if errors.is_empty() {
@@ -57,18 +38,19 @@ pub(super) async fn receive(body: Payload, (services, settings): Context) -> Ans
 }
 
 async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Result<(), HttpError> {
-    let id: FunctionId = alert.function.parse()?;
-    let view = ask(&services.provider.now().get, Get { id: id.clone() }, settings.answer_timeout).await?;
+    let id: FunctionId = alert.labels.function_name.parse()?;
+    let firing = alert.status == "firing";
+    let view = answer(settings.answer_timeout, services.engine.get(&id)).await??;
     let Some(desired) = view.and_then(|view| view.status.desired) else {
         return Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found")));
     };
     let scaling = desired.spec.scaling();
-    let replicas = if alert.firing { scaling.up(desired.replicas) } else { scaling.min };
+    let replicas = if firing { scaling.up(desired.replicas) } else { scaling.min };
     if replicas == desired.replicas {
         return Ok(());
     }
-    info!(function = %id, from = desired.replicas, to = replicas, firing = alert.firing, "scaled by an alert");
-    Ok(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await??)
+    info!(function = %id, from = desired.replicas, to = replicas, firing, "scaled by an alert");
+    Ok(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await??)
 }
 
 /// These bodies are AlertManager's to log: as they are, without a line's end of their own.
@@ -79,6 +61,7 @@ fn plain(status: StatusCode, text: String) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::function::Invalid;
 
     #[test]
     fn an_alert_is_read_as_alertmanager_sends_it() {
@@ -87,7 +70,13 @@ mod tests {
              "annotations": {"summary": "s"}, "startsAt": "2026-01-01T00:00:00Z", "generatorURL": "http://p"},
             {"STATUS": "resolved", "labels": {"FUNCTION_NAME": "env"}},
             {"status": "firing", "labels": null}], "groupLabels": {}, "version": "4"}"#;
-        let alert = |firing, function: &str| Alert { firing, function: function.into() };
+        let parse = |body: &[u8]| {
+            let alerts = wire::read::<Alerts>(body)?.alerts.into_iter();
+            Ok::<_, Invalid>(
+                alerts.map(|alert| (alert.status == "firing", alert.labels.function_name)).collect::<Vec<_>>(),
+            )
+        };
+        let alert = |firing: bool, function: &str| (firing, function.to_owned());
         assert_eq!(parse(body).unwrap(), [alert(true, "echo.dev"), alert(false, "env"), alert(true, "")]);
         assert_eq!(parse(b"{}").unwrap(), []);
         for bad in ["", "{", "[]", r#"{"alerts": {}}"#, r#"{"alerts": [1]}"#, r#"{"alerts": [{"labels": "x"}]}"#] {

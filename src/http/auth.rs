@@ -10,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Services;
 use crate::credentials::Credentials;
 
 /// What the one user who may use `/system` has to send. Only a digest is kept: comparing digests takes the same time
@@ -34,25 +33,20 @@ impl Expected {
 /// Lets a request pass that carries the credentials; answers any other with 401.
 pub(super) async fn require(
     expected: web::Data<Expected>,
-    services: web::Data<Services>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let header = request.headers().get(header::AUTHORIZATION);
     let allowed = header.is_some_and(|value| expected.match_header(value.as_bytes()));
-    let mut answer = if allowed {
-        next.call(request).await?.map_into_boxed_body()
+    if allowed {
+        Ok(next.call(request).await?.map_into_boxed_body())
     } else {
         let refusal = HttpResponse::Unauthorized()
             .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"Restricted\""))
             .content_type("text/plain; charset=utf-8")
             .body("invalid credentials");
-        request.into_response(refusal)
-    };
-    if services.draining.is_raised() {
-        answer.response_mut().head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
+        Ok(request.into_response(refusal))
     }
-    Ok(answer)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 
-use crate::actors::messages::Refused;
+use crate::engine::{NamespaceRefused, Refused, SecretRefused};
 use crate::function::Invalid;
 
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -42,8 +42,35 @@ impl From<Refused> for HttpError {
             }
             Refused::NotFound(_) => StatusCode::NOT_FOUND,
             Refused::Exists(_) => StatusCode::CONFLICT,
-            Refused::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Refused::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Refused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refused::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, refused.to_string())
+    }
+}
+
+impl From<SecretRefused> for HttpError {
+    fn from(refused: SecretRefused) -> Self {
+        let status = match &refused {
+            SecretRefused::NoNamespace(_) => StatusCode::BAD_REQUEST,
+            SecretRefused::NotFound(_) => StatusCode::NOT_FOUND,
+            SecretRefused::Exists(_) => StatusCode::CONFLICT,
+            SecretRefused::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            SecretRefused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, refused.to_string())
+    }
+}
+
+impl From<NamespaceRefused> for HttpError {
+    fn from(refused: NamespaceRefused) -> Self {
+        let status = match &refused {
+            NamespaceRefused::Exists(_) | NamespaceRefused::InUse { .. } => StatusCode::CONFLICT,
+            NamespaceRefused::NotFound(_) => StatusCode::NOT_FOUND,
+            NamespaceRefused::Default(_) => StatusCode::BAD_REQUEST,
+            NamespaceRefused::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            NamespaceRefused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, refused.to_string())
     }
@@ -95,7 +122,8 @@ mod tests {
             (Refused::NoSecret("s".parse().unwrap()), 400),
             (Refused::NoNamespace("gone".parse().unwrap()), 400),
             (Refused::Unrunnable("no such image".into()), 400),
-            (Refused::Store("disk full".into()), 507),
+            (Refused::Full("disk full".into()), 507),
+            (Refused::Failed("the disk is broken".into()), 500),
             (Refused::Busy("too many".into()), 503),
         ] {
             assert_eq!(HttpError::from(refused.clone()).status.as_u16(), status, "{refused:?}");

@@ -11,25 +11,25 @@ use tracing::info;
 
 use super::Services;
 use super::error::HttpError;
-use super::openapi::{DeleteFunctionRequest, FunctionDeployment, InNamespace, Named, ScaleServiceRequest, WithUsage};
-use super::provider::ask;
-use super::request::{Answer, BODY_MAX, Context, agreed_namespace, last_in_query, namespace, read};
-use super::wire::{Deletion, Deployment, FunctionStatus, Scaling};
-use crate::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used};
-use crate::function::{FunctionId, FunctionName};
+use super::params::{InNamespace, Named, WithUsage};
+use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, last_in_query, namespace, read};
+use super::status;
+use crate::engine::{Mode, Refused, Used};
+use crate::function::{FunctionId, FunctionName, Spec};
+use crate::wire::{self, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, ScaleServiceRequest};
 
 /// How long a status waits for what the function uses.
 const USAGE_WITHIN: Duration = Duration::from_secs(3);
 
 /// All functions of a namespace, by name
 #[utoipa::path(get, path = "/system/functions", tag = "functions", params(InNamespace), responses(
-    (status = 200, description = "The functions", body = Vec<FunctionStatus<'static>>),
+    (status = 200, description = "The functions", body = Vec<FunctionStatus>),
     (status = 400, description = "There is no such namespace", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
-    let namespace = namespace(&services, "", &request)?;
-    let views = ask(&services.provider.now().list, List { namespace }, settings.answer_timeout).await?;
-    let all: Vec<_> = views.iter().filter_map(|view| FunctionStatus::of(view, services.calls(&view.id))).collect();
+    let namespace = namespace(&services, "", &request).await?;
+    let views = answer(settings.answer_timeout, services.engine.list(&namespace)).await??;
+    let all: Vec<_> = views.iter().filter_map(|view| status::status(view, services.calls(&view.id))).collect();
     Ok(HttpResponse::Ok().json(all))
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn list(request: HttpRequest, (services, settings): Context) ->
 ///
 /// Whatever is not there, for whatever reason, is a 404 without a body.
 #[utoipa::path(get, path = "/system/function/{name}", tag = "functions", params(Named, InNamespace, WithUsage), responses(
-    (status = 200, description = "The function", body = FunctionStatus<'static>),
+    (status = 200, description = "The function", body = FunctionStatus),
     (status = 404, description = "There is none"),
 ))]
 pub(super) async fn status(
@@ -46,16 +46,16 @@ pub(super) async fn status(
     (services, settings): Context,
 ) -> Result<HttpResponse, HttpError> {
     let missing = || Ok(HttpResponse::NotFound().finish());
-    let (Ok(name), Ok(namespace)) = (name.parse::<FunctionName>(), namespace(&services, "", &request)) else {
+    let (Ok(name), Ok(namespace)) = (name.parse::<FunctionName>(), namespace(&services, "", &request).await) else {
         return missing();
     };
     let id = FunctionId::new(name, namespace);
-    let Some(view) = ask(&services.provider.now().get, Get { id }, settings.answer_timeout).await? else {
+    let Some(view) = answer(settings.answer_timeout, services.engine.get(&id)).await?? else {
         return missing();
     };
     let used = if wants_usage(&request) { used(&services, &view.id).await } else { None };
-    match FunctionStatus::of(&view, services.calls(&view.id)) {
-        Some(status) => Ok(HttpResponse::Ok().json(status.using(used))),
+    match status::status(&view, services.calls(&view.id)) {
+        Some(status) => Ok(HttpResponse::Ok().json(FunctionStatus { usage: used.map(status::usage), ..status })),
         None => missing(),
     }
 }
@@ -68,8 +68,7 @@ fn wants_usage(request: &HttpRequest) -> bool {
 
 /// What a function uses; the status does without it when it can't be had in time.
 async fn used(services: &Services, id: &FunctionId) -> Option<Used> {
-    let measure = Measure { only: Some(id.clone()) };
-    let measured = ask(&services.provider.now().measure, measure, USAGE_WITHIN).await.ok()?;
+    let measured = answer(USAGE_WITHIN, services.engine.measure(Some(id))).await.ok()?;
     measured.into_iter().find(|(measured, _)| measured == id).map(|(_, used)| used)
 }
 
@@ -100,10 +99,12 @@ pub(super) async fn update(request: HttpRequest, body: Payload, context: Context
 }
 
 async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, settings): Context) -> Answer {
-    let Deployment { name, namespace: sent, spec } = Deployment::parse(&read(body, BODY_MAX).await?)?;
-    let id = FunctionId::new(name, namespace(&services, &sent, request)?);
+    let sent: FunctionDeployment = wire::read(&read(body, BODY_MAX).await?)?;
+    let (draft, name) = (sent.draft()?, sent.service.parse()?);
+    let spec = Spec::try_from(draft)?;
+    let id = FunctionId::new(name, namespace(&services, &sent.namespace, request).await?);
     info!(function = %id, image = %spec.image, ?mode, "deployment asked for");
-    accepted(ask(&services.provider.now().apply, Apply { id, spec, mode }, settings.answer_timeout).await?)
+    accepted(answer(settings.answer_timeout, services.engine.apply(id, spec, mode)).await?)
 }
 
 /// Deletes a function
@@ -114,10 +115,11 @@ responses(
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, settings): Context) -> Answer {
-    let Deletion { name, namespace: sent } = Deletion::parse(&read(body, BODY_MAX).await?)?;
-    let id = FunctionId::new(name, agreed_namespace(&services, &sent, &request)?);
+    let sent: DeleteFunctionRequest = wire::read(&read(body, BODY_MAX).await?)?;
+    let name = sent.function_name.parse()?;
+    let id = FunctionId::new(name, agreed_namespace(&services, &sent.namespace, &request).await?);
     info!(function = %id, "deletion asked for");
-    match ask(&services.provider.now().delete, Delete { id }, settings.answer_timeout).await? {
+    match answer(settings.answer_timeout, services.engine.delete(&id)).await? {
         // Clients of the provider know this one without the colon that the others have.
         Err(Refused::NotFound(id)) => Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found"))),
         other => accepted(other),
@@ -136,10 +138,11 @@ pub(super) async fn scale(
     body: Payload,
     (services, settings): Context,
 ) -> Answer {
-    let Scaling { name, namespace: sent, replicas } = Scaling::parse(&read(body, BODY_MAX).await?, &path)?;
-    let id = FunctionId::new(name, agreed_namespace(&services, &sent, &request)?);
+    let sent: ScaleServiceRequest = wire::read(&read(body, BODY_MAX).await?)?;
+    let (replicas, name) = (sent.replicas()?, sent.name(&path).parse()?);
+    let id = FunctionId::new(name, agreed_namespace(&services, &sent.namespace, &request).await?);
     info!(function = %id, replicas, "scaling asked for");
-    accepted(ask(&services.provider.now().scale, Scale { id, replicas }, settings.answer_timeout).await?)
+    accepted(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await?)
 }
 
 /// 202 is the answer that every client takes as plain success.

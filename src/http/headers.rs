@@ -105,9 +105,9 @@ pub(super) fn to_function(request: &HttpRequest, stamp: Option<&CallHeaders>, we
         headers.insert(X_FORWARDED_FOR, value);
     }
     if !headers.contains_key(&X_FORWARDED_HOST)
-        && let Some(host) = sent.get("host").and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok())
+        && let Some(named) = sent.get("host").and_then(|named| HeaderValue::from_bytes(named.as_bytes()).ok())
     {
-        headers.insert(X_FORWARDED_HOST, host);
+        headers.insert(X_FORWARDED_HOST, named);
     }
     if let Some(stamp) = stamp {
         headers.insert(X_START_TIME, stamp.start_time.clone());

@@ -190,7 +190,7 @@ pub(super) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::D
     let mut answer = answer(&request, payload, &proxy).await;
     // An upgrade that was asked for and not granted would leave both sides guessing what comes next on the connection.
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !switched && (request.head().upgrade() || proxy.services.draining.is_raised()) {
+    if !switched && request.head().upgrade() {
         answer.head_mut().set_connection_type(ConnectionType::Close);
     }
     answer

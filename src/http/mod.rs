@@ -1,8 +1,7 @@
 //! The REST surface and the function proxy, on actix-web.
 //!
 //! ```text
-//! /system/...    auth -> functions, secrets, namespaces, logs, system: parse with `wire`, ask the registry through
-//!                `provider`, answer
+//! /system/...    auth -> functions, secrets, namespaces, logs, system: parse with `wire`, ask the engine, answer
 //! /function/...  invoke: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
 //! /openapi.json  openapi, from what stands at the handlers
 //! /metrics       metrics, on a listener of its own
@@ -13,43 +12,38 @@
 mod alert;
 mod auth;
 mod body;
+mod draining;
 mod error;
 mod forward;
 mod functions;
 mod headers;
 mod invoke;
-mod json;
 mod logs;
 mod metrics;
 mod namespaces;
 mod openapi;
+mod params;
 mod pool;
-mod provider;
 mod request;
 mod secrets;
 mod server;
+mod status;
 mod system;
 mod upgrade;
-mod wire;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use tokio::sync::Notify;
-
+pub use draining::Draining;
 pub use metrics::Metrics;
-pub use provider::{Provider, Recipients};
 pub use server::{serve, serve_metrics};
 
 use crate::credentials::Credentials;
+use crate::engine::{Engine, Logs, Namespaces, Secrets};
 use crate::function::FunctionId;
-use crate::host::Logs;
 use crate::routes::Routes;
-use crate::store::Namespaces;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,64 +98,22 @@ impl Settings {
     }
 }
 
-/// Raised when actord is about to end: from then on every answer asks its client to come back on a new connection.
-#[derive(Debug, Clone, Default)]
-pub struct Draining(Arc<Drain>);
-
-#[derive(Debug, Default)]
-struct Drain {
-    raised: AtomicBool,
-    answers: AtomicU64,
-    told: Notify,
-}
-
-impl Draining {
-    /// Raises it, for good.
-    pub fn raise(&self) {
-        self.0.raised.store(true, Ordering::Release);
-        self.0.told.notify_waiters();
-    }
-
-    /// Returns when it is raised: for answers that would go on for ever.
-    pub async fn raised(&self) {
-        let mut told = pin!(self.0.told.notified());
-        told.as_mut().enable();
-        if !self.0.raised.load(Ordering::Acquire) {
-            told.await;
-        }
-    }
-
-    /// Whether it was raised. Asked once for every answer.
-    #[must_use]
-    pub fn is_raised(&self) -> bool {
-        let raised = self.0.raised.load(Ordering::Acquire);
-        if raised {
-            self.0.answers.fetch_add(1, Ordering::Relaxed);
-        }
-        raised
-    }
-
-    /// How many answers were given since it was raised.
-    #[must_use]
-    pub fn answers(&self) -> u64 {
-        self.0.answers.load(Ordering::Relaxed)
-    }
-}
-
 /// What the handlers work with; shared by all listeners.
 pub struct Services {
-    /// Who is asked about functions.
-    pub provider: Provider,
+    /// What runs functions.
+    pub engine: Arc<dyn Engine>,
+    /// The secrets of functions.
+    pub secrets: Arc<dyn Secrets>,
+    /// The namespaces that functions live in.
+    pub namespaces: Arc<dyn Namespaces>,
+    /// What functions wrote.
+    pub logs: Arc<dyn Logs>,
     /// Where requests for functions may go.
     pub routes: Arc<Routes>,
-    /// The namespaces and the secrets in them.
-    pub namespaces: Namespaces,
     /// What is counted.
     pub metrics: Metrics,
     /// Whether actord is about to end.
     pub draining: Draining,
-    /// What functions wrote.
-    pub logs: Arc<dyn Logs>,
 }
 
 impl Services {

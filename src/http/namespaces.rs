@@ -3,58 +3,39 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Payload};
-use serde::Serialize;
 use tracing::info;
 
 use super::Services;
 use super::error::HttpError;
-use super::json::Fields;
-use super::openapi::{FunctionNamespace, NamedNamespace};
+use super::params::NamedNamespace;
 use super::request::{Answer, BODY_MAX, Context, read};
-use crate::function::{Invalid, Namespace};
-use crate::store::{Metadata, NamespaceError, OPENFAAS};
+use crate::function::{Invalid, Namespace, NamespaceMetadata, OPENFAAS};
+use crate::wire::{self, FunctionNamespace};
 
-/// What GET shows of one namespace.
-#[derive(Debug, Serialize)]
-struct Shown<'a> {
-    name: &'a Namespace,
-    #[serde(flatten)]
-    metadata: &'a Metadata,
+/// Reads a body, which has to say that it is about a namespace of functions: the name in it, and what else it says.
+async fn sent(body: Payload) -> Result<(String, NamespaceMetadata), HttpError> {
+    let FunctionNamespace { name, labels, annotations } = wire::read(&read(body, BODY_MAX).await?)?;
+    match labels.get(OPENFAAS).map(String::as_str) {
+        Some("1" | "true") => Ok((name, NamespaceMetadata { labels, annotations })),
+        _ => Err(Invalid("request does not have openfaas=1 label".into()).into()),
+    }
 }
 
-/// Body of POST, PUT and DELETE.
-struct Sent {
-    /// As it was sent; empty if it was not.
-    name: String,
-    metadata: Metadata,
-}
-
-impl Sent {
-    /// Reads a body, which has to say that it is about a namespace of functions.
-    async fn read(body: Payload) -> Result<Self, HttpError> {
-        let mut fields = Fields::parse(&read(body, BODY_MAX).await?)?;
-        let metadata = Metadata { labels: fields.map("labels")?, annotations: fields.map("annotations")? };
-        match metadata.labels.get(OPENFAAS).map(String::as_str) {
-            Some("1" | "true") => Ok(Self { name: fields.text("name")?, metadata }),
-            _ => Err(Invalid("request does not have openfaas=1 label".into()).into()),
-        }
+/// The namespace that both path and body name.
+async fn sent_to(path: &str, body: Payload) -> Result<(Namespace, NamespaceMetadata), HttpError> {
+    let (name, metadata) = sent(body).await?;
+    if name != path {
+        return Err(Invalid("namespace in request body does not match namespace in URL".into()).into());
     }
-
-    /// The namespace that both path and body name.
-    fn named(self, path: &str) -> Result<(Namespace, Metadata), HttpError> {
-        if self.name != path {
-            return Err(Invalid("namespace in request body does not match namespace in URL".into()).into());
-        }
-        Ok((path.parse()?, self.metadata))
-    }
+    Ok((path.parse()?, metadata))
 }
 
 /// The names of all namespaces, the default one first
 #[utoipa::path(get, path = "/system/namespaces", operation_id = "list_namespaces", tag = "namespaces", responses(
     (status = 200, description = "The names", body = Vec<String>),
 ))]
-pub(super) async fn list((services, _): Context) -> HttpResponse {
-    HttpResponse::Ok().json(services.namespaces.all())
+pub(super) async fn list((services, _): Context) -> Answer {
+    Ok(HttpResponse::Ok().json(services.namespaces.list().await?))
 }
 
 /// One namespace
@@ -64,11 +45,12 @@ params(NamedNamespace), responses(
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn get(path: web::Path<String>, (services, _): Context) -> Answer {
-    let found = path.parse().ok().and_then(|name| services.namespaces.get(&name).map(|metadata| (name, metadata)));
-    match found {
-        Some((name, metadata)) => Ok(HttpResponse::Ok().json(Shown { name: &name, metadata: &metadata })),
-        None => Err(HttpError::new(StatusCode::NOT_FOUND, format!("namespace {path} not found"))),
+    if let Ok(name) = path.parse()
+        && let Some(NamespaceMetadata { labels, annotations }) = services.namespaces.get(&name).await?
+    {
+        return Ok(HttpResponse::Ok().json(FunctionNamespace { name: path.into_inner(), labels, annotations }));
     }
+    Err(HttpError::new(StatusCode::NOT_FOUND, format!("namespace {path} not found")))
 }
 
 /// Makes the namespace that the body names
@@ -78,7 +60,7 @@ request_body = FunctionNamespace, responses(
     (status = 409, description = "It was there already", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn create_unnamed(body: Payload, (services, _): Context) -> Answer {
-    let Sent { name, metadata } = Sent::read(body).await?;
+    let (name, metadata) = sent(body).await?;
     made(&services, &name.parse()?, metadata).await
 }
 
@@ -89,11 +71,11 @@ params(NamedNamespace), request_body = FunctionNamespace, responses(
     (status = 409, description = "It was there already", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn create(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
-    let (name, metadata) = Sent::read(body).await?.named(&path)?;
+    let (name, metadata) = sent_to(&path, body).await?;
     made(&services, &name, metadata).await
 }
 
-async fn made(services: &Services, name: &Namespace, metadata: Metadata) -> Answer {
+async fn made(services: &Services, name: &Namespace, metadata: NamespaceMetadata) -> Answer {
     services.namespaces.create(name, metadata).await?;
     info!(namespace = %name, "namespace made");
     Ok(HttpResponse::Created().finish())
@@ -106,7 +88,7 @@ params(NamedNamespace), request_body = FunctionNamespace, responses(
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn update(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
-    let (name, metadata) = Sent::read(body).await?.named(&path)?;
+    let (name, metadata) = sent_to(&path, body).await?;
     services.namespaces.update(&name, metadata).await?;
     Ok(HttpResponse::Accepted().finish())
 }
@@ -119,20 +101,8 @@ params(NamedNamespace), request_body = FunctionNamespace, responses(
     (status = 409, description = "Functions are in it: the line says which", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn delete(path: web::Path<String>, body: Payload, (services, _): Context) -> Answer {
-    let (name, _) = Sent::read(body).await?.named(&path)?;
+    let (name, _) = sent_to(&path, body).await?;
     services.namespaces.delete(&name).await?;
     info!(namespace = %name, "namespace deleted");
     Ok(HttpResponse::Accepted().finish())
-}
-
-impl From<NamespaceError> for HttpError {
-    fn from(error: NamespaceError) -> Self {
-        let status = match &error {
-            NamespaceError::Exists(_) | NamespaceError::InUse { .. } => StatusCode::CONFLICT,
-            NamespaceError::NotFound(_) => StatusCode::NOT_FOUND,
-            NamespaceError::Default(_) => StatusCode::BAD_REQUEST,
-            NamespaceError::Store(_) => StatusCode::INSUFFICIENT_STORAGE,
-        };
-        Self::new(status, error.to_string())
-    }
 }

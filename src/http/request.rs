@@ -23,6 +23,19 @@ const NAMESPACE: &str = "namespace";
 pub(super) type Answer = Result<HttpResponse, HttpError>;
 pub(super) type Context = (web::Data<Services>, web::Data<Settings>);
 
+/// The engine's answer, if it comes within `longest`. The engine goes on with what was asked when the wait is over, or when
+/// the client leaves.
+///
+/// # Errors
+/// 503 when there was no answer in time.
+pub(super) async fn answer<T>(longest: Duration, answer: impl Future<Output = T>) -> Result<T, HttpError> {
+    timeout(longest, answer).await.map_err(|_| {
+        HttpError::busy(format!(
+            "no answer within {longest:?}: the request may still take effect, look at the function's status"
+        ))
+    })
+}
+
 /// The whole body, of at most `longest` bytes.
 pub(super) async fn read(body: Payload, longest: usize) -> Result<Bytes, HttpError> {
     let Ok(arrived) = timeout(BODY_WITHIN, body.to_bytes_limited(longest)).await else {
@@ -42,11 +55,15 @@ pub(super) async fn read(body: Payload, longest: usize) -> Result<Bytes, HttpErr
 }
 
 /// The namespace that the body names, else the query, else the default one; it must be one that functions may live in.
-pub(super) fn namespace(services: &Services, in_body: &str, request: &HttpRequest) -> Result<Namespace, HttpError> {
+pub(super) async fn namespace(
+    services: &Services,
+    in_body: &str,
+    request: &HttpRequest,
+) -> Result<Namespace, HttpError> {
     let in_query = last_in_query(request, NAMESPACE).unwrap_or_default();
     let sent = if in_body.is_empty() { in_query.as_str() } else { in_body };
     let namespace = if sent.is_empty() { Namespace::default() } else { sent.parse::<Namespace>()? };
-    if services.namespaces.contains(&namespace) {
+    if services.namespaces.get(&namespace).await?.is_some() {
         return Ok(namespace);
     }
     Err(HttpError::new(StatusCode::BAD_REQUEST, "namespace not valid"))
@@ -54,7 +71,7 @@ pub(super) fn namespace(services: &Services, in_body: &str, request: &HttpReques
 
 /// As [`namespace`], for requests whose peers disagree on where it is read: when body and query both name one, it must
 /// be the same.
-pub(super) fn agreed_namespace(
+pub(super) async fn agreed_namespace(
     services: &Services,
     in_body: &str,
     request: &HttpRequest,
@@ -64,7 +81,7 @@ pub(super) fn agreed_namespace(
         let reason = format!("the body names namespace {in_body:?} and the query {in_query:?}: send one of them");
         return Err(HttpError::new(StatusCode::BAD_REQUEST, reason));
     }
-    namespace(services, in_body, request)
+    namespace(services, in_body, request).await
 }
 
 /// The value of a key in the query; of several, the last.

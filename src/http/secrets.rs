@@ -5,51 +5,30 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
 use tracing::info;
 
 use super::error::HttpError;
-use super::json::Fields;
-use super::openapi::{DeleteSecretRequest, InNamespace, ListedSecret, Secret};
+use super::params::InNamespace;
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, namespace, read};
 use crate::function::{Invalid, SecretName};
-use crate::store::{SecretError, SecretRefused};
+use crate::wire::{self, DeleteSecretRequest, ListedSecret, Secret};
 
 /// The longest value of a secret, as in Kubernetes: 1 MiB.
 const VALUE_MAX: usize = 1 << 20;
 /// The longest body that a secret comes in: every byte of its value may be written as `\u0000`, and in base64 beside it.
 const SECRET_BODY_MAX: usize = VALUE_MAX * 8;
 
-/// One entry of the list.
-#[derive(Debug, Serialize)]
-struct Listed<'a> {
-    name: &'a SecretName,
-    namespace: &'a str,
-}
-
-/// Body of POST, PUT and DELETE.
-struct Sent {
-    name: SecretName,
-    /// As it was sent; empty if it was not.
-    namespace: String,
-    value: Vec<u8>,
-}
-
-impl Sent {
-    fn parse(body: &[u8]) -> Result<Self, HttpError> {
-        let mut fields = Fields::parse(body)?;
-        let name = secret_name(&fields.text("name")?)?;
-        let (value, raw) = (fields.text("value")?, fields.text("rawValue")?);
-        let value = match raw.as_str() {
-            "" => value.into_bytes(),
-            raw => BASE64_STANDARD.decode(raw).map_err(|why| Invalid(format!("invalid field \"rawValue\": {why}")))?,
-        };
-        if value.len() > VALUE_MAX {
-            let reason = format!("secret {name} has {} bytes: at most {VALUE_MAX} are kept", value.len());
-            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, reason));
-        }
-        Ok(Self { name, namespace: fields.text("namespace")?, value })
+/// The value that was sent; `rawValue` counts if both are there.
+fn value(name: &SecretName, sent: Secret) -> Result<Vec<u8>, HttpError> {
+    let value = match sent.raw_value.as_str() {
+        "" => sent.value.unwrap_or_default().into_bytes(),
+        raw => BASE64_STANDARD.decode(raw).map_err(|why| Invalid(format!("invalid field \"rawValue\": {why}")))?,
+    };
+    if value.len() > VALUE_MAX {
+        let reason = format!("secret {name} has {} bytes: at most {VALUE_MAX} are kept", value.len());
+        return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, reason));
     }
+    Ok(value)
 }
 
 /// The two mistakes that other providers have words for are told in these.
@@ -71,9 +50,10 @@ responses(
     (status = 500, description = "The secrets can't be read: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn list(request: HttpRequest, (services, _): Context) -> Answer {
-    let namespace = namespace(&services, "", &request)?;
-    let names = services.namespaces.secrets(&namespace).await?;
-    let all: Vec<_> = names.iter().map(|name| Listed { name, namespace: namespace.as_str() }).collect();
+    let namespace = namespace(&services, "", &request).await?;
+    let names = services.secrets.list(&namespace).await?;
+    let listed = |name: &SecretName| ListedSecret { name: name.to_string(), namespace: namespace.to_string() };
+    let all: Vec<_> = names.iter().map(listed).collect();
     Ok(HttpResponse::Ok().json(all))
 }
 
@@ -85,9 +65,11 @@ request_body = Secret, responses(
     (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn create(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
-    let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
-    let namespace = agreed_namespace(&services, &namespace, &request)?;
-    services.namespaces.create_secret(&namespace, name.clone(), value).await?;
+    let mut sent: Secret = wire::read(&read(body, SECRET_BODY_MAX).await?)?;
+    let (name, sent_to) = (secret_name(&sent.name)?, std::mem::take(&mut sent.namespace));
+    let value = value(&name, sent)?;
+    let namespace = agreed_namespace(&services, &sent_to, &request).await?;
+    services.secrets.create(&namespace, name.clone(), value).await?;
     info!(secret = %name, %namespace, "secret made");
     Ok(HttpResponse::Accepted().finish())
 }
@@ -102,9 +84,11 @@ request_body = Secret, responses(
     (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
-    let Sent { name, namespace, value } = Sent::parse(&read(body, SECRET_BODY_MAX).await?)?;
-    let namespace = agreed_namespace(&services, &namespace, &request)?;
-    services.namespaces.update_secret(&namespace, name.clone(), value).await?;
+    let mut sent: Secret = wire::read(&read(body, SECRET_BODY_MAX).await?)?;
+    let (name, sent_to) = (secret_name(&sent.name)?, std::mem::take(&mut sent.namespace));
+    let value = value(&name, sent)?;
+    let namespace = agreed_namespace(&services, &sent_to, &request).await?;
+    services.secrets.update(&namespace, name.clone(), value).await?;
     info!(secret = %name, %namespace, "secret replaced");
     Ok(HttpResponse::Accepted().finish())
 }
@@ -119,22 +103,12 @@ request_body = DeleteSecretRequest, responses(
     (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
-    let Sent { name, namespace, .. } = Sent::parse(&read(body, BODY_MAX).await?)?;
-    let namespace = agreed_namespace(&services, &namespace, &request)?;
-    services.namespaces.remove_secret(&namespace, name.clone()).await?;
+    let mut sent: Secret = wire::read(&read(body, BODY_MAX).await?)?;
+    let (name, sent_to) = (secret_name(&sent.name)?, std::mem::take(&mut sent.namespace));
+    // Clients send what they deploy: a value is of no use here, but one that can't be is a mistake all the same.
+    value(&name, sent)?;
+    let namespace = agreed_namespace(&services, &sent_to, &request).await?;
+    services.secrets.delete(&namespace, name.clone()).await?;
     info!(secret = %name, %namespace, "secret deleted");
     Ok(HttpResponse::Accepted().finish())
-}
-
-impl From<SecretRefused> for HttpError {
-    fn from(refused: SecretRefused) -> Self {
-        let status = match &refused {
-            SecretRefused::NoNamespace(_) => StatusCode::BAD_REQUEST,
-            SecretRefused::Secret(SecretError::Missing(_)) => StatusCode::NOT_FOUND,
-            SecretRefused::Secret(SecretError::Exists(_)) => StatusCode::CONFLICT,
-            SecretRefused::Secret(SecretError::List(_)) | SecretRefused::Lost(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            SecretRefused::Secret(SecretError::Io { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-        };
-        Self::new(status, refused.to_string())
-    }
 }

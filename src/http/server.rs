@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 
-use super::{Services, Settings, configure, configure_metrics};
+use super::{Services, Settings, configure, configure_metrics, draining};
 
 /// A client's idle connection is closed after this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -28,17 +29,20 @@ pub fn serve(
     settings: Settings,
 ) -> std::io::Result<Server> {
     let (services, settings) = (services.clone(), Arc::new(settings));
-    let server = HttpServer::new(move || App::new().configure(|cfg| configure(cfg, &services, &settings)))
-        .workers(workers)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_WITHIN)
-        // A client that closes its side is gone: its function should not work on for nobody (Go's server does so, too).
-        .h1_allow_half_closed(false)
-        .tcp_nodelay(true)
-        // Whole seconds are all that it takes; less than one must not become none.
-        .shutdown_timeout(drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
-        .disable_signals()
-        .listen(listener)?;
+    let server = HttpServer::new(move || {
+        let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
+        app.wrap(from_fn(draining::close_connections))
+    })
+    .workers(workers)
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_WITHIN)
+    // A client that closes its side is gone: its function should not work on for nobody (Go's server does so, too).
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    // Whole seconds are all that it takes; less than one must not become none.
+    .shutdown_timeout(drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
+    .disable_signals()
+    .listen(listener)?;
     Ok(server.run())
 }
 

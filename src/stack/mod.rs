@@ -9,6 +9,7 @@
 //! Reading takes every `*.yml` and `*.yaml` of a directory, written by us or by hand; the other files may be missing.
 //! [`asked`] reads stack files alone, to be deployed, and fills in the variables that they name.
 
+mod function;
 mod read;
 mod side;
 mod substitute;
@@ -20,6 +21,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use function::lines;
 pub use read::{asked, read};
 pub use substitute::Variables;
 pub use write::write;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
+use super::function::Function;
 use super::side::{FORMAT, Kept, SideFile};
 use super::substitute::{Variables, substitute};
-use super::yaml::{EnvironmentFile, Function, StackFile};
+use super::yaml::{EnvironmentFile, StackFile};
 use super::{Asked, Contents, Found, SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
 use crate::function::{FunctionId, Namespace, SecretName, Spec};
 
@@ -82,7 +83,7 @@ fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
 }
 
 fn read_stack(path: &Path, text: &str) -> Result<Asked, StackError> {
-    let stack: StackFile = yaml(path, text)?;
+    let stack: StackFile<Function> = yaml(path, text)?;
     if let Some(version) = stack.version.filter(|version| version != "1.0") {
         return Err(wrong(path, format!("version: {version:?} is not known, expected \"1.0\"")));
     }
@@ -97,9 +98,9 @@ fn read_stack(path: &Path, text: &str) -> Result<Asked, StackError> {
     let mut functions = BTreeMap::new();
     for (name, mut function) in stack.functions.unwrap_or_default() {
         let invalid = |reason: &dyn std::fmt::Display| wrong(path, format!("functions.{name}: {reason}"));
-        let namespace = match function.namespace.as_deref() {
-            None | Some("") => Namespace::default(),
-            Some(namespace) => namespace.parse().map_err(|reason| invalid(&reason))?,
+        let namespace = match function.namespace.as_str() {
+            "" => Namespace::default(),
+            namespace => namespace.parse().map_err(|reason| invalid(&reason))?,
         };
         let id = FunctionId::new(name.parse().map_err(|reason| invalid(&reason))?, namespace);
         merge_environment_files(path, &mut function)?;
@@ -110,10 +111,10 @@ fn read_stack(path: &Path, text: &str) -> Result<Asked, StackError> {
 
 /// As `faas-cli` does it: a later file beats an earlier one, and any file beats the function's own lines.
 fn merge_environment_files(stack: &Path, function: &mut Function) -> Result<(), StackError> {
-    for name in function.environment_file.take().unwrap_or_default() {
+    for name in std::mem::take(&mut function.environment_file) {
         let path = stack.with_file_name(name);
         let file: EnvironmentFile = yaml(&path, &text(&path)?)?;
-        function.environment.get_or_insert_default().extend(file.environment.unwrap_or_default());
+        function.extend_environment(file.environment.unwrap_or_default());
     }
     Ok(())
 }

@@ -40,11 +40,11 @@ struct Good {
 
 impl Kept {
     pub(super) fn of(desired: &Desired) -> Self {
-        let good = desired.good.as_ref();
+        let good = desired.last_good.as_ref();
         Self {
             generation: desired.generation,
             replicas: desired.replicas,
-            proven: desired.proven,
+            proven: desired.has_served,
             failed: desired.failed.clone(),
             good: good.map(|(generation, spec)| Good { generation: *generation, spec: spec.clone() }),
             created_at: desired.created_at.clone(),
@@ -56,8 +56,8 @@ impl Kept {
             generation: self.generation,
             spec: Arc::new(spec),
             replicas: self.replicas,
-            good: self.good.map(|good| (good.generation, good.spec)),
-            proven: self.proven,
+            last_good: self.good.map(|good| (good.generation, good.spec)),
+            has_served: self.proven,
             failed: self.failed,
             created_at: self.created_at,
         }

@@ -12,11 +12,11 @@ fn desired(spec: SpecDraft) -> Desired {
         generation: Generation(7),
         spec: Arc::new(spec.try_into().unwrap()),
         replicas: 3,
-        good: Some((
+        last_good: Some((
             Generation(5),
             Arc::new(SpecDraft { image: "i:5".into(), ..SpecDraft::default() }.try_into().unwrap()),
         )),
-        proven: false,
+        has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05Z".into(),
     }

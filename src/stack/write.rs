@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use super::function::Ordered;
 use super::side::{FORMAT, Kept, SideFile};
-use super::yaml::{Function, StackFile};
+use super::yaml::StackFile;
 use super::{SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
 use crate::durable;
 use crate::function::{Desired, FunctionId, Namespace};
@@ -36,10 +37,10 @@ pub fn write(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretVa
 }
 
 fn fill(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretValues) -> Result<(), StackError> {
-    let mut stacks: BTreeMap<&Namespace, BTreeMap<String, Function>> = BTreeMap::new();
+    let mut stacks: BTreeMap<&Namespace, BTreeMap<String, Ordered>> = BTreeMap::new();
     let mut side = SideFile { format: FORMAT, functions: BTreeMap::new() };
     for (id, desired) in functions {
-        let function = Function::of(id.namespace.as_str(), &desired.spec);
+        let function = Ordered::of(id.namespace.as_str(), &desired.spec);
         stacks.entry(&id.namespace).or_default().insert(id.name.to_string(), function);
         side.functions.insert(id.to_string(), Kept::of(desired));
     }

@@ -29,7 +29,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::time::Instant;
 
 pub use error::StoreError;
-pub use namespace_table::{Metadata, NamespaceError, OPENFAAS};
+pub use namespace_table::NamespaceError;
 pub use namespaces::{Namespaces, SecretRefused};
 pub use secrets::{NewValue, SecretError, Secrets};
 #[cfg(feature = "testing")]

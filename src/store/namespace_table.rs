@@ -11,32 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, params};
-use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
-use crate::function::{FunctionId, Namespace};
-
-/// The label that makes a namespace one for functions.
-pub const OPENFAAS: &str = "openfaas";
-
-/// What people and their tools say of a namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
-    /// Labels.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Annotations.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub annotations: BTreeMap<String, String>,
-}
-
-impl Metadata {
-    /// What is said of a namespace of which nobody said anything: that it is for functions.
-    #[must_use]
-    pub fn of_functions() -> Self {
-        Self { labels: [(OPENFAAS.to_owned(), "1".to_owned())].into(), annotations: BTreeMap::new() }
-    }
-}
+use crate::function::{FunctionId, Namespace, NamespaceMetadata};
 
 /// Why a namespace was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,23 +42,23 @@ pub enum NamespaceError {
 
 /// All namespaces as the table has them, read without waiting for it.
 #[derive(Debug)]
-pub(super) struct Known(RwLock<BTreeMap<Namespace, Metadata>>);
+pub(super) struct Known(RwLock<BTreeMap<Namespace, NamespaceMetadata>>);
 
 impl Known {
     /// Reads the table; a namespace that is missing although a function lives in it is put back.
     pub(super) fn load(db: &Connection) -> Result<Self, StoreError> {
-        let of_functions = json(&Metadata::of_functions())?;
+        let of_functions = json(&NamespaceMetadata::of_functions())?;
         let sql = "INSERT OR IGNORE INTO namespaces (name, metadata)
             SELECT DISTINCT namespace, ?1 FROM functions WHERE namespace <> ?2";
         db.execute(sql, params![of_functions, Namespace::default().as_str()])?;
         Ok(Self(RwLock::new(all(db)?)))
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Namespace, Metadata>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Namespace, NamespaceMetadata>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, namespace: Namespace, metadata: Option<Metadata>) {
+    fn set(&self, namespace: Namespace, metadata: Option<NamespaceMetadata>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match metadata {
             Some(metadata) => drop(known.insert(namespace, metadata)),
@@ -108,9 +85,9 @@ impl Store {
 
     /// What is said of a namespace; none if it is not there.
     #[must_use]
-    pub fn namespace(&self, namespace: &Namespace) -> Option<Metadata> {
+    pub fn namespace(&self, namespace: &Namespace) -> Option<NamespaceMetadata> {
         let known = self.0.namespaces.read().get(namespace).cloned();
-        known.or_else(|| (*namespace == Namespace::default()).then(Metadata::of_functions))
+        known.or_else(|| (*namespace == Namespace::default()).then(NamespaceMetadata::of_functions))
     }
 
     /// Makes a namespace. `first` runs before that, while nobody can change anything.
@@ -120,7 +97,7 @@ impl Store {
     pub(super) async fn create_namespace(
         &self,
         namespace: &Namespace,
-        metadata: Metadata,
+        metadata: NamespaceMetadata,
         first: impl FnOnce() + Send + 'static,
     ) -> Result<(), NamespaceError> {
         let (store, name) = (self.clone(), namespace.clone());
@@ -141,7 +118,7 @@ impl Store {
     pub(super) async fn update_namespace(
         &self,
         namespace: &Namespace,
-        metadata: Metadata,
+        metadata: NamespaceMetadata,
     ) -> Result<(), NamespaceError> {
         let (store, name) = (self.clone(), namespace.clone());
         self.alter(move |db| {
@@ -153,7 +130,12 @@ impl Store {
         .await
     }
 
-    fn set_namespace(&self, db: &Connection, name: Namespace, metadata: Metadata) -> Result<(), NamespaceError> {
+    fn set_namespace(
+        &self,
+        db: &Connection,
+        name: Namespace,
+        metadata: NamespaceMetadata,
+    ) -> Result<(), NamespaceError> {
         write(db, &name, &metadata)?;
         self.0.namespaces.set(name, Some(metadata));
         Ok(())
@@ -223,7 +205,7 @@ pub(super) fn check_function(db: &Connection, id: &FunctionId) -> Result<(), Sto
 }
 
 /// All of the table. A row that can't be read is told of and left alone.
-pub(super) fn all(db: &Connection) -> Result<BTreeMap<Namespace, Metadata>, StoreError> {
+pub(super) fn all(db: &Connection) -> Result<BTreeMap<Namespace, NamespaceMetadata>, StoreError> {
     let mut statement = db.prepare("SELECT name, metadata FROM namespaces")?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut found = BTreeMap::new();
@@ -235,7 +217,7 @@ pub(super) fn all(db: &Connection) -> Result<BTreeMap<Namespace, Metadata>, Stor
         };
         let metadata = serde_json::from_str(&metadata).unwrap_or_else(|why| {
             tracing::error!(%namespace, %why, "labels and annotations of a namespace can't be read: set them again");
-            Metadata::of_functions()
+            NamespaceMetadata::of_functions()
         });
         found.insert(namespace, metadata);
     }
@@ -243,7 +225,7 @@ pub(super) fn all(db: &Connection) -> Result<BTreeMap<Namespace, Metadata>, Stor
 }
 
 /// Writes a namespace, whether or not it is there.
-pub(super) fn write(db: &Connection, namespace: &Namespace, metadata: &Metadata) -> Result<(), StoreError> {
+pub(super) fn write(db: &Connection, namespace: &Namespace, metadata: &NamespaceMetadata) -> Result<(), StoreError> {
     let sql = "INSERT OR REPLACE INTO namespaces (name, metadata) VALUES (?1, ?2)";
     db.prepare_cached(sql)?.execute([namespace.as_str(), &json(metadata)?])?;
     Ok(())
@@ -254,6 +236,6 @@ fn functions(db: &Connection, namespace: &Namespace) -> rusqlite::Result<Vec<Str
     statement.query_map([namespace.as_str()], |row| row.get(0))?.collect()
 }
 
-fn json(metadata: &Metadata) -> Result<String, StoreError> {
+fn json(metadata: &NamespaceMetadata) -> Result<String, StoreError> {
     serde_json::to_string(metadata).map_err(|why| StoreError::Failed(format!("labels can't be kept: {why}")))
 }

@@ -7,9 +7,9 @@
 //! So a secret never outlives its namespace, and none that was accepted is lost.
 
 use super::Store;
-use super::namespace_table::{Metadata, NamespaceError};
+use super::namespace_table::NamespaceError;
 use super::secrets::{SecretError, Secrets};
-use crate::function::{Namespace, SecretName};
+use crate::function::{Namespace, NamespaceMetadata, SecretName};
 
 /// Why a secret was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ impl Namespaces {
 
     /// What is said of one; none if it is not there.
     #[must_use]
-    pub fn get(&self, namespace: &Namespace) -> Option<Metadata> {
+    pub fn metadata(&self, namespace: &Namespace) -> Option<NamespaceMetadata> {
         self.store.namespace(namespace)
     }
 
@@ -62,7 +62,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::Exists`], [`NamespaceError::Store`].
-    pub async fn create(&self, namespace: &Namespace, metadata: Metadata) -> Result<(), NamespaceError> {
+    pub async fn create(&self, namespace: &Namespace, metadata: NamespaceMetadata) -> Result<(), NamespaceError> {
         // Whatever is there was left when a deletion was cut short.
         self.store.create_namespace(namespace, metadata, self.forget_secrets(namespace)).await
     }
@@ -71,7 +71,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::Store`].
-    pub async fn update(&self, namespace: &Namespace, metadata: Metadata) -> Result<(), NamespaceError> {
+    pub async fn update(&self, namespace: &Namespace, metadata: NamespaceMetadata) -> Result<(), NamespaceError> {
         self.store.update_namespace(namespace, metadata).await
     }
 

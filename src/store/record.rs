@@ -58,14 +58,14 @@ impl Record {
         // SQLite's integers are signed.
         let number =
             |generation: Generation| i64::try_from(generation.0).map_err(|why| unwritable("the generation", &why));
-        let good = desired.good.as_ref();
+        let good = desired.last_good.as_ref();
         let record = Self {
             namespace: id.namespace.as_str().to_owned(),
             name: id.name.as_str().to_owned(),
             generation: number(desired.generation)?,
             replicas: desired.replicas,
             spec: spec(&desired.spec)?,
-            proven: desired.proven,
+            proven: desired.has_served,
             failed: desired.failed.clone(),
             good_generation: good.map(|(generation, _)| number(*generation)).transpose()?,
             good_spec: good.map(|(_, good)| spec(good)).transpose()?,
@@ -145,8 +145,8 @@ impl Record {
             generation: generation(self.generation)?,
             spec: spec(&self.spec)?,
             replicas: self.replicas,
-            good,
-            proven: self.proven,
+            last_good: good,
+            has_served: self.proven,
             failed: self.failed.clone(),
             created_at: self.created_at.clone(),
         };

@@ -34,6 +34,16 @@ pub enum SecretError {
     },
 }
 
+impl SecretError {
+    /// Whether there was no room for it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::Io { source, .. } if full(source))
+    }
+}
+
 /// The directory of secrets. Its calls block: they are for blocking threads. Changes through clones follow each other.
 #[derive(Debug, Clone)]
 pub struct Secrets {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::*;
+use crate::function::NamespaceMetadata;
 use crate::function::{Generation, Namespace, Resources, Spec, SpecDraft};
 
 fn desired(generation: u64) -> Desired {
@@ -14,8 +15,8 @@ fn desired(generation: u64) -> Desired {
         generation: Generation(generation),
         spec: Arc::new(Spec::try_from(draft).unwrap()),
         replicas: 1,
-        good: None,
-        proven: true,
+        last_good: None,
+        has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),
     }
@@ -78,8 +79,8 @@ async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
         generation: Generation(2),
         spec: spec("i:2"),
         replicas: 3,
-        good: Some((Generation(1), spec("i:1"))),
-        proven: false,
+        last_good: Some((Generation(1), spec("i:1"))),
+        has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
     };
@@ -300,18 +301,21 @@ async fn of_many_records_all_are_written_or_none() {
 #[tokio::test]
 async fn namespaces_are_there_after_the_store_is_opened_again() {
     let home = Home::with(0).await;
-    let metadata = Metadata { annotations: [("a".to_owned(), "b".to_owned())].into(), ..Metadata::of_functions() };
+    let metadata = NamespaceMetadata {
+        annotations: [("a".to_owned(), "b".to_owned())].into(),
+        ..NamespaceMetadata::of_functions()
+    };
     let open = || Namespaces::new(Store::open(&home.store).unwrap(), Secrets::new(home.dir.path().join("secrets")));
     let (dev, old) = ("dev".parse().unwrap(), "old".parse().unwrap());
     let namespaces = open();
-    namespaces.create(&old, Metadata::of_functions()).await.unwrap();
-    namespaces.create(&dev, Metadata::of_functions()).await.unwrap();
+    namespaces.create(&old, NamespaceMetadata::of_functions()).await.unwrap();
+    namespaces.create(&dev, NamespaceMetadata::of_functions()).await.unwrap();
     namespaces.update(&dev, metadata.clone()).await.unwrap();
     namespaces.delete(&old).await.unwrap();
     drop(namespaces);
     let namespaces = open();
     assert_eq!(namespaces.all(), [Namespace::default(), dev.clone()]);
-    assert_eq!((namespaces.get(&dev), namespaces.get(&old)), (Some(metadata), None));
+    assert_eq!((namespaces.metadata(&dev), namespaces.metadata(&old)), (Some(metadata), None));
 }
 
 #[tokio::test]
@@ -339,7 +343,7 @@ async fn a_namespace_whose_row_can_not_be_read_keeps_its_name_or_is_left_out() {
     let store = Store::open(&home.store).unwrap();
     let dev = "dev".parse().unwrap();
     assert_eq!(store.namespaces(), [Namespace::default(), "dev".parse().unwrap()]);
-    assert_eq!(store.namespace(&dev), Some(Metadata::of_functions()));
+    assert_eq!(store.namespace(&dev), Some(NamespaceMetadata::of_functions()));
 }
 
 /// A file system in memory with a little room, for a test that runs as root.

@@ -14,7 +14,7 @@ pub async fn kept(platform: &Platform) -> BTreeMap<String, Desired> {
 
 /// What should serve of a function: the newest generation, or the last good one where that failed.
 fn wanted(desired: &Desired) -> (Option<Generation>, usize) {
-    let good = desired.good.as_ref().map(|(generation, _)| *generation);
+    let good = desired.last_good.as_ref().map(|(generation, _)| *generation);
     let target = if desired.failed.is_none() { Some(desired.generation) } else { good };
     (target, if target.is_some() { desired.replicas as usize } else { 0 })
 }

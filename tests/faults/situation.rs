@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::{Desired, Exit};
 use actord::host::fake::Behaviour;
 use actord::store::Secrets;
@@ -156,7 +156,7 @@ impl Situation {
             (Self::EarlyExit, Some(Err(_))) => f.is_none_or(|f| f.failed.is_some()),
             (Self::EarlyExit, None) => f.is_none() || serves("good:2"),
             (Self::Update, Some(Ok(()))) => serves("good:2"),
-            (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.good.is_some()),
+            (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.last_good.is_some()),
             (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
             (Self::CrashRepair | Self::SecretChange | Self::Measure | Self::Idle, _) => serves("good:1") && replicas(1),
             (Self::ScaleUp, Some(Ok(()))) => serves("good:1") && replicas(3),

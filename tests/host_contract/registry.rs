@@ -72,7 +72,7 @@ fn answer(stream: &TcpStream, shelf: &Shelf) {
         Some((kind, bytes)) => ("200 OK", kind, bytes),
         None => {
             let error = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{}}]}"#;
-            ("404 Not InstanceRecord", "application/json".to_owned(), error.to_vec())
+            ("404 Not Found", "application/json".to_owned(), error.to_vec())
         }
     };
     let head = format!(

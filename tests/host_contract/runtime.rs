@@ -315,8 +315,9 @@ pub async fn without_its_network_an_instance_is_not_created<S: Subject>(s: &S) {
 pub async fn without_its_image_an_instance_is_not_created<S: Subject>(s: &S) {
     let host = s.host();
     let id = s.fresh_id("empty");
-    let nowhere =
-        Image { reference: "docker.io/actord/nowhere:1".to_owned(), digest: format!("sha256:{}", "0".repeat(64)) };
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let reference = "docker.io/actord/nowhere:1".to_owned();
+    let nowhere = Image { reference, digest: digest.clone(), chain_id: digest, ..Image::default() };
     let creation = creation(&host, &id, "empty", &nowhere).await;
     host.runtime.create(&creation).await.unwrap_err();
     torn_down(&host, &id).await;

@@ -1,6 +1,6 @@
 //! POST /system/alert, as AlertManager calls it.
 
-use actord::actors::messages::Refused;
+use actord::engine::Refused;
 use serde_json::json;
 
 use crate::support::{House, Reply, Seen};
@@ -21,9 +21,7 @@ fn add(house: &House, function: &str, labels: &[(&str, &str)], replicas: u32) {
             draft.labels.insert(format!("com.openfaas.scale.{name}"), (*value).to_owned());
         }
     });
-    let mut script = house.script.lock().unwrap();
-    let view = script.functions.get_mut(&function.parse().unwrap()).unwrap();
-    view.status.desired.as_mut().unwrap().replicas = replicas;
+    house.show(function, |view| view.status.desired.as_mut().unwrap().replicas = replicas);
 }
 
 fn scaled(function: &str, replicas: u32) -> Seen {
@@ -81,7 +79,7 @@ async fn errors_are_told_a_line_each_and_the_other_functions_are_scaled_all_the_
     assert!(text.ends_with('\n') && text.lines().count() == 2, "{text}");
     assert_eq!(house.seen(), [scaled("there", 2)]);
 
-    house.script.lock().unwrap().refuse = Some(Refused::Store("disk full".into()));
+    house.script.lock().unwrap().refuse = Some(Refused::Full("disk full".into()));
     let reply = send(&house, &[alert("firing", "there")]).await;
     assert_eq!((reply.status, reply.text().as_str()), (500, "[0] disk full\n"));
 }

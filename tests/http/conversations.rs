@@ -9,14 +9,14 @@ mod expected;
 
 use std::time::Duration;
 
-use actord::actors::messages::Used;
+use actord::engine::Used;
 use actord::function::Namespace;
 use actord::host::fake::Method;
 use tokio::time::timeout;
 
 use self::expected::Expected::{self, Bare, Called, Json, Line, Log};
 use crate::raw_client::{Answer, Connection};
-use crate::support::{House, function};
+use crate::support::{LocalHouse, function};
 
 /// How long an answer may take before its test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,8 +40,8 @@ fn requests(recording: &str) -> Vec<String> {
 }
 
 /// A house as the stand-in was: one function named `known`, of whatever namespace, and what else it took for granted.
-async fn stand_in() -> House {
-    let house = House::public().await;
+async fn stand_in() -> LocalHouse {
+    let house = LocalHouse::public().await;
     // It says what it was asked, as soon as it has the whole short request.
     let known = function(|mut connection| async move {
         let head = connection.head().await;
@@ -71,12 +71,13 @@ async fn stand_in() -> House {
     let (default, dev) = (Namespace::default(), "dev".parse().unwrap());
     for (namespace, name) in [(&default, "taken"), (&default, "s1"), (&dev, "s1")] {
         house.namespaces.create_secret(namespace, name.parse().unwrap(), Vec::new()).await.unwrap();
+        house.add_secret(namespace, name).await;
     }
     house
 }
 
 /// The answer to one who follows comes to its end with actord: the recording's client was ended by hand.
-async fn exchange(house: &House, connection: &mut Connection, request: &str) -> Answer {
+async fn exchange(house: &LocalHouse, connection: &mut Connection, request: &str) -> Answer {
     let drain = async {
         if request.contains("follow=true") {
             house.host.called(Method::LogsChanged, 1).await;

@@ -1,4 +1,4 @@
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::{Invalid, Spec, SpecDraft};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ fn spec(image: &str) -> Box<Spec> {
 #[actix_web::test]
 async fn a_deployment_arrives_at_the_registry_as_it_was_sent() {
     let house = House::public().await;
+    house.add_secret(&"dev".parse().unwrap(), "s1").await;
     let body = r#"{"service":"new","image":"docker.io/library/new:1","envProcess":"cat","envVars":{"a":"b","c":"d=e"},
         "constraints":["arch=amd64"],"secrets":["s1"],"labels":{"l":"m"},"annotations":{"topic":"cron"},
         "limits":{"memory":"64Mi","cpu":"100m"},"requests":{"memory":"32Mi"},"readOnlyRootFilesystem":true,
@@ -48,7 +49,7 @@ async fn the_query_names_the_namespace_when_the_body_does_not() {
     house
         .system("POST /system/functions?namespace=dev", r#"{"service":"a","image":"i","namespace":"openfaas-fn"}"#)
         .await;
-    let ids: Vec<_> = house.script.lock().unwrap().functions.keys().map(ToString::to_string).collect();
+    let ids: Vec<_> = house.engine.functions().iter().map(ToString::to_string).collect();
     assert_eq!(ids, ["a.dev", "a.openfaas-fn"]);
 }
 
@@ -124,7 +125,7 @@ async fn every_refusal_of_the_registry_has_its_status_and_its_words() {
         (Refused::Exists(id()), 409, "function x.openfaas-fn already exists: update it with PUT, or delete it first\n"),
         (Refused::NoSecret("s1".parse().unwrap()), 400, "unable to find secret: s1\n"),
         (Refused::Unrunnable("no such image".into()), 400, "no such image\n"),
-        (Refused::Store("disk is full".into()), 507, "disk is full\n"),
+        (Refused::Full("disk is full".into()), 507, "disk is full\n"),
         (Refused::Busy("too many".into()), 503, "too many\n"),
     ] {
         house.script.lock().unwrap().refuse = Some(refused.clone());

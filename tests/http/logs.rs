@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{AUTH, House, Reply, read_reply};
+use crate::support::{AUTH, LocalHouse, Reply, read_reply};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -19,7 +19,7 @@ fn time(text: &str) -> Timestamp {
 }
 
 /// Lets an instance of a function write some lines, at these times.
-fn wrote(house: &House, function: &str, instance: &str, lines: &[(Timestamp, &str)]) -> InstanceId {
+fn wrote(house: &LocalHouse, function: &str, instance: &str, lines: &[(Timestamp, &str)]) -> InstanceId {
     let id: InstanceId = instance.parse().unwrap();
     house.host.begin_log(&id, &function.parse().unwrap());
     for (time, line) in lines {
@@ -29,14 +29,14 @@ fn wrote(house: &House, function: &str, instance: &str, lines: &[(Timestamp, &st
 }
 
 /// A house with a function `echo` whose two instances wrote by turns.
-fn furnish(house: &House) {
+fn furnish(house: &LocalHouse) {
     house.add("echo", "image:1");
     let [one, two, three, four] = [1, 2, 3, 4].map(|n| time(&format!("2026-01-02T03:04:05.00000000{n}Z")));
     wrote(house, "echo", "echo-a", &[(one, "first"), (four, "fourth")]);
     wrote(house, "echo", "echo-b", &[(two, "second"), (three, "third")]);
 }
 
-async fn logs(house: &House, query: &str) -> Reply {
+async fn logs(house: &LocalHouse, query: &str) -> Reply {
     house.system(&format!("GET /system/logs?{query}"), "").await
 }
 
@@ -56,7 +56,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn start(house: &House, query: &str) -> Self {
+    async fn start(house: &LocalHouse, query: &str) -> Self {
         let mut client = TcpStream::connect(house.address).await.unwrap();
         let ask = format!("GET /system/logs?follow=true&{query} HTTP/1.1\r\nHost: h\r\n{AUTH}\r\n");
         client.write_all(ask.as_bytes()).await.unwrap();
@@ -84,7 +84,7 @@ impl Follower {
 #[actix_web::test]
 async fn lines_come_as_json_in_the_order_of_their_times_on_both_ports() {
     for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
-        let house = House::with(flavor, |_| {}).await;
+        let house = LocalHouse::with(flavor, |_| {}).await;
         furnish(&house);
         let reply = logs(&house, "name=echo&tail=10").await;
         assert_eq!(reply.header("content-type").as_deref(), Some("application/x-ndjson"));
@@ -98,14 +98,14 @@ async fn lines_come_as_json_in_the_order_of_their_times_on_both_ports() {
 
 #[actix_web::test]
 async fn nobody_reads_logs_without_credentials() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     assert_eq!(house.get("/system/logs?name=echo").await.status, 401);
     assert_eq!(house.system("POST /system/logs?name=echo", "").await.status, 405);
 }
 
 #[actix_web::test]
 async fn each_parameter_chooses_among_the_lines() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     furnish(&house);
     wrote(&house, "echo.dev", "echo-c", &[(time("2026-01-02T03:04:05Z"), "elsewhere")]);
     for (query, lines) in [
@@ -132,7 +132,7 @@ async fn each_parameter_chooses_among_the_lines() {
 
 #[actix_web::test]
 async fn without_a_time_or_a_number_of_lines_the_last_five_minutes_are_told() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let ago = |minutes: i64| Timestamp::now().checked_sub(minutes.minutes()).unwrap();
     wrote(&house, "echo", "echo-a", &[(ago(6), "before"), (ago(4), "lately")]);
     assert_eq!(texts(&logs(&house, "name=echo").await), ["lately"]);
@@ -142,7 +142,7 @@ async fn without_a_time_or_a_number_of_lines_the_last_five_minutes_are_told() {
 
 #[actix_web::test]
 async fn what_can_not_be_read_as_a_request_is_a_422() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     furnish(&house);
     for bad in ["tail=x", "tail=1.5", "since=yesterday", "since=2026-01-02", "since=-5m", "tail=1&tail=x"] {
         let reply = logs(&house, &format!("name=echo&{bad}")).await;
@@ -154,7 +154,7 @@ async fn what_can_not_be_read_as_a_request_is_a_422() {
 
 #[actix_web::test]
 async fn a_host_that_fails_or_panics_is_a_500() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     furnish(&house);
     for method in [Method::LogsKept, Method::LogsRead] {
         for fault in [Fault::Error(HostError::Failed("disk".into())), Fault::Panic] {
@@ -170,7 +170,7 @@ async fn a_host_that_fails_or_panics_is_a_500() {
 
 #[actix_web::test]
 async fn a_host_that_fails_in_the_middle_cuts_the_answer_off_so_that_it_is_seen() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let id = wrote(&house, "echo", "echo-a", &[]);
     house.host.write_log(&id, &b"a line that is repeated\n".repeat(20_000), Timestamp::now());
     let query = "name=echo&tail=100000";
@@ -183,7 +183,7 @@ async fn a_host_that_fails_in_the_middle_cuts_the_answer_off_so_that_it_is_seen(
 
 #[actix_web::test]
 async fn a_thousand_reads_give_the_same_answer() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     furnish(&house);
     let first = logs(&house, "name=echo&tail=100").await.body;
     for _ in 0..1_000 {
@@ -193,7 +193,7 @@ async fn a_thousand_reads_give_the_same_answer() {
 
 #[actix_web::test]
 async fn bytes_that_are_no_text_carriage_returns_and_control_characters_are_told_as_text() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let id = wrote(&house, "echo", "echo-a", &[]);
     house.host.write_log(&id, b"ba\xffd\r\n\x00\x1b[1m\"\n\n<&>\n", Timestamp::now());
     assert_eq!(texts(&logs(&house, "name=echo").await), ["ba\u{fffd}d", "\u{0}\u{1b}[1m\"", "", "<&>"]);
@@ -201,7 +201,7 @@ async fn bytes_that_are_no_text_carriage_returns_and_control_characters_are_told
 
 #[actix_web::test]
 async fn a_line_is_told_when_it_has_ended_or_its_instance_has() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[]);
     house.host.write_log(&id, b"whole\nbegun", Timestamp::now());
@@ -219,7 +219,7 @@ async fn a_line_is_told_when_it_has_ended_or_its_instance_has() {
 
 #[actix_web::test]
 async fn who_follows_gets_what_was_what_comes_and_what_new_instances_write() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "before"), (Timestamp::now(), "just now")]);
     let mut follower = Follower::start(&house, "name=echo&tail=1").await;
@@ -240,7 +240,7 @@ async fn who_follows_gets_what_was_what_comes_and_what_new_instances_write() {
 
 #[actix_web::test]
 async fn a_function_that_has_written_nothing_yet_can_be_followed() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "image:1");
     let mut follower = Follower::start(&house, "name=echo").await;
     follower.gets("\r\n\r\n").await;
@@ -251,7 +251,7 @@ async fn a_function_that_has_written_nothing_yet_can_be_followed() {
 
 #[actix_web::test]
 async fn who_follows_what_is_not_there_or_is_deleted_is_not_left_waiting() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let reply = Follower::start(&house, "name=unknown").await.ends().await;
     assert_eq!((reply.status, reply.complete, reply.text().as_str()), (200, true, ""));
 
@@ -260,7 +260,7 @@ async fn who_follows_what_is_not_there_or_is_deleted_is_not_left_waiting() {
     let mut follower = Follower::start(&house, "name=echo").await;
     follower.gets("\"hello\"").await;
     house.host.called(Method::LogsChanged, 1).await;
-    house.script.lock().unwrap().functions.clear();
+    house.engine.clear();
     house.host.write_log(&id, b"bye\n", Timestamp::now());
     house.host.end_log(&id);
     assert_eq!(texts(&follower.ends().await), ["hello", "bye"]);
@@ -268,7 +268,7 @@ async fn who_follows_what_is_not_there_or_is_deleted_is_not_left_waiting() {
 
 #[actix_web::test]
 async fn an_actord_that_ends_ends_the_following_politely() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "image:1");
     wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "hello")]);
     let mut follower = Follower::start(&house, "name=echo").await;
@@ -286,7 +286,7 @@ async fn an_actord_that_ends_ends_the_following_politely() {
 
 #[actix_web::test]
 async fn nothing_is_read_any_more_for_a_client_that_has_left() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "hello")]);
     let mut follower = Follower::start(&house, "name=echo").await;
@@ -294,7 +294,7 @@ async fn nothing_is_read_any_more_for_a_client_that_has_left() {
     house.host.called(Method::LogsChanged, 1).await;
     drop(follower);
     let dropped = async {
-        let waits = |house: &House| {
+        let waits = |house: &LocalHouse| {
             let calls = house.host.calls();
             let ends = calls.iter().filter(|call| call.method == Method::LogsChanged && call.phase != Phase::Began);
             house.host.count(Method::LogsChanged) - ends.count()
@@ -312,7 +312,7 @@ async fn nothing_is_read_any_more_for_a_client_that_has_left() {
 
 #[actix_web::test]
 async fn a_wait_that_fails_is_begun_again() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "hello")]);
     house.host.fault(Rule::on(Method::LogsChanged, Fault::Error(HostError::Failed("watch".into()))));
@@ -326,7 +326,7 @@ async fn a_wait_that_fails_is_begun_again() {
 
 #[actix_web::test]
 async fn what_faas_cli_decodes_is_always_there() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     furnish(&house);
     for line in logs(&house, "name=echo&tail=9").await.text().lines() {
         let line: Value = serde_json::from_str(line).unwrap();

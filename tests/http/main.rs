@@ -1,8 +1,10 @@
-//! The REST surface and the proxy, over real sockets: an actor of the test's own stands for the registry, raw listeners
+//! The REST surface and the proxy, over real sockets: an engine in memory stands for the machine, raw listeners
 //! stand for functions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
+#[path = "../support/memory_engine/mod.rs"]
+mod memory_engine;
 #[path = "../support/raw_client.rs"]
 mod raw_client;
 mod support;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::Used;
+use actord::engine::{Used, View};
 use actord::function::{Phase, Uptime};
 
 use crate::support::{House, answering, ask, mirror};
@@ -47,12 +47,10 @@ async fn a_crash_loop_can_be_seen_and_a_deleted_function_leaves_with_its_labels(
     house.add("good", "i");
     house.add("loop", "i");
     let id = "loop".parse().unwrap();
-    {
-        let mut script = house.script.lock().unwrap();
-        let status = &mut script.functions.get_mut(&id).unwrap().status;
+    house.show("loop", |View { status, .. }| {
         (status.phase, status.ready) = (Phase::BackingOff { until: Uptime(Duration::from_secs(9)) }, 0);
         status.restarts = 41;
-    }
+    });
     let page = scrape(&house).await;
     for line in [
         r#"actord_function_restarts_total{function_name="loop.openfaas-fn"} 41"#,
@@ -67,10 +65,10 @@ async fn a_crash_loop_can_be_seen_and_a_deleted_function_leaves_with_its_labels(
     }
     assert!(has(&scrape(&house).await, r#"actord_function_restarts_total{function_name="loop.openfaas-fn"} 41"#));
 
-    house.script.lock().unwrap().functions.get_mut(&id).unwrap().status.phase = Phase::Ready;
+    house.show("loop", |view| view.status.phase = Phase::Ready);
     let page = scrape(&house).await;
     assert!(!page.contains("backing_off"), "the phase before is gone: {page}");
-    house.script.lock().unwrap().functions.remove(&id);
+    house.engine.remove(&id);
     let page = scrape(&house).await;
     assert!(!page.contains("loop.openfaas-fn") && page.contains("good.openfaas-fn"), "{page}");
 }
@@ -145,7 +143,7 @@ async fn a_function_that_is_deleted_and_made_again_starts_at_zero() {
     assert!(total(&scrape(&house).await, 1));
     assert_eq!(house.system("GET /system/functions", "").await.json()[0]["invocationCount"], 1);
     house.routes.forget(&id);
-    house.script.lock().unwrap().functions.clear();
+    house.engine.clear();
     let page = scrape(&house).await;
     assert!(!page.contains("echo.openfaas-fn"), "{page}");
 }
@@ -219,6 +217,7 @@ async fn what_a_function_may_have_and_has_is_shown_by_the_gateways_names() {
         draft.labels.insert("com.openfaas.scale.min".into(), "2".into());
         draft.labels.insert("com.openfaas.scale.target".into(), "50".into());
     });
+    house.show("f", |view| view.status.ready = 1);
     house.add("plain", "i");
     let page = scrape(&house).await;
     for line in [

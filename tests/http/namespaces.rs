@@ -1,12 +1,11 @@
 //! `/system/namespaces` and `/system/namespace/{name}`, as clients and other providers know them.
 
-use std::sync::Arc;
-
-use actord::function::{Desired, FunctionId, Generation, SpecDraft};
+use actord::function::{FunctionId, SpecDraft};
 use actord::http::ApiFlavor;
 use serde_json::{Value, json};
 
-use crate::support::{House, Reply};
+use crate::memory_engine::{Image, desired};
+use crate::support::{House, LocalHouse, Reply};
 
 impl House {
     async fn namespace(&self, method: &str, name: &str, body: &Value) -> Reply {
@@ -18,19 +17,13 @@ impl House {
         assert_eq!(reply.status, 200);
         reply.json()
     }
+}
 
+impl LocalHouse {
     /// Keeps a function as a deploy does.
     async fn keep(&self, function: &str) -> Result<(), actord::store::StoreError> {
         let draft = SpecDraft { image: "i".into(), ..SpecDraft::default() };
-        let desired = Desired {
-            generation: Generation(1),
-            spec: Arc::new(draft.try_into().unwrap()),
-            replicas: 1,
-            good: None,
-            proven: true,
-            failed: None,
-            created_at: String::new(),
-        };
+        let desired = desired(None, draft.try_into().unwrap(), &Image::Runs(Vec::new()), jiff::Timestamp::UNIX_EPOCH);
         self.store.put(&function.parse().unwrap(), &desired).await
     }
 }
@@ -135,19 +128,19 @@ async fn the_body_names_the_namespace_of_the_path() {
 async fn one_with_functions_in_it_is_not_deleted_and_they_are_named() {
     let house = House::public().await;
     for function in ["b.dev", "a.dev", "elsewhere"] {
-        house.keep(function).await.unwrap();
+        house.add(function, "i");
     }
     let reply = house.namespace("DELETE", "dev", &of("dev")).await;
     refused(&reply, 409, "namespace dev has functions in it, delete them first: a, b");
     for function in ["b.dev", "a.dev"] {
-        house.store.delete(&function.parse().unwrap()).await.unwrap();
+        house.engine.remove(&function.parse().unwrap());
     }
     done(&house.namespace("DELETE", "dev", &of("dev")).await, 202);
 }
 
 #[actix_web::test]
 async fn its_secrets_go_with_it_and_one_of_the_same_name_begins_without_any() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let secret = r#"{"name":"db","namespace":"dev","value":"old"}"#;
     assert_eq!(house.system("POST /system/secrets", secret).await.status, 202);
     done(&house.namespace("DELETE", "dev", &of("dev")).await, 202);
@@ -168,6 +161,7 @@ async fn functions_are_listed_shown_and_deployed_only_where_there_is_a_namespace
     let body = r#"{"service":"f","image":"i","namespace":"stage"}"#;
     assert_eq!(house.system("POST /system/functions", body).await.status, 202);
     assert_eq!(house.system("GET /system/functions?namespace=stage", "").await.json()[0]["namespace"], "stage");
+    house.engine.remove(&"f.stage".parse().unwrap());
     done(&house.namespace("DELETE", "stage", &of("stage")).await, 202);
     refused(&house.system("GET /system/functions?namespace=stage", "").await, 400, "namespace not valid");
     for method in ["POST", "PUT"] {
@@ -178,7 +172,7 @@ async fn functions_are_listed_shown_and_deployed_only_where_there_is_a_namespace
 
 #[actix_web::test]
 async fn of_a_new_function_and_the_end_of_its_namespace_exactly_one_is_refused() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     for round in 0..20 {
         let name = format!("race-{round}");
         done(&house.namespace("POST", "", &of(&name)).await, 201);
@@ -195,7 +189,7 @@ async fn of_a_new_function_and_the_end_of_its_namespace_exactly_one_is_refused()
 
 #[actix_web::test]
 async fn a_full_store_says_so_and_nothing_is_changed() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.store.limit_pages(1).await.unwrap();
     let labels = json!({ "openfaas": "1", "long": "x".repeat(500_000) });
     let reply = house.namespace("POST", "", &json!({ "name": "big", "labels": labels })).await;

@@ -89,7 +89,7 @@ async fn every_documented_example_is_answered_as_documented_on_both_listeners() 
         // Once while there is no function, then while there is one, then as somebody else.
         for known in [false, true] {
             for (method, path, operation) in operations(&document) {
-                house.script.lock().unwrap().functions.clear();
+                house.engine.clear();
                 if known {
                     house.add("env", "me/env:1");
                 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use actord::http::ApiFlavor;
 use serde_json::json;
 
-use crate::support::{House, Reply};
+use crate::support::{House, LocalHouse, Reply};
 
 impl House {
     async fn secrets(&self, method: &str, body: &str) -> Reply {
@@ -18,7 +18,9 @@ impl House {
         assert_eq!(reply.status, 200, "{reply:?}");
         reply.json()
     }
+}
 
+impl LocalHouse {
     fn secret(&self, path: &str) -> String {
         fs::read_to_string(self.secrets.path().join(path)).unwrap_or_else(|error| format!("({error})"))
     }
@@ -37,7 +39,7 @@ fn accepted(reply: &Reply) {
 #[actix_web::test]
 async fn a_secret_is_made_listed_replaced_and_deleted_on_both_ports_and_its_value_never_comes_out() {
     for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
-        let house = House::with(flavor, |_| {}).await;
+        let house = LocalHouse::with(flavor, |_| {}).await;
         assert_eq!(house.listed("").await, json!([]));
         accepted(&house.secrets("POST", r#"{"name":"db","value":"one"}"#).await);
         accepted(&house.secrets("POST", r#"{"name":"api.key_2","namespace":"openfaas-fn","value":"k"}"#).await);
@@ -57,7 +59,7 @@ async fn a_secret_is_made_listed_replaced_and_deleted_on_both_ports_and_its_valu
 
 #[actix_web::test]
 async fn a_secret_lies_where_root_alone_can_read_it() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     accepted(&house.secrets("POST", r#"{"name":"db","value":"one"}"#).await);
     let mode = |path: &str| fs::metadata(house.secrets.path().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("openfaas-fn/db"), mode("openfaas-fn")), (0o600, 0o700));
@@ -65,7 +67,7 @@ async fn a_secret_lies_where_root_alone_can_read_it() {
 
 #[actix_web::test]
 async fn post_of_one_that_is_there_is_409_and_put_or_delete_of_one_that_is_not_404() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     accepted(&house.secrets("POST", r#"{"name":"db","value":"one"}"#).await);
     let reply = house.secrets("POST", r#"{"name":"db","value":"two"}"#).await;
     refused(&reply, 409, "secret db already exists: update it, or delete it first");
@@ -89,7 +91,7 @@ async fn of_many_who_make_the_same_secret_at_once_one_succeeds() {
 
 #[actix_web::test]
 async fn the_namespace_is_in_the_body_or_in_the_query() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     accepted(&house.secrets("POST", r#"{"name":"a","namespace":"dev","value":"1"}"#).await);
     accepted(&house.system("POST /system/secrets?namespace=dev", r#"{"name":"b","value":"2"}"#).await);
     accepted(&house.system("PUT /system/secrets?namespace=dev", r#"{"name":"a","namespace":null,"value":"3"}"#).await);
@@ -104,7 +106,7 @@ async fn the_namespace_is_in_the_body_or_in_the_query() {
 
 #[actix_web::test]
 async fn a_body_and_a_query_that_name_different_namespaces_are_refused() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     accepted(&house.secrets("POST", r#"{"name":"a","value":"1"}"#).await);
     for method in ["POST", "PUT", "DELETE"] {
         let line = format!("{method} /system/secrets?namespace=dev");
@@ -117,7 +119,7 @@ async fn a_body_and_a_query_that_name_different_namespaces_are_refused() {
 
 #[actix_web::test]
 async fn a_namespace_that_is_not_there_is_refused() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     refused(&house.system("GET /system/secrets?namespace=nope", "").await, 400, "namespace not valid");
     for method in ["POST", "PUT", "DELETE"] {
         let reply = house.secrets(method, r#"{"name":"a","namespace":"nope"}"#).await;
@@ -131,7 +133,7 @@ async fn a_namespace_that_is_not_there_is_refused() {
 
 #[actix_web::test]
 async fn a_name_that_leads_elsewhere_is_refused_everywhere() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let outside = house.secrets.path().join("outside");
     fs::write(&outside, "keep").unwrap();
     fs::create_dir(house.secrets.path().join("openfaas-fn")).unwrap();
@@ -153,7 +155,7 @@ async fn a_name_that_leads_elsewhere_is_refused_everywhere() {
 
 #[actix_web::test]
 async fn raw_bytes_win_over_text_unless_there_are_none() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let post = async |body: &str| accepted(&house.secrets("POST", body).await);
     post(r#"{"name":"a","value":"trimmed","rawValue":"IHJhdyAK"}"#).await;
     post(r#"{"name":"b","value":"text","rawValue":""}"#).await;
@@ -172,7 +174,7 @@ async fn raw_bytes_win_over_text_unless_there_are_none() {
 
 #[actix_web::test]
 async fn a_value_of_a_mebibyte_is_kept_and_a_longer_one_refused_with_the_bound() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let body = |length: usize| json!({ "name": "big", "value": "\u{0}".repeat(length) }).to_string();
     accepted(&house.secrets("POST", &body(1 << 20)).await);
     assert_eq!(house.secret("openfaas-fn/big").len(), 1 << 20);
@@ -196,7 +198,7 @@ async fn what_is_no_json_object_is_refused() {
 
 #[actix_web::test]
 async fn a_secret_that_was_deleted_is_made_again_as_clients_replace_one() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     for value in ["one", "two"] {
         house.secrets("DELETE", r#"{"name":"db"}"#).await;
         accepted(&house.secrets("POST", &json!({ "name": "db", "value": value }).to_string()).await);

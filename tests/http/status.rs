@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use actord::actors::messages::Used;
-use actord::function::{Failure, Generation, Phase, SpecDraft, Step, Uptime};
-use actord::host::Progress;
+use actord::engine::{Engine as _, PullProgress, Used, View};
+use actord::function::{Failure, Generation, Namespace, Phase, Step, Uptime};
 use serde_json::json;
 
-use crate::support::{House, view};
+use crate::support::House;
 
 #[actix_web::test]
 async fn without_functions_the_list_is_an_empty_array() {
@@ -22,6 +21,7 @@ async fn a_function_is_shown_as_it_was_deployed_and_what_is_empty_is_left_out() 
     assert_eq!(house.system("GET /system/function/plain?usage=1", "").await.json(), plain);
     assert_eq!(house.system("GET /system/functions", "").await.json(), json!([plain]));
 
+    house.add_secret(&Namespace::default(), "s").await;
     let body = json!({"service": "full", "image": "i", "envProcess": "cat", "envVars": {"a": "b=c=d"},
         "constraints": ["c"], "secrets": ["s"], "labels": {"l": "m", "containerd.io/gc.root": "x"}, "annotations": {"n": "o"},
         "limits": {"memory": "64Mi", "cpu": "100m"}, "requests": {"memory": "1.5Gi"}, "readOnlyRootFilesystem": true});
@@ -60,13 +60,7 @@ async fn limits_and_requests_of_vendors_come_back_as_they_were_sent() {
 async fn a_stopped_function_has_no_replicas_key_and_no_lifecycle() {
     let house = House::public().await;
     house.add("idle", "i");
-    let id = "idle".parse().unwrap();
-    {
-        let mut script = house.script.lock().unwrap();
-        let status = &mut script.functions.get_mut(&id).unwrap().status;
-        status.desired.as_mut().unwrap().replicas = 0;
-        (status.phase, status.ready) = (Phase::Stopped, 0);
-    }
+    house.engine.scale(&"idle".parse().unwrap(), 0).await.unwrap();
     let shown = house.system("GET /system/function/idle", "").await.json();
     for key in ["replicas", "availableReplicas", "invocationCount", "lifecycle"] {
         assert!(shown.get(key).is_none(), "{key}: {shown}");
@@ -76,15 +70,15 @@ async fn a_stopped_function_has_no_replicas_key_and_no_lifecycle() {
 #[actix_web::test]
 async fn a_function_in_trouble_says_what_it_is() {
     let house = House::public().await;
-    let id = "sick".parse().unwrap();
-    let mut sick = view(&id, SpecDraft { image: "i".into(), ..SpecDraft::default() }.try_into().unwrap());
-    sick.status.desired.as_mut().unwrap().generation = Generation(3);
-    sick.status.phase = Phase::BackingOff { until: Uptime::default() };
-    sick.status.serving = Some(Generation(2));
-    sick.status.restarts = 5;
-    sick.status.failure = Some(Failure { generation: Generation(3), reason: "exited with code 1".into() });
-    sick.retry_in = Some(Duration::from_millis(7_100));
-    house.script.lock().unwrap().functions.insert(id, sick);
+    house.add("sick", "i");
+    house.show("sick", |View { status, retry_in, .. }| {
+        status.desired.as_mut().unwrap().generation = Generation(3);
+        status.phase = Phase::BackingOff { until: Uptime::default() };
+        status.serving = Some(Generation(2));
+        status.restarts = 5;
+        status.failure = Some(Failure { generation: Generation(3), reason: "exited with code 1".into() });
+        *retry_in = Some(Duration::from_millis(7_100));
+    });
     let shown = house.system("GET /system/function/sick", "").await.json();
     let expected = json!({"phase": "backing off", "generation": 3, "servingGeneration": 2,
         "reason": "exited with code 1", "restarts": 5, "retryInSeconds": 8});
@@ -103,11 +97,7 @@ async fn a_function_that_starts_says_how_far_it_has_come() {
         (Step::Starting, "starting"),
         (Step::WaitingUntilReady, "waiting until ready"),
     ] {
-        {
-            let mut script = house.script.lock().unwrap();
-            let view = script.functions.get_mut(&"new".parse().unwrap()).unwrap();
-            (view.status.phase, view.step) = (Phase::Starting, Some(step));
-        }
+        house.show("new", |view| (view.status.phase, view.step) = (Phase::Starting, Some(step)));
         let shown = house.system("GET /system/function/new", "").await.json();
         assert_eq!(shown["lifecycle"]["step"], word);
     }
@@ -146,12 +136,10 @@ async fn a_function_whose_image_is_being_pulled_says_how_many_bytes_are_here() {
         (None, json!({ "phase": "starting", "generation": 1, "step": "pulling", "pulled": 70 })),
         (Some(100), json!({ "phase": "starting", "generation": 1, "step": "pulling", "pulled": 70, "pullTotal": 100 })),
     ] {
-        {
-            let mut script = house.script.lock().unwrap();
-            let view = script.functions.get_mut(&"new".parse().unwrap()).unwrap();
+        house.show("new", |view| {
             (view.status.phase, view.step) = (Phase::Starting, Some(Step::Pulling));
-            (view.status.serving, view.pull) = (None, Some(Progress { pulled: 70, total }));
-        }
+            (view.status.serving, view.pull) = (None, Some(PullProgress { pulled: 70, total }));
+        });
         let shown = house.system("GET /system/function/new", "").await.json();
         assert_eq!(shown["lifecycle"], expected);
     }

@@ -1,39 +1,50 @@
-//! What all tests here stand on: a scripted registry, a server, raw functions and a raw client.
+//! What all tests here stand on: an engine in memory with scripted faults, a server, raw functions and a raw client.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, ActorContext as _, Context, Handler};
-use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
+use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
-use actord::function::{Desired, FunctionId, Generation, InstanceId, Phase, Spec, SpecDraft, Status};
+use actord::engine::{self, Changes, Engine, Mode, Refused, Used, View};
+use actord::function::{FunctionId, InstanceId, Namespace, NamespaceMetadata, Spec, SpecDraft};
 use actord::host::fake::FakeHost;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Recipients, Services, Settings};
+use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
-use actord::store::{Metadata, Namespaces, Secrets, Store};
+use actord::store::{Namespaces, Secrets, Store};
+use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::memory_engine::{Image, MemoryEngine};
 
 /// `admin:secret-pw`, as in the recorded conversations.
 pub(crate) const AUTH: &str = "Authorization: Basic YWRtaW46c2VjcmV0LXB3\r\n";
 
-/// What the scripted registry holds, was told and is to answer.
+/// What goes wrong with the engine, what it was told, and what it says other than it would.
 #[derive(Default)]
 pub(crate) struct Script {
-    pub(crate) functions: BTreeMap<FunctionId, View>,
+    /// What is shown of functions instead of what the engine knows.
+    shown: BTreeMap<FunctionId, View>,
     pub(crate) refuse: Option<Refused>,
     /// Functions that can't be run, and why.
     pub(crate) unrunnable: BTreeMap<FunctionId, String>,
     pub(crate) silent: bool,
-    /// Whether it stops at the next look at one function.
+    /// Whether it can't be reached.
     pub(crate) stops: bool,
     pub(crate) seen: Vec<Seen>,
     /// What functions use; one that is not in here can't be measured.
     pub(crate) used: BTreeMap<FunctionId, Used>,
     /// Whether nothing that is asked to be measured is ever answered.
     pub(crate) immeasurable: bool,
+}
+
+impl Script {
+    fn is_there(&self) -> Result<(), Refused> {
+        if self.stops { Err(Refused::Busy("the registry is restarting: try again".into())) } else { Ok(()) }
+    }
 }
 
 /// A message that arrived.
@@ -44,137 +55,95 @@ pub(crate) enum Seen {
     Scaled(FunctionId, u32),
 }
 
-/// Stands for the registry.
-pub(crate) struct Registry(Arc<Mutex<Script>>);
-
-impl Actor for Registry {
-    type Context = Context<Self>;
+/// An engine in memory with the faults of a script around it.
+#[derive(Clone)]
+struct Scripted {
+    engine: MemoryEngine,
+    script: Arc<Mutex<Script>>,
 }
 
-impl Registry {
-    fn note(&self, seen: Seen, id: &FunctionId) -> Result<(), Refused> {
-        let mut script = self.0.lock().unwrap();
-        script.seen.push(seen.clone());
-        if let Some(refused) = &script.refuse {
-            return Err(refused.clone());
-        }
-        let known = script.functions.contains_key(id);
-        if let (Seen::Applied(..), Some(reason)) = (&seen, script.unrunnable.get(id)) {
-            return Err(Refused::Unrunnable(reason.clone()));
-        }
-        match seen {
-            Seen::Applied(Mode::Create, ..) if known => Err(Refused::Exists(id.clone())),
-            Seen::Applied(Mode::Create, _, spec) => {
-                script.functions.insert(id.clone(), view(id, *spec));
-                Ok(())
-            }
-            Seen::Deleted(_) if known => {
-                script.functions.remove(id);
-                Ok(())
-            }
-            _ if known => Ok(()),
-            _ => Err(Refused::NotFound(id.clone())),
-        }
+impl Scripted {
+    fn note(&self, seen: Seen) -> Result<(), Refused> {
+        let mut script = self.script.lock().unwrap();
+        script.is_there()?;
+        script.seen.push(seen);
+        script.refuse.clone().map_or(Ok(()), Err)
+    }
+
+    fn show(&self, view: View) -> View {
+        self.script.lock().unwrap().shown.get(&view.id).cloned().unwrap_or(view)
     }
 }
 
 /// An answer that may never come.
-type Later<T> = actix::ResponseFuture<T>;
-
-fn later<T: 'static>(silent: bool, answer: T) -> Later<T> {
-    Box::pin(async move {
-        if silent {
-            std::future::pending::<()>().await;
-        }
-        answer
-    })
+async fn later<T>(silent: bool, answer: T) -> T {
+    if silent {
+        std::future::pending::<()>().await;
+    }
+    answer
 }
 
-impl Handler<Apply> for Registry {
-    type Result = Later<Result<(), Refused>>;
-    fn handle(&mut self, message: Apply, _: &mut Context<Self>) -> Self::Result {
-        let silent = self.0.lock().unwrap().silent;
-        later(silent, self.note(Seen::Applied(message.mode, message.id.clone(), message.spec.into()), &message.id))
+#[async_trait]
+impl Engine for Scripted {
+    async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused> {
+        let silent = self.script.lock().unwrap().silent;
+        let answer = async {
+            self.note(Seen::Applied(mode, id.clone(), spec.clone().into()))?;
+            let unrunnable = self.script.lock().unwrap().unrunnable.get(&id).cloned();
+            unrunnable.map_or(Ok(()), |reason| Err(Refused::Unrunnable(reason)))?;
+            self.engine.apply(id, spec, mode).await
+        };
+        later(silent, answer.await).await
+    }
+
+    async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
+        self.note(Seen::Deleted(id.clone()))?;
+        self.engine.delete(id).await
+    }
+
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
+        self.note(Seen::Scaled(id.clone(), replicas))?;
+        self.engine.scale(id, replicas).await
+    }
+
+    async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
+        self.script.lock().unwrap().is_there()?;
+        Ok(self.engine.get(id).await?.map(|view| self.show(view)))
+    }
+
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<View>, Refused> {
+        self.script.lock().unwrap().is_there()?;
+        Ok(self.engine.list(namespace).await?.into_iter().map(|view| self.show(view)).collect())
+    }
+
+    async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+        let (silent, used) = {
+            let script = self.script.lock().unwrap();
+            let wanted = script.used.iter().filter(|(id, _)| only.is_none_or(|only| only == *id));
+            (script.immeasurable, wanted.map(|(id, used)| (id.clone(), *used)).collect())
+        };
+        later(silent, used).await
+    }
+
+    fn watch(&self, after: Option<u64>) -> Changes {
+        self.engine.watch(after)
     }
 }
 
-impl Handler<Delete> for Registry {
-    type Result = Result<(), Refused>;
-    fn handle(&mut self, message: Delete, _: &mut Context<Self>) -> Self::Result {
-        self.note(Seen::Deleted(message.id.clone()), &message.id)
-    }
-}
-
-impl Handler<Scale> for Registry {
-    type Result = Result<(), Refused>;
-    fn handle(&mut self, message: Scale, _: &mut Context<Self>) -> Self::Result {
-        self.note(Seen::Scaled(message.id.clone(), message.replicas), &message.id)
-    }
-}
-
-impl Handler<Get> for Registry {
-    type Result = Option<View>;
-    fn handle(&mut self, message: Get, context: &mut Context<Self>) -> Self::Result {
-        if self.0.lock().unwrap().stops {
-            context.stop();
-        }
-        self.0.lock().unwrap().functions.get(&message.id).cloned()
-    }
-}
-
-impl Handler<List> for Registry {
-    type Result = Vec<View>;
-    fn handle(&mut self, message: List, _: &mut Context<Self>) -> Self::Result {
-        let script = self.0.lock().unwrap();
-        script.functions.values().filter(|view| view.id.namespace == message.namespace).cloned().collect()
-    }
-}
-
-impl Handler<Measure> for Registry {
-    type Result = Later<Vec<(FunctionId, Used)>>;
-    fn handle(&mut self, Measure { only }: Measure, _: &mut Context<Self>) -> Self::Result {
-        let script = self.0.lock().unwrap();
-        let wanted = script.used.iter().filter(|(id, _)| only.as_ref().is_none_or(|only| only == *id));
-        later(script.immeasurable, wanted.map(|(id, used)| (id.clone(), *used)).collect())
-    }
-}
-
-/// A function that serves with one replica.
-pub(crate) fn view(id: &FunctionId, spec: Spec) -> View {
-    let desired = Desired {
-        generation: Generation(1),
-        spec: Arc::new(spec),
-        replicas: 1,
-        good: None,
-        proven: true,
-        failed: None,
-        created_at: "2026-01-02T03:04:05.000000006Z".into(),
-    };
-    let status = Status {
-        desired: Some(desired),
-        phase: Phase::Ready,
-        ready: 1,
-        serving: Some(Generation(1)),
-        restarts: 0,
-        failure: None,
-    };
-    View { id: id.clone(), status, retry_in: None, step: None, pull: None }
+/// When everything is created here.
+fn then() -> Timestamp {
+    "2026-01-02T03:04:05.000000006Z".parse().unwrap()
 }
 
 /// A running server with everything around it.
 pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: SocketAddr,
+    /// The engine, with the default namespace and `dev`, without a secret.
+    pub(crate) engine: MemoryEngine,
     pub(crate) script: Arc<Mutex<Script>>,
     pub(crate) routes: Arc<Routes>,
-    /// The default namespace and `dev`, without a secret.
-    pub(crate) namespaces: Namespaces,
-    pub(crate) store: Store,
-    /// Where the secrets lie.
-    pub(crate) secrets: tempfile::TempDir,
     pub(crate) draining: Draining,
-    /// Where the logs are.
-    pub(crate) host: FakeHost,
     pub(crate) server: actix_web::dev::ServerHandle,
 }
 
@@ -184,20 +153,34 @@ impl House {
     }
 
     pub(crate) async fn with(flavor: ApiFlavor, set: impl FnOnce(&mut Settings)) -> Self {
+        Self::over(flavor, set, |engine| (engine.clone(), engine.clone(), engine)).await
+    }
+
+    /// As [`House::with`], with secrets, namespaces and logs as the doors are given them.
+    pub(crate) async fn over<S, N, L>(
+        flavor: ApiFlavor,
+        set: impl FnOnce(&mut Settings),
+        rest: impl FnOnce(MemoryEngine) -> (S, N, L),
+    ) -> Self
+    where
+        S: engine::Secrets + 'static,
+        N: engine::Namespaces + 'static,
+        L: engine::Logs + 'static,
+    {
+        let engine = MemoryEngine::of(|_| Image::Runs(Vec::new()), None, then);
+        engine::Namespaces::create(&engine, &dev(), NamespaceMetadata::of_functions()).await.unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
         let routes = Arc::new(Routes::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
         let draining = Draining::default();
-        let host = FakeHost::new();
-        let (store, secrets) = (Store::in_memory().unwrap(), tempfile::tempdir().unwrap());
-        let namespaces = Namespaces::new(store.clone(), Secrets::new(secrets.path().to_owned()));
-        namespaces.create(&"dev".parse().unwrap(), Metadata::of_functions()).await.unwrap();
+        let (secrets, namespaces, logs) = rest(engine.clone());
         let services = Arc::new(Services {
-            provider: Recipients::from(Registry(script.clone()).start()).into(),
+            engine: Arc::new(Scripted { engine: engine.clone(), script: script.clone() }),
+            secrets: Arc::new(secrets),
             routes: routes.clone(),
-            namespaces: namespaces.clone(),
+            namespaces: Arc::new(namespaces),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
-            logs: host.host().logs,
+            logs: Arc::new(logs),
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();
@@ -209,7 +192,7 @@ impl House {
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
         let metrics = metrics_address;
-        Self { address, metrics, script, routes, namespaces, store, secrets, draining, host, server: handle }
+        Self { address, metrics, engine, script, routes, draining, server: handle }
     }
 
     /// Publishes an instance of a function.
@@ -231,7 +214,20 @@ impl House {
         let id: FunctionId = function.parse().unwrap();
         let mut draft = SpecDraft { image: "i".into(), ..SpecDraft::default() };
         set(&mut draft);
-        self.script.lock().unwrap().functions.insert(id.clone(), view(&id, draft.try_into().unwrap()));
+        self.engine.put(&id, draft.try_into().unwrap());
+    }
+
+    /// Adds a secret that functions may name.
+    pub(crate) async fn add_secret(&self, namespace: &Namespace, name: &str) {
+        engine::Secrets::create(&self.engine, namespace, name.parse().unwrap(), Vec::new()).await.unwrap();
+    }
+
+    /// Lets a function be shown in another way.
+    pub(crate) fn show(&self, function: &str, change: impl FnOnce(&mut View)) {
+        let id: FunctionId = function.parse().unwrap();
+        let mut script = self.script.lock().unwrap();
+        let known = || self.engine.view(&id).expect("the function was added");
+        change(script.shown.entry(id.clone()).or_insert_with(known));
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
@@ -251,6 +247,47 @@ impl House {
     /// A plain request for a function.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: gateway\r\n"), "").await
+    }
+}
+
+fn dev() -> Namespace {
+    "dev".parse().unwrap()
+}
+
+/// A house whose secrets, namespaces and logs are those of one machine, in memory and in a directory.
+pub(crate) struct LocalHouse {
+    house: House,
+    /// The default namespace and `dev`, without a secret.
+    pub(crate) namespaces: Namespaces,
+    pub(crate) store: Store,
+    /// Where the secrets lie.
+    pub(crate) secrets: tempfile::TempDir,
+    /// Where the logs are.
+    pub(crate) host: FakeHost,
+}
+
+impl LocalHouse {
+    pub(crate) async fn public() -> Self {
+        Self::with(ApiFlavor::Public, |_| {}).await
+    }
+
+    pub(crate) async fn with(flavor: ApiFlavor, set: impl FnOnce(&mut Settings)) -> Self {
+        let (store, secrets, host) = (Store::in_memory().unwrap(), tempfile::tempdir().unwrap(), FakeHost::new());
+        let namespaces = Namespaces::new(store.clone(), Secrets::new(secrets.path().to_owned()));
+        namespaces.create(&dev(), NamespaceMetadata::of_functions()).await.unwrap();
+        let house = House::over(flavor, set, |engine| {
+            let logs = LocalLogs::new(host.host().logs, move |id| engine.view(id).is_some());
+            (namespaces.clone(), namespaces.clone(), logs)
+        });
+        Self { house: house.await, namespaces, store, secrets, host }
+    }
+}
+
+impl std::ops::Deref for LocalHouse {
+    type Target = House;
+
+    fn deref(&self) -> &House {
+        &self.house
     }
 }
 

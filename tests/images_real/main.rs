@@ -9,6 +9,7 @@ mod policy;
 mod proxy;
 mod prune;
 mod pull;
+mod reads;
 mod sources;
 
 #[path = "../support/leaks.rs"]
@@ -22,8 +23,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::content::resolve_image;
+use actord::host::containerd::Containerd;
+use actord::host::containerd::images::content::read_image;
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::{HostError, Image, Images as _, PullPolicy};
 use containerd_client::services::v1::DeleteRequest;
@@ -43,7 +44,10 @@ struct Machine {
 
 impl Machine {
     fn start() -> Self {
-        let daemon = PrivateContainerd::start();
+        Self::on(PrivateContainerd::start())
+    }
+
+    fn on(daemon: PrivateContainerd) -> Self {
         let containerd = Containerd::new(&daemon.socket(), NAMESPACE, "test-host").unwrap();
         let options = ImagesOptions {
             stall: Duration::from_secs(10),
@@ -113,7 +117,7 @@ impl Machine {
 
     /// Checks that an image can be run: its config is there, and the snapshot that an instance starts from.
     async fn check_runnable(&self, image: &Image) {
-        let resolved = resolve_image(&self.containerd, &image.digest).await.unwrap();
+        let resolved = read_image(&self.containerd, &image.digest).await.unwrap();
         assert!(self.snapshots().contains(&resolved.chain_id), "{} is not unpacked", image.reference);
         assert!(self.lines(&["images", "list", "-q"]).contains(&image.reference));
     }

@@ -41,7 +41,8 @@ async fn a_snapshot_that_is_missing_is_unpacked_again_without_the_registry() {
     let image = machine.pull(&reference).await;
     drop(registry);
     // The topmost first: containerd refuses to remove a parent.
-    let resolved = actord::host::containerd::content::resolve_image(&machine.containerd, &image.digest).await.unwrap();
+    let resolved =
+        actord::host::containerd::images::content::read_image(&machine.containerd, &image.digest).await.unwrap();
     machine.ctr(&["snapshots", "remove", &resolved.chain_id]);
     assert_eq!(machine.ensure(&reference, IfNotPresent).await.unwrap(), image);
     machine.check_runnable(&image).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use actord::host::Images as _;
-use actord::host::containerd::mirrors::Mirror;
+use actord::host::containerd::images::Mirror;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actord::actors::Settings;
-use actord::actors::messages::Mode;
+use actord::engine::Mode;
 use actord::function::{InstanceId, Phase, Spec, SpecDraft};
 use actord::host::HostError;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};

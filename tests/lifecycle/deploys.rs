@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::Phase;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use actord::routes::NoEndpoint;
@@ -100,7 +100,7 @@ fn a_full_store_refuses_a_deploy_before_anything_is_touched() {
         let mut big = draft("good:1");
         big.env_vars = (0..16).map(|n| (format!("V{n}"), "x".repeat(1 << 16))).collect();
         let refused = platform.apply(Mode::Create, "f", big.try_into().unwrap()).await.unwrap_err();
-        assert!(matches!(&refused, Refused::Store(reason) if reason.contains("full")), "{refused}");
+        assert!(matches!(&refused, Refused::Full(reason) if reason.contains("full")), "{refused}");
         assert_eq!(platform.view("f").await, None);
         assert_eq!(platform.host.count(Method::ImagesEnsure), 0);
     });
@@ -281,5 +281,33 @@ fn a_process_that_never_was_ready_and_does_not_hear_sigterm_is_not_waited_for_lo
         platform.delete("f").await.unwrap();
         platform.tidy(&["f"]).await;
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn twenty_updates_queued_at_once_are_three_writes_and_three_starts_and_all_are_answered() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        for n in 0..20 {
+            let image = Behaviour::new().pulls_in(Duration::from_secs(1));
+            platform.host.publish_image(&format!("next:{n}"), image);
+        }
+        let metrics = prometheus::Registry::new();
+        platform.store.measure(&metrics).unwrap();
+        let starts = platform.host.count(Method::RuntimeCreate);
+        let pulls = platform.host.count(Method::ImagesEnsure);
+        let images: Vec<String> = (0..20).map(|n| format!("next:{n}")).collect();
+        let answers = join_all(images.iter().map(|image| platform.update("f", image))).await;
+        assert_eq!(answers, vec![Ok(()); 20]);
+        let commits = metrics.gather();
+        let commits = commits.iter().find(|family| family.name() == "actord_store_commit_seconds").unwrap();
+        let writes = commits.get_metric()[0].get_histogram().get_sample_count();
+        assert!(writes <= 3, "{writes} writes");
+        assert!(platform.host.count(Method::RuntimeCreate) - starts <= 3);
+        assert!(platform.host.count(Method::ImagesEnsure) - pulls <= 3);
+        let view = platform.view("f").await.unwrap();
+        assert_eq!(view.status.desired.unwrap().spec.image, "next:19");
+        platform.tidy(&["f"]).await;
     });
 }

@@ -156,7 +156,7 @@ fn a_function_answers_within_the_time_that_it_asks_for() {
         let platform = Platform::start().await;
         let mut spec = crate::platform::draft("good:1");
         spec.annotations.insert("com.openfaas.upstream.timeout".into(), "5m".into());
-        platform.apply(actord::actors::messages::Mode::Create, "f", spec.try_into().unwrap()).await.unwrap();
+        platform.apply(actord::engine::Mode::Create, "f", spec.try_into().unwrap()).await.unwrap();
         let limit = |platform: &Platform| platform.routes.find(&id("f")).unwrap().limit().or(Duration::from_secs(60));
         assert_eq!(limit(&platform), Duration::from_secs(300));
         let second = restarted(&platform).await;
@@ -164,7 +164,7 @@ fn a_function_answers_within_the_time_that_it_asks_for() {
         assert_eq!(limit(&second), Duration::from_secs(300));
         let mut broken = crate::platform::draft("typo:1");
         broken.env_vars.insert("exec_timeout".into(), "10m".into());
-        second.apply(actord::actors::messages::Mode::Update, "f", broken.try_into().unwrap()).await.unwrap_err();
+        second.apply(actord::engine::Mode::Update, "f", broken.try_into().unwrap()).await.unwrap_err();
         assert_eq!(limit(&second), Duration::from_secs(300), "the version before serves on");
         second.update("f", "good:2").await.unwrap();
         assert_eq!(limit(&second), Duration::from_secs(60));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actord::actors::Settings;
-use actord::actors::messages::Mode;
+use actord::engine::Mode;
 use actord::function::{Exit, Phase};
 use actord::host::HostError;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};

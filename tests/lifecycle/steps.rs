@@ -60,9 +60,10 @@ fn of_many_instances_the_one_furthest_behind_is_shown_and_a_delete_leaves_nothin
         let mut two = draft("good:1");
         two.labels.insert("com.openfaas.scale.min".into(), "2".into());
         let deploying = platform.clone();
-        let deploy = actix::spawn(async move {
-            deploying.apply(actord::actors::messages::Mode::Create, "f", two.try_into().unwrap()).await
-        });
+        let deploy =
+            actix::spawn(
+                async move { deploying.apply(actord::engine::Mode::Create, "f", two.try_into().unwrap()).await },
+            );
         sleep(SECOND).await;
         assert_eq!(platform.view("f").await.unwrap().step, Some(Step::WaitingForPlace));
         platform.delete("f").await.unwrap();

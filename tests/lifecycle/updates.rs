@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::Refused;
+use actord::engine::Refused;
 use actord::function::{Generation, Phase};
 use actord::host::fake::{Behaviour, Method};
 use actord::routes::NoEndpoint;
@@ -48,7 +48,7 @@ fn an_update_whose_image_cannot_be_had_leaves_the_old_version_serving() {
         assert_eq!((status.phase, status.serving, status.ready), (Phase::Failed, Some(Generation(1)), 1));
         assert!(status.failure.unwrap().reason.contains("typo:2"));
         let stored = platform.store.get(&id("f")).await.unwrap().unwrap();
-        assert_eq!((stored.spec.image.as_str(), stored.good.unwrap().1.image.as_str()), ("typo:2", "good:1"));
+        assert_eq!((stored.spec.image.as_str(), stored.last_good.unwrap().1.image.as_str()), ("typo:2", "good:1"));
         platform.update("f", "good:2").await.unwrap();
         assert_eq!(platform.phase("f").await, Some(Phase::Ready));
         platform.tidy(&["f"]).await;

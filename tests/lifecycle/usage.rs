@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::actors::messages::Used;
+use actord::engine::Used;
 use actord::host::HostError;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use tokio::time::sleep;

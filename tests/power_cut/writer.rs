@@ -111,8 +111,8 @@ fn desired(generation: u64) -> Desired {
         generation: Generation(generation),
         spec: spec.clone(),
         replicas: 1,
-        good: Some((Generation(1), spec)),
-        proven: true,
+        last_good: Some((Generation(1), spec)),
+        has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actord::host::HostError;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use tokio::time::{sleep, timeout};
 
 use crate::support::{directory, kill, options, runs};
@@ -69,8 +69,8 @@ async fn a_containerd_that_dies_is_restarted_until_it_is_stopped() {
 #[tokio::test]
 async fn a_containerd_that_hangs_is_killed_and_restarted() {
     let base = directory();
-    let patience = Patience { period: Duration::from_millis(100), limit: Duration::from_secs(1) };
-    let hasty = DaemonOptions { patience, ..options(base.path()) };
+    let hang_policy = HangPolicy { period: Duration::from_millis(100), limit: Duration::from_secs(1) };
+    let hasty = DaemonOptions { hang_policy, ..options(base.path()) };
     let watch = Daemon::adopt_or_start(hasty).await.unwrap().supervise();
     let before = watch.pid();
     sleep(Duration::from_secs(2)).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use actord::host::Image;
 use serde_json::{Value, json};
@@ -101,10 +102,11 @@ pub(crate) fn write(path: &Path) -> BTreeMap<&'static str, Image> {
             (digest, size)
         };
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-        let (config, config_size) = store(&json!({
+        let document = json!({
             "architecture": architecture, "os": "linux", "config": config, "history": [],
             "rootfs": { "type": "layers", "diff_ids": [layer_digest] },
-        }));
+        });
+        let (config, config_size) = store(&document);
         let (digest, size) = store(&json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -118,7 +120,9 @@ pub(crate) fn write(path: &Path) -> BTreeMap<&'static str, Image> {
             "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
             "annotations": { "io.containerd.image.name": reference },
         }));
-        images.insert(name, Image { reference, digest });
+        // The chain id of one layer is its diff id.
+        let (chain_id, config) = (layer_digest.clone(), serde_json::from_value(document).unwrap());
+        images.insert(name, Image { reference, digest, chain_id, config: Arc::new(config) });
     }
     let mut archive = tar::Builder::new(Vec::new());
     append(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actord::function::Exit;
-use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
+use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{HostError, InstanceRecord, Runtime, Signal};
 use tokio::time::timeout;
 

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraft};
-use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
-use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
+use actord::host::containerd::Containerd;
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
+use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{HostError, Image, InstanceConfig, Logs as _, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
@@ -36,7 +36,7 @@ pub(crate) fn options(base: &Path) -> DaemonOptions {
         state: base.join("state/containerd"),
         socket: base.join("state/containerd.sock"),
         log: base.join("data/containerd.log"),
-        patience: Patience::default(),
+        hang_policy: HangPolicy::default(),
     }
 }
 
@@ -76,6 +76,9 @@ pub(crate) struct World {
     seed: AtomicU64,
 }
 
+/// How many machines this process has made.
+static WORLDS: AtomicU64 = AtomicU64::new(0);
+
 impl World {
     pub(crate) async fn new() -> Self {
         let base = directory();
@@ -99,7 +102,9 @@ impl World {
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
         let archive = base.path().join("images.tar");
         let images = crate::images::write(&archive);
-        let seed = AtomicU64::new(u64::from(std::process::id()) << 20);
+        // Ids are unique on the machine, so that no world finds traces of another's instances.
+        let number = u64::from(std::process::id()) << 32 | WORLDS.fetch_add(1, Ordering::Relaxed) << 16;
+        let seed = AtomicU64::new(number);
         let world = Self { base, name, daemon: Some(daemon), containerd, options, runtime, images, seed };
         world.ctr(&["images", "import", "--snapshotter", "overlayfs", archive.to_str().unwrap()]);
         run("ip", &["netns", "add", &world.name]);

@@ -89,13 +89,15 @@ async fn fuzz(flavor: ApiFlavor, errors: &str) {
         true => Box::new(process(address)),
         false => Box::new(()),
     });
+    let namespaces = Namespaces::new(platform.store.clone(), platform.secrets.clone());
     let services = Arc::new(Services {
-        provider: platform.registry.clone().into(),
+        engine: Arc::new(platform.engine.clone()),
+        secrets: Arc::new(namespaces.clone()),
         routes: platform.routes.clone(),
-        namespaces: Namespaces::new(platform.store.clone(), platform.secrets.clone()),
+        namespaces: Arc::new(namespaces),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
-        logs: platform.host.host().logs,
+        logs: Arc::new(platform.engine.logs()),
     });
     let credentials = Credentials { user: USER.into(), password: PASSWORD.into() };
     let settings = Settings { upstream_timeout: Duration::from_secs(2), ..Settings::new(credentials, flavor) };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
-use actord::actors::messages::{Apply, Delete, Get, List, Measure, Mode, Refused, Scale, Used, View};
-use actord::actors::{Context, Registry, Settings, Supervised};
+use actord::actors::{Context, LocalEngine, Settings};
+use actord::engine::{Engine as _, Mode, Refused, Used, View};
 use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft};
 use actord::host::fake::{Behaviour, FakeHost};
 use actord::routes::{Parking, Routes};
@@ -30,7 +30,7 @@ pub struct Platform {
     pub store: Store,
     pub secrets: Secrets,
     pub routes: Arc<Routes>,
-    pub registry: Arc<Supervised<Registry>>,
+    pub engine: LocalEngine,
     pub dir: Arc<tempfile::TempDir>,
     settings: Settings,
 }
@@ -61,12 +61,12 @@ impl Platform {
         let runtime = tokio::runtime::Handle::current();
         let (machine, all) = (host.host(), settings.clone());
         let around = Context::new(machine, store.clone(), secrets.clone(), routes.clone(), all, runtime);
-        let registry = Registry::recover(around).await.unwrap();
-        Self { host, store, secrets, routes, registry, dir, settings }
+        let engine = LocalEngine::recover(around).await.unwrap();
+        Self { host, store, secrets, routes, engine, dir, settings }
     }
 
     pub async fn apply(&self, mode: Mode, name: &str, spec: Spec) -> Result<(), Refused> {
-        self.registry.addr().send(Apply { id: id(name), spec, mode }).await.unwrap()
+        self.engine.apply(id(name), spec, mode).await
     }
 
     pub async fn deploy(&self, name: &str, image: &str) -> Result<(), Refused> {
@@ -78,24 +78,24 @@ impl Platform {
     }
 
     pub async fn delete(&self, name: &str) -> Result<(), Refused> {
-        self.registry.addr().send(Delete { id: id(name) }).await.unwrap()
+        self.engine.delete(&id(name)).await
     }
 
     pub async fn scale(&self, name: &str, replicas: u32) -> Result<(), Refused> {
-        self.registry.addr().send(Scale { id: id(name), replicas }).await.unwrap()
+        self.engine.scale(&id(name), replicas).await
     }
 
     pub async fn view(&self, name: &str) -> Option<View> {
-        self.registry.addr().send(Get { id: id(name) }).await.unwrap()
+        self.engine.get(&id(name)).await.unwrap()
     }
 
     pub async fn list(&self) -> Vec<View> {
-        self.registry.addr().send(List { namespace: Namespace::default() }).await.unwrap()
+        self.engine.list(&Namespace::default()).await.unwrap()
     }
 
     /// What the functions use whose instances run.
     pub async fn used(&self, only: Option<&str>) -> Vec<(FunctionId, Used)> {
-        self.registry.addr().send(Measure { only: only.map(id) }).await.unwrap()
+        self.engine.measure(only.map(id).as_ref()).await
     }
 
     pub async fn phase(&self, name: &str) -> Option<Phase> {

@@ -16,11 +16,16 @@ pub struct PrivateContainerd {
 impl PrivateContainerd {
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one with more in its configuration.
+    pub fn start_with(settings: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("actord-test-").tempdir().unwrap();
         let at = |name: &str| directory.path().join(name).display().to_string();
         let config = format!(
             "version = 2\nroot = \"{}\"\nstate = \"{}\"\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
-             [grpc]\naddress = \"{}\"\n[ttrpc]\naddress = \"{}\"\n",
+             [grpc]\naddress = \"{}\"\n[ttrpc]\naddress = \"{}\"\n{settings}",
             at("root"),
             at("state"),
             at("containerd.sock"),

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actord::host::cni::{CniNetwork, CniOptions};
-use actord::host::containerd::channel::Containerd;
-use actord::host::containerd::daemon::{Daemon, DaemonOptions, Patience};
+use actord::host::containerd::Containerd;
+use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
-use actord::host::containerd::runtime::{ContainerdRuntime, Dns, RuntimeOptions};
+use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{Host, HttpProbe};
 
 use crate::leaks::Traces;
@@ -38,7 +38,7 @@ impl RealHost {
             state: directory.join("state"),
             socket: socket(directory),
             log: directory.join("containerd.log"),
-            patience: Patience::default(),
+            hang_policy: HangPolicy::default(),
         });
         let daemon = daemon.await.unwrap();
         let containerd = Containerd::new(&socket(directory), &run.namespace(), "contract").unwrap();

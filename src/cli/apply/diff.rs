@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::cli::client::Function;
-use crate::function::{Resources, Spec};
+use crate::function::{Spec, SpecDraft};
+use crate::stack;
+use crate::wire::FunctionStatus;
 
 /// One line of a function that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,8 +24,10 @@ pub(super) struct Difference {
 type Lines = BTreeMap<String, String>;
 
 /// What has to change; nothing if it is as it should be.
-pub(super) fn differences(before: Option<&Function>, after: &Spec) -> Vec<Difference> {
-    let (mut before, after) = (before.map(deployed).unwrap_or_default(), asked(after));
+pub(super) fn differences(before: Option<&FunctionStatus>, after: &Spec) -> Vec<Difference> {
+    // What this program has no words for is replaced as a whole.
+    let before = before.and_then(|before| before.draft().ok());
+    let (mut before, after) = (before.as_ref().map(lines).unwrap_or_default(), lines(after));
     let mut found = Vec::new();
     for (field, value) in after {
         let old = before.remove(&field);
@@ -36,54 +40,32 @@ pub(super) fn differences(before: Option<&Function>, after: &Spec) -> Vec<Differ
     found
 }
 
-fn asked(spec: &Spec) -> Lines {
-    let quantities = |of: &Option<Resources>| of.as_ref().map(Resources::quantities).unwrap_or_default();
+/// The lines of a stack file, one for each value.
+fn lines(spec: &SpecDraft) -> Lines {
     let mut lines = Lines::new();
-    put(&mut lines, "image", &spec.image);
-    put(&mut lines, "fprocess", &spec.env_process);
-    put_all(&mut lines, "env", &spec.env_vars);
-    put_all(&mut lines, "label", &spec.labels);
-    put_all(&mut lines, "annotation", &spec.annotations);
-    put_names(&mut lines, "secret", spec.secrets.iter().map(crate::function::SecretName::as_str));
-    put_names(&mut lines, "constraint", spec.constraints.iter().map(String::as_str));
-    put_quantities(&mut lines, "limits", &quantities(&spec.limits));
-    put_quantities(&mut lines, "requests", &quantities(&spec.requests));
-    put(&mut lines, "readonly_root_filesystem", if spec.read_only_root_filesystem { "true" } else { "" });
-    lines
-}
-
-fn deployed(function: &Function) -> Lines {
-    let mut lines = Lines::new();
-    put(&mut lines, "image", &function.image);
-    put(&mut lines, "fprocess", &function.env_process);
-    put_all(&mut lines, "env", &function.env_vars);
-    put_all(&mut lines, "label", &function.labels);
-    put_all(&mut lines, "annotation", &function.annotations);
-    put_names(&mut lines, "secret", function.secrets.iter().map(String::as_str));
-    put_names(&mut lines, "constraint", function.constraints.iter().map(String::as_str));
-    put_quantities(&mut lines, "limits", &function.limits);
-    put_quantities(&mut lines, "requests", &function.requests);
-    put(&mut lines, "readonly_root_filesystem", if function.read_only_root_filesystem { "true" } else { "" });
-    lines
-}
-
-/// What is empty is as good as not there.
-fn put(lines: &mut Lines, field: &str, value: &str) {
-    if !value.is_empty() {
-        lines.insert(field.to_owned(), value.to_owned());
+    for (key, value) in stack::lines(spec) {
+        // One of many: `env DEBUG`, `label app`, `limits.cpu`.
+        let one = match key.as_str() {
+            "environment" => "env ".to_owned(),
+            "limits" | "requests" => format!("{key}."),
+            many => format!("{} ", many.trim_end_matches('s')),
+        };
+        match value {
+            Value::Object(values) => {
+                lines.extend(values.into_iter().map(|(name, value)| (one.clone() + &name, text(value))));
+            }
+            Value::Array(names) => {
+                lines.extend(names.into_iter().map(|name| (one.clone() + &text(name), String::new())));
+            }
+            value => drop(lines.insert(key, text(value))),
+        }
     }
+    lines
 }
 
-fn put_all(lines: &mut Lines, kind: &str, values: &BTreeMap<String, String>) {
-    lines.extend(values.iter().map(|(name, value)| (format!("{kind} {name}"), value.clone())));
-}
-
-fn put_names<'a>(lines: &mut Lines, kind: &str, names: impl Iterator<Item = &'a str>) {
-    lines.extend(names.map(|name| (format!("{kind} {name}"), String::new())));
-}
-
-fn put_quantities(lines: &mut Lines, kind: &str, of: &BTreeMap<String, String>) {
-    for (name, quantity) in of {
-        put(lines, &format!("{kind}.{name}"), quantity);
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
     }
 }

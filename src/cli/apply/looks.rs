@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::cli::client::{Client, Function};
+use crate::cli::client::Client;
 use crate::cli::ls::list;
 use crate::function::FunctionId;
+use crate::wire::FunctionStatus;
 
 /// From the end of a look to the next.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -19,7 +20,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 pub(super) struct Look {
     /// Counts the looks, from 1.
     number: u64,
-    functions: BTreeMap<FunctionId, Function>,
+    functions: BTreeMap<FunctionId, FunctionStatus>,
 }
 
 /// The looks at some namespaces.
@@ -61,7 +62,7 @@ impl Looks {
         }
     }
 
-    async fn look(&self) -> Option<BTreeMap<FunctionId, Function>> {
+    async fn look(&self) -> Option<BTreeMap<FunctionId, FunctionStatus>> {
         let mut functions = BTreeMap::new();
         for namespace in &self.namespaces {
             for shown in list(&self.client, namespace).await.ok()? {
@@ -97,7 +98,7 @@ impl Looks {
     }
 }
 
-fn standing(function: Option<&Function>) -> Standing {
+fn standing(function: Option<&FunctionStatus>) -> Standing {
     let Some(function) = function else { return Standing::Missing };
     let lifecycle = function.lifecycle.clone().unwrap_or_default();
     match function.state() {

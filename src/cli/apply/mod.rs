@@ -22,13 +22,13 @@ use clap::Args;
 use regex::Regex;
 
 use super::client::{
-    Client, ClientError, ExitWith, Function, GatewayArgs, NamespaceArg, Output, gateway_of, print, print_json, say,
-    variable,
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, gateway_of, print, print_json, say, variable,
 };
 use super::ls::list;
 use crate::config::parse_duration;
 use crate::function::{FunctionId, Spec, SpecDraft};
 use crate::stack::{self, Asked};
+use crate::wire::FunctionStatus;
 use plan::Change;
 use work::Work;
 
@@ -132,7 +132,7 @@ impl ApplyArgs {
         &self,
         client: &Client,
         wanted: &BTreeMap<FunctionId, Spec>,
-    ) -> Result<BTreeMap<FunctionId, Function>, ClientError> {
+    ) -> Result<BTreeMap<FunctionId, FunctionStatus>, ClientError> {
         let mut namespaces: BTreeSet<String> = wanted.keys().map(|id| id.namespace.to_string()).collect();
         if self.prune {
             match client.get::<Vec<String>>(&["system", "namespaces"], &[]).await {

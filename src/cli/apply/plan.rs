@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::SET;
 use super::diff::{Difference, differences};
-use crate::cli::client::Function;
 use crate::function::{FunctionId, Spec};
+use crate::wire::FunctionStatus;
 
 /// What is done to one function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,10 +62,11 @@ pub(super) struct Change {
 /// Compares what is wanted with what is there. With the name of a set, what carries it and is not wanted is removed.
 pub(super) fn plan(
     wanted: BTreeMap<FunctionId, Spec>,
-    deployed: &BTreeMap<FunctionId, Function>,
+    deployed: &BTreeMap<FunctionId, FunctionStatus>,
     prune: Option<&str>,
 ) -> Vec<Change> {
-    let is_ours = |function: &Function| prune.is_some() && function.annotations.get(SET).map(String::as_str) == prune;
+    let is_ours =
+        |function: &FunctionStatus| prune.is_some() && function.annotations.get(SET).map(String::as_str) == prune;
     let gone = deployed.iter().filter(|(id, function)| is_ours(function) && !wanted.contains_key(id));
     let removals: Vec<Change> =
         gone.map(|(id, _)| Change { id: id.clone(), act: Act::Remove, differences: Vec::new(), spec: None }).collect();
@@ -127,7 +128,7 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    fn function(value: Value) -> Function {
+    fn function(value: Value) -> FunctionStatus {
         Shown::try_from(value).unwrap().function
     }
 

@@ -14,9 +14,10 @@ use super::looks::{Looks, Standing};
 use super::plan::{Act, Change};
 use super::progress::Progress;
 use super::report::{Outcome, Report, Verdict};
-use crate::cli::client::{Client, ClientError, Deployment};
+use crate::cli::client::{Client, ClientError};
 use crate::cli::rm::remove;
 use crate::function::{FunctionId, Spec};
+use crate::wire::FunctionDeployment;
 
 /// When a gateway that says "not now" is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -130,7 +131,7 @@ impl<'a> Work<'a> {
 
     /// What was there a moment ago may be gone, and the other way round.
     async fn apply(&self, change: &Change, spec: &Spec) -> Result<(), ClientError> {
-        let body = Deployment::new(&change.id, spec);
+        let body = FunctionDeployment::new(&change.id, spec);
         let path = ["system", "functions"];
         let create = change.act == Act::Create;
         let (first, second) = if create { (Method::POST, Method::PUT) } else { (Method::PUT, Method::POST) };

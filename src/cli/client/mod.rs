@@ -1,7 +1,7 @@
 //! What every verb that asks a gateway has in common.
 //!
 //! ```text
-//! flags, stack file, OPENFAAS_URL -> url -> login (data directory or ~/.openfaas) -> http -> wire -> output
+//! flags, stack file, OPENFAAS_URL -> url -> login (data directory or ~/.openfaas) -> http -> types of `wire` -> output
 //! ```
 //! Standard output carries the answer alone, as a table or as JSON; whatever else there is to say goes to standard error.
 
@@ -11,8 +11,8 @@ mod error;
 mod http;
 mod login;
 mod output;
+mod shown;
 mod url;
-mod wire;
 
 pub use args::{GatewayArgs, NamespaceArg};
 pub(super) use args::{function_id, gateway_of, parse_pair};
@@ -21,4 +21,4 @@ pub use error::{ClientError, ExitWith};
 pub(super) use http::Client;
 pub use output::Output;
 pub(super) use output::{Table, print, print_json, print_line, say};
-pub(super) use wire::{Deployment, Function, Shown};
+pub(super) use shown::Shown;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 use reqwest::{Method, Response};
-use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::client::{Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, function_id, print, say};
 use super::describe::missing;
 use crate::config::parse_duration;
 use crate::function::FunctionId;
+use crate::wire::LogMessage;
 use seen::Seen;
 
 /// Waits before a follow that broke off is taken up again.
@@ -72,16 +72,6 @@ async fn exists(client: &Client, id: &FunctionId) -> Result<(), ClientError> {
     let path = ["system", "function", id.name.as_str()];
     let query = [("namespace", id.namespace.as_str())];
     client.success(client.request(Method::GET, &path, &query)).await.map(drop).map_err(|error| missing(error, id))
-}
-
-/// One line, as the gateway sends it.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-struct Line {
-    name: String,
-    instance: String,
-    timestamp: String,
-    text: String,
 }
 
 impl LogsArgs {
@@ -155,7 +145,7 @@ impl LogsArgs {
         if json.trim_ascii().is_empty() {
             return Ok(());
         }
-        let line: Line = serde_json::from_slice(json).map_err(|error| {
+        let line: LogMessage<'_> = serde_json::from_slice(json).map_err(|error| {
             ClientError::Unreachable(format!("the gateway sent something else than a log line: {error}"))
         })?;
         if !seen.is_new(&line.timestamp, &line.instance, &line.text) {
@@ -164,7 +154,7 @@ impl LogsArgs {
         match self.gateway.output {
             Output::Json => out.extend_from_slice(json),
             Output::Table => {
-                let Line { name, instance, timestamp, text } = line;
+                let LogMessage { name, instance, timestamp, text, .. } = line;
                 let text = text.trim_end_matches('\n');
                 out.extend_from_slice(format!("{timestamp} {name} ({instance}) {text}\n").as_bytes());
             }

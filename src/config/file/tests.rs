@@ -142,16 +142,19 @@ fn the_shipped_file_names_every_setting_with_its_default() {
 }
 
 #[test]
-fn the_readme_lists_every_setting_with_its_default() {
+fn the_document_lists_every_setting_with_its_default_and_no_other() {
+    let document = include_str!("../../../docs/configuration.md");
     let whole = Config::augment_args(Command::new("actord"));
-    let readme = include_str!("../../../README.md");
+    let mut settings = 0;
     for flag in settings_of(&whole) {
         let name = setting_name(flag.get_id().as_str());
         let values: Vec<_> =
             flag.get_default_values().iter().map(|value| format!("`{}`", value.to_str().unwrap())).collect();
         let row = format!("| `{name}` | {}", values.join(", "));
-        assert!(readme.contains(&row), "README.md has no row {row:?}");
+        assert!(document.contains(&row), "docs/configuration.md has no row {row:?}");
+        settings += 1;
     }
+    assert_eq!(document.lines().filter(|line| line.starts_with("| `")).count(), settings);
 }
 
 #[test]

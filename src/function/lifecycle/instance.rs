@@ -13,8 +13,8 @@ pub(super) struct Instance {
     pub(super) since: Uptime,
     /// Whether requests may be on their way to it.
     pub(super) published: bool,
-    /// Whether its bring-up came to an end after its tear-down was asked for, and may have outlived it.
-    pub(super) outlived: bool,
+    /// Whether its bring-up came to an end after its tear-down was asked for, and may have made something after it.
+    pub(super) late_start: bool,
     /// Tear-downs that failed, and when the next one is due.
     failed_removals: u32,
     pub(super) remove_again: Option<Uptime>,
@@ -27,13 +27,13 @@ impl Instance {
             phase,
             since: now,
             published: false,
-            outlived: false,
+            late_start: false,
             failed_removals: 0,
             remove_again: None,
         }
     }
 
-    /// Serving, as far as anybody knows.
+    /// Serving, or running and not yet looked at.
     pub(super) fn serves(&self) -> bool {
         matches!(self.phase, InstancePhase::Ready | InstancePhase::Adopting)
     }
@@ -43,8 +43,8 @@ impl Instance {
         self.serves() || matches!(self.phase, InstancePhase::Starting | InstancePhase::Unready)
     }
 
-    /// How much would be lost with it: nothing while it starts, the unknown while it is looked at.
-    pub(super) fn worth(&self) -> u8 {
+    /// Which instances are kept when some are too many: the greater, the longer. One that starts loses nothing.
+    pub(super) fn keep_priority(&self) -> u8 {
         match self.phase {
             InstancePhase::Ready => 3,
             InstancePhase::Adopting => 2,
@@ -78,7 +78,7 @@ impl Lifecycle {
     }
 
     /// Sends no more requests to an instance that says that it can't take any; it goes on with those that it has.
-    pub(super) fn suspend(&mut self, id: &InstanceId, effects: &mut Vec<Effect>) {
+    pub(super) fn mark_unready(&mut self, id: &InstanceId, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         instance.phase = InstancePhase::Unready;
         if std::mem::take(&mut instance.published) {
@@ -87,7 +87,7 @@ impl Lifecycle {
     }
 
     /// Sends requests to an instance again.
-    pub(super) fn resume(&mut self, id: &InstanceId, address: std::net::SocketAddr) -> Option<Effect> {
+    pub(super) fn mark_ready(&mut self, id: &InstanceId, address: std::net::SocketAddr) -> Option<Effect> {
         let instance = self.instances.get_mut(id)?;
         instance.phase = InstancePhase::Ready;
         instance.published = true;
@@ -95,7 +95,7 @@ impl Lifecycle {
     }
 
     /// Takes an instance out of service: politely if it serves or did, at once if it never did.
-    pub(super) fn retire(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
+    pub(super) fn drain(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get_mut(id) else { return };
         if instance.serves() || instance.phase == InstancePhase::Unready {
             instance.enter(InstancePhase::Draining, now);
@@ -121,8 +121,8 @@ impl Lifecycle {
         effects.push(Effect::TearDown(id.clone()));
     }
 
-    /// Somebody brought up an instance that nobody knows any more: it goes the way of all others.
-    pub(super) fn remove_stranger(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
+    /// Tears down an instance that was brought up and that this lifecycle does not know (any more).
+    pub(super) fn remove_unknown(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
         let instance = Instance::new(Generation::default(), InstancePhase::Starting, now);
         self.instances.insert(id.clone(), instance);
         self.remove(id, now, effects);

@@ -14,28 +14,31 @@
 //!                           +---- Unhealthy -----+-------> like Exited
 //! ```
 //! [`Lifecycle::on`] first notes what the event says (`observe`), then compares desired with observed and asks for
-//! whatever is missing (`decide`). Events may be late, doubled or out of order: the next comparison still comes to the
-//! right answer. Every effect is answered in the end; where an answer got lost with whoever owed it, the owner starts over
-//! with [`Lifecycle::recover`]. (Freezing an idle instance will be one more [`InstancePhase`].)
+//! whatever is missing (`reconcile`). Events may be late, doubled or out of order: the next comparison still comes to the
+//! right answer. Every effect is answered in the end; where an answer got lost with the task that owed it, the owner starts
+//! over with [`Lifecycle::recover`]. (Freezing an idle instance will be one more [`InstancePhase`].)
 
-mod decide;
+mod backoff;
+mod desired;
+mod events;
 mod instance;
 mod observe;
 #[cfg(test)]
 mod properties;
+mod reconcile;
+mod status;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::backoff::Backoff;
+pub use self::desired::{Desired, Generation};
+pub use self::events::{Effect, Event, Observed, ObservedState, Outcome};
 use self::instance::Instance;
-pub use self::words::{Effect, Event, Observed, ObservedState, Outcome};
-use super::{
-    Backoff, Desired, Failure, FunctionName, Generation, InstanceId, InstanceIds, InstancePhase, Phase, Spec, Status,
-    Uptime,
-};
+pub use self::status::{Exit, Failure, InstancePhase, Phase, StartError, Status, Step, Uptime};
+use super::spec::{FunctionName, InstanceId, InstanceIds, Spec};
 
 /// The life of one function, without its body.
 #[derive(Debug, Clone)]
@@ -51,8 +54,8 @@ pub struct Lifecycle {
     instances: BTreeMap<InstanceId, Instance>,
     /// One for each generation: what goes wrong with an update does not hold up the one that serves, nor the reverse.
     backoffs: BTreeMap<Generation, Backoff>,
-    /// The time of the earliest `RetryAfter` that is still to come.
-    armed: Option<Uptime>,
+    /// When the earliest `RetryAfter` that is still to come is due.
+    wakeup: Option<Uptime>,
     restarts: u64,
     failure: Option<Failure>,
     gone: bool,
@@ -70,7 +73,7 @@ impl Lifecycle {
             newest: Generation::default(),
             instances: BTreeMap::new(),
             backoffs: BTreeMap::new(),
-            armed: None,
+            wakeup: None,
             restarts: 0,
             failure: None,
             gone: true,
@@ -104,7 +107,7 @@ impl Lifecycle {
             life.instances.insert(id.clone(), instance);
             match (state, life.runnable(generation)) {
                 (ObservedState::Running, Some(spec)) => effects.push(Effect::Adopt(id, generation, spec)),
-                (ObservedState::Running, None) => life.retire(&id, now, &mut effects),
+                (ObservedState::Running, None) => life.drain(&id, now, &mut effects),
                 (ObservedState::Remains, _) => life.remove(&id, now, &mut effects),
             }
         }
@@ -115,8 +118,8 @@ impl Lifecycle {
     /// Notes an event and says what follows from it.
     pub fn on(&mut self, event: Event, now: Uptime) -> Vec<Effect> {
         let mut effects = Vec::new();
-        if event == Event::RetryDue || self.armed.is_some_and(|due| due <= now) {
-            self.armed = None;
+        if event == Event::RetryDue || self.wakeup.is_some_and(|due| due <= now) {
+            self.wakeup = None;
         }
         match event {
             Event::Apply(next) => self.apply(next, now, &mut effects),
@@ -151,10 +154,10 @@ impl Lifecycle {
             before => Desired {
                 generation: self.newest.next(),
                 replicas: before.as_ref().map_or(least, |before| before.replicas.max(least)),
-                good: before.as_ref().and_then(last_good),
+                last_good: before.as_ref().and_then(Desired::newest_good),
                 created_at: before.as_ref().map_or(created_at, |before| &before.created_at).to_owned(),
                 spec: Arc::new(spec),
-                proven: false,
+                has_served: false,
                 failed: None,
             },
         }
@@ -225,11 +228,6 @@ impl Lifecycle {
         if desired.generation == generation {
             return desired.failed.is_none().then(|| desired.spec.clone());
         }
-        desired.good.as_ref().filter(|(good, _)| *good == generation).map(|(_, spec)| spec.clone())
+        desired.last_good.as_ref().filter(|(good, _)| *good == generation).map(|(_, spec)| spec.clone())
     }
-}
-
-/// The generation to fall back on if the one after `desired` fails.
-fn last_good(desired: &Desired) -> Option<(Generation, Arc<Spec>)> {
-    if desired.proven { Some((desired.generation, desired.spec.clone())) } else { desired.good.clone() }
 }

@@ -1,11 +1,11 @@
-//! What events say: each one changes what is desired or observed, and asks for nothing that [`super::decide`] can find
+//! What events say: each one changes what is desired or observed, and asks for nothing that [`super::reconcile`] can find
 //! out by comparing. What it does ask for can't wait: publish, retract, tear down, record.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::instance::Instance;
-use super::{Effect, Lifecycle, last_good};
+use super::{Effect, Lifecycle};
 use crate::function::{Desired, Exit, Failure, Generation, InstanceId, InstancePhase, StartError, Uptime};
 
 impl Lifecycle {
@@ -17,8 +17,8 @@ impl Lifecycle {
             Some(before) if before.generation == next.generation => {
                 next = Desired { replicas: next.replicas, ..before.clone() };
             }
-            // The generation before may have proved itself while this one was being committed.
-            Some(before) => next.good = last_good(before),
+            // The generation before may have served while this one was being committed.
+            Some(before) => next.last_good = before.newest_good(),
             None => {}
         }
         if next != accepted {
@@ -27,7 +27,7 @@ impl Lifecycle {
         let is_new = before.as_ref().is_none_or(|before| before.generation != next.generation);
         if is_new {
             self.failure = None;
-            self.backoffs.retain(|generation, _| next.good.as_ref().is_some_and(|(good, _)| good == generation));
+            self.backoffs.retain(|generation, _| next.last_good.as_ref().is_some_and(|(good, _)| good == generation));
         }
         if is_new || before.is_some_and(|before| before.replicas == 0) {
             self.wanted_since = now;
@@ -48,22 +48,22 @@ impl Lifecycle {
         match self.instances.get(id).map(|instance| (instance.phase, instance.generation)) {
             Some((InstancePhase::Starting | InstancePhase::Adopting, generation)) => {
                 effects.extend(self.serve(id, address, now));
-                self.prove(generation, effects);
+                self.note_served(generation, effects);
             }
-            Some(_) => self.note_late_bring_up(id),
-            None => self.remove_stranger(id, now, effects),
+            Some(_) => self.note_late_start(id),
+            None => self.remove_unknown(id, now, effects),
         }
     }
 
-    /// A generation that served once is good: it is never given up, and the next one falls back on it.
-    fn prove(&mut self, generation: Generation, effects: &mut Vec<Effect>) {
+    /// A generation that served once never fails its rollout any more, and the next one falls back on it.
+    fn note_served(&mut self, generation: Generation, effects: &mut Vec<Effect>) {
         let Some(desired) = &mut self.desired else { return };
         if desired.generation != generation || desired.failed.is_some() {
             return;
         }
         self.failure = None;
-        if !desired.proven {
-            desired.proven = true;
+        if !desired.has_served {
+            desired.has_served = true;
             effects.push(Effect::Record(desired.clone()));
         }
     }
@@ -73,15 +73,15 @@ impl Lifecycle {
             Some((InstancePhase::Starting | InstancePhase::Adopting, generation)) => {
                 self.remove(id, now, effects);
                 self.note_failure(generation, error.to_string());
-                if error.is_hopeless() && self.is_on_trial(generation) {
-                    self.give_up(error.to_string(), effects);
+                if error.is_permanent() && self.is_on_trial(generation) {
+                    self.fail_rollout(error.to_string(), effects);
                 } else {
                     let jitter = self.next_jitter();
                     self.backoffs.entry(generation).or_default().start_failed(now, jitter);
                 }
             }
-            Some(_) => self.note_late_bring_up(id),
-            None => self.remove_stranger(id, now, effects),
+            Some(_) => self.note_late_start(id),
+            None => self.remove_unknown(id, now, effects),
         }
     }
 
@@ -116,7 +116,7 @@ impl Lifecycle {
         }
     }
 
-    /// Gives up an instance that served for `ran`.
+    /// Removes an instance that served for `ran` and counts its end as a failure.
     fn replace(
         &mut self,
         id: &InstanceId,
@@ -138,7 +138,7 @@ impl Lifecycle {
         let Some(instance) = self.instances.get(id) else { return };
         if matches!(instance.phase, InstancePhase::Ready | InstancePhase::Adopting) {
             let generation = instance.generation;
-            self.suspend(id, effects);
+            self.mark_unready(id, effects);
             self.note_failure(generation, reason);
         }
     }
@@ -148,8 +148,8 @@ impl Lifecycle {
         let Some(generation) = self.instances.get(id).filter(unready).map(|instance| instance.generation) else {
             return;
         };
-        effects.extend(self.resume(id, address));
-        self.prove(generation, effects);
+        effects.extend(self.mark_ready(id, address));
+        self.note_served(generation, effects);
     }
 
     pub(super) fn drained(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
@@ -158,13 +158,13 @@ impl Lifecycle {
         }
     }
 
-    /// What a bring-up made while its instance was being torn down may still be there: once more, to be sure. And where
-    /// the newest news are of a failure, this is an old tale.
+    /// What a bring-up made while its instance was being torn down may still be there: it is torn down once more. A
+    /// `Removed` that comes after a failed tear-down is out of date and changes nothing.
     pub(super) fn removed(&mut self, id: &InstanceId, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get_mut(id).filter(|instance| instance.remove_again.is_none()) else {
             return;
         };
-        if std::mem::take(&mut instance.outlived) {
+        if std::mem::take(&mut instance.late_start) {
             effects.push(Effect::TearDown(id.clone()));
             return;
         }
@@ -174,20 +174,20 @@ impl Lifecycle {
         self.instances.remove(id);
     }
 
-    /// Whatever could not be removed is there, known or not.
+    /// What could not be removed is still there, also where this lifecycle did not know of it.
     pub(super) fn remove_failed(&mut self, id: &InstanceId, now: Uptime) {
         let unknown = || Instance::new(Generation::default(), InstancePhase::Removing, now);
         self.instances.entry(id.clone()).or_insert_with(unknown).removal_failed(now);
     }
 
-    fn note_late_bring_up(&mut self, id: &InstanceId) {
+    fn note_late_start(&mut self, id: &InstanceId) {
         if let Some(instance) = self.instances.get_mut(id) {
-            instance.outlived = instance.phase == InstancePhase::Removing;
+            instance.late_start = instance.phase == InstancePhase::Removing;
         }
     }
 
     /// The newest generation will not serve: an older good one does, or nothing.
-    pub(super) fn give_up(&mut self, reason: String, effects: &mut Vec<Effect>) {
+    pub(super) fn fail_rollout(&mut self, reason: String, effects: &mut Vec<Effect>) {
         let Some(desired) = &mut self.desired else { return };
         self.failure = Some(Failure { generation: desired.generation, reason: reason.clone() });
         desired.failed = Some(reason);
@@ -196,15 +196,15 @@ impl Lifecycle {
 
     fn note_failure(&mut self, generation: Generation, reason: String) {
         let failed_for_good = self.desired.as_ref().is_some_and(|desired| desired.failed.is_some());
-        // The reason why the newest generation was given up is worth more than a hiccup of the one that serves.
+        // The reason why the newest generation failed says more than a passing failure of the one that serves.
         if !failed_for_good {
             self.failure = Some(Failure { generation, reason });
         }
     }
 
-    /// Whether `generation` is the newest, never served, and may still be given up.
+    /// Whether `generation` is the newest and never served, so that its rollout may still fail.
     fn is_on_trial(&self, generation: Generation) -> bool {
-        self.desired.as_ref().is_some_and(|desired| desired.generation == generation && !desired.proven)
+        self.desired.as_ref().is_some_and(|desired| desired.generation == generation && !desired.has_served)
     }
 
     fn next_jitter(&mut self) -> u64 {

@@ -6,8 +6,8 @@ use std::path::Path;
 use tracing::info;
 
 use super::cache::Cached;
+use super::cleanup::Cleanup;
 use super::conflist::Conflist;
-use super::rules::Sweep;
 use super::{Cni, CniNetwork, host_lock, leases, netlink, netns};
 use crate::function::InstanceId;
 use crate::host::HostError;
@@ -34,12 +34,12 @@ impl CniNetwork {
             Err(error) => errors.push(format!("list instances: {error}")),
         }
         let subnet = cni.options.conflist.is_none().then_some(cni.options.subnet);
-        // Somebody who has the lock is about to use the shared chains: then they stay, and the last to go takes them.
+        // Another network that has the lock is about to use the shared chains: then they stay, and the last to go takes them.
         let lock = host_lock::alone(cni.firewall());
         let chains = matches!(lock, Ok(Some(_)));
-        let sweep = Sweep::Network { network: &cni.list.name, bridge: &cni.options.bridge, subnet, chains };
+        let cleanup = Cleanup::Network { network: &cni.list.name, bridge: &cni.options.bridge, subnet, chains };
         let mut open = cni.open.lock().await;
-        errors.extend(cni.rules.remove(sweep).await.err());
+        errors.extend(cni.iptables.remove(cleanup).await.err());
         *open = false;
         drop((open, lock));
         errors.extend(self.remove_bridge().err().map(|error| error.to_string()));
@@ -69,12 +69,12 @@ impl CniNetwork {
 
 impl Cni {
     pub(super) async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
-        let _turn = self.turns.take(id).await;
+        let _locked = self.changing.lock(id.clone()).await;
         self.clear(id, false).await.map_err(|left| HostError::Failed(format!("detach {id}: {left}")))
     }
 
     /// Removes all there is of an instance's network. `suspect`: what is there may be half-made, even if it looks
-    /// complete. The caller has the instance's turn.
+    /// complete. The caller holds the instance's lock.
     pub(super) async fn clear(&self, id: &InstanceId, suspect: bool) -> Result<(), String> {
         let path = self.options.netns(id);
         let entry = self.cache.read(id);
@@ -98,12 +98,12 @@ impl Cni {
         }
         // Before the lease is given back: afterwards the address, and rules for it, may be another instance's.
         if let Some(address) = lease {
-            errors.extend(self.rules.remove(Sweep::Address(address)).await.err());
+            errors.extend(self.iptables.remove(Cleanup::Address(address)).await.err());
         }
         let failed = self.chain(list, id, live.then_some(path.as_path())).del(result).await;
         errors.extend(failed.iter().map(ToString::to_string));
         if !whole || !errors.is_empty() {
-            errors.extend(self.rules.remove(Sweep::Instance { network: &list.name, id: id.as_str() }).await.err());
+            errors.extend(self.iptables.remove(Cleanup::Instance { network: &list.name, id: id.as_str() }).await.err());
         }
         errors.extend(remove_netns(&path).await.err());
         let cached = if errors.is_empty() {

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-/// Where plugins and iptables look for programs. Fixed, so that actord behaves alike whoever starts it.
+/// Where plugins and iptables look for programs. Fixed, so that actord behaves alike whatever starts it.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// More than any plugin answers, and more than iptables-save prints for some ten thousand instances.

@@ -1,7 +1,7 @@
 //! A lock that all actords of a host have in common, without a file of its own: the firewall plugin's binary, locked
 //! with flock(2).
 //!
-//! The firewall plugin makes chains that all networks share and then writes rules into them, in several steps. Whoever
+//! The firewall plugin makes chains that all networks share and then writes rules into them, in several steps. What
 //! removes the chains in between makes that ADD fail. So every ADD holds this lock shared, and the removal needs it
 //! alone.
 
@@ -29,7 +29,7 @@ pub(super) async fn shared(binary: Option<PathBuf>) -> io::Result<Option<HostLoc
     tokio::task::spawn_blocking(lock).await.map_err(io::Error::other)?
 }
 
-/// The lock alone, or None where somebody has it.
+/// The lock alone, or None where another network has it.
 pub(super) fn alone(binary: Option<PathBuf>) -> io::Result<Option<HostLock>> {
     let Some(binary) = binary else { return Ok(None) };
     let file = File::open(binary)?;

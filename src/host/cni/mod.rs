@@ -1,7 +1,7 @@
 //! CNI: plugins executed. The only place that knows their protocol.
 //!
 //! ```text
-//! once:   IPv4 forwarding, rules for the whole bridge (passage)
+//! once:   IPv4 forwarding, rules for the whole bridge (forwarding)
 //! attach: named netns (lo up) -> bridge ADD (host-local) -> address                     each result into the cache
 //! detach: bridge DEL -> leftovers of iptables -> netns removed -> cache removed
 //! ```
@@ -11,20 +11,21 @@
 
 mod cache;
 mod chain;
+mod cleanup;
 mod conflist;
 mod detach;
 mod exec;
+mod forwarding;
 mod host_lock;
+mod iptables;
 mod leases;
 mod netlink;
 mod netns;
 mod options;
-mod passage;
 mod plugin;
+mod preflight;
 mod routes;
 mod rules;
-mod survey;
-mod turns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,16 +35,17 @@ use tokio::sync::{Mutex, RwLock};
 use tracing::warn;
 
 pub use exec::PATH as PROGRAM_PATH;
+pub use forwarding::FORWARDING;
 pub use options::{CniOptions, Ipv4Net};
-pub use passage::FORWARDING;
-pub use survey::{FoundPlugin, Survey};
+pub use preflight::{FoundPlugin, Preflight};
 
 use self::cache::{Cache, Cached, names};
 use self::chain::Chain;
 use self::conflist::Conflist;
+use self::iptables::Iptables;
 use self::plugin::{Fault, PluginError, Plugins};
-use self::rules::Rules;
-use self::turns::Turns;
+use super::detached::to_its_end;
+use super::keyed_lock::KeyedLock;
 use super::{Attachment, HostError, Network};
 use crate::function::InstanceId;
 
@@ -57,8 +59,10 @@ struct Cni {
     list: Conflist,
     plugins: Plugins,
     cache: Cache,
-    rules: Rules,
-    turns: Turns,
+    iptables: Iptables,
+    /// One act at a time for one instance: a detach that comes while an abandoned attach still runs waits for its end, and
+    /// so finds all that it made.
+    changing: KeyedLock<InstanceId>,
     /// Held for writing while the first ADD makes what all share: the bridge, its address and the firewall's chains.
     /// The plugins do that without a lock of their own, and two at once fail.
     shared: RwLock<()>,
@@ -82,22 +86,22 @@ impl CniNetwork {
         if options.conflist.is_none() {
             routes::check(&options)?;
         }
-        if (options.conflist.is_none() || list.needs_iptables()) && !Rules::installed() {
+        if (options.conflist.is_none() || list.needs_iptables()) && !Iptables::installed() {
             let text =
                 "the functions' network needs iptables, which is not installed (Debian: apt-get install iptables)";
             return Err(HostError::Failed(text.to_owned()));
         }
         let network = Self(Arc::new(Cni {
             cache: Cache::new(&options.state_dir, &list.name),
-            rules: Rules::find(options.deadline),
-            turns: Turns::default(),
+            iptables: Iptables::find(options.deadline),
+            changing: KeyedLock::default(),
             shared: RwLock::new(()),
             open: Mutex::new(false),
             list,
             plugins,
             options,
         }));
-        passage::forward()?;
+        forwarding::forward()?;
         Ok(network)
     }
 
@@ -107,7 +111,7 @@ impl CniNetwork {
     /// # Errors
     /// [`HostError::Failed`] when it can't be mended, with the next step.
     pub async fn keep_open(&self) -> Result<(), HostError> {
-        passage::forward()?;
+        forwarding::forward()?;
         self.0.reopen().await
     }
 }
@@ -126,14 +130,14 @@ impl Cni {
     async fn reopen(&self) -> Result<(), HostError> {
         let mut open = self.open.lock().await;
         if self.options.conflist.is_none() {
-            passage::open(&self.rules, &self.options).await?;
+            forwarding::open(&self.iptables, &self.options).await?;
         }
         *open = true;
         Ok(())
     }
 
     async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
-        let _turn = self.turns.take(id).await;
+        let _locked = self.changing.lock(id.clone()).await;
         let netns = self.options.netns(id);
         let exists = |what| HostError::Failed(format!("attach {id}: it has {what} already: detach it first"));
         if self.cache.read(id).is_some() {
@@ -205,7 +209,7 @@ impl Cni {
     }
 
     async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {
-        let _turn = self.turns.take(id).await;
+        let _locked = self.changing.lock(id.clone()).await;
         let missing = || HostError::NotFound(format!("network of {id}"));
         let netns = self.options.netns(id);
         let entry = self.cache.read(id).filter(|entry| entry.complete).ok_or_else(missing)?;
@@ -233,18 +237,11 @@ impl Cni {
     }
 }
 
-/// Runs `act` in a task of its own: a caller that goes away does not stop it in the middle.
-async fn to_its_end<T: Send + 'static>(
-    act: impl Future<Output = Result<T, HostError>> + Send + 'static,
-) -> Result<T, HostError> {
-    tokio::spawn(act).await.unwrap_or_else(|error| Err(HostError::Failed(format!("network: {error}"))))
-}
-
 #[async_trait]
 impl Network for CniNetwork {
     async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
         let (cni, id) = (self.0.clone(), id.clone());
-        to_its_end(async move { cni.attach(&id).await }).await
+        to_its_end("network", async move { cni.attach(&id).await }).await
     }
 
     async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {
@@ -253,7 +250,7 @@ impl Network for CniNetwork {
 
     async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
         let (cni, id) = (self.0.clone(), id.clone());
-        to_its_end(async move { cni.detach(&id).await }).await
+        to_its_end("network", async move { cni.detach(&id).await }).await
     }
 
     async fn list(&self) -> Result<Vec<InstanceId>, HostError> {

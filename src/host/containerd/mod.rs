@@ -1,42 +1,18 @@
 //! containerd over gRPC: images, containers and tasks. The only place that knows its API.
+//!
+//! ```text
+//! daemon      a private containerd: found or started, and watched
+//! connection  one channel to a containerd; every call has a name and a deadline, what it makes may have a lease
+//! images      registry or archive -> content store -> snapshots, as an `Image` that carries all that an instance needs
+//! instances   `Image` + spec + network -> container and task; usage; removal
+//! logs        what instances write, as files
+//! ```
 
-mod archive_index;
-mod cgroup;
-pub mod channel;
-mod containers;
-pub mod content;
-mod create;
-mod credentials;
+pub mod connection;
 pub mod daemon;
-pub mod dns;
-mod fault;
-mod identity;
+mod gone;
 pub mod images;
-mod import;
-mod ingest;
-mod instance_dir;
-mod lease;
-mod locks;
+pub mod instances;
 pub mod logs;
-mod manifest;
-pub mod mirrors;
-mod name_servers;
-mod oci;
-mod progress;
-mod prune;
-mod pull;
-mod record;
-mod reference;
-mod registry;
-mod remove;
-mod rootfs;
-pub mod runtime;
-mod seccomp;
-mod tarball;
-mod tasks;
-mod trust;
-mod unpack;
-mod usage;
-mod user;
 
-pub use oci::OPEN_FILES;
+pub use connection::Containerd;

@@ -12,7 +12,7 @@ use crate::host::{HostError, Image, Progress, PullPolicy};
 /// What every image weighs, in bytes.
 const SIZE: u64 = 1_000_000;
 
-/// A pull under way, for as long as somebody waits for it.
+/// A pull under way, for as long as a caller waits for it.
 struct Pulling<'a> {
     machine: &'a Machine,
     begun: (String, Instant),
@@ -48,7 +48,8 @@ impl State {
     }
 
     fn complete(&mut self, reference: &str, version: u64, behaviour: Behaviour) -> Image {
-        let image = Image { reference: reference.to_owned(), digest: format!("sha256:{version:064x}") };
+        let image =
+            Image { reference: reference.to_owned(), digest: format!("sha256:{version:064x}"), ..Image::default() };
         self.unpacked.push((image.clone(), behaviour.clone()));
         self.images.insert(reference.to_owned(), (image.clone(), behaviour));
         image

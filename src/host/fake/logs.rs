@@ -4,30 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::machine::{Machine, State};
+use super::machine::{Machine, State, Written};
 use crate::function::{FunctionId, InstanceId};
-use crate::host::logs::stamps_between;
 use crate::host::{HostError, Log, LogChunk, LogSet, LogTime};
-
-/// What one instance wrote.
-#[derive(Debug)]
-pub(super) struct Written {
-    function: FunctionId,
-    /// Everything, also what is not kept any more.
-    bytes: Vec<u8>,
-    stamps: Vec<LogTime>,
-    begins: u64,
-    born: Timestamp,
-    ended: bool,
-    /// Whether it goes with its instance.
-    doomed: bool,
-}
-
-impl Written {
-    pub(super) fn function(&self) -> &FunctionId {
-        &self.function
-    }
-}
 
 impl State {
     pub(super) fn begin_log(&mut self, id: &InstanceId, function: &FunctionId) {
@@ -39,7 +18,7 @@ impl State {
             begins: 0,
             born: Timestamp::now(),
             ended: false,
-            doomed: false,
+            forgotten: false,
         };
         self.logs.insert(id.clone(), log);
         self.changes.note(&function);
@@ -58,7 +37,7 @@ impl State {
         let Some(log) = self.logs.get_mut(id) else { return };
         log.ended = true;
         self.changes.note(&log.function);
-        if log.doomed || log.bytes.is_empty() {
+        if log.forgotten || log.bytes.is_empty() {
             self.remove_log(id);
         }
     }
@@ -67,7 +46,7 @@ impl State {
         let mut gone = Vec::new();
         for (id, log) in &mut self.logs {
             if before(&log.function).is_some_and(|before| log.born <= before) {
-                log.doomed = true;
+                log.forgotten = true;
                 gone.extend(log.ended.then(|| id.clone()));
             }
         }
@@ -138,4 +117,11 @@ impl Machine {
         self.lock().forget_logs(|of| Some(known.get(of).copied().unwrap_or(before)));
         Ok(())
     }
+}
+
+/// The stamps of the bytes from `from` to `to`, out of all stamps in order.
+fn stamps_between(stamps: &[LogTime], from: u64, to: u64) -> Vec<LogTime> {
+    let first = stamps.partition_point(|stamp| stamp.end <= from);
+    let last = stamps.partition_point(|stamp| stamp.end < to);
+    stamps.get(first..=last.min(stamps.len().saturating_sub(1))).unwrap_or_default().to_vec()
 }

@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Behaviour;
-use super::logs::Written;
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
 use crate::host::logs::Changes;
-use crate::host::{Attachment, HostError, Image};
+use crate::host::{Attachment, HostError, Image, LogTime};
 
 /// The state behind its lock, which is never held across an await.
 #[derive(Debug, Default)]
@@ -74,10 +74,24 @@ pub(super) struct Container {
     /// Watched by those who wait for its end; the last value outlives the container.
     pub(super) process: watch::Sender<Process>,
     pub(super) log: Option<String>,
-    /// Whether anybody asked for its end.
+    /// Whether its end was asked for.
     pub(super) asked_to_end: bool,
     /// What the test runs beside the process.
     pub(super) beside: Option<Box<dyn Any + Send>>,
+}
+
+/// What one instance wrote.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) function: FunctionId,
+    /// Everything, also what is not kept any more.
+    pub(super) bytes: Vec<u8>,
+    pub(super) stamps: Vec<LogTime>,
+    pub(super) begins: u64,
+    pub(super) born: Timestamp,
+    pub(super) ended: bool,
+    /// Whether it goes with its instance.
+    pub(super) forgotten: bool,
 }
 
 /// A process is what its times say: nothing has to run for it to end.

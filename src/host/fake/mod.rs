@@ -107,7 +107,7 @@ impl FakeHost {
 
     // ---- what happens to it --------------------------------------------------------------------------------------
 
-    /// Ends an instance's process now; whoever waits for it is told. Says whether there was a process.
+    /// Ends an instance's process now; callers that wait for it are told. Says whether there was a process.
     pub fn exit(&self, id: &InstanceId, exit: Exit) -> bool {
         self.machine.lock().end(id, Instant::now(), exit)
     }
@@ -157,7 +157,7 @@ impl FakeHost {
         self.script.clear();
     }
 
-    /// Returns when a call met [`Fault::Halt`]: whoever made it is dead, and to be dropped.
+    /// Returns when a call met [`Fault::Halt`]: its caller is dead, and to be dropped.
     pub async fn halted(&self) {
         self.script.halted().await;
     }
@@ -204,7 +204,7 @@ impl FakeHost {
     /// The functions of which logs are kept.
     #[must_use]
     pub fn logged(&self) -> BTreeSet<FunctionId> {
-        self.machine.lock().logs.values().map(|log| log.function().clone()).collect()
+        self.machine.lock().logs.values().map(|log| log.function.clone()).collect()
     }
 
     /// Calls that a correct caller never makes, as sentences.

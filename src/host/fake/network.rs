@@ -1,4 +1,4 @@
-//! Networks: an address per attached instance, and whether somebody answers at it.
+//! Networks: an address per attached instance, and whether anything answers at it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::script::is_of;
 use crate::function::InstanceId;
 use crate::host::{Attachment, Check, HostError};
 
-/// Made-up addresses count up from here. They are loopback ones: whoever calls one stays on this machine.
+/// Made-up addresses count up from here. They are loopback ones: a call to one stays on this machine.
 const FIRST: u32 = u32::from_be_bytes([127, 62, 0, 2]);
 
 impl State {
@@ -24,7 +24,7 @@ impl State {
         attached.find(|(_, at)| at.as_ref().is_some_and(|at| at.address == address)).map(|(id, _)| id.clone())
     }
 
-    /// An address that nobody has. Made-up ones are never given twice.
+    /// An address that is not in use. Made-up ones are never given twice.
     fn free_address(&mut self, id: &InstanceId) -> Result<IpAddr, HostError> {
         let Some((name, fixed)) = self.fixed_addresses.iter().find(|(name, _)| is_of(id, name)) else {
             self.addresses_given += 1;
@@ -81,7 +81,7 @@ impl Machine {
         Ok(self.lock().attachments.keys().cloned().collect())
     }
 
-    /// Whoever is attached at the address answers as its behaviour says.
+    /// What is attached at the address answers as its behaviour says.
     pub(super) async fn ready(&self, check: &Check, _half: bool) -> Result<(), String> {
         let now = Instant::now();
         let state = self.lock();

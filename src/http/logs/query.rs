@@ -2,65 +2,39 @@
 
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::function::{FunctionId, FunctionName, InstanceId, Namespace};
+use crate::engine::LogQuery;
+use crate::function::{FunctionId, FunctionName, Namespace};
 
 /// How far back an answer goes that neither a time nor a number of lines was asked for.
 const SINCE_MINUTES: i64 = 5;
 
-/// A request for logs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct Query {
-    /// None: a name that no function can have.
-    pub(super) function: Option<FunctionId>,
-    /// Only this instance's.
-    pub(super) instance: Option<String>,
-    /// The last so many lines, of all instances together.
-    pub(super) tail: Option<u64>,
-    /// Nothing that was written before.
-    pub(super) since: Option<Timestamp>,
-    /// Whether what comes later is wanted, too.
-    pub(super) follow: bool,
-}
-
 /// A number or a time that is none.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::http) struct Unreadable;
+pub(super) struct Unreadable;
 
-impl Query {
-    /// Reads the query of a request that came `now`. Of a parameter that is given twice the last one counts, an empty one
-    /// is as good as none.
-    pub(super) fn parse(pairs: &[(String, String)], now: Timestamp) -> Result<Self, Unreadable> {
-        let given = |key: &str| {
-            let value = pairs.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-            value.filter(|value| !value.is_empty())
-        };
-        let function = || {
-            let namespace = given("namespace").map_or_else(|| Ok(Namespace::default()), str::parse).ok()?;
-            Some(FunctionId::new(given("name")?.parse::<FunctionName>().ok()?, namespace))
-        };
-        let tail = given("tail").map(str::parse::<i64>).transpose().map_err(|_| Unreadable)?;
-        // None and less are no limit: faas-cli sends -1 unless told otherwise.
-        let tail = tail.and_then(|lines| u64::try_from(lines).ok()).filter(|lines| *lines > 0);
-        let since = given("since").map(str::parse::<Timestamp>).transpose().map_err(|_| Unreadable)?;
-        let lately = || now.checked_sub(SINCE_MINUTES.minutes()).ok();
-        Ok(Self {
-            function: function(),
-            instance: given("instance").map(str::to_owned),
-            tail,
-            since: if since.is_none() && tail.is_none() { lately() } else { since },
-            follow: matches!(given("follow"), Some("1" | "t" | "T" | "true" | "TRUE" | "True")),
-        })
-    }
-
-    /// Whether an instance's log is asked for.
-    pub(super) fn wants(&self, id: &InstanceId) -> bool {
-        self.instance.as_deref().is_none_or(|wanted| wanted == id.as_str())
-    }
-
-    /// Whether something that was written at this time is asked for.
-    pub(super) fn wants_from(&self, time: Timestamp) -> bool {
-        self.since.is_none_or(|since| time >= since)
-    }
+/// Reads the query of a request that came `now`; none for a name that no function can have. Of a parameter that is given
+/// twice the last one counts, an empty one is as good as none.
+pub(super) fn parse(pairs: &[(String, String)], now: Timestamp) -> Result<Option<LogQuery>, Unreadable> {
+    let given = |key: &str| {
+        let value = pairs.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        value.filter(|value| !value.is_empty())
+    };
+    let function = || {
+        let namespace = given("namespace").map_or_else(|| Ok(Namespace::default()), str::parse).ok()?;
+        Some(FunctionId::new(given("name")?.parse::<FunctionName>().ok()?, namespace))
+    };
+    let tail = given("tail").map(str::parse::<i64>).transpose().map_err(|_| Unreadable)?;
+    // None and less are no limit: faas-cli sends -1 unless told otherwise.
+    let tail = tail.and_then(|lines| u64::try_from(lines).ok()).filter(|lines| *lines > 0);
+    let since = given("since").map(str::parse::<Timestamp>).transpose().map_err(|_| Unreadable)?;
+    let lately = || now.checked_sub(SINCE_MINUTES.minutes()).ok();
+    Ok(function().map(|function| LogQuery {
+        function,
+        instance: given("instance").map(str::to_owned),
+        tail,
+        since: if since.is_none() && tail.is_none() { lately() } else { since },
+        follow: matches!(given("follow"), Some("1" | "t" | "T" | "true" | "TRUE" | "True")),
+    }))
 }
 
 #[cfg(test)]
@@ -69,9 +43,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn parsed(query: &[(&str, &str)]) -> Result<Query, Unreadable> {
+    fn parsed(query: &[(&str, &str)]) -> Result<Option<LogQuery>, Unreadable> {
         let pairs: Vec<_> = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Query::parse(&pairs, NOW)
+        parse(&pairs, NOW)
     }
 
     #[test]
@@ -87,7 +61,7 @@ mod tests {
             (vec![("since", time), ("tail", "7")], Some(7), Some(time.parse().unwrap())),
             (vec![("since", ""), ("tail", "")], None, Some(five)),
         ] {
-            let read = parsed(&query).unwrap();
+            let read = parsed(&[query.clone(), vec![("name", "f")]].concat()).unwrap().unwrap();
             assert_eq!((read.tail, read.since), (tail, since), "{query:?}");
         }
     }
@@ -96,8 +70,8 @@ mod tests {
     fn the_last_of_a_parameter_counts() {
         let read =
             parsed(&[("name", "a"), ("name", "b"), ("tail", "x"), ("tail", "2"), ("follow", "true"), ("follow", "0")]);
-        let read = read.unwrap();
-        assert_eq!(read.function, Some("b".parse().unwrap()));
+        let read = read.unwrap().unwrap();
+        assert_eq!(read.function, "b".parse().unwrap());
         assert_eq!((read.tail, read.follow), (Some(2), false));
     }
 
@@ -111,9 +85,9 @@ mod tests {
     #[test]
     fn a_name_that_no_function_can_have_is_nobodys() {
         for query in [vec![], vec![("name", "a/b")], vec![("name", "a"), ("namespace", "..")]] {
-            assert_eq!(parsed(&query).unwrap().function, None, "{query:?}");
+            assert_eq!(parsed(&query).unwrap(), None, "{query:?}");
         }
-        let function = parsed(&[("name", "a"), ("namespace", "dev")]).unwrap().function;
-        assert_eq!(function, Some("a.dev".parse().unwrap()));
+        let read = parsed(&[("name", "a"), ("namespace", "dev")]).unwrap().unwrap();
+        assert_eq!(read.function, "a.dev".parse().unwrap());
     }
 }

@@ -4,7 +4,7 @@
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::FUNCTION;
-use crate::actors::messages::View;
+use crate::engine::View;
 use crate::function::Desired;
 use crate::routes::FunctionEntry;
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextEncoder};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::invocations::Invocations;
 pub(super) use self::invocations::{Invocation, Series};
@@ -29,9 +29,7 @@ pub(super) use self::requests::count;
 use self::usage::Usage;
 use super::error::{HttpError, text};
 use super::pool::Counts;
-use super::provider::ask;
 use super::{ApiFlavor, Services};
-use crate::actors::messages::{List, Measure};
 use crate::routes::FunctionEntry;
 
 const FUNCTION: &str = "function_name";
@@ -149,13 +147,13 @@ pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse
     let metrics = &services.metrics;
     let mut views = Vec::new();
     let until = Instant::now() + LIST_WITHIN;
-    for namespace in services.namespaces.all() {
+    for namespace in services.namespaces.list().await.unwrap_or_default() {
         // Without an answer the gauges are left out of this scrape; a stale or wrong value would be worse.
-        let left = until.saturating_duration_since(Instant::now());
-        views.extend(ask(&services.provider.now().list, List { namespace }, left).await.unwrap_or_default());
+        if let Ok(Ok(of_namespace)) = timeout_at(until, services.engine.list(&namespace)).await {
+            views.extend(of_namespace);
+        }
     }
-    let provider = services.provider.now();
-    let used = ask(&provider.measure, Measure { only: None }, MEASURE_WITHIN).await.unwrap_or_default();
+    let used = timeout(MEASURE_WITHIN, services.engine.measure(None)).await.unwrap_or_default();
     let encoder = TextEncoder::new();
     let mut page = Vec::new();
     let written = {

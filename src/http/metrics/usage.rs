@@ -3,7 +3,7 @@
 use prometheus::{CounterVec, IntGaugeVec, Opts, Registry};
 
 use super::FUNCTION;
-use crate::actors::messages::Used;
+use crate::engine::Used;
 use crate::function::FunctionId;
 
 const LABELS: [&str; 2] = [FUNCTION, "namespace"];

@@ -1,6 +1,6 @@
 //! `apply`: what it asks for, what it waits for, what it tells and what it leaves alone.
 
-use actord::actors::messages::{Mode, Refused};
+use actord::engine::{Mode, Refused};
 use actord::function::{Failure, FunctionId, Generation, Phase, Step};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -35,15 +35,11 @@ fn id(name: &str) -> FunctionId {
 
 /// Lets a known function be in the middle of a start.
 fn starting(house: &House, name: &str, step: Step) {
-    let mut script = house.script.lock().unwrap();
-    let view = script.functions.get_mut(&id(name)).unwrap();
-    (view.status.phase, view.status.ready, view.step) = (Phase::Starting, 0, Some(step));
+    house.show(name, |view| (view.status.phase, view.status.ready, view.step) = (Phase::Starting, 0, Some(step)));
 }
 
 fn ready(house: &House, name: &str) {
-    let mut script = house.script.lock().unwrap();
-    let view = script.functions.get_mut(&id(name)).unwrap();
-    (view.status.phase, view.status.ready, view.step) = (Phase::Ready, 1, None);
+    house.show(name, |view| (view.status.phase, view.status.ready, view.step) = (Phase::Ready, 1, None));
 }
 
 /// Reads standard error up to and with the line that ends so.
@@ -78,7 +74,7 @@ async fn a_stack_is_created_and_applied_again_it_is_unchanged() {
     assert_eq!((lines[2][0], lines[2][1], lines.len()), ("one.openfaas-fn", "created", 3));
     assert!(told.err.contains("one.openfaas-fn: created in ") && told.err.contains("2 of 2 done in "), "{}", told.err);
 
-    let function = house.script.lock().unwrap().functions[&id("two.dev")].clone();
+    let function = house.engine.view(&id("two.dev")).unwrap();
     let spec = function.status.desired.unwrap().spec;
     let environment: Vec<_> = spec.env_vars.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     assert_eq!(environment, [("PORT", "9090"), ("TAG", "none")]);
@@ -99,13 +95,11 @@ async fn a_stack_is_created_and_applied_again_it_is_unchanged() {
 async fn one_that_fails_stops_none_of_the_others() {
     let house = House::public().await;
     house.add("old", "me/old:0");
-    {
-        let mut script = house.script.lock().unwrap();
-        script.unrunnable.insert(id("bad"), "image me/bad:1: no such tag".into());
-        let view = script.functions.get_mut(&id("old")).unwrap();
+    house.script.lock().unwrap().unrunnable.insert(id("bad"), "image me/bad:1: no such tag".into());
+    house.show("old", |view| {
         view.status.phase = Phase::Failed;
         view.status.failure = Some(Failure { generation: Generation(2), reason: "exited with code 7".into() });
-    }
+    });
     let person = Person::root(house.address);
     let stack = stack(&[("bad", ""), ("good", ""), ("old", "")]);
     let told = person.types(&["apply", "-f", "-", "-o", "json"], stack.as_bytes()).await;
@@ -239,7 +233,7 @@ async fn prune_removes_what_an_earlier_apply_of_the_set_made_and_nothing_else() 
     assert!(told.out.contains("b.openfaas-fn  removed"), "{}", told.out);
     let deleted: Vec<Seen> = house.seen().into_iter().filter(|seen| matches!(seen, Seen::Deleted(_))).collect();
     assert_eq!(deleted, [Seen::Deleted(id("b"))]);
-    let left: Vec<String> = house.script.lock().unwrap().functions.keys().map(ToString::to_string).collect();
+    let left: Vec<String> = house.engine.functions().iter().map(ToString::to_string).collect();
     assert_eq!(left, ["a.openfaas-fn", "by-hand.openfaas-fn", "c.openfaas-fn"]);
     let told = person.actord(&["apply", "--prune", "--filter", "a*"]).await;
     assert_eq!(told.code, 2, "what is filtered out would look as if it had gone: {told:?}");

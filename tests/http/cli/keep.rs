@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{PATIENCE, Person};
-use crate::support::{Connection, House, answering, function};
+use crate::support::{Connection, House, LocalHouse, answering, function};
 
 fn time(nanos: u32) -> Timestamp {
     format!("2026-01-02T03:04:05.{nanos:09}Z").parse().unwrap()
 }
 
 /// Lets an instance of a function write some lines.
-fn wrote(house: &House, name: &str, instance: &str, lines: &[(u32, &str)]) -> InstanceId {
+fn wrote(house: &LocalHouse, name: &str, instance: &str, lines: &[(u32, &str)]) -> InstanceId {
     let id: InstanceId = instance.parse().unwrap();
     house.host.begin_log(&id, &name.parse().unwrap());
     for (at, line) in lines {
@@ -24,7 +24,7 @@ fn wrote(house: &House, name: &str, instance: &str, lines: &[(u32, &str)]) -> In
 
 #[actix_web::test]
 async fn what_a_function_wrote_is_shown_with_its_time_and_instance() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo.dev", "i");
     wrote(&house, "echo.dev", "echo-a", &[(1, "one"), (3, "three")]);
     wrote(&house, "echo.dev", "echo-b", &[(2, "two")]);
@@ -52,7 +52,7 @@ async fn what_a_function_wrote_is_shown_with_its_time_and_instance() {
 
 #[actix_web::test]
 async fn who_follows_sees_each_line_as_it_comes_and_the_end_of_the_function() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     house.add("echo", "i");
     let id = wrote(&house, "echo", "echo-a", &[(1, "one")]);
     let person = Person::root(house.address);
@@ -229,7 +229,7 @@ async fn a_secret_that_is_there_or_not_is_told_with_the_verb_that_helps() {
 
 #[actix_web::test]
 async fn a_secret_lives_as_the_verbs_say() {
-    let house = House::public().await;
+    let house = LocalHouse::public().await;
     let person = Person::root(house.address);
     let stored = |path: &str| std::fs::read(house.secrets.path().join(path)).ok();
     let told = person.types(&["secret", "create", "db", "-n", "dev"], b"one\xff\n").await;
@@ -269,7 +269,7 @@ async fn a_namespace_lives_as_the_verbs_say() {
     let all = person.actord(&["ls", "-A"]).await;
     let names: Vec<&str> = all.out.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(names, ["NAME", "a", "b"], "{all:?}");
-    house.script.lock().unwrap().functions.clear();
+    house.engine.clear();
     assert_eq!(person.actord(&["namespace", "rm", "shop"]).await.out, "namespace shop removed\n");
     assert_eq!(person.actord(&["namespace", "get", "shop"]).await.code, 4);
 }

@@ -52,7 +52,7 @@ async fn one_that_can_not_be_removed_keeps_none_of_the_others() {
     let told = person.actord(&["rm", "a", "gone", "b.dev"]).await;
     assert_eq!((told.code, told.out.as_str()), (4, "a.openfaas-fn removed\nb.dev removed\n"));
     assert!(told.err.contains("gone.openfaas-fn: there is no function"), "{}", told.err);
-    assert!(house.script.lock().unwrap().functions.is_empty());
+    assert!(house.engine.functions().is_empty());
     let told = person.actord(&["rm", "a", "-o", "json"]).await;
     assert_eq!((told.code, told.json()), (4, json!({"removed": []})));
 }

@@ -52,7 +52,7 @@ impl World {
     /// How many instances ought to serve in the end.
     fn replicas(&self) -> usize {
         let Some(desired) = self.life.desired() else { return 0 };
-        if desired.failed.is_some() && desired.good.is_none() { 0 } else { desired.replicas as usize }
+        if desired.failed.is_some() && desired.last_good.is_none() { 0 } else { desired.replicas as usize }
     }
 
     /// `before` is how many were published before the event, without the one that it tells the end of.
@@ -133,7 +133,7 @@ impl World {
         let Some(desired) = self.life.desired() else {
             return check(self.gone, Rule::GoneMeansNothingIsLeft, || "nobody said so".into());
         };
-        let serving = match (&desired.failed, &desired.good) {
+        let serving = match (&desired.failed, &desired.last_good) {
             (None, _) => Some(desired.generation),
             (Some(_), good) => good.as_ref().map(|(generation, _)| *generation),
         };

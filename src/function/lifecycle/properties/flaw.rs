@@ -115,7 +115,7 @@ impl Flaw {
         match (self, event) {
             (Self::RetiresTheOldBeforeTheNewIsReady, Event::Apply(next)) => {
                 for id in serving_others(life, next.generation) {
-                    life.retire(&id, now, &mut effects);
+                    life.drain(&id, now, &mut effects);
                 }
             }
             (Self::ForgetsToTearDownAFailedStart, Event::StartFailed(id, _)) => {
@@ -139,7 +139,7 @@ impl Flaw {
             }
             (Self::GivesUpWithoutFallingBack, _) if life.desired.as_ref().is_some_and(|d| d.failed.is_some()) => {
                 for id in serving_others(life, life.newest) {
-                    life.retire(&id, now, &mut effects);
+                    life.drain(&id, now, &mut effects);
                 }
                 effects.retain(|effect| !matches!(effect, Effect::BringUp(..)));
                 life.instances.retain(|_, instance| instance.phase != InstancePhase::Starting);

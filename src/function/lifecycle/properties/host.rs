@@ -24,7 +24,7 @@ impl World {
         match self.pending.remove(at) {
             Pending::BringUp(id, generation, spec) => {
                 let hopeless = spec.image == HOPELESS;
-                self.outlived |= self.condemned.contains(&id);
+                self.late_start |= self.condemned.contains(&id);
                 let alive = how == How::Well && !hopeless;
                 self.host.insert(id.clone(), Real::new(generation, alive, alive));
                 let answer = match how {

@@ -78,9 +78,9 @@ struct Reached {
     deleted: u32,
     fallen_back: u32,
     failed_for_good: u32,
-    given_up_late: u32,
-    good_one_held: u32,
-    bring_up_outlived: u32,
+    failed_late: u32,
+    fallback_kept: u32,
+    started_late: u32,
     wavered: u32,
     sickened: u32,
 }
@@ -93,12 +93,12 @@ impl Reached {
         };
         self.several_replicas += u32::from(world.published.len() > 1);
         self.none += u32::from(desired.replicas == 0);
-        self.fallen_back += u32::from(desired.failed.is_some() && desired.good.is_some());
-        self.failed_for_good += u32::from(desired.failed.is_some() && desired.good.is_none());
-        self.given_up_late +=
+        self.fallen_back += u32::from(desired.failed.is_some() && desired.last_good.is_some());
+        self.failed_for_good += u32::from(desired.failed.is_some() && desired.last_good.is_none());
+        self.failed_late +=
             u32::from(desired.failed.as_ref().is_some_and(|reason| reason.contains("not ready within")));
-        self.good_one_held += u32::from(world.held);
-        self.bring_up_outlived += u32::from(world.outlived);
+        self.fallback_kept += u32::from(world.fallback);
+        self.started_late += u32::from(world.late_start);
         self.wavered += u32::from(world.wavered);
         self.sickened += u32::from(world.sickened);
     }
@@ -110,9 +110,9 @@ impl Reached {
             self.deleted,
             self.fallen_back,
             self.failed_for_good,
-            self.given_up_late,
-            self.good_one_held,
-            self.bring_up_outlived,
+            self.failed_late,
+            self.fallback_kept,
+            self.started_late,
             self.wavered,
             self.sickened,
         ];

@@ -61,12 +61,12 @@ pub(super) struct World {
     pub(super) not_before: BTreeMap<Generation, Uptime>,
     pub(super) gone: bool,
     /// Whether a good generation was ever started beside a newer one that stumbled.
-    pub(super) held: bool,
+    pub(super) fallback: bool,
     /// Whether an instance ever said that it is not ready, or was found unwell.
     pub(super) wavered: bool,
     pub(super) sickened: bool,
     /// Whether a bring-up ever came to its end after the tear-down of its instance.
-    pub(super) outlived: bool,
+    pub(super) late_start: bool,
     /// What happened, if somebody wants to read it.
     pub(super) trace: Option<Vec<String>>,
 }
@@ -98,8 +98,8 @@ impl World {
             condemned: BTreeSet::new(),
             not_before: BTreeMap::new(),
             gone: true,
-            held: false,
-            outlived: false,
+            fallback: false,
+            late_start: false,
             wavered: false,
             sickened: false,
             trace: trace.then(Vec::new),
@@ -185,7 +185,7 @@ impl World {
         let Some(store) = &self.store else { return 0 };
         let known = |generation: Generation| {
             (store.generation == generation && store.failed.is_none())
-                || store.good.as_ref().is_some_and(|(good, _)| *good == generation)
+                || store.last_good.as_ref().is_some_and(|(good, _)| *good == generation)
         };
         let serves = |id: &&InstanceId| self.host.get(*id).is_some_and(|real| real.alive && known(real.generation));
         self.published.iter().filter(serves).count()
@@ -230,7 +230,7 @@ impl World {
                 Effect::BringUp(id, generation, spec) => {
                     brought_up.insert(generation);
                     let newer = self.life.desired().filter(|desired| desired.generation > generation);
-                    self.held |= newer.is_some_and(|newer| newer.failed.is_none());
+                    self.fallback |= newer.is_some_and(|newer| newer.failed.is_none());
                     self.used.insert(id.clone());
                     self.gone = false;
                     self.pending.push(Pending::BringUp(id, generation, spec));

@@ -36,7 +36,7 @@ struct Address<'a> {
 
 #[derive(Serialize)]
 struct Debug<'a> {
-    /// At `info` every start of a container writes a dozen lines that tell nobody anything.
+    /// At `info` every start of a container writes a dozen lines that tell an operator nothing.
     level: &'a str,
 }
 
@@ -68,7 +68,7 @@ mod tests {
             state: "/s/state".into(),
             socket: "/s/containerd.sock".into(),
             log: "/d/log".into(),
-            patience: super::super::Patience::default(),
+            hang_policy: super::super::HangPolicy::default(),
         };
         let parsed: toml::Table = render(&options).unwrap().parse().unwrap();
         assert_eq!(parsed["version"].as_integer(), Some(2));

@@ -1,7 +1,7 @@
 //! A private containerd: found alive and adopted, or started, then watched until it is stopped for good.
 //!
 //! It lives in a session of its own and outlives actord; the next actord adopts it. Functions outlive both: their shims
-//! belong to nobody. Beside its socket lie its configuration (`.toml`) and a note of who it is (`.pid`).
+//! have no parent but init. Beside its socket lie its configuration (`.toml`) and a note of who it is (`.pid`).
 
 mod config;
 mod process;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use self::process::Process;
 pub use self::process::find_program;
 pub use self::watch::Watch;
-use super::channel::Containerd;
+use super::connection::Containerd;
 use crate::durable;
 use crate::host::HostError;
 
@@ -50,19 +50,19 @@ pub struct DaemonOptions {
     /// Its log, appended to.
     pub log: PathBuf,
     /// When it is taken for hung.
-    pub patience: Patience,
+    pub hang_policy: HangPolicy,
 }
 
 /// How a containerd that lives and answers nothing is told from a busy one.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct HangPolicy {
     /// The time between two questions to it.
     pub period: Duration,
     /// For how long in a row it may leave them unanswered before it is killed and restarted.
     pub limit: Duration,
 }
 
-impl Default for Patience {
+impl Default for HangPolicy {
     /// Every 5 s, for 30 s. The question is for its version, which costs it nothing.
     fn default() -> Self {
         Self { period: Duration::from_secs(5), limit: Duration::from_secs(30) }
@@ -91,7 +91,7 @@ impl Daemon {
     ///
     /// # Errors
     /// [`HostError::Failed`] when it can't be started or ends at once, with the end of its log;
-    /// [`HostError::Unavailable`] when it does not answer in time, or somebody else listens on the socket.
+    /// [`HostError::Unavailable`] when it does not answer in time, or another process listens on the socket.
     pub async fn adopt_or_start(options: DaemonOptions) -> Result<Self, HostError> {
         match Self::adopt(options.clone()).await? {
             Some(daemon) => Ok(daemon),
@@ -103,7 +103,7 @@ impl Daemon {
     /// is ended first: functions don't need it in order to go on.
     ///
     /// # Errors
-    /// [`HostError::Unavailable`] when somebody else listens on the socket, [`HostError::Failed`] when a containerd of
+    /// [`HostError::Unavailable`] when another process listens on the socket, [`HostError::Failed`] when a containerd of
     /// ours neither answers nor ends.
     pub async fn adopt(options: DaemonOptions) -> Result<Option<Self>, HostError> {
         let Some(process) = living(&options).await? else { return Ok(None) };
@@ -153,7 +153,7 @@ impl Daemon {
         }
     }
 
-    /// Whether a containerd answers at this socket, whoever started it.
+    /// Whether a containerd answers at this socket, ours or another.
     ///
     /// # Errors
     /// [`HostError::Unavailable`] says why not.

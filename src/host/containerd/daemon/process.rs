@@ -1,6 +1,6 @@
 //! The containerd process itself: who it is, starting it apart from us, its end.
 //!
-//! A process id alone proves nothing: it may have been given to somebody else, and an orphan that nobody reaps answers
+//! A process id alone proves nothing: it may have been given to another process, and an orphan that is not reaped answers
 //! `kill -0` after its death. So a process is held by its pidfd, and is ours when its command line names our
 //! configuration file.
 
@@ -62,7 +62,7 @@ impl Process {
         }
         let child = command.spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        // A child that has died already still has its pid: nobody but us reaps it.
+        // A child that has died already still has its pid: only we reap it.
         let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
         let started = stat(pid).map_or(0, |(_, started)| started);
         Ok(Self { pid, started, pidfd })
@@ -75,12 +75,12 @@ impl Process {
     /// Returns when the process has ended, and reaps it if it is our child.
     pub(super) async fn ended(&self) -> io::Result<()> {
         readable(self.pidfd.try_clone()?).await?;
-        // ECHILD: adopted, so somebody else's child.
+        // ECHILD: adopted, so another process's child.
         let _ = waitpid(Some(self.pid), WaitOptions::NOHANG);
         Ok(())
     }
 
-    /// Ends the process without asking, and does not wait for its end. It is held by its pidfd: nobody else is hit.
+    /// Ends the process without asking, and does not wait for its end. It is held by its pidfd: no other process is hit.
     pub(super) fn kill(&self) -> io::Result<()> {
         match pidfd_send_signal(&self.pidfd, Signal::KILL) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -1,4 +1,4 @@
-//! Watching the private containerd: it is restarted when it dies, until somebody stops it, and killed when it hangs.
+//! Watching the private containerd: it is restarted when it dies, until actord stops it, and killed when it hangs.
 //!
 //! A hung one is alive and answers nothing (a deadlock, a SIGSTOP): every call would wait for its deadline. Functions don't
 //! need containerd in order to go on, so it is ended by the identity that it was adopted with, and restarted like a dead one.
@@ -65,13 +65,13 @@ impl Drop for Watch {
 
 /// Returns when containerd has left every question unanswered for as long as it may, with how long that was.
 async fn hung(options: &DaemonOptions) -> Duration {
-    let patience = options.patience;
+    let hang_policy = options.hang_policy;
     let mut silent_since: Option<Instant> = None;
     let mut unanswered = 0;
     loop {
-        sleep(patience.period).await;
+        sleep(hang_policy.period).await;
         let asked = Instant::now();
-        if answers(&options.socket, patience.limit).await.is_ok() {
+        if answers(&options.socket, hang_policy.limit).await.is_ok() {
             silent_since = None;
             unanswered = 0;
             continue;
@@ -80,7 +80,7 @@ async fn hung(options: &DaemonOptions) -> Duration {
         // machine, time alone says nothing.
         let since = *silent_since.get_or_insert(asked);
         unanswered += 1;
-        if unanswered >= UNANSWERED && since.elapsed() >= patience.limit {
+        if unanswered >= UNANSWERED && since.elapsed() >= hang_policy.limit {
             return since.elapsed();
         }
     }

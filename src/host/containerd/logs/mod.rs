@@ -1,21 +1,21 @@
-//! What instances write, as files that nobody copies.
+//! What instances write, as files that are never copied.
 //!
 //! ```text
-//! instance -> pipe -> its shim -> <logs>/<id>.log        appended to, whether anybody reads or actord lives
+//! instance -> pipe -> its shim -> <logs>/<id>.log        appended to, whether it is read or actord lives
 //!                                    | inotify
-//!                       watch, one task for all of them -> <logs>/<id>.idx   (end, time) a look
-//! instance is gone -> keep: both files move to <logs>/ended/, until its function is gone or there is too much
-//! readers <- LogSet, LogChunk <- books: what is recorded of each log
+//!                       watcher, one task for all of them -> <logs>/<id>.idx   (end, time) a look
+//! instance is gone -> retention: both files move to <logs>/ended/, until its function is gone or there is too much
+//! readers <- LogSet, LogChunk <- metadata: what is recorded of each log
 //! ```
 //! Readers are shown what is recorded and no more, so that a line has the same time for each of them.
 
-mod book;
 mod index;
-mod keep;
+mod meta;
+mod retention;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod watcher;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -29,12 +29,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::book::Book;
+use self::meta::LogMeta;
 use crate::function::{FunctionId, InstanceId};
 use crate::host::logs::Changes;
 use crate::host::{HostError, Log, LogChunk, LogSet, Logs};
 
-type Books = BTreeMap<InstanceId, Book>;
+type LogMetas = BTreeMap<InstanceId, LogMeta>;
 
 /// Where the logs of instances are that are gone.
 const ENDED: &str = "ended";
@@ -48,7 +48,7 @@ struct Inner {
     directory: PathBuf,
     /// The most bytes of one function's logs, with their indexes.
     limit: u64,
-    books: Mutex<Books>,
+    metas: Mutex<LogMetas>,
     changes: Changes,
     /// Whether the last look went wrong.
     failing: AtomicBool,
@@ -68,15 +68,15 @@ impl FileLogs {
         let logs = Self(Arc::new(Inner {
             directory,
             limit,
-            books: Mutex::default(),
+            metas: Mutex::default(),
             changes: Changes::default(),
             failing: AtomicBool::new(false),
             _watch: over.clone().drop_guard(),
         }));
-        // The watch first: what is written from here on is seen by it, what was before by this look.
-        let eyes = watch::Eyes::open(&logs.0.directory);
+        // The watcher first: what is written from here on is seen by it, what was before by this look.
+        let watcher = watcher::Watcher::open(&logs.0.directory);
         logs.0.reopen_all()?;
-        tokio::spawn(over.run_until_cancelled_owned(watch::watch(Arc::downgrade(&logs.0), eyes)));
+        tokio::spawn(over.run_until_cancelled_owned(watcher::watch(Arc::downgrade(&logs.0), watcher)));
         Ok(logs)
     }
 
@@ -88,12 +88,12 @@ impl FileLogs {
     /// Begins the log of a new instance.
     pub(super) fn begin(&self, id: &InstanceId, function: &FunctionId) -> io::Result<()> {
         let inner = &self.0;
-        let mut books = inner.books();
-        // The index first: a log without one belongs to nobody.
-        let book = Book::begin(&inner.index(id, false), function)?;
+        let mut metas = inner.metas();
+        // The index first: a log without one belongs to no function.
+        let meta = LogMeta::begin(&inner.index(id, false), function)?;
         OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(inner.log(id, false))?;
-        books.insert(id.clone(), book);
-        drop(books);
+        metas.insert(id.clone(), meta);
+        drop(metas);
         inner.changes.note(function);
         Ok(())
     }
@@ -104,18 +104,18 @@ impl FileLogs {
         fault.map(|error| format!("put away the log of {id}: {error}")).into_iter().collect()
     }
 
-    /// Takes up a log that has no index, once somebody knows whose it is: an older actord made it.
+    /// Takes up a log that has no index, once it is known whose it is: an older actord made it.
     pub(super) fn adopt(&self, id: &InstanceId, function: &FunctionId) {
         let inner = &self.0;
-        let mut books = inner.books();
-        if books.contains_key(id) || !inner.log(id, false).exists() {
+        let mut metas = inner.metas();
+        if metas.contains_key(id) || !inner.log(id, false).exists() {
             return;
         }
-        match Book::begin(&inner.index(id, false), function) {
-            Ok(book) => drop(books.insert(id.clone(), book)),
+        match LogMeta::begin(&inner.index(id, false), function) {
+            Ok(meta) => drop(metas.insert(id.clone(), meta)),
             Err(error) => tracing::warn!(instance = %id, %error, "its log can't be shown: it has no index"),
         }
-        drop(books);
+        drop(metas);
         inner.look(id);
     }
 
@@ -153,8 +153,8 @@ impl FileLogs {
 }
 
 impl Inner {
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn metas(&self) -> MutexGuard<'_, LogMetas> {
+        self.metas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log(&self, id: &InstanceId, ended: bool) -> PathBuf {
@@ -188,8 +188,8 @@ impl Inner {
             // Its move was interrupted.
             let _ = fs::rename(self.index(id, false), &index);
         }
-        match Book::open(&index, &log, ended) {
-            Ok(book) => drop(self.books().insert(id.clone(), book)),
+        match LogMeta::open(&index, &log, ended) {
+            Ok(meta) => drop(self.metas().insert(id.clone(), meta)),
             // What still runs is taken up, or torn down, by those who know whose it is.
             Err(error) if !ended && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -217,13 +217,13 @@ impl Inner {
 
     /// Records what was added to a log since the last look, and lets go of what is too much.
     fn look(&self, id: &InstanceId) {
-        let mut books = self.books();
-        let Some(book) = books.get_mut(id).filter(|book| !book.ended) else { return };
-        let function = book.head.function.clone();
-        let looked = book.look(&self.index(id, false), &self.log(id, false));
+        let mut metas = self.metas();
+        let Some(meta) = metas.get_mut(id).filter(|meta| !meta.ended) else { return };
+        let function = meta.head.function.clone();
+        let looked = meta.look(&self.index(id, false), &self.log(id, false));
         let grown = matches!(looked, Ok(true));
-        let done = looked.map(drop).and(self.make_room(&mut books, &function));
-        drop(books);
+        let done = looked.map(drop).and(self.make_room(&mut metas, &function));
+        drop(metas);
         if grown {
             self.changes.note(&function);
         }
@@ -238,7 +238,7 @@ impl Inner {
     }
 
     fn look_at_all(&self) {
-        let all: Vec<InstanceId> = self.books().keys().cloned().collect();
+        let all: Vec<InstanceId> = self.metas().keys().cloned().collect();
         all.iter().for_each(|id| self.look(id));
     }
 
@@ -246,18 +246,18 @@ impl Inner {
         let failed = |error: io::Error| HostError::Failed(format!("read the log of {id}: {error}"));
         loop {
             let (log, index, size, from, to) = {
-                let books = self.books();
-                let book = books.get(id).ok_or_else(|| HostError::NotFound(format!("log of instance {id}")))?;
-                let from = from.max(book.head.begins);
-                let to = book.ends.min(from.saturating_add(most as u64)).max(from);
-                let log = File::open(self.log(id, book.ended)).map_err(failed)?;
-                (log, File::open(self.index(id, book.ended)).map_err(failed)?, book.size, from, to)
+                let metas = self.metas();
+                let meta = metas.get(id).ok_or_else(|| HostError::NotFound(format!("log of instance {id}")))?;
+                let from = from.max(meta.head.begins);
+                let to = meta.ends.min(from.saturating_add(most as u64)).max(from);
+                let log = File::open(self.log(id, meta.ended)).map_err(failed)?;
+                (log, File::open(self.index(id, meta.ended)).map_err(failed)?, meta.size, from, to)
             };
             let mut bytes = vec![0; usize::try_from(to - from).unwrap_or_default()];
             log.read_exact_at(&mut bytes, from).map_err(failed)?;
             let stamps = index::stamps(&index, size, from, to).map_err(failed)?;
             // What was given back while it was read reads as zeros.
-            if self.books().get(id).is_some_and(|book| book.head.begins <= from) {
+            if self.metas().get(id).is_some_and(|meta| meta.head.begins <= from) {
                 return Ok(LogChunk { from, bytes, stamps });
             }
         }
@@ -279,15 +279,15 @@ impl Logs for FileLogs {
     async fn kept(&self, function: &FunctionId) -> Result<LogSet, HostError> {
         let wanted = function.clone();
         let kept = move |inner: &Inner| {
-            // First: what changes while the books are read is a change after it.
+            // First: what changes while the metas are read is a change after it.
             let version = inner.changes.version(&wanted);
-            let books = inner.books();
-            let of_function = books.iter().filter(|(_, book)| book.head.function == wanted);
-            let logs = of_function.map(|(id, book)| Log {
+            let metas = inner.metas();
+            let of_function = metas.iter().filter(|(_, meta)| meta.head.function == wanted);
+            let logs = of_function.map(|(id, meta)| Log {
                 id: id.clone(),
-                begins: book.head.begins,
-                ends: book.ends,
-                ended: book.ended,
+                begins: meta.head.begins,
+                ends: meta.ends,
+                ended: meta.ended,
             });
             Ok(LogSet { logs: logs.collect(), version })
         };
@@ -311,6 +311,6 @@ impl Logs for FileLogs {
 
     async fn sweep(&self, known: &BTreeMap<FunctionId, Timestamp>, before: Timestamp) -> Result<(), HostError> {
         let known = known.clone();
-        self.files("remove the logs of nobody".to_owned(), move |inner| inner.sweep(&known, before)).await
+        self.files("remove the logs of deleted functions".to_owned(), move |inner| inner.sweep(&known, before)).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::book::written;
+use super::meta::written;
 use super::*;
 use crate::host::LogTime;
 

@@ -1,0 +1,126 @@
+//! What a function's instances wrote, as lines in the order of their times: [`engine::Logs`] over the host's logs.
+//!
+//! ```text
+//! LogQuery -> places, from the logs' ends -> Reader: a Cursor a log, merged by time -> batches of lines
+//!                                             ^------ host::Logs::changed, while a reader follows ------+
+//! ```
+//! Everything is pulled: one that reads slowly is read for slowly, one that leaves ends the reading.
+
+mod cursor;
+mod reader;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::{sleep, timeout};
+
+use self::reader::Reader;
+use crate::engine::{self, LogLine, LogLines, LogQuery, LogsUnreadable};
+use crate::function::FunctionId;
+use crate::host::{self, HostError};
+
+/// How long the host may take to answer a question.
+const HOST_WITHIN: Duration = Duration::from_secs(30);
+
+/// A follower that hears of nothing looks by itself now and then: whether the function is still there.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// A host that can't be asked is not asked at once again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+type Exists = Arc<dyn Fn(&FunctionId) -> bool + Send + Sync>;
+
+/// The logs of this machine's functions.
+#[derive(Clone)]
+pub struct LocalLogs {
+    logs: Arc<dyn host::Logs>,
+    exists: Exists,
+}
+
+impl LocalLogs {
+    /// Reads the host's logs. `exists` tells whether a function is still deployed: whoever follows one that is not, and of
+    /// which nothing runs, has come to the end.
+    pub fn new(logs: Arc<dyn host::Logs>, exists: impl Fn(&FunctionId) -> bool + Send + Sync + 'static) -> Self {
+        Self { logs, exists: Arc::new(exists) }
+    }
+}
+
+#[async_trait]
+impl engine::Logs for LocalLogs {
+    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsUnreadable> {
+        let (follow, exists) = (query.follow, self.exists.clone());
+        let mut reader = Reader::open(self.logs.clone(), query).await?;
+        let first = reader.batch().await?;
+        let first = stream::iter((!first.is_empty()).then_some(Ok(first)));
+        let rest = stream::unfold(Some(Following { reader, follow, exists }), |following| async {
+            let mut following = following?;
+            match following.next().await {
+                Ok(Some(lines)) => Some((Ok(lines), Some(following))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error.into()), None)),
+            }
+        });
+        Ok(first.chain(rest).boxed())
+    }
+}
+
+impl From<HostError> for LogsUnreadable {
+    fn from(error: HostError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What is left of a reading.
+struct Following {
+    reader: Reader,
+    follow: bool,
+    exists: Exists,
+}
+
+impl Following {
+    /// The next lines; none at the end.
+    async fn next(&mut self) -> Result<Option<Vec<LogLine>>, HostError> {
+        loop {
+            let lines = self.reader.batch().await?;
+            if !lines.is_empty() {
+                return Ok(Some(lines));
+            }
+            if !self.follow || (!self.reader.grows && !(self.exists)(self.reader.function())) {
+                return Ok(None);
+            }
+            self.wait().await;
+            self.reader.refresh().await?;
+        }
+    }
+
+    /// Waits until there may be more.
+    async fn wait(&self) {
+        tokio::select! {
+            () = sleep(LOOK_AGAIN) => {}
+            changed = caught(self.reader.changed()) => {
+                if let Err(error) = changed {
+                    tracing::warn!(function = %self.reader.function(), %error, "following its logs");
+                    sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+/// A question to the host, with its deadline and with its panics caught.
+async fn asked<T>(question: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
+    let late = |_| HostError::Deadline(format!("reading logs ({} s)", HOST_WITHIN.as_secs()));
+    timeout(HOST_WITHIN, caught(question)).await.map_err(late)?
+}
+
+async fn caught<T>(question: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
+    let panicked = |_| Err(HostError::Failed("reading logs panicked".to_owned()));
+    AssertUnwindSafe(question).catch_unwind().await.unwrap_or_else(panicked)
+}

@@ -1,0 +1,103 @@
+//! The engine of one machine: [`Engine`] as the actors implement it.
+//!
+//! ```text
+//! apply, scale, delete -> Registry -> the function's actor        get, list, watch -> StatusCache      measure -> host
+//! ```
+//! Reads look at what the actors last said of themselves, and wait in no mailbox.
+
+mod logs;
+mod namespaces;
+pub(super) mod status_cache;
+pub(super) mod usage;
+
+use std::sync::Arc;
+
+use actix::{Handler, MailboxError, Message};
+use async_trait::async_trait;
+
+pub use self::logs::LocalLogs;
+use crate::actors::messages::{Apply, Delete, Ping, Scale, To};
+use crate::actors::{Context, Registry, Supervised};
+use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
+use crate::function::{FunctionId, Namespace, Spec};
+use crate::store::StoreError;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct LocalEngine {
+    registry: Arc<Supervised<Registry>>,
+    context: Arc<Context>,
+}
+
+impl LocalEngine {
+    /// Reads the store and the host and starts the actors of all functions: what runs is adopted, what is missing is
+    /// started, what no function wants is torn down.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store can't be read; nothing was touched then.
+    pub async fn recover(context: Arc<Context>) -> Result<Self, StoreError> {
+        let registry = Registry::recover(context.clone()).await?;
+        Ok(Self { registry, context })
+    }
+
+    /// The logs of its functions.
+    #[must_use]
+    pub fn logs(&self) -> LocalLogs {
+        let context = self.context.clone();
+        LocalLogs::new(self.context.host.logs.clone(), move |id| context.status_cache.is_deployed(id))
+    }
+
+    /// Returns once the registry has answered. For whoever has to know that the actors live.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`] while it is being replaced.
+    pub async fn ping(&self) -> Result<(), Refused> {
+        self.registry.addr().send(Ping).await.map_err(lost)
+    }
+
+    /// Asks the registry. The message is on its way when this returns, and its work is not tied to the caller: an actor
+    /// passes over a message whose sender waits no more, so it is a task of its own that waits.
+    async fn ask<M>(&self, id: FunctionId, message: M) -> Result<(), Refused>
+    where
+        M: Message<Result = Result<(), Refused>> + Send + 'static,
+        Registry: Handler<To<M>>,
+    {
+        let answer = self.context.runtime.spawn(self.registry.addr().send(To(id, message)));
+        answer.await.unwrap_or(Err(MailboxError::Closed)).unwrap_or_else(|error| Err(lost(error)))
+    }
+}
+
+fn lost(_: MailboxError) -> Refused {
+    Refused::Busy("the registry is restarting: try again".to_owned())
+}
+
+#[async_trait]
+impl Engine for LocalEngine {
+    async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused> {
+        self.ask(id, Apply { spec, mode }).await
+    }
+
+    async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
+        self.ask(id.clone(), Delete).await
+    }
+
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
+        self.ask(id.clone(), Scale { replicas }).await
+    }
+
+    async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
+        Ok(self.context.status_cache.view(id, self.context.uptime()))
+    }
+
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<View>, Refused> {
+        Ok(self.context.status_cache.list(namespace, self.context.uptime()))
+    }
+
+    async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+        self.context.usage.measure(&self.context, only).await
+    }
+
+    fn watch(&self, after: Option<u64>) -> Changes {
+        self.context.status_cache.changes.watch(after)
+    }
+}

@@ -1,0 +1,77 @@
+//! What each function last said of itself, so that looking disturbs nobody.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use crate::actors::function::progress::Progress;
+use crate::engine::{ChangeLog, Changed, PullProgress, View};
+use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
+use crate::host::Images;
+
+/// The newest status of every function; its actor writes, everybody reads.
+pub(in crate::actors) struct StatusCache {
+    statuses: DashMap<FunctionId, Status>,
+    images: Arc<dyn Images>,
+    /// What became of functions, for those who watch.
+    pub(in crate::actors) changes: ChangeLog,
+    /// How far the instances have come that are being brought up.
+    pub(in crate::actors) progress: Progress,
+}
+
+impl StatusCache {
+    /// An empty board. `images` are asked how far a pull is.
+    pub(in crate::actors) fn new(images: Arc<dyn Images>) -> Self {
+        // Two processes never begin in the same millisecond, nor does one see a thousand changes in each. A program that
+        // keeps numbers as JSON does gets these right as well: they are below 2^53.
+        let begun = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default() << 10;
+        let changes = ChangeLog::starting_after(begun);
+        Self { statuses: DashMap::new(), images, changes, progress: Progress::default() }
+    }
+
+    pub(in crate::actors) fn post(&self, id: &FunctionId, status: Status) {
+        let before = self.statuses.insert(id.clone(), status.clone());
+        let (was, is) = (before.as_ref().is_some_and(Status::is_deployed), status.is_deployed());
+        // A function that is on its way out has nothing to tell any more.
+        if is && before.as_ref() != Some(&status) {
+            self.changes.record(id, Changed::Status(Box::new(status)));
+        } else if was && !is {
+            self.changes.record(id, Changed::Deleted);
+        }
+    }
+
+    pub(in crate::actors) fn clear(&self, id: &FunctionId) {
+        self.statuses.remove(id);
+    }
+
+    /// A function as it stands; none once it is deleted, even while its instances are on their way out.
+    pub(in crate::actors) fn view(&self, id: &FunctionId, now: Uptime) -> Option<View> {
+        self.statuses.get(id).and_then(|status| self.show(id, &status, now))
+    }
+
+    /// Whether a function is there: not once it is deleted.
+    pub(in crate::actors) fn is_deployed(&self, id: &FunctionId) -> bool {
+        self.statuses.get(id).is_some_and(|status| status.is_deployed())
+    }
+
+    /// The functions of a namespace, by name.
+    pub(in crate::actors) fn list(&self, namespace: &Namespace, now: Uptime) -> Vec<View> {
+        let of_namespace = self.statuses.iter().filter(|entry| entry.key().namespace == *namespace);
+        let mut views: Vec<View> =
+            of_namespace.filter_map(|entry| self.show(entry.key(), entry.value(), now)).collect();
+        views.sort_by(|a, b| a.id.cmp(&b.id));
+        views
+    }
+
+    fn show(&self, id: &FunctionId, status: &Status, now: Uptime) -> Option<View> {
+        let desired = status.desired.as_ref()?;
+        let retry_in = match status.phase {
+            Phase::BackingOff { until } => Some(until.since(now)),
+            _ => None,
+        };
+        let step = self.progress.of(id);
+        let pull = step.filter(|step| *step == Step::Pulling).and_then(|_| self.images.progress(&desired.spec.image));
+        let pull = pull.map(|pull| PullProgress { pulled: pull.pulled, total: pull.total });
+        Some(View { id: id.clone(), status: status.clone(), retry_in, step, pull })
+    }
+}

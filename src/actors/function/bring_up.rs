@@ -1,0 +1,168 @@
+//! The way up: image -> attach -> create -> start -> ready. It undoes nothing: every failure is answered by the lifecycle
+//! with a tear-down, which is idempotent, removes whatever there is, and is the only way down. A cancelled `bring_up`
+//! finishes the host call that it is in before it lets the tear-down begin.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::super::host_call::release_after;
+use super::super::messages::Attach;
+use super::instance_task::{InstanceTask, ReadyInstance, Stopped, exit_of, host_call_on};
+use super::progress::StartProgress;
+use crate::function::{StartError, Step};
+use crate::host::{Attachment, HostError, Image, InstanceConfig};
+
+/// Functions listen here, by OpenFaaS convention.
+const PORT: u16 = 8080;
+/// How much of a log the message about an early exit quotes, in bytes.
+const HINT: usize = 400;
+/// How often the network of a running instance is looked for, and the pause between.
+const LOOKUPS: u32 = 4;
+const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
+/// How long a start that may be stuck keeps others waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl InstanceTask {
+    /// Brings the instance up and returns where it serves; none when it was cancelled.
+    pub(super) async fn bring_up(&self) -> Option<Result<ReadyInstance, StartError>> {
+        let progress = &self.context.status_cache.progress;
+        let mut progress = StartProgress::begin(progress, &self.function, &self.id, self.generation);
+        let done = settle(self.try_bring_up(&mut progress).await);
+        progress.end(match &done {
+            Some(Ok(_)) => "ready",
+            Some(Err(_)) => "failed",
+            None => "cancelled",
+        });
+        done
+    }
+
+    /// Takes a running instance over; none when it was cancelled.
+    pub(super) async fn adopt(&self) -> Option<Result<ReadyInstance, StartError>> {
+        settle(self.try_adopt().await)
+    }
+
+    async fn try_bring_up(&self, progress: &mut StartProgress<'_>) -> Result<ReadyInstance, Stopped> {
+        let image = self.image().await?;
+        progress.enter(Step::WaitingForPlace);
+        let place = self.unless_cancelled(self.context.starts.acquire()).await?;
+        let attachment = release_after(place, PATIENCE, self.start(image, progress)).await?;
+        progress.enter(Step::WaitingUntilReady);
+        self.ready(&attachment).await
+    }
+
+    async fn start(&self, image: Image, progress: &mut StartProgress<'_>) -> Result<Attachment, Stopped> {
+        progress.enter(Step::Attaching);
+        let attachment = self.attach().await?;
+        progress.enter(Step::Creating);
+        self.create(image, &attachment).await?;
+        progress.enter(Step::Starting);
+        let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
+        self.call("start", async move { runtime.start(&id).await }).await?;
+        Ok(attachment)
+    }
+
+    async fn try_adopt(&self) -> Result<ReadyInstance, Stopped> {
+        let attachment = self.look_up().await?;
+        match self.ready(&attachment).await {
+            // It runs, and may have served for days: what it is not ready for may pass, and it goes on being asked.
+            Err(Stopped::Failed(StartError::NotReady(reason)))
+                if self.has_served && self.spec.checks().ready.path.is_some() =>
+            {
+                Ok(ReadyInstance { address: SocketAddr::new(attachment.address, PORT), unready: Some(reason) })
+            }
+            up => up,
+        }
+    }
+
+    /// Where an instance is that runs already. It may be serving well: a host that stumbles is asked again before the
+    /// instance is ended for it, and only one that says that there is no such network is believed at once.
+    async fn look_up(&self) -> Result<Attachment, Stopped> {
+        let mut left = LOOKUPS;
+        loop {
+            let (network, id) = (self.context.host.network.clone(), self.id.clone());
+            let lookup = async move { network.lookup(&id).await };
+            let error = match host_call_on(&self.context, "look up the network of", &self.id, lookup).await {
+                Ok(attachment) => return Ok(attachment),
+                Err(error) => error,
+            };
+            self.check_cancelled()?;
+            left -= 1;
+            if left == 0 || matches!(error, HostError::NotFound(_)) {
+                return Err(error.into());
+            }
+            tracing::warn!(instance = %self.id, %error, "looking for its network again");
+            sleep(LOOKUP_PAUSE).await;
+        }
+    }
+
+    async fn image(&self) -> Result<Image, Stopped> {
+        let ensure = self.context.pulls.ensure(&self.spec.image, self.pull_policy);
+        Ok(self.unless_cancelled(ensure).await??)
+    }
+
+    async fn attach(&self) -> Result<Attachment, Stopped> {
+        let attached = self.context.network.addr().send(Attach(self.id.clone())).await;
+        self.check_cancelled()?;
+        match attached {
+            Ok(attachment) => Ok(attachment?),
+            Err(lost) => Err(Stopped::Failed(StartError::Host(format!("the network actor is not there: {lost}")))),
+        }
+    }
+
+    async fn create(&self, image: Image, attachment: &Attachment) -> Result<(), Stopped> {
+        let secrets = self.context.secrets.clone();
+        let (namespace, names) = (self.function.namespace.clone(), self.spec.secrets.clone());
+        let read = tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await;
+        let secrets = match read {
+            Ok(Ok(secrets)) => secrets,
+            // A deploy is refused when secrets are missing: this one was deleted since, and may come back.
+            Ok(Err(error)) => return Err(Stopped::Failed(StartError::Host(error.to_string()))),
+            Err(lost) => return Err(Stopped::Failed(StartError::Host(format!("reading secrets: {lost}")))),
+        };
+        let creation = InstanceConfig {
+            id: self.id.clone(),
+            function: self.function.clone(),
+            generation: self.generation,
+            spec: self.spec.clone(),
+            image,
+            address: attachment.address,
+            netns: attachment.netns.clone(),
+            secrets,
+        };
+        let runtime = self.context.host.runtime.clone();
+        self.call("create", async move { runtime.create(&creation).await }).await?;
+        self.made.notify_one();
+        Ok(())
+    }
+
+    /// Waits until the started process answers its readiness check, ends, or takes too long.
+    async fn ready(&self, attachment: &Attachment) -> Result<ReadyInstance, Stopped> {
+        let address = SocketAddr::new(attachment.address, PORT);
+        tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => Err(Stopped::Cancelled),
+            exit = exit_of(&self.context, &self.id) => {
+                Err(Stopped::Failed(StartError::Exited { exit, hint: self.hint().await }))
+            }
+            ready = self.poll_ready(address) => ready.map(|()| ReadyInstance { address, unready: None }).map_err(Stopped::Failed),
+        }
+    }
+
+    /// The end of what the process wrote, for the message about its early exit.
+    async fn hint(&self) -> Option<String> {
+        let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
+        let tail = self.call("read the log of", async move { runtime.log_tail(&id, HINT).await }).await.ok()?;
+        let tail = tail.trim();
+        (!tail.is_empty()).then(|| tail.to_owned())
+    }
+}
+
+fn settle(done: Result<ReadyInstance, Stopped>) -> Option<Result<ReadyInstance, StartError>> {
+    match done {
+        Ok(up) => Some(Ok(up)),
+        Err(Stopped::Failed(error)) => Some(Err(error)),
+        Err(Stopped::Cancelled) => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! What a function's actor does for one instance: runs it, drains it, tears it down. Each in a task of its own that
+//! answers with events.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::{Addr, AsyncContext};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::super::messages::LifecycleEvent;
+use super::Function;
+use super::instance_handle::InstanceHandle;
+use super::instance_task::{InstanceTask, ReadyInstance};
+use super::tear_down::tear_down_within;
+use crate::function::{Event, Generation, InstanceId, InstancePhase, Spec};
+use crate::host::PullPolicy;
+
+/// How long an instance that never was up may take to end: it has nothing to finish, and a SIGTERM that comes before its
+/// process has a handler is lost.
+const NEVER_UP_GRACE: Duration = Duration::from_secs(2);
+
+impl Function {
+    /// Brings an instance up, or adopts it, then watches it until it ends or is cancelled.
+    pub(super) fn run_instance(
+        &mut self,
+        id: InstanceId,
+        generation: Generation,
+        spec: Arc<Spec>,
+        adopt: bool,
+        ctx: &mut actix::Context<Self>,
+    ) {
+        let has_served =
+            self.life.desired().is_some_and(|desired| desired.has_served || desired.generation != generation);
+        let configured = spec.pull_policy().unwrap_or(self.context.settings.pull_policy);
+        // A generation that served before is started again from what this machine has: a registry that is away, or a
+        // tag that moved, must not stand between a crash and its repair.
+        let restart = has_served && configured == PullPolicy::Always;
+        let pull_policy = if restart { PullPolicy::IfNotPresent } else { configured };
+        let cancelled = self.me.over.child_token();
+        let tasks = TaskTracker::new();
+        let job = InstanceTask {
+            context: self.context.clone(),
+            function: self.me.id.clone(),
+            id: id.clone(),
+            generation,
+            spec: spec.clone(),
+            has_served,
+            pull_policy,
+            made: Arc::default(),
+            cancelled: cancelled.clone(),
+        };
+        tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
+        let address = ctx.address();
+        let (keeper, changes) = (job.clone(), self.context.secrets.changes());
+        self.spawn(&tasks, async move { keeper.keep_secrets(changes, adopt).await });
+        let was_up = Arc::new(AtomicBool::new(adopt));
+        let now_up = was_up.clone();
+        self.spawn(&tasks, async move {
+            let up = if adopt { job.adopt().await } else { job.bring_up().await };
+            match up {
+                None => {}
+                Some(Err(error)) => report(&address, Event::StartFailed(job.id.clone(), error)).await,
+                Some(Ok(up)) => {
+                    now_up.store(true, Ordering::Release);
+                    live(&job, up, &address).await;
+                }
+            }
+        });
+        self.me.begun().insert(id.clone());
+        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, was_up });
+    }
+
+    /// Waits for an instance's last request, for as long as its function gives it.
+    pub(super) fn drain(&mut self, id: InstanceId, ctx: &mut actix::Context<Self>) {
+        let drained = self.context.routes.drained(&self.me.id, &id);
+        let own = self.instances.get(&id).and_then(|running| running.spec.drain_timeout());
+        let limit = own.unwrap_or(self.context.settings.drain_timeout);
+        let (over, address) = (self.me.over.clone(), ctx.address());
+        self.me.tasks.spawn_on(
+            async move {
+                if over.run_until_cancelled(timeout(limit, drained.wait())).await.is_some() {
+                    report(&address, Event::Drained(id)).await;
+                }
+            },
+            &self.context.runtime,
+        );
+    }
+
+    pub(super) fn tear_down(&mut self, id: InstanceId, ctx: &mut actix::Context<Self>) {
+        self.me.begun().insert(id.clone());
+        let running = self.instances.remove(&id);
+        let own = running.as_ref().and_then(|running| running.spec.grace_period());
+        let grace = own.unwrap_or(self.context.settings.grace_period);
+        let never_up = running.as_ref().is_some_and(|running| !running.was_up.load(Ordering::Acquire));
+        let grace = if never_up { grace.min(NEVER_UP_GRACE) } else { grace };
+        let (context, address) = (self.context.clone(), ctx.address());
+        self.me.tasks.spawn_on(
+            async move {
+                if let Some(running) = running {
+                    running.cancelled.cancel();
+                    running.tasks.close();
+                    running.tasks.wait().await;
+                }
+                let event = match tear_down_within(&context, &id, grace).await {
+                    Ok(()) => Event::Removed(id),
+                    Err(errors) => {
+                        tracing::warn!(instance = %id, reason = %errors, "could not be removed completely, trying again later");
+                        Event::RemoveFailed(id, errors.to_string())
+                    }
+                };
+                report(&address, event).await;
+            },
+            &self.context.runtime,
+        );
+    }
+
+    /// Runs an instance's task so that both its own tear-down and a successor of this actor can wait for its end.
+    fn spawn(&self, tasks: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.me.tasks.track_future(task);
+        tasks.spawn_on(task, &self.context.runtime);
+    }
+
+    /// What an event says of an instance that was wanted, for the one line in the log that it is worth.
+    pub(super) fn trouble(&self, event: &Event) -> Option<(InstanceId, String)> {
+        let (id, what) = match event {
+            Event::StartFailed(id, error) => (id, format!("did not start: {error}")),
+            Event::Exited(id, exit) => (id, format!("the process {exit}")),
+            Event::Unready(id, reason) | Event::Unhealthy(id, reason) => (id, reason.clone()),
+            _ => return None,
+        };
+        let leaving = |phase| matches!(phase, InstancePhase::Draining | InstancePhase::Removing);
+        let wanted = self.life.instances().any(|(known, _, phase)| known == id && !leaving(phase));
+        wanted.then(|| (id.clone(), what))
+    }
+}
+
+/// An instance's life from when it is up: what its checks and its end say is told.
+async fn live(job: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
+    let ready = up.unready.is_none();
+    report(
+        actor,
+        match up.unready {
+            None => Event::Started(job.id.clone(), up.address),
+            Some(reason) => Event::Unready(job.id.clone(), reason),
+        },
+    )
+    .await;
+    let exit = tokio::select! {
+        exit = job.exit() => exit,
+        () = job.keep_asking(up.address, ready, |event| report(actor, event)) => None,
+    };
+    if let Some(exit) = exit {
+        report(actor, Event::Exited(job.id.clone(), exit)).await;
+    }
+}
+
+/// Tells the actor what became of an effect. An actor that is gone needs to know nothing: its successor looks itself.
+async fn report(actor: &Addr<Function>, event: Event) {
+    let _ = actor.send(LifecycleEvent(event)).await;
+}

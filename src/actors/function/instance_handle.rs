@@ -1,0 +1,19 @@
+//! What a function's actor keeps of an instance that it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::function::Spec;
+
+/// The task that an instance lives in.
+pub(super) struct InstanceHandle {
+    pub(super) cancelled: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    /// What it was started from: it has a say in how long it may take to leave.
+    pub(super) spec: Arc<Spec>,
+    /// Whether it ever was up, so that it may have something to finish.
+    pub(super) was_up: Arc<AtomicBool>,
+}

@@ -1,0 +1,142 @@
+//! The upper seam: what a front door asks of whatever runs functions, as small object-safe traits.
+//!
+//! ```text
+//! http (later: queue, cron, scaler, dashboard) --> Engine, Secrets, Namespaces, Logs --> the actors of one machine
+//! ```
+//! A door sees these traits and [`routes`](crate::routes), and nothing below them: no actor, no table of a store, no
+//! container. The engine of one machine is [`LocalEngine`](crate::actors::LocalEngine). Any engine passes the suite in
+//! `tests/engine_contract`: what was accepted is durable, a name has one winner, an update keeps the old version until
+//! the new one answers, a deletion frees the name at once.
+//!
+//! No call waits for ever, and none is tied to its caller: a door that drops the future cancels nothing that has begun.
+
+mod changes;
+mod log_lines;
+mod namespace;
+mod refused;
+mod view;
+
+use async_trait::async_trait;
+
+pub use changes::{Change, ChangeLog, Changed, Changes, Missed};
+pub use log_lines::{LogLine, LogLines, LogQuery, LogsUnreadable};
+pub use namespace::{NamespaceRefused, SecretRefused};
+pub use refused::Refused;
+pub use view::{Mode, PullProgress, Used, View};
+
+use crate::function::{FunctionId, Namespace, NamespaceMetadata, SecretName, Spec};
+
+/// Runs functions.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Deploys or updates a function. Returns when an instance is ready, when the deployment failed, or after the
+    /// engine's own wait, whichever is first; what was asked is durable by then. An update keeps the old version serving
+    /// until the new one answers.
+    ///
+    /// # Errors
+    /// [`Refused`]; of a refused creation nothing is kept.
+    async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused>;
+
+    /// Deletes a function. Returns when that is durable and no new request reaches it; its name is free then.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`], or a reason why it could not be made durable.
+    async fn delete(&self, id: &FunctionId) -> Result<(), Refused>;
+
+    /// Asks for another number of replicas. Returns when that is durable.
+    ///
+    /// # Errors
+    /// As for [`Engine::delete`].
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused>;
+
+    /// One function as it stands; none once its deletion was accepted.
+    ///
+    /// # Errors
+    /// [`Refused::Busy`] when the engine can't be asked.
+    async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused>;
+
+    /// All functions of a namespace, by name.
+    ///
+    /// # Errors
+    /// As for [`Engine::get`].
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<View>, Refused>;
+
+    /// What functions use: one, or all. A function of which nothing runs is left out, and so is one that can't be read.
+    async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)>;
+
+    /// What becomes of functions from now on, or after the change with this number.
+    fn watch(&self, after: Option<u64>) -> Changes;
+}
+
+/// Keeps the secrets of functions. Names go out, values only come in.
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// The names of a namespace's secrets, sorted.
+    ///
+    /// # Errors
+    /// [`SecretRefused::NoNamespace`], [`SecretRefused::Failed`].
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<SecretName>, SecretRefused>;
+
+    /// Makes a secret that is not there yet; it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`SecretRefused`].
+    async fn create(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused>;
+
+    /// Replaces a secret that is there; it is durable when this returns. Instances that have it get the new value.
+    ///
+    /// # Errors
+    /// [`SecretRefused`].
+    async fn update(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused>;
+
+    /// Deletes a secret that is there. Instances that have it keep it for as long as they run.
+    ///
+    /// # Errors
+    /// [`SecretRefused`].
+    async fn delete(&self, namespace: &Namespace, name: SecretName) -> Result<(), SecretRefused>;
+}
+
+/// Keeps the namespaces that functions live in. The default one is always there.
+#[async_trait]
+pub trait Namespaces: Send + Sync {
+    /// All of them, the default one first and the others by name.
+    ///
+    /// # Errors
+    /// [`NamespaceRefused::Failed`] when the engine can't be asked.
+    async fn list(&self) -> Result<Vec<Namespace>, NamespaceRefused>;
+
+    /// The labels and annotations of one; none if it is not there.
+    ///
+    /// # Errors
+    /// As for [`Namespaces::list`].
+    async fn get(&self, namespace: &Namespace) -> Result<Option<NamespaceMetadata>, NamespaceRefused>;
+
+    /// Makes one, with no secret in it.
+    ///
+    /// # Errors
+    /// [`NamespaceRefused`].
+    async fn create(&self, namespace: &Namespace, metadata: NamespaceMetadata) -> Result<(), NamespaceRefused>;
+
+    /// Replaces the labels and annotations of one.
+    ///
+    /// # Errors
+    /// [`NamespaceRefused`].
+    async fn update(&self, namespace: &Namespace, metadata: NamespaceMetadata) -> Result<(), NamespaceRefused>;
+
+    /// Deletes one that no function lives in, and its secrets.
+    ///
+    /// # Errors
+    /// [`NamespaceRefused`].
+    async fn delete(&self, namespace: &Namespace) -> Result<(), NamespaceRefused>;
+}
+
+/// Tells what functions wrote.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// The lines that are asked for, in the order of their times over all instances. A function that is not there has
+    /// none. The reading is pulled: nothing is read ahead of a slow reader, and dropping it ends it.
+    ///
+    /// # Errors
+    /// [`LogsUnreadable`] when what is there already can't be read; the same may come up later in the lines.
+    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsUnreadable>;
+}

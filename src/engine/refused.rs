@@ -1,0 +1,35 @@
+//! Why a request about a function was refused.
+
+use crate::function::{FunctionId, Invalid, Namespace, SecretName};
+
+/// Why a request was refused: for the caller, who can act on it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The request itself is wrong.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// There is no such function.
+    #[error("function {0} not found")]
+    NotFound(FunctionId),
+    /// There is such a function already.
+    #[error("function {0} already exists: update it with PUT, or delete it first")]
+    Exists(FunctionId),
+    /// The spec names a secret that was never created.
+    #[error("unable to find secret: {0}")]
+    NoSecret(SecretName),
+    /// There is no such namespace.
+    #[error("namespace not valid")]
+    NoNamespace(Namespace),
+    /// The image or spec can't be run, as the caller can mend; nothing was kept of a create.
+    #[error("{0}")]
+    Unrunnable(String),
+    /// There is no room to make it durable: the operator frees some.
+    #[error("{0}")]
+    Full(String),
+    /// It could not be made durable for another reason than the room.
+    #[error("{0}")]
+    Failed(String),
+    /// Too much is being asked at this moment; the same request may succeed later.
+    #[error("{0}")]
+    Busy(String),
+}

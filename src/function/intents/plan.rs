@@ -1,0 +1,71 @@
+//! What one intent comes to, given how the function stands now: a write, or answers at once.
+
+use super::{Command, Commit, Intent, Intents, Next, Refusal, Then, Write, unrunnable};
+use crate::function::lifecycle::{Desired, Event, Lifecycle};
+use crate::function::spec::Spec;
+
+impl<C, E: Clone> Intents<C, E> {
+    pub(super) fn plan(&mut self, intent: Intent<C>, life: &Lifecycle, now: &str, next: &mut Next<C, E>) {
+        match (intent, life.desired()) {
+            (Intent::Asked(Command::Apply { spec, must_exist }, caller), before) => match (must_exist, before) {
+                (false, Some(_)) => next.answers.push((caller, Err(Refusal::Exists))),
+                (true, None) => next.answers.push((caller, Err(Refusal::NotFound))),
+                _ => {
+                    let (spec, callers) = self.replaced_by_neighbours(*spec, caller);
+                    self.plan_apply(spec, callers, life, now, next);
+                }
+            },
+            (Intent::Asked(_, caller), None) => next.answers.push((caller, Err(Refusal::NotFound))),
+            (Intent::Asked(Command::Scale(replicas), caller), Some(desired)) => {
+                if desired.replicas == replicas {
+                    next.answers.push((caller, Ok(())));
+                } else {
+                    let record = Desired { replicas, ..desired.clone() };
+                    self.write(Write::Put(record), Some(Event::Scale(replicas)), Then::Accept(caller), next);
+                }
+            }
+            (Intent::Asked(Command::Delete, caller), Some(_)) => {
+                self.write(Write::Delete, Some(Event::Delete), Then::Accept(caller), next);
+            }
+            (Intent::RollBackCreate { generation, callers }, Some(desired)) if desired.generation == generation => {
+                self.write(Write::Delete, Some(Event::Delete), Then::RolledBack(callers), next);
+            }
+            // An update or a deletion came between.
+            (Intent::RollBackCreate { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
+        }
+    }
+
+    /// Takes the updates that follow at once out of the queue: the newest spec stands for all of them. A create ends the
+    /// row, since whether it is refused depends on what becomes of the write.
+    fn replaced_by_neighbours(&mut self, mut spec: Spec, caller: C) -> (Spec, Vec<C>) {
+        let mut callers = vec![caller];
+        let is_update =
+            |intent: &mut Intent<C>| matches!(intent, Intent::Asked(Command::Apply { must_exist: true, .. }, _));
+        while let Some(intent) = self.queue.pop_front_if(is_update) {
+            if let Intent::Asked(Command::Apply { spec: newer, .. }, caller) = intent {
+                spec = *newer;
+                callers.push(caller);
+            }
+        }
+        (spec, callers)
+    }
+
+    fn plan_apply(&mut self, spec: Spec, callers: Vec<C>, life: &Lifecycle, now: &str, next: &mut Next<C, E>) {
+        let before = life.desired();
+        let created = before.is_none();
+        let desired = life.accept(spec, now);
+        let generation = desired.generation;
+        if before == Some(&desired) {
+            next.waits.push(self.waiting.add(generation, created, callers));
+            return;
+        }
+        let then = Then::Await { generation, created, callers };
+        self.write(Write::Put(desired.clone()), Some(Event::Apply(desired)), then, next);
+    }
+
+    pub(super) fn write(&mut self, write: Write, event: Option<Event>, then: Then<C>, next: &mut Next<C, E>) {
+        let carries_record = std::mem::take(&mut self.record);
+        self.committing = Some(Commit { event, then, carries_record });
+        next.write = Some(write);
+    }
+}

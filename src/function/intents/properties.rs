@@ -1,0 +1,304 @@
+//! Random interleavings of what is asked, what is written, what fails and what becomes of instances, beside a model that
+//! knows nothing of the queue: a list of what was asked and what the disk holds.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::{Answer, Command, Intents, Next, Refusal, Then, WaitNumber, Write};
+use crate::function::{Desired, Effect, Event, InstanceId, Lifecycle, Spec, SpecDraft, StartError, Uptime};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Create,
+    Update,
+    UpdateToTheSame,
+    Scale(u32),
+    Delete,
+    Written,
+    NotWritten,
+    Started,
+    Failed,
+    Removed,
+    WaitOver,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        2 => Just(Step::Create),
+        5 => Just(Step::Update),
+        1 => Just(Step::UpdateToTheSame),
+        2 => (0..4u32).prop_map(Step::Scale),
+        1 => Just(Step::Delete),
+        6 => Just(Step::Written),
+        1 => Just(Step::NotWritten),
+        3 => Just(Step::Started),
+        2 => Just(Step::Failed),
+        2 => Just(Step::Removed),
+        1 => Just(Step::WaitOver),
+    ];
+    proptest::collection::vec(step, 1..80)
+}
+
+type Caller = usize;
+
+struct World {
+    intents: Intents<Caller, ()>,
+    life: Lifecycle,
+    durable: Option<Desired>,
+    writing: Option<(Write, Vec<Caller>)>,
+    /// What was asked and is neither being written nor answered, in order.
+    asked: VecDeque<(Caller, Command)>,
+    /// For each caller whose command was written or came to what was there: accepted.
+    accepted: BTreeMap<Caller, bool>,
+    answers: BTreeMap<Caller, Result<(), Refusal<()>>>,
+    callers: usize,
+    up: Vec<InstanceId>,
+    going: Vec<InstanceId>,
+    waits: VecDeque<WaitNumber>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            intents: Intents::default(),
+            life: Lifecycle::new(&"f".parse().unwrap(), 7),
+            durable: None,
+            writing: None,
+            asked: VecDeque::new(),
+            accepted: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            callers: 0,
+            up: Vec::new(),
+            going: Vec::new(),
+            waits: VecDeque::new(),
+        }
+    }
+
+    fn ask(&mut self, command: Command) {
+        self.asked.push_back((self.callers, command.clone()));
+        self.intents.ask(command, self.callers);
+        self.callers += 1;
+    }
+
+    fn apply(&mut self, must_exist: bool) {
+        let spec = Box::new(spec(&format!("i{}", self.callers)));
+        self.ask(Command::Apply { spec, must_exist });
+    }
+
+    fn feed(&mut self, event: Event) {
+        for effect in self.life.on(event, Uptime::default()) {
+            match effect {
+                Effect::BringUp(id, ..) => self.up.push(id),
+                Effect::TearDown(id) => self.going.push(id),
+                Effect::Record(_) => self.intents.record(),
+                _ => {}
+            }
+        }
+    }
+
+    fn told(&mut self, answers: Vec<Answer<Caller, ()>>) {
+        for (caller, answer) in answers {
+            match answer {
+                // Refused by how the function stands on the disk, in the order in which it was asked.
+                Err(Refusal::Exists | Refusal::NotFound) => {
+                    if self.asked.front().is_some_and(|(first, _)| *first != caller) {
+                        self.take_unwritten(None);
+                    }
+                    let (first, command) = self.asked.pop_front().expect("a refusal of what was not asked");
+                    assert_eq!(first, caller, "answered out of order");
+                    let create = matches!(command, Command::Apply { must_exist: false, .. });
+                    assert_eq!(answer, Err(if create { Refusal::Exists } else { Refusal::NotFound }));
+                    assert_eq!(create, self.durable.is_some(), "refused for what is not so");
+                }
+                Ok(()) if !self.accepted.contains_key(&caller) => {
+                    self.take_unwritten(Some(caller));
+                    assert!(self.accepted.contains_key(&caller), "accepted, and neither written nor as it was");
+                }
+                Ok(()) => assert!(self.accepted[&caller], "accepted although it was not written"),
+                Err(Refusal::Unrunnable(_)) => assert!(self.accepted[&caller], "it was never written"),
+                // Of a create that could not be undone, this is told although it was written.
+                Err(Refusal::NotWritten(())) => assert!(self.accepted.contains_key(&caller), "it was never tried"),
+                Err(Refusal::Busy) => panic!("the queue is not full"),
+            }
+            assert!(self.answers.insert(caller, answer).is_none(), "caller {caller} was answered twice");
+        }
+    }
+
+    /// Takes commands from the head that change nothing on the disk, until that of `last` is among them.
+    fn take_unwritten(&mut self, last: Option<Caller>) {
+        while let Some(there) = self.life.desired().cloned() {
+            let Some(run) = self.run(|command| match command {
+                Command::Apply { spec, .. } => self.life.accept((**spec).clone(), "") == there,
+                Command::Scale(replicas) => *replicas == there.replicas,
+                Command::Delete => false,
+            }) else {
+                return;
+            };
+            let taken: Vec<Caller> = self.asked.drain(..run).map(|(caller, _)| caller).collect();
+            self.accepted.extend(taken.iter().map(|caller| (*caller, true)));
+            if last.is_some_and(|last| taken.contains(&last)) {
+                return;
+            }
+        }
+    }
+
+    /// How many commands at the head come to what the last of them is, if that `fits`: one, or an Apply and the updates
+    /// right behind it. (The undoing of a failed create that is queued between them ends the row, and is not seen here.)
+    fn run(&self, fits: impl Fn(&Command) -> bool) -> Option<usize> {
+        let update = |command: &Command| matches!(command, Command::Apply { must_exist: true, .. });
+        let longest = match self.asked.front()? {
+            // It will be refused.
+            (_, Command::Apply { must_exist, .. }) if *must_exist != self.life.desired().is_some() => return None,
+            (_, Command::Apply { .. }) => {
+                1 + self.asked.iter().skip(1).take_while(|(_, command)| update(command)).count()
+            }
+            _ => 1,
+        };
+        (1..=longest).rev().find(|count| fits(&self.asked[count - 1].1))
+    }
+
+    fn advance(&mut self) {
+        let Next { write, answers, waits } = self.intents.next(&self.life, "then");
+        self.told(answers);
+        self.waits.extend(waits);
+        match write {
+            Some(write) => {
+                assert!(self.writing.is_none(), "two writes at once");
+                let callers = self.covered_by(&write);
+                self.writing = Some((write, callers));
+            }
+            None if self.writing.is_none() => {
+                self.take_unwritten(None);
+                assert!(self.asked.is_empty(), "left behind: {:?}", self.asked);
+                assert_eq!(self.durable.as_ref(), self.life.desired());
+            }
+            None => {}
+        }
+    }
+
+    /// The callers whose commands a write stands for, which must be those that come next.
+    fn covered_by(&mut self, write: &Write) -> Vec<Caller> {
+        // What the lifecycle learnt, and the undoing of a failed create, are asked by no caller.
+        match self.intents.committing.as_ref().map(|commit| &commit.then) {
+            Some(Then::Recorded) => {
+                assert!(matches!(write, Write::Put(desired) if Some(desired) == self.life.desired()));
+                self.take_unwritten(None);
+                assert!(self.asked.is_empty(), "commands go first: {:?}", self.asked);
+                return Vec::new();
+            }
+            Some(Then::RolledBack(_)) => {
+                let failed = |desired: &Desired| desired.failed.is_some() && desired.last_good.is_none();
+                assert!(
+                    *write == Write::Delete && self.life.desired().is_some_and(failed),
+                    "undone, and it did not fail"
+                );
+                return Vec::new();
+            }
+            _ => {}
+        }
+        let event = self.intents.committing.as_ref().and_then(|commit| commit.event.clone());
+        let scales = matches!(event, Some(Event::Scale(_)));
+        let fits = |command: &Command| match (write, command) {
+            (Write::Put(desired), Command::Apply { spec, .. }) => !scales && *desired.spec == **spec,
+            (Write::Put(desired), Command::Scale(replicas)) => scales && desired.replicas == *replicas,
+            (Write::Delete, Command::Delete) => true,
+            _ => false,
+        };
+        let run = self.run(fits).or_else(|| {
+            self.take_unwritten(None);
+            self.run(fits)
+        });
+        match run {
+            Some(run) => self.asked.drain(..run).map(|(caller, _)| caller).collect(),
+            None => panic!("{write:?} is not what comes next: {:?}", self.asked.front()),
+        }
+    }
+
+    fn written(&mut self, result: Result<(), ()>) {
+        let Some((write, callers)) = self.writing.take() else { return };
+        if result.is_ok() {
+            self.durable = match write {
+                Write::Put(desired) => Some(desired),
+                Write::Delete => None,
+            };
+        }
+        self.accepted.extend(callers.iter().map(|caller| (*caller, result.is_ok())));
+        let done = self.intents.committed(result);
+        self.waits.extend(done.wait);
+        if let Some(event) = done.event {
+            self.feed(event);
+        }
+        if done.record_again.is_some() {
+            self.intents.record();
+        }
+        let refused = done.answers.iter().filter(|(_, answer)| matches!(answer, Err(Refusal::NotWritten(())))).count();
+        assert!(result.is_err() || refused == 0, "refused although it was written");
+        assert!(result.is_ok() || refused >= callers.len(), "a failed write of which not all callers hear");
+        self.told(done.answers);
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Create => self.apply(false),
+            Step::Update => self.apply(true),
+            Step::UpdateToTheSame => {
+                let same = self.life.desired().map_or_else(|| spec("same"), |desired| (*desired.spec).clone());
+                self.ask(Command::Apply { spec: Box::new(same), must_exist: true });
+            }
+            Step::Scale(replicas) => self.ask(Command::Scale(replicas)),
+            Step::Delete => self.ask(Command::Delete),
+            Step::Written => self.written(Ok(())),
+            Step::NotWritten => self.written(Err(())),
+            Step::Started => {
+                if let Some(id) = self.up.pop() {
+                    self.feed(Event::Started(id, "10.0.0.2:8080".parse().unwrap()));
+                }
+            }
+            Step::Failed => {
+                if let Some(id) = self.up.pop() {
+                    self.feed(Event::StartFailed(id, StartError::Image("no such image".into())));
+                }
+            }
+            Step::Removed => {
+                if let Some(id) = self.going.pop() {
+                    self.feed(Event::Removed(id));
+                }
+            }
+            Step::WaitOver => {
+                if let Some(number) = self.waits.pop_front() {
+                    let answers = self.intents.wait_over(number);
+                    self.told(answers);
+                }
+            }
+        }
+        self.advance();
+    }
+
+    /// All writes succeed and all waits end.
+    fn settle(&mut self) {
+        while self.writing.is_some() || !self.waits.is_empty() {
+            self.step(if self.writing.is_some() { Step::Written } else { Step::WaitOver });
+        }
+        assert!(self.intents.is_idle());
+        assert!((0..self.callers).all(|caller| self.answers.contains_key(&caller)), "not all were answered");
+        assert_eq!(self.durable.as_ref(), self.life.desired());
+    }
+}
+
+fn spec(image: &str) -> Spec {
+    SpecDraft { image: image.to_owned(), ..SpecDraft::default() }.try_into().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_caller_is_answered_once_and_what_was_accepted_is_on_the_disk(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        world.settle();
+    }
+}

@@ -1,0 +1,105 @@
+//! How long to wait before the next start.
+
+use std::time::Duration;
+
+use super::status::Uptime;
+
+/// An instance that served this long is stable: what failed before it is forgotten.
+const STABLE: Duration = Duration::from_secs(30);
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(64);
+
+/// Consecutive failures and the wait that follows from them: 1, 2, 4 ... 64 s, less up to a tenth of jitter, so that
+/// functions that failed together don't all come back together.
+///
+/// The first crash after a stable run waits for nothing: one crash is no loop, and its callers are waiting.
+#[derive(Debug, Clone, Default)]
+pub struct Backoff {
+    failures: u32,
+    until: Option<Uptime>,
+}
+
+impl Backoff {
+    /// Counts a start that failed. `jitter` is any random number.
+    pub fn start_failed(&mut self, now: Uptime, jitter: u64) {
+        // Several instances of one generation fail together: that is one failure.
+        if self.until.is_some_and(|until| until > now) {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(6)).min(LONGEST);
+        let less = doubled.mul_f64(0.1 * (jitter % 1000) as f64 / 1000.0);
+        self.until = Some(now.after(doubled - less));
+    }
+
+    /// Counts the end of an instance that had served for `ran`.
+    pub fn crashed(&mut self, now: Uptime, ran: Duration, jitter: u64) {
+        if ran >= STABLE {
+            self.reset();
+        } else {
+            self.start_failed(now, jitter);
+        }
+    }
+
+    /// Forgets all failures.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When the next start may happen, if it has to wait at all.
+    #[must_use]
+    pub fn until(&self, now: Uptime) -> Option<Uptime> {
+        self.until.filter(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Uptime {
+        Uptime(Duration::from_secs(secs))
+    }
+
+    #[test]
+    fn the_wait_doubles_from_one_second_to_sixty_four_and_stays_there() {
+        let mut backoff = Backoff::default();
+        let mut now = at(0);
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            backoff.start_failed(now, 0);
+            let until = backoff.until(now).unwrap();
+            waits.push(until.since(now).as_secs());
+            now = until;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+    }
+
+    #[test]
+    fn jitter_only_shortens_and_by_a_tenth_at_most() {
+        for jitter in [0, 1, 499, 999, u64::MAX] {
+            let mut backoff = Backoff::default();
+            backoff.start_failed(at(0), jitter);
+            let wait = backoff.until(at(0)).unwrap().since(at(0));
+            assert!(wait <= Duration::from_secs(1) && wait >= Duration::from_millis(900), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_crash_after_a_stable_run_is_forgiven_and_one_soon_after_the_start_is_not() {
+        let mut backoff = Backoff::default();
+        backoff.crashed(at(100), Duration::from_secs(29), 0);
+        assert!(backoff.until(at(100)).is_some());
+        backoff.crashed(at(200), Duration::from_secs(30), 0);
+        assert_eq!(backoff.until(at(200)), None);
+    }
+
+    #[test]
+    fn failures_at_the_same_time_count_once() {
+        let mut backoff = Backoff::default();
+        for _ in 0..5 {
+            backoff.start_failed(at(0), 0);
+        }
+        assert_eq!(backoff.until(at(0)).unwrap(), at(1));
+    }
+}

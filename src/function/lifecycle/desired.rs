@@ -1,0 +1,65 @@
+//! What was last asked of a function, and which of its generations may serve.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::function::spec::Spec;
+
+/// Counts the specs that a function has accepted; a later one is a greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The one after this.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What was last asked of a function, as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// Counts the accepted specs of this function, from 1.
+    pub generation: Generation,
+    /// The accepted spec.
+    pub spec: Arc<Spec>,
+    /// How many instances should serve.
+    pub replicas: u32,
+    /// The newest generation before `generation` that ever served: what serves if `generation` fails, and what is still
+    /// adopted if actord restarts in the middle of a rolling update.
+    #[serde(rename = "good")]
+    pub last_good: Option<(Generation, Arc<Spec>)>,
+    /// Whether `generation` itself ever served.
+    #[serde(rename = "proven")]
+    pub has_served: bool,
+    /// Why `generation` failed for good, if it did.
+    pub failed: Option<String>,
+    /// When the function was created, RFC 3339.
+    pub created_at: String,
+}
+
+impl Desired {
+    /// The spec that requests are for: the newest unless it failed, else the one to fall back on.
+    #[must_use]
+    pub fn serving_spec(&self) -> &Spec {
+        match &self.last_good {
+            Some((_, good)) if self.failed.is_some() => good,
+            _ => &self.spec,
+        }
+    }
+
+    /// The newest generation that ever served: what the generation after this one falls back on.
+    pub(super) fn newest_good(&self) -> Option<(Generation, Arc<Spec>)> {
+        if self.has_served { Some((self.generation, self.spec.clone())) } else { self.last_good.clone() }
+    }
+}

@@ -1,0 +1,75 @@
+//! What a machine has of what a network list asks for. Looks, and changes nothing.
+
+use std::path::PathBuf;
+
+use rscni_types::types::Cmd;
+
+use super::conflist::Conflist;
+use super::plugin::Plugins;
+use super::{CniOptions, routes};
+use crate::host::HostError;
+
+/// A plugin that the list asks for.
+#[derive(Debug, Clone)]
+pub struct FoundPlugin {
+    /// Its type in the list.
+    pub name: String,
+    /// Its binary, or why there is none.
+    pub path: Result<PathBuf, String>,
+    /// Whether it speaks the list's version of CNI, as it says itself.
+    pub speaks: Result<bool, String>,
+}
+
+/// What a list asks for, and what is there.
+#[derive(Debug, Clone)]
+pub struct Preflight {
+    /// The list's version of CNI.
+    pub version: String,
+    /// The plugins, each once, in the order of the list.
+    pub plugins: Vec<FoundPlugin>,
+    /// Whether a plugin, or actord itself, runs iptables.
+    pub needs_iptables: bool,
+    /// Whether a plugin's rules, or our own, let functions' packets through whatever the policy for forwarding is.
+    pub lets_through: bool,
+}
+
+impl Preflight {
+    /// Reads the list that `options` ask for, and asks every plugin which versions it speaks.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when the options or the list make no sense.
+    pub async fn of(options: &CniOptions) -> Result<Self, HostError> {
+        options.check()?;
+        let list = Conflist::load(options)?;
+        let installed = Plugins::new(options.plugin_dirs.clone(), options.deadline);
+        let mut plugins: Vec<FoundPlugin> = Vec::new();
+        for name in list.binaries() {
+            if plugins.iter().any(|known| known.name == name) {
+                continue;
+            }
+            plugins.push(FoundPlugin {
+                name: name.to_owned(),
+                path: installed.find(name).map_err(|error| error.to_string()),
+                speaks: installed.knows(name, Cmd::Add, list.version).await.map_err(|error| error.to_string()),
+            });
+        }
+        // The built-in list comes with our own rules; a list of the user's own brings its own.
+        let ours = options.conflist.is_none();
+        let lets_through = ours || list.binaries().any(|name| name == "firewall");
+        let (version, needs_iptables) = (list.version.to_string(), ours || list.needs_iptables());
+        Ok(Self { version, plugins, needs_iptables, lets_through })
+    }
+}
+
+impl CniOptions {
+    /// Whether the subnet is free, by the text of `/proc/net/route`. A list of the user's own has its own subnets.
+    ///
+    /// # Errors
+    /// Names the route that overlaps.
+    pub fn overlap(&self, table: &str) -> Result<(), String> {
+        match &self.conflist {
+            Some(_) => Ok(()),
+            None => routes::check_against(table, &self.bridge, self.subnet),
+        }
+    }
+}

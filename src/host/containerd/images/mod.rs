@@ -1,0 +1,279 @@
+//! Images on containerd: the pull policy decides between what is here and what a registry has.
+//!
+//! ```text
+//! reference -> local?  record -> content -> snapshot there ------------------------------> Image
+//!           -> pull:   registry (credentials, certs_d, mirrors) -> content -> unpack -> record -> Image
+//! archive   -> import: tarball -> content -> unpack -> record
+//! ```
+
+mod archive_index;
+mod certs_d;
+pub mod content;
+mod credentials;
+mod fault;
+mod import;
+mod ingest;
+mod manifest;
+mod mirrors;
+mod progress;
+mod prune;
+mod pull;
+mod record;
+mod reference;
+mod registry;
+mod tarball;
+mod token_exchange;
+mod unpack;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use containerd_client::types::Descriptor as Target;
+use oci_spec::distribution::Reference;
+
+use self::content::{StoredImage, read_image, stat_blob};
+pub use self::mirrors::Mirror;
+use self::mirrors::Source;
+use self::progress::Pulls;
+use self::pull::Pull;
+use self::record::Origin;
+use self::registry::{Access, Registry};
+use self::unpack::has_snapshot;
+use super::connection::{self, Containerd, Lease};
+use crate::host::keyed_lock::{KeyGuard, KeyedLock};
+use crate::host::{HostError, Image, Images, Progress, PullPolicy};
+
+/// How images are pulled.
+#[derive(Debug, Clone)]
+pub struct ImagesOptions {
+    /// containerd's snapshotter: `overlayfs`.
+    pub snapshotter: String,
+    /// docker's config.json with the registries' credentials; it need not exist.
+    pub docker_config: PathBuf,
+    /// Registries (`host` or `host:port`) that are spoken to in plain http, besides those on this machine.
+    pub insecure_registries: Vec<String>,
+    /// Registries that are asked before others, in this order.
+    pub mirrors: Vec<Mirror>,
+    /// Files and directories, as docker's `certs.d`, with certificates of authorities that may vouch for registries.
+    pub authorities: Vec<PathBuf>,
+    /// How many layers of an image are fetched at once.
+    pub parallel_layers: usize,
+    /// How long a registry may send nothing before the attempt is given up.
+    pub stall: Duration,
+    /// How many attempts in a row may fail before a pull does.
+    pub attempts: u32,
+}
+
+impl ImagesOptions {
+    /// The defaults, with credentials from this file.
+    #[must_use]
+    pub fn new(docker_config: PathBuf) -> Self {
+        Self {
+            snapshotter: "overlayfs".to_owned(),
+            docker_config,
+            insecure_registries: Vec::new(),
+            mirrors: Vec::new(),
+            authorities: Vec::new(),
+            parallel_layers: 3,
+            stall: Duration::from_secs(60),
+            attempts: 5,
+        }
+    }
+}
+
+/// The images of one containerd.
+#[derive(Debug, Clone)]
+pub struct ContainerdImages {
+    containerd: Containerd,
+    options: ImagesOptions,
+    access: Access,
+    locks: KeyedLock<String>,
+    pulls: Pulls,
+}
+
+impl ContainerdImages {
+    /// Images of `containerd`. Sends nothing yet.
+    #[must_use]
+    pub fn new(containerd: Containerd, options: ImagesOptions) -> Self {
+        let access = Access {
+            docker_config: options.docker_config.clone(),
+            insecure: options.insecure_registries.clone(),
+            authorities: options.authorities.clone(),
+            stall: options.stall,
+        };
+        Self { containerd, options, access, locks: KeyedLock::default(), pulls: Pulls::default() }
+    }
+
+    /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
+    ///
+    /// # Errors
+    /// As containerd says.
+    pub async fn recover(&self) -> Result<usize, HostError> {
+        connection::end_stale(&self.containerd).await
+    }
+
+    /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
+    async fn local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+        let _locked = self.lock_name(&reference.whole()).await;
+        match self.find_local(reference).await {
+            // A part is missing, or can't be read: as good as not here. A pull replaces it.
+            Err(HostError::NotFound(what) | HostError::Image(what)) => {
+                tracing::info!(image = %reference, what, "the image on this machine is not complete");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    async fn find_local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+        let name = reference.whole();
+        let recorded = record::look_up(&self.containerd, &name).await?;
+        if recorded.as_ref().is_some_and(|recorded| recorded.unwanted_since.is_some()) {
+            record::note_unwanted(&self.containerd, &name, None).await?;
+        }
+        let recorded = recorded.map(|recorded| recorded.target);
+        let recorded_digest = recorded.as_ref().map(|target| target.digest.clone());
+        let target = match (recorded, reference.digest()) {
+            (Some(target), Some(digest)) if target.digest != digest => self.by_digest(digest).await?,
+            (Some(target), _) => Some(target),
+            // Content is known by its digest whatever name it came under.
+            (None, Some(digest)) => self.by_digest(digest).await?,
+            (None, None) => None,
+        };
+        let Some(target) = target else { return Ok(None) };
+        let stored = read_image(&self.containerd, &target.digest).await?;
+        let (named, top) = (recorded_digest.as_ref() == Some(&target.digest), &stored.chain_id);
+        if named && !top.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, top).await? {
+            return Ok(Some(image(name, stored)));
+        }
+        for layer in stored.platform.manifest.layers() {
+            if stat_blob(&self.containerd, layer.digest().as_ref()).await?.is_none() {
+                return Err(HostError::NotFound(format!("layer {}", layer.digest())));
+            }
+        }
+        let lease = self.lease().await?;
+        let completed = self.complete(&lease, &stored, &target, &name, Origin::Here).await;
+        lease.settle(completed).await?;
+        Ok(Some(image(name, stored)))
+    }
+
+    /// What a digest names in the content store, if it is there.
+    async fn by_digest(&self, digest: &str) -> Result<Option<Target>, HostError> {
+        let Some(info) = stat_blob(&self.containerd, digest).await? else { return Ok(None) };
+        let bytes = content::read_blob(&self.containerd, digest).await?;
+        let document = manifest::parse(&bytes).map_err(|why| manifest::wrong_document(digest, &why))?;
+        Ok(Some(Target {
+            media_type: manifest::media_type(&document),
+            digest: digest.to_owned(),
+            size: info.size,
+            ..Target::default()
+        }))
+    }
+
+    async fn pull(&self, reference: &Reference) -> Result<Image, HostError> {
+        let lease = self.lease().await?;
+        let pulled = self.pull_under(&lease, reference).await;
+        Ok(image(reference.whole(), lease.settle(pulled).await?))
+    }
+
+    /// Pulls from the first mirror that can give the whole image, at last from the registry itself. What came from one
+    /// that failed is kept for the next: a blob is known by its digest wherever it comes from.
+    async fn pull_under(&self, lease: &Lease, reference: &Reference) -> Result<StoredImage, HostError> {
+        let mut failures = Vec::new();
+        for source in mirrors::sources(reference, &self.options.mirrors) {
+            match self.pull_from(source, lease, reference).await {
+                Err(HostError::Image(why)) => {
+                    tracing::warn!(image = %reference, why, "a pull failed");
+                    failures.push(why);
+                }
+                pulled => return pulled,
+            }
+        }
+        Err(HostError::Image(failures.join("; ")))
+    }
+
+    async fn pull_from(&self, source: Source, lease: &Lease, reference: &Reference) -> Result<StoredImage, HostError> {
+        let begun = tokio::time::Instant::now();
+        // A mirror that stumbles is asked once more, and then another: that is what it is for.
+        let attempts = if source.mirror { self.options.attempts.min(2) } else { self.options.attempts };
+        let registry = Registry::new(source, &self.access).await?;
+        let counters = self.pulls.begin(&reference.whole());
+        let pull = Pull {
+            lease,
+            locks: &self.locks,
+            registry: &registry,
+            reference,
+            parallel: self.options.parallel_layers,
+            attempts,
+            stall: self.options.stall,
+            counters: counters.clone(),
+            reached: AtomicBool::new(false),
+        };
+        let (target, stored) = pull.fetch().await?;
+        self.complete(lease, &stored, &target, &reference.whole(), Origin::Registry).await?;
+        let (from, digest, bytes) = (registry.name(), &stored.platform.digest, counters.received());
+        tracing::info!(image = %reference, from, digest, bytes, took = ?begun.elapsed(), "pulled");
+        Ok(stored)
+    }
+
+    /// A lease to make images under.
+    async fn lease(&self) -> Result<Lease, HostError> {
+        Lease::for_image(&self.containerd).await
+    }
+
+    /// Makes an image of what is in the content store.
+    async fn complete(
+        &self,
+        lease: &Lease,
+        stored: &StoredImage,
+        target: &Target,
+        name: &str,
+        origin: Origin,
+    ) -> Result<(), HostError> {
+        self.prepare(lease, stored).await?;
+        record::put(lease, name, target, origin).await
+    }
+
+    /// Unpacks and labels what is in the content store.
+    async fn prepare(&self, lease: &Lease, stored: &StoredImage) -> Result<(), HostError> {
+        record::prepare(lease, &self.options.snapshotter, &self.locks, stored).await
+    }
+
+    /// What takes an image for one that is here, and what removes it, exclude each other.
+    async fn lock_name(&self, name: &str) -> KeyGuard<String> {
+        self.locks.lock(format!("image {name}")).await
+    }
+}
+
+/// What is ready to be run under a name.
+fn image(reference: String, StoredImage { platform, config, chain_id }: StoredImage) -> Image {
+    Image { reference, digest: platform.digest, chain_id, config }
+}
+
+#[async_trait]
+impl Images for ContainerdImages {
+    async fn ensure(&self, reference: &str, policy: PullPolicy) -> Result<Image, HostError> {
+        let reference = reference::parse(reference)?;
+        if policy != PullPolicy::Always
+            && let Some(image) = self.local(&reference).await?
+        {
+            return Ok(image);
+        }
+        if policy == PullPolicy::Never {
+            return Err(HostError::Image(format!(
+                "image {reference} is not complete on this machine and the pull policy is Never: import it, or allow pulling"
+            )));
+        }
+        self.pull(&reference).await
+    }
+
+    fn progress(&self, reference: &str) -> Option<Progress> {
+        self.pulls.progress(&reference::parse(reference).ok()?.whole())
+    }
+
+    async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError> {
+        self.import_archive(archive).await
+    }
+}

@@ -1,0 +1,126 @@
+//! How far pulls are, counted where bytes arrive, and read without a question to the host.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+use oci_spec::image::Descriptor;
+
+use crate::host::Progress;
+
+/// The counters of one pull.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// One per layer, from when the manifest is known.
+    layers: OnceLock<Vec<Layer>>,
+    /// Bytes that came, also those that came twice.
+    received: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Layer {
+    digest: String,
+    size: u64,
+    /// How much of it is here.
+    at: AtomicU64,
+}
+
+impl Counters {
+    /// The manifest is known.
+    pub(crate) fn expect(&self, layers: &[Descriptor]) {
+        let layer = |layer: &Descriptor| Layer {
+            digest: layer.digest().to_string(),
+            size: layer.size(),
+            at: AtomicU64::default(),
+        };
+        let _ = self.layers.set(layers.iter().map(layer).collect());
+    }
+
+    /// So many bytes of the blob are here.
+    pub(crate) fn at(&self, digest: &str, bytes: u64) {
+        for layer in self.layers.get().into_iter().flatten().filter(|layer| layer.digest == digest) {
+            layer.at.store(bytes.min(layer.size), Ordering::Relaxed);
+        }
+    }
+
+    /// So many bytes came.
+    pub(crate) fn receive(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that came so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// How far the pull is.
+    pub(crate) fn progress(&self) -> Progress {
+        let layers = self.layers.get();
+        Progress {
+            pulled: layers.into_iter().flatten().map(|layer| layer.at.load(Ordering::Relaxed)).sum(),
+            total: layers.map(|layers| layers.iter().map(|layer| layer.size).sum()),
+        }
+    }
+}
+
+/// The pulls under way, by the whole names of their images. Each is known for as long as its counters are held.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pulls(Arc<Mutex<HashMap<String, Weak<Counters>>>>);
+
+impl Pulls {
+    /// Counters for a pull that begins.
+    pub(crate) fn begin(&self, image: &str) -> Arc<Counters> {
+        let counters = Arc::new(Counters::default());
+        let mut pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pulls.retain(|_, pull| pull.strong_count() > 0);
+        pulls.insert(image.to_owned(), Arc::downgrade(&counters));
+        counters
+    }
+
+    /// How far the pull of this image is, if there is one.
+    pub(crate) fn progress(&self, image: &str) -> Option<Progress> {
+        let pulls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pulls.get(image)?.upgrade().map(|counters| counters.progress())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use oci_spec::image::{Digest, MediaType};
+
+    use super::*;
+
+    fn layer(digit: char, size: u64) -> Descriptor {
+        let digest = Digest::from_str(&format!("sha256:{}", digit.to_string().repeat(64))).unwrap();
+        Descriptor::new(MediaType::ImageLayer, size, digest)
+    }
+
+    #[test]
+    fn the_total_is_known_with_the_manifest_and_what_is_here_never_exceeds_it() {
+        let counters = Counters::default();
+        assert_eq!(counters.progress(), Progress { pulled: 0, total: None });
+        let layers = [layer('a', 100), layer('b', 50)];
+        counters.expect(&layers);
+        let a = layers[0].digest().to_string();
+        counters.at(&a, 70);
+        assert_eq!(counters.progress(), Progress { pulled: 70, total: Some(150) });
+        counters.at(&a, 10);
+        counters.at("sha256:the-config", 10);
+        counters.at(layers[1].digest().as_ref(), 9000);
+        assert_eq!(counters.progress(), Progress { pulled: 60, total: Some(150) });
+    }
+
+    #[test]
+    fn a_pull_is_known_until_it_ends() {
+        let pulls = Pulls::default();
+        assert_eq!(pulls.progress("a"), None);
+        let first = pulls.begin("a");
+        assert!(pulls.progress("a").is_some() && pulls.progress("b").is_none());
+        drop(first);
+        assert_eq!(pulls.progress("a"), None);
+        let _second = pulls.begin("b");
+        assert_eq!(pulls.0.lock().unwrap().len(), 1, "what ended is forgotten");
+    }
+}

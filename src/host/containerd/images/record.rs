@@ -1,0 +1,149 @@
+//! Image records: containerd's names for images. What a record refers to, through labels, is never collected.
+
+use std::collections::HashMap;
+
+use containerd_client::services::v1::images_client::ImagesClient;
+use containerd_client::services::v1::{
+    CreateImageRequest, DeleteImageRequest, GetImageRequest, Image as Record, ListImagesRequest, UpdateImageRequest,
+};
+use containerd_client::types::Descriptor as Target;
+use jiff::Timestamp;
+use prost_types::FieldMask;
+
+use super::content::{StoredImage, label_blob};
+use super::manifest;
+use super::unpack::unpack;
+use crate::host::HostError;
+use crate::host::containerd::connection::{Containerd, Lease, OWNER_LABEL};
+use crate::host::keyed_lock::KeyedLock;
+
+/// The label of an image that came from a registry: its name. A copy under another name, which takes the labels along,
+/// is thereby told apart.
+const PULLED_AS: &str = "actord.dev/pulled-as";
+
+/// The label that says since when no function wants the image. Empty is as good as none.
+const UNWANTED_SINCE: &str = "actord.dev/unwanted-since";
+
+/// An image's record.
+#[derive(Debug)]
+pub(crate) struct ImageRecord {
+    /// What its name refers to.
+    pub(crate) target: Target,
+    /// Since when no function wants it, if that was noted.
+    pub(crate) unwanted_since: Option<Timestamp>,
+}
+
+/// Where an image that is recorded came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Registry,
+    Archive,
+    /// It was here, under this name or another.
+    Here,
+}
+
+/// The record of this name; None when there is no such image.
+pub(crate) async fn look_up(containerd: &Containerd, name: &str) -> Result<Option<ImageRecord>, HostError> {
+    let get = async |channel, request| ImagesClient::new(channel).get(request).await;
+    let call = containerd.call(format!("look up image {name}"), GetImageRequest { name: name.to_owned() });
+    Ok(call.find(get).await?.and_then(|found| {
+        let record = found.image?;
+        let unwanted_since = record.labels.get(UNWANTED_SINCE).and_then(|time| time.parse().ok());
+        Some(ImageRecord { target: record.target?, unwanted_since })
+    }))
+}
+
+/// Makes what is in the content store ready to be run: unpacks it, and labels it for the garbage collector.
+pub(crate) async fn prepare(
+    lease: &Lease,
+    snapshotter: &str,
+    locks: &KeyedLock<String>,
+    image: &StoredImage,
+) -> Result<(), HostError> {
+    let platform = &image.platform;
+    manifest::check_layers(&platform.manifest).map_err(|why| manifest::wrong_document(&platform.digest, &why))?;
+    unpack(lease, snapshotter, locks, image).await?;
+    refer(lease.containerd(), image, snapshotter).await
+}
+
+/// Labels every blob with what it needs: index -> manifest -> config and layers; config -> snapshot.
+async fn refer(containerd: &Containerd, image: &StoredImage, snapshotter: &str) -> Result<(), HostError> {
+    let manifest = &image.platform.manifest;
+    let mut below = HashMap::from([content_label("config", manifest.config().digest())]);
+    below.extend(
+        manifest.layers().iter().enumerate().map(|(at, layer)| content_label(&format!("l.{at}"), layer.digest())),
+    );
+    let snapshot = (format!("containerd.io/gc.ref.snapshot.{snapshotter}"), image.chain_id.clone());
+    label_blob(containerd, manifest.config().digest().as_ref(), HashMap::from([snapshot])).await?;
+    label_blob(containerd, &image.platform.digest, below).await?;
+    for (index, entry) in &image.platform.indices {
+        label_blob(containerd, index, HashMap::from([content_label("m.0", entry.digest())])).await?;
+    }
+    Ok(())
+}
+
+fn content_label(name: &str, digest: &oci_spec::image::Digest) -> (String, String) {
+    (format!("containerd.io/gc.ref.content.{name}"), digest.to_string())
+}
+
+/// Creates the record, or makes an existing one refer to `target`.
+pub(crate) async fn put(lease: &Lease, name: &str, target: &Target, origin: Origin) -> Result<(), HostError> {
+    let what = format!("record image {name}");
+    let containerd = lease.containerd();
+    let mut labels = HashMap::from([(OWNER_LABEL.to_owned(), containerd.owner.clone())]);
+    let pulled_as = match origin {
+        Origin::Registry => Some(name.to_owned()),
+        // An archive that brings what was pulled makes it the operator's.
+        Origin::Archive => Some(String::new()),
+        Origin::Here => None,
+    };
+    if let Some(pulled_as) = pulled_as {
+        labels.extend([(PULLED_AS.to_owned(), pulled_as), (UNWANTED_SINCE.to_owned(), String::new())]);
+    }
+    let mut paths = vec!["target".to_owned()];
+    paths.extend(labels.keys().map(|label| format!("labels.{label}")));
+    let record = Record { name: name.to_owned(), labels, target: Some(target.clone()), ..Record::default() };
+    let message = CreateImageRequest { image: Some(record.clone()), ..CreateImageRequest::default() };
+    let create = async |channel, request| ImagesClient::new(channel).create(request).await;
+    if containerd.call(what.clone(), message).under(lease).make(create).await?.is_some() {
+        return Ok(());
+    }
+    let update_mask = Some(FieldMask { paths });
+    let message = UpdateImageRequest { image: Some(record), update_mask, ..UpdateImageRequest::default() };
+    let update = async |channel, request| ImagesClient::new(channel).update(request).await;
+    containerd.call(what, message).under(lease).send(update).await.map(drop)
+}
+
+/// The names of the images that this installation pulled.
+pub(crate) async fn pulled(containerd: &Containerd) -> Result<Vec<String>, HostError> {
+    let message = ListImagesRequest { filters: vec![containerd.owned_filter()] };
+    let list = async |channel, request| ImagesClient::new(channel).list(request).await;
+    let images = containerd.call("list images", message).send(list).await?.images;
+    let pulled = images.into_iter().filter(|image| image.labels.get(PULLED_AS) == Some(&image.name));
+    Ok(pulled.map(|image| image.name).collect())
+}
+
+/// Notes since when no function wants an image; None: one does.
+pub(crate) async fn note_unwanted(
+    containerd: &Containerd,
+    name: &str,
+    since: Option<Timestamp>,
+) -> Result<(), HostError> {
+    let time = since.map(|time| time.to_string()).unwrap_or_default();
+    let image = Record {
+        name: name.to_owned(),
+        labels: HashMap::from([(UNWANTED_SINCE.to_owned(), time)]),
+        ..Record::default()
+    };
+    let update_mask = Some(FieldMask { paths: vec![format!("labels.{UNWANTED_SINCE}")] });
+    let message = UpdateImageRequest { image: Some(image), update_mask, ..UpdateImageRequest::default() };
+    let update = async |channel, request| ImagesClient::new(channel).update(request).await;
+    containerd.call(format!("label image {name}"), message).send(update).await.map(drop)
+}
+
+/// Removes a record. What no other image refers to goes with the next garbage collection.
+pub(crate) async fn remove(containerd: &Containerd, name: &str) -> Result<(), HostError> {
+    let message = DeleteImageRequest { name: name.to_owned(), sync: false, ..DeleteImageRequest::default() };
+    let delete = async |channel, request| ImagesClient::new(channel).delete(request).await;
+    containerd.call(format!("remove image {name}"), message).find(delete).await.map(drop)
+}

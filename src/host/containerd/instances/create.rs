@@ -1,0 +1,91 @@
+//! Making an instance: lease -> snapshot -> user -> files -> container -> task. What fails half-way is `remove`d. All that
+//! there is to know of the image is in [`Image`]: nothing is read again.
+
+use std::sync::Arc;
+
+use containerd_client::types::Mount;
+
+use super::containers;
+use super::instance_dir::{Files, HostName};
+use super::oci::{Instance, Places};
+use super::rootfs::read_accounts;
+use super::user::{Identity, UserText};
+use super::{Inner, tasks};
+use crate::function::InstanceId;
+use crate::host::containerd::connection::Lease;
+use crate::host::{HostError, Image, InstanceConfig};
+
+impl Inner {
+    /// Makes an instance and its task.
+    pub(super) async fn create(self: &Arc<Self>, creation: &InstanceConfig) -> Result<(), HostError> {
+        // The container record keeps the snapshot from its creation on.
+        let lease = Lease::for_instance(&self.containerd, &creation.id).await?;
+        let created = self.create_under(&lease, creation).await;
+        lease.settle(created).await
+    }
+
+    async fn create_under(self: &Arc<Self>, lease: &Lease, creation: &InstanceConfig) -> Result<(), HostError> {
+        let (containerd, options) = (&self.containerd, &self.options);
+        let InstanceConfig { id, image, .. } = creation;
+        let labels = containers::labels(&containerd.owner, creation)?;
+        let mounts = containers::prepare_snapshot(lease, &options.snapshotter, id, &image.chain_id).await?;
+        let identity = self.identity(id, image, &mounts).await?;
+        let files = self.write_files(creation, &identity).await?;
+        let spec = self.runtime_spec(creation, &identity, &files)?;
+        let runc_root = options.runc_root.to_string_lossy();
+        containers::create_container(lease, &options.snapshotter, &runc_root, creation, labels, spec).await?;
+        tasks::create(containerd, id, mounts, &self.logs.path(id)).await
+    }
+
+    /// Who the image's process runs as; its root file system is looked into only where its config does not say.
+    async fn identity(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        image: &Image,
+        mounts: &[Mount],
+    ) -> Result<Identity, HostError> {
+        let text = image.config.config().as_ref().and_then(|config| config.user().clone());
+        if let Some(identity) = UserText::new(text.as_deref()).by_number() {
+            return Ok(identity);
+        }
+        let (at, mounts) = (self.dirs.rootfs(id), mounts.to_vec());
+        let accounts = self
+            .blocking(format!("read the account files of {id}'s image"), move |_| read_accounts(&mounts, &at))
+            .await?;
+        UserText::new(text.as_deref()).resolve(&accounts)
+    }
+
+    async fn write_files(self: &Arc<Self>, creation: &InstanceConfig, identity: &Identity) -> Result<Files, HostError> {
+        let (creation, identity) = (creation.clone(), identity.clone());
+        let resolv_conf = self.options.dns.resolv_conf()?;
+        self.blocking(format!("write the files of {}", creation.id), move |inner| {
+            let hostname = creation.function.name.as_str();
+            let name = HostName { hostname, address: creation.address, resolv_conf: &resolv_conf };
+            inner.logs.begin(&creation.id, &creation.function)?;
+            inner.dirs.create(&creation.id, &name, &identity, &creation.secrets)
+        })
+        .await
+    }
+
+    /// The OCI runtime spec as containerd takes it: JSON.
+    fn runtime_spec(
+        &self,
+        creation: &InstanceConfig,
+        identity: &Identity,
+        files: &Files,
+    ) -> Result<Vec<u8>, HostError> {
+        let places = Places {
+            netns: &creation.netns,
+            resolv_conf: &files.resolv_conf,
+            hosts: &files.hosts,
+            secrets: (!creation.spec.secrets.is_empty()).then_some(&files.secrets),
+            cgroup: &self.cgroups.path(&creation.id),
+        };
+        let hostname = creation.function.name.as_str();
+        let machine = self.cgroups.machine(self.options.pids_limit);
+        let instance =
+            Instance { image: &creation.image.config, spec: &creation.spec, hostname, identity, places, machine };
+        serde_json::to_vec(&instance.runtime_spec()?)
+            .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
+    }
+}

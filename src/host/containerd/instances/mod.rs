@@ -1,0 +1,238 @@
+//! [`Runtime`] on containerd. What takes several steps runs to its end in a task of its own, one act at a time for each
+//! instance, so that a caller who goes away leaves nothing half-done.
+//!
+//! ```text
+//! create: lease -> snapshot -> user (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
+//! remove: task -> container -> snapshot -> lease -> cgroup -> remains of shim and runc -> files
+//! ```
+
+mod cgroup;
+mod containers;
+mod create;
+pub mod dns;
+mod instance_dir;
+mod name_servers;
+mod oci;
+mod remove;
+mod rootfs;
+mod seccomp;
+mod tasks;
+mod usage;
+mod user;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::cgroup::Cgroups;
+pub use self::dns::Dns;
+use self::instance_dir::InstanceDirs;
+pub use self::oci::OPEN_FILES;
+use super::connection::Containerd;
+use super::logs::FileLogs;
+use crate::function::{Exit, InstanceId, SecretName};
+use crate::host::detached::to_its_end;
+use crate::host::keyed_lock::KeyedLock;
+use crate::host::{HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Usage};
+
+/// Where and how instances are made.
+#[derive(Debug, Clone)]
+pub struct RuntimeOptions {
+    /// containerd's snapshotter: `overlayfs`.
+    pub snapshotter: String,
+    /// Where containerd keeps what it keeps (`root` in its configuration).
+    pub containerd_root: PathBuf,
+    /// Where containerd keeps bundles (`state` in its configuration).
+    pub containerd_state: PathBuf,
+    /// Where runc keeps its state; of our own, since its default is shared by the whole machine.
+    pub runc_root: PathBuf,
+    /// The control group above those of all instances, such as `/actord`.
+    pub cgroup_parent: String,
+    /// Each instance's own files, secrets among them: best on a file system in memory.
+    pub instances_dir: PathBuf,
+    /// Each instance's log.
+    pub logs_dir: PathBuf,
+    /// The most bytes that the logs of one function take, over all of its instances.
+    pub log_max_size: u64,
+    /// The name servers that functions ask.
+    pub dns: Dns,
+    /// The most processes and threads of an instance whose function does not say.
+    pub pids_limit: u32,
+}
+
+/// Instances as containerd's containers and tasks.
+#[derive(Debug, Clone)]
+pub struct ContainerdRuntime(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    containerd: Containerd,
+    options: RuntimeOptions,
+    cgroups: Cgroups,
+    dirs: InstanceDirs,
+    logs: FileLogs,
+    /// One at a time of what makes and removes an instance: a removal waits for a creation whose caller went away.
+    changing: KeyedLock<InstanceId>,
+}
+
+/// The exit status of a process that SIGKILL ended, as the kernel's out-of-memory killer sends it.
+const KILLED: u32 = 128 + 9;
+
+impl ContainerdRuntime {
+    /// A runtime on this containerd. Reads which control groups the machine has, and which logs there are; begins to watch
+    /// those.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when that can't be read.
+    pub fn new(containerd: Containerd, options: RuntimeOptions) -> Result<Self, HostError> {
+        let cgroups = Cgroups::of_this_machine(&options.cgroup_parent)
+            .map_err(|error| HostError::Failed(format!("read the control groups of this machine: {error}")))?;
+        let dirs = InstanceDirs { instances: options.instances_dir.clone() };
+        let at = options.logs_dir.clone();
+        let logs = FileLogs::open(at, options.log_max_size)
+            .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
+        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing: KeyedLock::default() })))
+    }
+
+    /// What the instances write.
+    #[must_use]
+    pub fn logs(&self) -> FileLogs {
+        self.0.logs.clone()
+    }
+
+    /// Removes what all instances share, once there is none left: the parent control group and runc's directory.
+    pub fn remove_shared(&self) {
+        self.0.cgroups.remove_parent();
+        for directory in [self.0.options.runc_root.join(&self.0.containerd.namespace), self.0.options.runc_root.clone()]
+        {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+}
+
+impl Inner {
+    /// Runs `work` where it may block. An error of it is one of `what`.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: String,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let inner = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(HostError::Failed(format!("{what}: {error}"))),
+            Err(error) => Err(HostError::Failed(format!("{what}: {error}"))),
+        }
+    }
+
+    async fn list(self: &Arc<Self>) -> Result<Vec<InstanceRecord>, HostError> {
+        let mut found: BTreeMap<InstanceId, InstanceRecord> = BTreeMap::new();
+        let list = |inner: &Self| Ok([inner.dirs.list()?, inner.logs.list()?].concat());
+        let files = self.blocking("list the instances' files".to_owned(), list).await?;
+        let snapshots = containers::list_snapshots(&self.containerd, &self.options.snapshotter).await?;
+        for id in files.into_iter().chain(snapshots) {
+            found.insert(id.clone(), InstanceRecord { id, of: None, running: false });
+        }
+        let running = tasks::running(&self.containerd).await?;
+        for (id, labels) in containers::list_containers(&self.containerd).await? {
+            let (running, of) = (running.contains(id.as_str()), containers::of(&labels));
+            if let Some((function, _)) = &of {
+                self.logs.adopt(&id, function);
+            }
+            found.insert(id.clone(), InstanceRecord { id, of, running });
+        }
+        Ok(found.into_values().collect())
+    }
+}
+
+impl ContainerdRuntime {
+    /// Changes an instance, to the end, while nothing else does.
+    async fn change<F>(&self, id: &InstanceId, act: impl FnOnce(Arc<Inner>, InstanceId) -> F) -> Result<(), HostError>
+    where
+        F: Future<Output = Result<(), HostError>> + Send + 'static,
+    {
+        let locked = self.0.changing.lock(id.clone()).await;
+        let act = act(Arc::clone(&self.0), id.clone());
+        to_its_end("a call to containerd", async move {
+            let _locked = locked;
+            act.await
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Runtime for ContainerdRuntime {
+    async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError> {
+        let creation = creation.clone();
+        self.change(&creation.id.clone(), |inner, _| async move { inner.create(&creation).await }).await
+    }
+
+    async fn start(&self, id: &InstanceId) -> Result<(), HostError> {
+        self.change(id, |inner, id| async move {
+            tasks::start(&inner.containerd, &id).await.map_err(|error| match error {
+                // Killed between its creation and its start, of which the message says nothing.
+                HostError::Failed(_) if inner.cgroups.ran_out_of_memory(&id) => tasks::too_little_memory(),
+                other => other,
+            })
+        })
+        .await
+    }
+
+    async fn wait(&self, id: &InstanceId) -> Result<Exit, HostError> {
+        match tasks::wait(&self.0.containerd, id).await {
+            Ok(KILLED) if self.0.cgroups.ran_out_of_memory(id) => Ok(Exit::OutOfMemory),
+            Ok(status) => Ok(Exit::from_status(status)),
+            Err(HostError::NotFound(_)) => Ok(Exit::Vanished),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
+        tasks::kill(&self.0.containerd, id, signal).await
+    }
+
+    async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {
+        let secrets = secrets.clone();
+        self.change(id, |inner, id| async move {
+            let one = id.clone();
+            let update = move |inner: &Inner| match inner.dirs.update_secrets(&one, &secrets) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                updated => updated.map(|()| true),
+            };
+            match inner.blocking(format!("update the secrets of {id}"), update).await? {
+                true => Ok(()),
+                false => Err(HostError::NotFound(format!("instance {id} with these secrets"))),
+            }
+        })
+        .await
+    }
+
+    async fn remove(&self, id: &InstanceId) -> Result<(), HostError> {
+        self.change(id, |inner, id| async move { inner.remove(&id).await }).await
+    }
+
+    async fn list(&self) -> Result<Vec<InstanceRecord>, HostError> {
+        self.0.list().await
+    }
+
+    async fn usage(&self, id: &InstanceId) -> Result<Usage, HostError> {
+        let whose = id.clone();
+        let read = move |inner: &Inner| inner.cgroups.usage(&whose);
+        let usage = self.0.blocking(format!("read the usage of {id}"), read).await?;
+        usage.ok_or_else(|| HostError::NotFound(format!("process of {id}")))
+    }
+
+    async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError> {
+        let log = id.clone();
+        let read = move |inner: &Inner| match inner.logs.tail(&log, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        };
+        let text = self.0.blocking(format!("read the log of {id}"), read).await?;
+        text.ok_or_else(|| HostError::NotFound(format!("log of instance {id}")))
+    }
+}

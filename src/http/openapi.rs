@@ -1,0 +1,148 @@
+//! `/openapi.json`: the API as OpenAPI 3.1, put together from what stands at each handler.
+//!
+//! ```text
+//! #[utoipa::path] at a handler  +  the types of `wire`  +  `params` -> derive -> complete: what all routes share -> JSON
+//! ```
+//! A route that is not in the list below fails a test, and so does a line of it that is no route.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use super::{alert, functions, invoke, logs, namespaces, secrets, system};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "actord",
+        description = "The REST API of OpenFaaS, as a gateway (`--listen`) and as a gateway's provider \
+            (`--provider-listen`). Both have the same routes. They differ in the shape of `/system/info`, and in what the \
+            proxy answers when a function can't: the gateway 404, 502, 503 or 504, the provider 503 or 500. Keys of JSON \
+            are read in any case, `null` stands for what was left out, and unknown keys are passed over. Prometheus' \
+            `/metrics` is on a listener of its own (`--metrics-listen`).",
+    ),
+    tags(
+        (name = "functions", description = "What is deployed, and how it fares"),
+        (name = "secrets", description = "What functions may know and nobody else"),
+        (name = "namespaces", description = "Where functions live"),
+        (name = "proxy", description = "Calling functions"),
+        (name = "system", description = "actord itself"),
+    ),
+    paths(
+        functions::list,
+        functions::create,
+        functions::update,
+        functions::delete,
+        functions::status,
+        functions::scale,
+        alert::receive,
+        logs::logs,
+        secrets::list,
+        secrets::create,
+        secrets::update,
+        secrets::delete,
+        namespaces::list,
+        namespaces::get,
+        namespaces::create_unnamed,
+        namespaces::create,
+        namespaces::update,
+        namespaces::delete,
+        system::info,
+        system::healthz,
+        system::no_async,
+        invoke::invoke,
+        document,
+    )
+)]
+struct Handlers;
+
+/// The text of the document; it never changes.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    // What was derived is plain data: it has a JSON form.
+    let mut document = serde_json::to_value(Handlers::openapi()).unwrap_or_default();
+    complete(&mut document);
+    document.to_string()
+});
+
+/// This document
+///
+/// It holds no secret, and asks for no credentials.
+#[utoipa::path(get, path = "/openapi.json", tag = "system", responses(
+    (status = 200, description = "The document", content_type = "application/json", body = serde_json::Value)
+))]
+pub(super) async fn document() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.as_str())
+}
+
+/// Writes down what holds for more than one route.
+fn complete(document: &mut Value) {
+    let scheme = json!({ "type": "http", "scheme": "basic" });
+    document["components"]["securitySchemes"] = json!({ "basic": scheme });
+    for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for property in properties.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
+            // What serde fills in for a key that is missing is not part of the API.
+            property.remove("default");
+        }
+    }
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for prefix in ["/function", "/async-function"] {
+        if let Some(below) = paths.get(&format!("{prefix}/{{name}}")).map(below) {
+            paths.insert(format!("{prefix}/{{name}}/{{path}}"), below);
+        }
+    }
+    for (path, methods) in paths {
+        let system = path.starts_with("/system");
+        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            operation["operationId"] = match path.matches('{').count() {
+                // One handler for many methods, and paths.
+                _ if system || path == "/openapi.json" => json!(id),
+                0 => json!(format!("{method}_{id}")),
+                1 => json!(format!("{method}_{id}")),
+                _ => json!(format!("{method}_{id}_path")),
+            };
+            if !system {
+                continue;
+            }
+            operation["security"] = json!([{ "basic": [] }]);
+            let changes = operation.get("requestBody").is_some();
+            let Some(answers) = operation["responses"].as_object_mut() else { continue };
+            add(answers, "401", "Other credentials than these, or none");
+            add(answers, "503", "Not now: the same request may succeed later");
+            answers["503"]["headers"]["Retry-After"] =
+                json!({ "description": "When to come back", "schema": { "type": "string" } });
+            if changes {
+                add(answers, "400", "What was sent can't be, and why");
+                add(answers, "413", "The body, or what is in it, is too long");
+                add(answers, "507", "The disk is full: nothing was changed");
+            }
+        }
+    }
+}
+
+/// An answer of one line, unless the handler has its own words for it.
+fn add(answers: &mut Map<String, Value>, status: &str, description: &str) {
+    let answer = json!({ "description": description, "content": { "text/plain": { "schema": { "type": "string" } } } });
+    answers.entry(status).or_insert(answer);
+}
+
+/// The same, for a path below the function's own.
+fn below(item: &Value) -> Value {
+    let mut item = item.clone();
+    for (_, operation) in item.as_object_mut().into_iter().flatten() {
+        if let Some(parameters) = operation["parameters"].as_array_mut() {
+            parameters.push(json!({
+                "name": "path",
+                "in": "path",
+                "required": true,
+                "description": "Handed on to the function as it is; it may have slashes in it",
+                "schema": { "type": "string" },
+                "example": "some",
+            }));
+        }
+    }
+    item
+}

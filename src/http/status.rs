@@ -1,0 +1,48 @@
+//! What is observed of a function, as the REST API shows it.
+
+use crate::engine::{Used, View};
+use crate::function::Phase;
+use crate::wire::{FunctionStatus, Lifecycle, Usage};
+
+/// What Go writes for a time that was never set.
+const NO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// None for a function that is deleted and on its way out.
+pub(super) fn status(view: &View, invocations: u64) -> Option<FunctionStatus> {
+    let desired = view.status.desired.as_ref()?;
+    Some(FunctionStatus {
+        name: view.id.name.to_string(),
+        namespace: view.id.namespace.to_string(),
+        invocation_count: invocations,
+        replicas: desired.replicas.into(),
+        available_replicas: view.status.ready.into(),
+        created_at: Some(desired.created_at.as_str()).filter(|time| !time.is_empty()).unwrap_or(NO_TIME).to_owned(),
+        lifecycle: lifecycle(view),
+        ..FunctionStatus::of(&desired.spec)
+    })
+}
+
+fn lifecycle(view: &View) -> Option<Lifecycle> {
+    let status = &view.status;
+    let desired = status.desired.as_ref()?;
+    let reason = status.failure.as_ref().map(|failure| &failure.reason).or(desired.failed.as_ref());
+    if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() {
+        return None;
+    }
+    Some(Lifecycle {
+        phase: status.phase.to_string(),
+        generation: desired.generation.0,
+        serving_generation: status.serving.map(|generation| generation.0),
+        reason: reason.cloned(),
+        restarts: status.restarts,
+        retry_in_seconds: view.retry_in.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
+        step: view.step.map(|step| step.to_string()),
+        pulled: view.pull.map(|pull| pull.pulled),
+        pull_total: view.pull.and_then(|pull| pull.total),
+    })
+}
+
+/// What a function uses of the machine. Hundredths of a milli-core are as much as can be measured.
+pub(super) fn usage(used: Used) -> Usage {
+    Usage { cpu: (used.cpu_millis * 100.0).round() / 100.0, total_memory_bytes: used.memory_bytes }
+}

@@ -1,0 +1,216 @@
+//! A function as it is deployed and as it is shown: a spec's fields are listed once for both.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::FunctionResources;
+use crate::function::{FunctionId, Invalid, SecretName, Spec, SpecDraft};
+
+/// Makes a type of the fields of a spec, with others before and after them, and the ways from and to a spec.
+macro_rules! with_spec {
+    ($(#[$about:meta])* nullable: $nullable:tt, $name:ident { $($before:tt)* } { $($after:tt)* }) => {
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+        $(#[$about])*
+        #[serde(default, rename_all = "camelCase")]
+        pub struct $name {
+            $($before)*
+            /// The process that the watchdog runs
+            #[serde(skip_serializing_if = "String::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub env_process: String,
+            /// Environment variables
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub env_vars: BTreeMap<String, String>,
+            /// Kept and given back
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub constraints: Vec<String>,
+            /// Names of secrets, which must be there
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub secrets: Vec<String>,
+            /// Labels; com.openfaas.scale.min is how many replicas it starts with
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub labels: BTreeMap<String, String>,
+            /// Annotations
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub annotations: BTreeMap<String, String>,
+            /// The most that an instance may use
+            #[serde(skip_serializing_if = "FunctionResources::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub limits: FunctionResources,
+            /// What an instance asks for
+            #[serde(skip_serializing_if = "FunctionResources::is_empty")]
+            #[schema(nullable = $nullable)]
+            pub requests: FunctionResources,
+            /// Whether the root file system is read-only
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            #[schema(nullable = $nullable)]
+            pub read_only_root_filesystem: bool,
+            $($after)*
+        }
+
+        impl $name {
+            /// What a spec asks for, and nothing else.
+            #[must_use]
+            pub fn of(spec: &SpecDraft) -> Self {
+                let SpecDraft {
+                    image, env_process, env_vars, constraints, secrets, labels, annotations, limits, requests,
+                    read_only_root_filesystem,
+                } = spec.clone();
+                Self {
+                    image, env_process, env_vars, constraints, labels, annotations, read_only_root_filesystem,
+                    secrets: secrets.into_iter().map(String::from).collect(),
+                    limits: FunctionResources(limits),
+                    requests: FunctionResources(requests),
+                    ..Self::default()
+                }
+            }
+
+            /// The spec that it asks for, unchecked but for the names in it.
+            ///
+            /// # Errors
+            /// [`Invalid`] with a name that can't be a secret's.
+            pub fn draft(&self) -> Result<SpecDraft, Invalid> {
+                let Self {
+                    image, env_process, env_vars, constraints, secrets, labels, annotations, limits, requests,
+                    read_only_root_filesystem, ..
+                } = self.clone();
+                Ok(SpecDraft {
+                    image, env_process, env_vars, constraints, labels, annotations, read_only_root_filesystem,
+                    secrets: secrets.iter().map(|name| name.parse()).collect::<Result<Vec<SecretName>, _>>()?,
+                    limits: limits.0,
+                    requests: requests.0,
+                })
+            }
+        }
+    };
+}
+
+with_spec! {
+    /// A function as it is deployed.
+    #[schema(example = json!({"service": "env", "image": "docker.io/functions/alpine:latest", "envProcess": "env"}))]
+    nullable: true,
+    FunctionDeployment {
+        /// The function's name, a DNS label
+        #[schema(required, max_length = 63, pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+        pub service: String,
+        /// The image's reference
+        #[schema(required, min_length = 1)]
+        pub image: String,
+        /// The namespace, else the query's, else the default one
+        #[serde(skip_serializing_if = "String::is_empty")]
+        #[schema(nullable)]
+        pub namespace: String,
+    } {}
+}
+
+impl FunctionDeployment {
+    /// What asks for this function.
+    #[must_use]
+    pub fn new(id: &FunctionId, spec: &Spec) -> Self {
+        Self { service: id.name.to_string(), namespace: id.namespace.to_string(), ..Self::of(spec) }
+    }
+}
+
+with_spec! {
+    /// What `GET /system/functions` and `GET /system/function/{name}` show. Whatever is empty or zero is left out.
+    nullable: false,
+    FunctionStatus {
+        /// The function's name
+        #[schema(required)]
+        pub name: String,
+        /// The image's reference
+        #[schema(required)]
+        pub image: String,
+        /// The namespace that it is in
+        #[schema(required)]
+        pub namespace: String,
+    } {
+        /// How many requests it was asked
+        #[serde(skip_serializing_if = "is_zero", deserialize_with = "whole")]
+        pub invocation_count: u64,
+        /// How many instances it is to have
+        #[serde(skip_serializing_if = "is_zero")]
+        pub replicas: u64,
+        /// How many of them are ready
+        #[serde(skip_serializing_if = "is_zero")]
+        pub available_replicas: u64,
+        /// When it was deployed first
+        #[schema(required, format = DateTime)]
+        pub created_at: String,
+        /// What it uses of the machine, if the query asks for that
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub usage: Option<Usage>,
+        /// What actord says beyond OpenFaaS, when there is something to say
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub lifecycle: Option<Lifecycle>,
+    }
+}
+
+/// All replicas together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Usage {
+    /// Milli-cores.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub cpu: f64,
+    /// Bytes that can't easily be taken back.
+    #[serde(skip_serializing_if = "is_zero", deserialize_with = "whole")]
+    pub total_memory_bytes: u64,
+}
+
+/// What OpenFaaS has no words for: said only when there is something to say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Lifecycle {
+    /// One word for where it stands.
+    #[schema(required)]
+    pub phase: String,
+    /// Counts the specs that it was given.
+    #[schema(required)]
+    pub generation: u64,
+    /// The newest generation with an instance that serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving_generation: Option<u64>,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How often an instance that served had to be replaced.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restarts: u64,
+    /// Until the next start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_in_seconds: Option<u64>,
+    /// What the start that is under way waits for, also while an older generation serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Bytes of its image that are here, while it is being pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pulled: Option<u64>,
+    /// Bytes that the image has, once the registry has told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_total: Option<u64>,
+}
+
+/// Go's gateways count in floating point.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let number = f64::deserialize(from)?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is no count is the nearest one")]
+    Ok(number as u64)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_nothing(number: &f64) -> bool {
+    *number == 0.0
+}

@@ -1,0 +1,29 @@
+//! The types of the REST API, one set for the server, its document and the client: read leniently, written exactly.
+//!
+//! ```text
+//! body -> lenient (key case, null) -> a type of this room -> function::Spec      what is sent
+//! function::Spec -> a type of this room -> JSON                                  what is answered
+//! ```
+//! A new field of a spec goes into [`SpecDraft`](crate::function::SpecDraft) and into `function`, where the compiler asks
+//! for it; stack files and the client's views follow from these.
+
+mod alert;
+mod function;
+mod info;
+mod lenient;
+mod log;
+mod namespace;
+mod requests;
+mod resources;
+
+pub use alert::{Alert, AlertLabels, Alerts};
+pub use function::{FunctionDeployment, FunctionStatus, Lifecycle, Usage};
+pub use info::{GatewayInfo, Info, ProviderInfo, Version};
+pub use lenient::{read, read_value};
+pub use log::LogMessage;
+pub use namespace::FunctionNamespace;
+pub use requests::{DeleteFunctionRequest, DeleteSecretRequest, ListedSecret, ScaleServiceRequest, Secret};
+pub use resources::FunctionResources;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The contract's subject on the machine in memory, in simulated time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::System;
+use actord::actors::Settings;
+use actord::engine::{Engine, Logs, Namespaces, Secrets};
+use actord::host::fake::{Behaviour, FakeHost};
+use actord::routes::Routes;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use crate::cleaning::clean;
+use crate::fixture::until;
+use crate::local::Life;
+use crate::subject::{Kind, Subject};
+
+/// Longer than any case takes, in simulated time.
+const CASE: Duration = Duration::from_secs(24 * 3600);
+
+pub struct Fake {
+    host: FakeHost,
+    directory: tempfile::TempDir,
+    life: Option<Life>,
+}
+
+pub fn run(case: impl AsyncFnOnce(&mut Fake)) {
+    let runtime = || Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    System::with_tokio_rt(runtime).block_on(async {
+        let mut fake = Fake { host: FakeHost::new(), directory: tempfile::tempdir().unwrap(), life: None };
+        publish_images(&fake.host);
+        fake.begin().await;
+        timeout(CASE, case(&mut fake)).await.expect("the case ends");
+        clean(&fake).await;
+        until("nothing is left", async || fake.host.leftovers().is_empty()).await;
+        assert_eq!(fake.host.violations(), [""; 0]);
+    });
+}
+
+fn publish_images(host: &FakeHost) {
+    let hello = Behaviour::new().writes("hello\nsecond line\n");
+    for (kind, behaviour) in [
+        (Kind::Hello, hello.clone()),
+        (Kind::HelloAgain, hello),
+        (Kind::EndsAtOnce, Behaviour::new().exits_with(7)),
+        (Kind::Unrunnable, Behaviour::new().hopeless("no such program")),
+        (Kind::Hangs, Behaviour::new().pulls_in(CASE)),
+    ] {
+        host.publish_image(&reference(kind), behaviour);
+    }
+}
+
+fn reference(kind: Kind) -> String {
+    format!("localhost:5000/{}:1", format!("{kind:?}").to_lowercase())
+}
+
+impl Fake {
+    async fn begin(&mut self) {
+        self.life = Some(Life::begin(self.host.host(), self.directory.path(), Settings::default()).await);
+    }
+
+    fn life(&self) -> &Life {
+        self.life.as_ref().unwrap()
+    }
+}
+
+impl Subject for Fake {
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::new(self.life().engine.clone())
+    }
+
+    fn secrets(&self) -> Arc<dyn Secrets> {
+        Arc::new(self.life().namespaces.clone())
+    }
+
+    fn namespaces(&self) -> Arc<dyn Namespaces> {
+        Arc::new(self.life().namespaces.clone())
+    }
+
+    fn logs(&self) -> Arc<dyn Logs> {
+        Arc::new(self.life().engine.logs())
+    }
+
+    fn routes(&self) -> Arc<Routes> {
+        self.life().routes.clone()
+    }
+
+    fn image(&self, kind: Kind) -> String {
+        reference(kind)
+    }
+
+    async fn restart(&mut self) {
+        self.life.take().unwrap().end().await;
+        self.begin().await;
+    }
+}

@@ -1,0 +1,127 @@
+//! The engine contract: what doors rely on, held against every engine there is.
+//!
+//! A case is a function over a [`subject::Subject`]. The list at the end of this file is the only one: each case in it
+//! runs on the engine of one machine, with the machine in memory and in simulated time, and on containerd with CNI, as
+//! root; and on the engine in memory that other tests stand on. Another engine is another subject, and one line more in
+//! the macro.
+#![allow(missing_docs, unreachable_pub, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on has failed")]
+
+mod cleaning;
+mod deletes;
+mod deploys;
+mod fake;
+mod fixture;
+mod local;
+mod logs;
+mod memory;
+mod namespaces;
+mod reads;
+mod real;
+mod scale;
+mod secrets;
+mod subject;
+mod updates;
+mod watch;
+
+#[path = "../support/leaks.rs"]
+mod leaks;
+#[path = "../support/memory_engine/mod.rs"]
+mod memory_engine;
+#[path = "../support/real_host.rs"]
+mod real_host;
+#[path = "../host_contract/registry.rs"]
+mod registry;
+#[path = "../support/run.rs"]
+mod run;
+#[path = "../support/sample.rs"]
+mod sample;
+
+macro_rules! contract {
+    ($($module:ident: $($case:ident)*;)*) => {
+        mod the_local_engine_on_the_fake {
+            $($(
+                #[test]
+                fn $case() {
+                    crate::fake::run(crate::$module::$case);
+                }
+            )*)*
+        }
+
+        mod the_local_engine_on_the_real_host {
+            $($(
+                #[test]
+                fn $case() {
+                    crate::real::run(crate::$module::$case);
+                }
+            )*)*
+        }
+
+        mod the_engine_in_memory {
+            $($(
+                #[tokio::test(start_paused = true)]
+                async fn $case() {
+                    crate::memory::run(crate::$module::$case).await;
+                }
+            )*)*
+        }
+    };
+}
+
+contract! {
+    deploys:
+        what_was_deployed_serves_and_is_shown_as_it_was_asked_for
+        as_many_instances_are_started_as_the_label_says
+        a_name_has_one_winner_among_many_who_create_it
+        a_create_of_what_is_there_is_refused_and_changes_nothing
+        a_create_that_cannot_run_leaves_nothing
+        what_ends_at_once_never_serves_and_says_why
+        a_secret_that_is_not_there_is_refused_and_nothing_is_kept
+        a_function_whose_secrets_are_there_serves
+        a_deploy_into_a_namespace_that_is_not_there_is_refused
+        what_was_deployed_is_there_after_a_restart
+        a_deploy_whose_caller_left_goes_on;
+    updates:
+        an_update_of_what_is_not_there_is_refused
+        an_update_keeps_the_old_one_until_the_new_one_serves
+        an_update_that_cannot_run_leaves_the_old_one_serving_and_says_why
+        an_update_to_what_ends_at_once_leaves_the_old_one_serving
+        after_a_failed_update_another_one_serves
+        every_other_spec_is_another_generation_and_the_time_of_creation_stays
+        what_was_updated_is_so_after_a_restart;
+    deletes:
+        a_deletion_frees_the_name_at_once
+        a_deletion_of_what_is_not_there_is_refused
+        what_was_deleted_is_gone_after_a_restart;
+    scale:
+        as_many_instances_serve_as_are_asked_for
+        a_scale_of_what_is_not_there_is_refused
+        what_was_scaled_is_so_after_a_restart
+        an_update_keeps_the_number_that_was_asked_for;
+    reads:
+        a_list_is_sorted_by_name_and_of_its_namespace
+        what_runs_is_measured_and_what_does_not_is_left_out
+        reads_are_answered_while_a_deploy_hangs;
+    watch:
+        a_deploy_and_a_deletion_are_told_by_numbers_without_a_gap
+        a_watcher_that_comes_back_with_its_number_misses_nothing
+        a_watcher_whose_changes_are_not_kept_is_told_and_goes_on;
+    secrets:
+        a_secret_is_made_once_changed_and_deleted
+        a_secret_that_is_not_there_is_neither_changed_nor_deleted
+        a_namespace_that_is_not_there_has_no_secrets
+        what_was_answered_of_secrets_holds_after_a_restart;
+    namespaces:
+        the_default_namespace_is_always_there_and_first
+        a_namespace_is_made_once_changed_and_deleted
+        a_namespace_that_is_not_there_is_neither_changed_nor_deleted
+        a_namespace_with_functions_in_it_is_kept_and_they_are_named
+        secrets_go_with_their_namespace
+        what_was_answered_of_namespaces_holds_after_a_restart;
+    logs:
+        lines_come_in_the_order_of_their_times_with_who_wrote_them
+        only_what_is_asked_for_is_read
+        a_follower_gets_what_comes_and_ends_with_the_function
+        an_unknown_function_has_no_lines_and_its_followers_end
+        what_was_written_is_there_after_a_restart;
+}

@@ -1,0 +1,326 @@
+//! An engine in memory: `Engine`, `Secrets`, `Namespaces` and `Logs` without actors, a lifecycle or a machine.
+//!
+//! ```text
+//! apply, scale, delete -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
+//! ```
+//! For tests of what stands on an engine. It passes the same suite as the engine of one machine: tests/engine_contract.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses its own part of this")]
+#![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
+
+mod logs;
+mod namespaces;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
+use actord::function::{
+    Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Phase, SecretName, Spec, Status,
+};
+use actord::routes::Routes;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+/// How long a deployment is waited for.
+pub const WAIT: Duration = Duration::from_secs(20);
+
+/// What comes of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// Its instances serve at once, and write these lines when they start.
+    Runs(Vec<String>),
+    /// No instance of it ever serves, for this reason.
+    Fails(String),
+    /// It is never here.
+    Hangs,
+}
+
+impl Image {
+    fn failure(&self) -> Option<String> {
+        if let Self::Fails(reason) = self { Some(reason.clone()) } else { None }
+    }
+}
+
+/// Tells what comes of the image with this reference.
+type Images = Arc<dyn Fn(&str) -> Image + Send + Sync>;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct MemoryEngine(Arc<Life>);
+
+/// One life of the engine, from a restart to the next.
+struct Life {
+    images: Images,
+    routes: Option<Arc<Routes>>,
+    now: fn() -> Timestamp,
+    changes: ChangeLog,
+    kept: Mutex<Kept>,
+}
+
+/// What survives a restart. Only the instances in it don't.
+#[derive(Default)]
+struct Kept {
+    functions: BTreeMap<FunctionId, Function>,
+    namespaces: BTreeMap<Namespace, NamespaceMetadata>,
+    secrets: BTreeMap<(Namespace, SecretName), Vec<u8>>,
+    instances_started: u64,
+}
+
+struct Function {
+    desired: Desired,
+    instances: Vec<InstanceId>,
+    /// The generation of the instances, once one could be started.
+    serving: Option<Generation>,
+    /// Closed with the function: its followers have come to the end then.
+    log: watch::Sender<Vec<LogLine>>,
+}
+
+impl MemoryEngine {
+    /// An engine that runs every image, without a line in its log, and publishes nothing.
+    pub fn new() -> Self {
+        Self::of(|_| Image::Runs(Vec::new()), None, Timestamp::now)
+    }
+
+    /// An engine that runs these images, and publishes its instances if there are routes. Nothing answers there.
+    pub fn of(
+        images: impl Fn(&str) -> Image + Send + Sync + 'static,
+        routes: Option<Arc<Routes>>,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        let default = (Namespace::default(), NamespaceMetadata::of_functions());
+        let kept = Kept { namespaces: [default].into(), ..Kept::default() };
+        let changes = ChangeLog::starting_after(1 << 20);
+        Self(Arc::new(Life { images: Arc::new(images), routes, now, changes, kept: Mutex::new(kept) }))
+    }
+
+    /// The next life: what was kept is there, and what should run is started. Those who hold this one are told nothing.
+    pub fn restart(self, routes: Option<Arc<Routes>>) -> Self {
+        let mut kept = std::mem::take(&mut *self.0.kept.lock().unwrap());
+        for function in kept.functions.values_mut() {
+            function.instances.clear();
+            let written = function.log.borrow().clone();
+            function.log = watch::Sender::new(written);
+        }
+        let changes = ChangeLog::starting_after(self.0.changes.last() + (1 << 20));
+        let (images, now) = (self.0.images.clone(), self.0.now);
+        let next = Life { images, routes, now, changes, kept: Mutex::new(kept) };
+        let next = Self(Arc::new(next));
+        for id in next.functions() {
+            next.0.fill_again(&mut next.0.kept.lock().unwrap(), &id);
+        }
+        next
+    }
+
+    /// Lets a function be there, whatever was there before.
+    pub fn put(&self, id: &FunctionId, spec: Spec) {
+        self.0.kept.lock().unwrap().functions.remove(id);
+        self.0.apply(id, spec, Mode::Create).unwrap();
+    }
+
+    /// Lets a function be gone.
+    pub fn remove(&self, id: &FunctionId) {
+        self.0.delete(id).unwrap();
+    }
+
+    /// Lets all functions be gone.
+    pub fn clear(&self) {
+        let all: Vec<_> = self.0.kept.lock().unwrap().functions.keys().cloned().collect();
+        all.iter().for_each(|id| self.remove(id));
+    }
+
+    /// All functions, by name and namespace.
+    pub fn functions(&self) -> Vec<FunctionId> {
+        self.0.kept.lock().unwrap().functions.keys().cloned().collect()
+    }
+
+    /// A function as it stands.
+    pub fn view(&self, id: &FunctionId) -> Option<View> {
+        self.0.kept.lock().unwrap().functions.get(id).map(|function| function.view(id))
+    }
+}
+
+/// What is desired of a function when this spec was accepted after `before`, given what comes of its image.
+pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timestamp) -> Desired {
+    let least = spec.min_replicas();
+    let last_good = before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
+    Desired {
+        generation: before.map_or(Generation(1), |before| before.generation.next()),
+        spec: Arc::new(spec),
+        replicas: before.map_or(least, |before| before.replicas.max(least)),
+        last_good,
+        has_served: matches!(image, Image::Runs(_)),
+        failed: image.failure(),
+        created_at: before.map_or_else(|| now.to_string(), |before| before.created_at.clone()),
+    }
+}
+
+impl Function {
+    fn view(&self, id: &FunctionId) -> View {
+        let desired = &self.desired;
+        let phase = match &desired.failed {
+            Some(_) => Phase::Failed,
+            None if desired.replicas == 0 => Phase::Stopped,
+            None if self.serving == Some(desired.generation) => Phase::Ready,
+            None => Phase::Starting,
+        };
+        let failure = desired.failed.clone().map(|reason| Failure { generation: desired.generation, reason });
+        let ready = u32::try_from(self.instances.len()).unwrap();
+        let serving = self.serving.filter(|_| ready > 0);
+        let status = Status { desired: Some(desired.clone()), phase, ready, serving, restarts: 0, failure };
+        View { id: id.clone(), status, retry_in: None, step: None, pull: None }
+    }
+}
+
+impl Life {
+    fn image(&self, spec: &Spec) -> Image {
+        (self.images)(&spec.image)
+    }
+
+    fn tell(&self, kept: &Kept, id: &FunctionId) {
+        if let Some(function) = kept.functions.get(id) {
+            self.changes.record(id, Changed::Status(Box::new(function.view(id).status)));
+        }
+    }
+
+    /// Lets as many instances be there as are desired, of what serves.
+    fn fill_again(&self, kept: &mut Kept, id: &FunctionId) {
+        let image = kept.functions.get(id).map(|function| self.image(function.desired.serving_spec()));
+        image.into_iter().for_each(|image| self.fill(kept, id, &image));
+        self.tell(kept, id);
+    }
+
+    /// Starts instances until there are as many as desired, and ends those that are too many.
+    fn fill(&self, kept: &mut Kept, id: &FunctionId, image: &Image) {
+        let Some(function) = kept.functions.get_mut(id) else { return };
+        let wanted = function.desired.replicas as usize;
+        if let Some(routes) = &self.routes {
+            routes.announce(id, wanted == 0);
+        }
+        let Image::Runs(lines) = image else { return };
+        while function.instances.len() > wanted {
+            let ended = function.instances.pop().unwrap();
+            self.retract(id, &ended);
+        }
+        while function.instances.len() < wanted {
+            kept.instances_started += 1;
+            let instance: InstanceId = format!("{}-{}", id.name, kept.instances_started).parse().unwrap();
+            let line = |text: &String| LogLine { instance: instance.clone(), time: (self.now)(), text: text.clone() };
+            function.log.send_modify(|log| log.extend(lines.iter().map(line)));
+            if let Some(routes) = &self.routes {
+                routes.publish(id, &instance, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+            }
+            function.instances.push(instance);
+        }
+    }
+
+    fn retract(&self, id: &FunctionId, instance: &InstanceId) {
+        if let Some(routes) = &self.routes {
+            routes.retract(id, instance);
+        }
+    }
+
+    /// Accepts a spec. Says whether an instance of it is still waited for.
+    fn apply(&self, id: &FunctionId, spec: Spec, mode: Mode) -> Result<bool, Refused> {
+        let mut kept = self.kept.lock().unwrap();
+        let before = kept.functions.get(id).map(|function| function.desired.clone());
+        match (mode, &before) {
+            (Mode::Create, Some(_)) => return Err(Refused::Exists(id.clone())),
+            (Mode::Update, None) => return Err(Refused::NotFound(id.clone())),
+            _ if !kept.namespaces.contains_key(&id.namespace) => {
+                return Err(Refused::NoNamespace(id.namespace.clone()));
+            }
+            _ => {}
+        }
+        let there = |name: &&SecretName| kept.secrets.contains_key(&(id.namespace.clone(), (*name).clone()));
+        if let Some(missing) = spec.secrets.iter().find(|name| !there(name)) {
+            return Err(Refused::NoSecret(missing.clone()));
+        }
+        let image = self.image(&spec);
+        let refused = image.failure().map(Refused::Unrunnable);
+        if let (Some(refused), None) = (&refused, &before) {
+            return Err(refused.clone());
+        }
+        let desired = match before {
+            Some(before) if *before.spec == spec && before.failed.is_none() => {
+                Desired { replicas: before.replicas.max(spec.min_replicas()), ..before }
+            }
+            before => desired(before.as_ref(), spec, &image, (self.now)()),
+        };
+        let function = kept.functions.entry(id.clone()).or_insert_with(|| Function {
+            desired: desired.clone(),
+            instances: Vec::new(),
+            serving: None,
+            log: watch::Sender::default(),
+        });
+        let mut old = Vec::new();
+        if matches!(image, Image::Runs(_)) && function.serving != Some(desired.generation) {
+            old = std::mem::take(&mut function.instances);
+            function.serving = Some(desired.generation);
+        }
+        function.desired = desired;
+        self.fill(&mut kept, id, &image);
+        old.iter().for_each(|instance| self.retract(id, instance));
+        self.tell(&kept, id);
+        refused.map_or(Ok(image == Image::Hangs), Err)
+    }
+
+    fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
+        let mut kept = self.kept.lock().unwrap();
+        kept.functions.remove(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
+        if let Some(routes) = &self.routes {
+            routes.published(id).iter().for_each(|instance| routes.retract(id, instance));
+            routes.forget(id);
+        }
+        self.changes.record(id, Changed::Deleted);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Engine for MemoryEngine {
+    async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused> {
+        if self.0.apply(&id, spec, mode)? {
+            tokio::time::sleep(WAIT).await;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
+        self.0.delete(id)
+    }
+
+    async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
+        let mut kept = self.0.kept.lock().unwrap();
+        let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
+        function.desired.replicas = replicas;
+        self.0.fill_again(&mut kept, id);
+        Ok(())
+    }
+
+    async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
+        Ok(self.view(id))
+    }
+
+    async fn list(&self, namespace: &Namespace) -> Result<Vec<View>, Refused> {
+        let kept = self.0.kept.lock().unwrap();
+        let of_namespace = kept.functions.iter().filter(|(id, _)| id.namespace == *namespace);
+        let mut views: Vec<View> = of_namespace.map(|(id, function)| function.view(id)).collect();
+        views.sort_by(|a, b| a.id.name.cmp(&b.id.name));
+        Ok(views)
+    }
+
+    async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
+        let kept = self.0.kept.lock().unwrap();
+        let counts = kept.functions.iter().map(|(id, function)| (id, function.instances.len() as u64));
+        let wanted = counts.filter(|(id, count)| *count > 0 && only.is_none_or(|only| only == *id));
+        let used = |count| Used { cpu_millis: 1.0, memory_bytes: count << 20, cpu_total: Duration::ZERO };
+        wanted.map(|(id, count)| (id.clone(), used(count))).collect()
+    }
+
+    fn watch(&self, after: Option<u64>) -> Changes {
+        self.0.changes.watch(after)
+    }
+}
