@@ -5,16 +5,11 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SAMPLE := $(TARGET)/sample
+RELEASE := $(TARGET)/shipped
 ACTORD := $(TARGET)/debug/actord
 TESTS ?=
 
-# nextest shows each test's time and runs binaries side by side; plain cargo does as well. The recipe runs under `set -e`:
-# no `&&` in here, a failure on its left would go unnoticed.
-RUN_TESTS = if cargo nextest --version >/dev/null 2>&1; then \
-	cargo nextest run --locked --no-fail-fast $(TESTS); cargo test --locked --doc --quiet; \
-	else cargo test --locked --no-fail-fast $(TESTS); fi
-
-.PHONY: help run stop test soak bench setup build sample install clean
+.PHONY: help run stop test soak bench setup build release sample install clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -25,13 +20,14 @@ run: setup build sample ## set up, start actord, deploy the sample function and 
 stop: ## end what `make run` started and remove its functions, network and all
 	@ACTORD=$(ACTORD) config/demo down
 
+# The recipe runs under `set -e`: no `&&` in here, a failure on its left would go unnoticed.
 test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" for some)
 	@config/setup --test
 	@started=$$(date +%s); set -e; \
 	cargo fmt --check; \
 	rustfmt --check --edition 2024 config/sample/hello.rs; \
 	cargo clippy --locked --all-targets --quiet -- -D warnings; \
-	$(RUN_TESTS); \
+	config/run-tests $(TESTS); \
 	echo "all good in $$(( $$(date +%s) - started )) s"
 
 soak: ## the long forms of the tests under fire, a while each (SEED= replays a kill storm, ROUNDS=100)
@@ -58,14 +54,21 @@ sample: build ## build the sample function and pack it: target/sample/hello-1.ta
 			--output $(SAMPLE)/hello-$$version.tar; \
 	done
 
-install: setup ## install the release build with its unit, configuration and completion (DESTDIR=)
+# The symbols go into a file of their own, which a backtrace finds beside the program or where debuggers look for it.
+release: setup ## build the program for use, and beside it the file with its symbols: target/shipped/
 	ACTORD_COMMIT=$$(git rev-parse HEAD 2>/dev/null) ACTORD_COMMIT_MESSAGE=$$(git log -1 --format=%s 2>/dev/null) \
 		cargo build --locked --release
-	install -D -m 755 $(TARGET)/release/actord $(DESTDIR)/usr/local/bin/actord
+	@mkdir -p $(RELEASE)
+	objcopy --only-keep-debug --compress-debug-sections=zlib $(TARGET)/release/actord $(RELEASE)/actord.debug
+	objcopy --strip-all --add-gnu-debuglink=$(RELEASE)/actord.debug $(TARGET)/release/actord $(RELEASE)/actord
+
+install: release ## install the release build with its unit, configuration and completion (DESTDIR=)
+	install -D -m 755 $(RELEASE)/actord $(DESTDIR)/usr/local/bin/actord
+	install -D -m 644 $(RELEASE)/actord.debug $(DESTDIR)/usr/lib/debug/usr/local/bin/actord.debug
 	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
 	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket
-	$(TARGET)/release/actord completion bash >$(TARGET)/release/actord.bash
-	install -D -m 644 $(TARGET)/release/actord.bash $(DESTDIR)/usr/share/bash-completion/completions/actord
+	$(RELEASE)/actord completion bash >$(RELEASE)/actord.bash
+	install -D -m 644 $(RELEASE)/actord.bash $(DESTDIR)/usr/share/bash-completion/completions/actord
 	[ -e $(DESTDIR)/etc/actord/actord.toml ] || install -D -m 644 config/actord.toml $(DESTDIR)/etc/actord/actord.toml
 	@echo "start it: systemctl daemon-reload && systemctl enable --now actord.socket actord"
 
