@@ -121,8 +121,13 @@ impl World {
                 if let Some(again) = self.pick(pick) {
                     let again = self.pending[again].clone();
                     self.proceed(pick, How::Well)?;
-                    if matches!(again, Pending::Told(_) | Pending::Timer(_)) {
-                        self.pending.push(again);
+                    match again {
+                        // What one instance's checks found is told by one task, in order: a doubled one comes right
+                        // behind its original. Behind a newer one it would be the last word, and a check tells what
+                        // it finds only when that has changed, so the lifecycle would believe it for ever.
+                        Pending::Told(event @ (Event::Ready(..) | Event::Unready(..))) => self.deliver(&event)?,
+                        Pending::Told(_) | Pending::Timer(_) => self.pending.push(again),
+                        _ => {}
                     }
                 }
             }
