@@ -12,7 +12,7 @@
 //! are the [`engine`] of this machine. [`http`] asks the engine, speaks the types of [`wire`], and forwards requests by
 //! routes alone. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
 //! desired state as stack files, [`archive`] packs images, [`doctor`] looks at the machine, `durable` replaces files so
-//! that a power cut leaves them whole. [`daemon`] puts them together. `tests/architecture.rs` holds the arrows,
+//! that a power cut leaves them whole. [`daemon`] puts them together. `tests/architecture/main.rs` holds the arrows,
 //! `docs/architecture.md` walks through them.
 
 pub mod actors;

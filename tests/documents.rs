@@ -104,3 +104,59 @@ fn the_first_page_stays_short() {
     let lines = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap().lines().count();
     assert!(lines <= 160, "README.md has {lines} lines: at most 160, the rest belongs into docs/");
 }
+
+/// The files and folders of the source that a text names in backticks.
+fn paths(text: &str) -> Vec<&str> {
+    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
+    quoted.filter(|name| name.starts_with("src/") || name.starts_with("tests/")).collect()
+}
+
+#[test]
+fn the_map_and_the_guide_name_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (document, least) in [("docs/architecture.md", 80), ("docs/contributing.md", 15)] {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        let named = paths(&text);
+        assert!(named.len() >= least, "{document} names only {named:?}");
+        let globs = |name: &&str| name.contains('*');
+        let lost: Vec<_> = named.into_iter().filter(|name| !globs(name) && !root.join(name).exists()).collect();
+        assert_eq!(lost, [""; 0], "in {document}, and not there");
+    }
+}
+
+#[test]
+fn each_walk_names_a_file_once() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md")).unwrap();
+    let walks: Vec<&str> = text.split("\n### Walk ").skip(1).collect();
+    assert_eq!(walks.len(), 3, "a deploy, an invocation and a kill");
+    for walk in walks {
+        let (title, rest) = walk.split_once('\n').unwrap();
+        let named = paths(rest.split("\n#").next().unwrap());
+        assert!(named.len() >= 8, "walk {title} names only {named:?}");
+        for (at, file) in named.iter().enumerate() {
+            assert!(!named[..at].contains(file), "walk {title} goes back to {file}");
+        }
+    }
+}
+
+/// A room and those that it may import, from a row of either table: the texts between two quotes.
+fn row(line: &str, quote: char) -> (String, BTreeSet<String>) {
+    let mut names = line.split(quote).skip(1).step_by(2).map(str::to_owned);
+    (names.next().unwrap(), names.collect())
+}
+
+#[test]
+fn the_map_shows_the_rooms_and_arrows_that_the_test_of_the_architecture_holds() {
+    let source = include_str!("architecture/main.rs");
+    let list = |begin: &str| source.split(begin).nth(1).unwrap().split("\n];").next().unwrap();
+    let every_room = list("const EVERY_ROOM: &[&str] = &[").replace('\n', "");
+    let held = list("const ROOMS: &[(&str, &[&str])] = &[").lines().filter(|line| line.contains('"'));
+    let held: Vec<_> = held.map(|line| row(&line.replace("EVERY_ROOM", &every_room), '"')).collect();
+
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md")).unwrap();
+    let table = text.split("| room | what it is | may import |\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let columns = table.lines().skip(1).map(|line| line.split('|').collect::<Vec<_>>());
+    let shown: Vec<_> = columns.map(|columns| row(&[columns[1], columns[3]].concat(), '`')).collect();
+    assert!(held.len() > 15, "{held:?}");
+    assert_eq!(shown, held);
+}
