@@ -1,44 +1,31 @@
 //! The REST surface and the function proxy, on actix-web.
 //!
 //! ```text
-//! /system/...    auth -> functions, secrets, namespaces, logs, system: parse with `wire`, ask the engine, answer
-//! /function/...  invoke: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
-//! /openapi.json  openapi, from what stands at the handlers
+//! /system/...    api: authorise, parse with `wire`, ask the engine, answer
+//! /function/...  proxy: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
+//! /openapi.json  api, from what stands at the handlers
 //! /metrics       metrics, on a listener of its own
 //! ```
-//! Two listeners have the same routes and differ in their [`ApiFlavor`]. What goes wrong becomes an answer in `error`, for
-//! everything under `/system`, or in `invoke`, for the proxy.
+//! Two listeners have the same routes and differ in their [`ApiFlavor`]. What goes wrong becomes an answer in `api::error`,
+//! for everything under `/system`, or in `proxy::invoke`.
 
-mod alert;
-mod auth;
-mod body;
+mod api;
 mod draining;
-mod error;
-mod forward;
-mod functions;
-mod headers;
-mod invoke;
-mod logs;
 mod metrics;
-mod namespaces;
-mod openapi;
-mod params;
-mod pool;
-mod request;
-mod secrets;
+mod proxy;
 mod server;
-mod status;
-mod system;
-mod upgrade;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 pub use draining::Draining;
 pub use metrics::Metrics;
 pub use server::{serve, serve_metrics};
+
+use self::api::system;
+use self::proxy::invoke::{Proxy, invoke};
 
 use crate::credentials::Credentials;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
@@ -125,51 +112,11 @@ impl Services {
 
 /// The route table. Call it in the application factory of each worker: the proxy's connections belong to the worker.
 pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
-    let function = web::resource("/function/{name}");
-    let (functions, secrets) = (web::resource("/functions"), web::resource("/secrets"));
-    let namespace = web::resource("/namespace/{name}");
     cfg.app_data(web::Data::from(services.clone()))
         .app_data(web::Data::from(settings.clone()))
-        .app_data(web::Data::new(auth::Expected::new(&settings.credentials)))
-        .app_data(web::Data::new(invoke::Proxy::new(services.clone(), settings)))
-        .service(web::scope("/function").default_service(web::to(invoke::invoke)))
-        .service(web::scope("/async-function").default_service(web::to(system::no_async)))
-        .service(
-            web::scope("/system")
-                .wrap(from_fn(auth::require))
-                .wrap(from_fn(metrics::count))
-                .service(
-                    functions
-                        .route(web::get().to(functions::list))
-                        .route(web::post().to(functions::create))
-                        .route(web::put().to(functions::update))
-                        .route(web::delete().to(functions::delete)),
-                )
-                .service(function.route(web::get().to(functions::status)))
-                .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
-                .service(web::resource("/logs").route(web::get().to(logs::logs)))
-                .service(
-                    secrets
-                        .route(web::get().to(secrets::list))
-                        .route(web::post().to(secrets::create))
-                        .route(web::put().to(secrets::update))
-                        .route(web::delete().to(secrets::delete)),
-                )
-                .service(web::resource("/namespaces").route(web::get().to(namespaces::list)))
-                .service(web::resource(["/namespace", "/namespace/"]).route(web::post().to(namespaces::create_unnamed)))
-                .service(
-                    namespace
-                        .route(web::get().to(namespaces::get))
-                        .route(web::post().to(namespaces::create))
-                        .route(web::put().to(namespaces::update))
-                        .route(web::delete().to(namespaces::delete)),
-                )
-                .service(web::resource("/alert").route(web::post().to(alert::receive)))
-                .service(web::resource("/info").route(web::get().to(system::info)))
-                .default_service(web::to(system::not_found)),
-        )
-        .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
-        .service(web::resource("/openapi.json").route(web::get().to(openapi::document)))
+        .app_data(web::Data::new(Proxy::new(services.clone(), settings)))
+        .service(web::scope("/function").default_service(web::to(invoke)))
+        .configure(|cfg| api::configure(cfg, settings))
         .configure(|cfg| configure_flavor(cfg, settings.flavor))
         .default_service(web::to(system::not_found));
 }

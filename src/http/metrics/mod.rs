@@ -6,6 +6,7 @@
 //!                 all read now -> one page
 //! ```
 
+mod connections;
 mod invocations;
 mod lives;
 mod process;
@@ -20,6 +21,7 @@ use actix_web::{HttpResponse, web};
 use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry, TextEncoder};
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub(super) use self::connections::{Connections, OpenConnection};
 use self::invocations::Invocations;
 pub(super) use self::invocations::{Invocation, Series};
 use self::lives::FunctionMetrics;
@@ -27,8 +29,7 @@ use self::process::Process;
 use self::requests::Requests;
 pub(super) use self::requests::count;
 use self::usage::Usage;
-use super::error::{HttpError, text};
-use super::pool::Counts;
+use super::text::text;
 use super::{ApiFlavor, Services};
 use crate::routes::FunctionEntry;
 
@@ -51,7 +52,7 @@ pub struct Metrics {
     public: Requests,
     provider: Requests,
     waits: HistogramVec,
-    connections: Counts,
+    connections: Connections,
     lives: FunctionMetrics,
     process: Process,
     usage: Usage,
@@ -72,7 +73,7 @@ impl Metrics {
             public: Requests::new(ApiFlavor::Public)?,
             provider: Requests::new(ApiFlavor::Provider)?,
             waits: HistogramVec::new(waits.buckets(WAIT_BUCKETS.to_vec()), &["outcome"])?,
-            connections: Counts::new()?,
+            connections: Connections::new()?,
             lives: FunctionMetrics::new()?,
             process: Process::new()?,
             usage: Usage::new()?,
@@ -105,7 +106,7 @@ impl Metrics {
     }
 
     /// The connections to the instances.
-    pub(super) fn connections(&self) -> &Counts {
+    pub(super) fn connections(&self) -> &Connections {
         &self.connections
     }
 
@@ -143,7 +144,7 @@ impl Drop for Wait {
 }
 
 /// GET `/metrics`.
-pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse, HttpError> {
+pub(super) async fn scrape(services: web::Data<Services>) -> HttpResponse {
     let metrics = &services.metrics;
     let mut views = Vec::new();
     let until = Instant::now() + LIST_WITHIN;
@@ -164,7 +165,7 @@ pub(super) async fn scrape(services: web::Data<Services>) -> Result<HttpResponse
         encoder.encode(&metrics.registry.gather(), &mut page)
     };
     match written {
-        Ok(()) => Ok(HttpResponse::Ok().content_type(encoder.format_type()).body(page)),
-        Err(error) => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics can't be written: {error}"))),
+        Ok(()) => HttpResponse::Ok().content_type(encoder.format_type()).body(page),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("metrics can't be written: {error}")),
     }
 }

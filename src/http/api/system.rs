@@ -3,8 +3,8 @@
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, web};
 
-use super::error::text;
-use super::{ApiFlavor, Settings};
+use crate::http::text::text;
+use crate::http::{ApiFlavor, Settings};
 use crate::wire::{GatewayInfo, Info, ProviderInfo, Version};
 
 /// What this is, in the shape of the peer that the listener stands for
@@ -33,12 +33,12 @@ pub(super) async fn healthz() -> HttpResponse {
 }
 
 /// GET `/healthz` of the metrics listener.
-pub(super) async fn healthz_ok() -> HttpResponse {
+pub(in crate::http) async fn healthz_ok() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK")
 }
 
 /// GET `/` of the public listener. There is no page for people: it says where to go on.
-pub(super) async fn front_door() -> HttpResponse {
+pub(in crate::http) async fn front_door() -> HttpResponse {
     let page = concat!(
         "actord ",
         env!("CARGO_PKG_VERSION"),
@@ -49,7 +49,7 @@ pub(super) async fn front_door() -> HttpResponse {
 }
 
 /// Any path that is not there.
-pub(super) async fn not_found() -> HttpResponse {
+pub(in crate::http) async fn not_found() -> HttpResponse {
     text(StatusCode::NOT_FOUND, "404 page not found")
 }
 

@@ -9,13 +9,13 @@ use actix_web::web::{self, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tracing::info;
 
-use super::Services;
 use super::error::HttpError;
 use super::params::{InNamespace, Named, WithUsage};
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, last_in_query, namespace, read};
 use super::status;
 use crate::engine::{Mode, Refused, Used};
 use crate::function::{FunctionId, FunctionName, Spec};
+use crate::http::Services;
 use crate::wire::{self, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, ScaleServiceRequest};
 
 /// How long a status waits for what the function uses.

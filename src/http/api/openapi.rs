@@ -11,7 +11,8 @@ use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{alert, functions, invoke, logs, namespaces, secrets, system};
+use super::{alert, functions, logs, namespaces, secrets, system};
+use crate::http::proxy::invoke;
 
 #[derive(OpenApi)]
 #[openapi(

@@ -17,8 +17,8 @@ use tokio::time::sleep;
 
 use super::body::Upload;
 use super::headers::{self, CallHeaders};
-use super::metrics::Metrics;
 use super::pool::Connector;
+use crate::http::metrics::Metrics;
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
 
 /// Instances are on this machine: a connection takes microseconds, or its accept queue is full.

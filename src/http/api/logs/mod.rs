@@ -13,11 +13,11 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use self::query::Unreadable;
-use super::Services;
 use super::error::HttpError;
 use super::params::LogRequest;
 use crate::engine::{LogLine, LogsUnreadable};
 use crate::function::FunctionId;
+use crate::http::Services;
 use crate::wire::LogMessage;
 
 /// What a function's instances wrote

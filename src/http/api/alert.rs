@@ -7,8 +7,8 @@ use tracing::info;
 
 use super::error::HttpError;
 use super::request::{Answer, BODY_MAX, Context, answer, read};
-use super::{Services, Settings};
 use crate::function::FunctionId;
+use crate::http::{Services, Settings};
 use crate::wire::{self, Alert, Alerts};
 
 /// Scales functions as AlertManager says

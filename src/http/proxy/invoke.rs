@@ -24,11 +24,12 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
 use super::body::{Download, Upload};
-use super::error::text;
 use super::forward::{Connections, UpstreamError, UpstreamRequest, connections};
 use super::headers::{self, CallHeaders};
-use super::metrics::{Invocation, Series};
-use super::{ApiFlavor, Services, Settings, upgrade};
+use super::upgrade;
+use crate::http::metrics::{Invocation, Series};
+use crate::http::text::text;
+use crate::http::{ApiFlavor, Services, Settings};
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
 
 /// The most targets that a worker remembers; beyond it, it begins anew.
@@ -67,7 +68,7 @@ impl AsRef<Series> for Rc<Target> {
 type InFlight = (Lease, Invocation<Rc<Target>>);
 
 /// The proxy of one worker.
-pub(super) struct Proxy {
+pub(in crate::http) struct Proxy {
     services: Arc<Services>,
     flavor: ApiFlavor,
     timeout: Duration,
@@ -95,7 +96,7 @@ impl From<UpstreamError> for ProxyError {
 }
 
 impl Proxy {
-    pub(super) fn new(services: Arc<Services>, settings: &Settings) -> Self {
+    pub(in crate::http) fn new(services: Arc<Services>, settings: &Settings) -> Self {
         Self {
             connections: connections(&services.metrics),
             services,
@@ -186,7 +187,7 @@ responses(
     (status = 503, description = "No instance is ready, and too many requests wait for one or it took too long"),
     (status = 504, description = "On the public listener: the function did not begin its answer in time"),
 ))]
-pub(super) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
+pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
     let mut answer = answer(&request, payload, &proxy).await;
     // An upgrade that was asked for and not granted would leave both sides guessing what comes next on the connection.
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -8,8 +8,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
 use super::error::HttpError;
-use super::{Services, Settings};
 use crate::function::Namespace;
+use crate::http::{Services, Settings};
 
 /// The longest JSON body that is read: deployments are a few KiB.
 pub(super) const BODY_MAX: usize = 1 << 20;

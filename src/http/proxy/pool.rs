@@ -7,43 +7,17 @@ use std::task::{Context, Poll};
 use hyper::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use prometheus::{IntCounter, IntGauge, Registry};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::Service;
 
-/// How many there are, of all workers.
-#[derive(Debug, Clone)]
-pub(super) struct Counts {
-    open: IntGauge,
-    opened: IntCounter,
-}
-
-impl Counts {
-    pub(super) fn new() -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            open: IntGauge::new(
-                "actord_upstream_connections",
-                "Connections to instances that are open, idle ones included",
-            )?,
-            opened: IntCounter::new(
-                "actord_upstream_connections_opened_total",
-                "Connections to instances that were opened",
-            )?,
-        })
-    }
-
-    pub(super) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
-        registry.register(Box::new(self.open.clone()))?;
-        registry.register(Box::new(self.opened.clone()))
-    }
-}
+use crate::http::metrics::{Connections, OpenConnection};
 
 /// Opens connections and counts them.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) tcp: HttpConnector,
-    pub(super) counts: Counts,
+    pub(super) counts: Connections,
 }
 
 impl Service<Uri> for Connector {
@@ -59,9 +33,7 @@ impl Service<Uri> for Connector {
         let (connecting, counts) = (self.tcp.call(to), self.counts.clone());
         Box::pin(async move {
             let tcp = connecting.await?.into_inner();
-            counts.opened.inc();
-            counts.open.inc();
-            Ok(TokioIo::new(Counted { tcp, _open: Open(counts.open) }))
+            Ok(TokioIo::new(Counted { tcp, _open: counts.opened() }))
         })
     }
 }
@@ -69,15 +41,7 @@ impl Service<Uri> for Connector {
 /// A connection that is counted until it is closed.
 pub(super) struct Counted {
     tcp: TcpStream,
-    _open: Open,
-}
-
-struct Open(IntGauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+    _open: OpenConnection,
 }
 
 impl Connection for Counted {

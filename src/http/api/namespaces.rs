@@ -5,11 +5,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::{self, Payload};
 use tracing::info;
 
-use super::Services;
 use super::error::HttpError;
 use super::params::NamedNamespace;
 use super::request::{Answer, BODY_MAX, Context, read};
 use crate::function::{Invalid, Namespace, NamespaceMetadata, OPENFAAS};
+use crate::http::Services;
 use crate::wire::{self, FunctionNamespace};
 
 /// Reads a body, which has to say that it is about a namespace of functions: the name in it, and what else it says.

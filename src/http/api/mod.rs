@@ -1,0 +1,69 @@
+//! The REST API of OpenFaaS, under `/system`, and the document of it.
+//!
+//! ```text
+//! auth -> functions, secrets, namespaces, alert, logs: parse (request, params, wire) -> ask the engine -> answer, or error
+//!         system: what this is, and whether it is well
+//! ```
+
+mod alert;
+mod auth;
+mod error;
+mod functions;
+mod logs;
+mod namespaces;
+mod openapi;
+mod params;
+mod request;
+mod secrets;
+mod status;
+pub(super) mod system;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+
+use super::{Settings, metrics};
+
+/// The route table of the API.
+pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings) {
+    let function = web::resource("/function/{name}");
+    let (functions, secrets) = (web::resource("/functions"), web::resource("/secrets"));
+    let namespace = web::resource("/namespace/{name}");
+    cfg.app_data(web::Data::new(auth::Expected::new(&settings.credentials)))
+        .service(web::scope("/async-function").default_service(web::to(system::no_async)))
+        .service(
+            web::scope("/system")
+                .wrap(from_fn(auth::require))
+                .wrap(from_fn(metrics::count))
+                .service(
+                    functions
+                        .route(web::get().to(functions::list))
+                        .route(web::post().to(functions::create))
+                        .route(web::put().to(functions::update))
+                        .route(web::delete().to(functions::delete)),
+                )
+                .service(function.route(web::get().to(functions::status)))
+                .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
+                .service(web::resource("/logs").route(web::get().to(logs::logs)))
+                .service(
+                    secrets
+                        .route(web::get().to(secrets::list))
+                        .route(web::post().to(secrets::create))
+                        .route(web::put().to(secrets::update))
+                        .route(web::delete().to(secrets::delete)),
+                )
+                .service(web::resource("/namespaces").route(web::get().to(namespaces::list)))
+                .service(web::resource(["/namespace", "/namespace/"]).route(web::post().to(namespaces::create_unnamed)))
+                .service(
+                    namespace
+                        .route(web::get().to(namespaces::get))
+                        .route(web::post().to(namespaces::create))
+                        .route(web::put().to(namespaces::update))
+                        .route(web::delete().to(namespaces::delete)),
+                )
+                .service(web::resource("/alert").route(web::post().to(alert::receive)))
+                .service(web::resource("/info").route(web::get().to(system::info)))
+                .default_service(web::to(system::not_found)),
+        )
+        .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
+        .service(web::resource("/openapi.json").route(web::get().to(openapi::document)));
+}
