@@ -55,40 +55,40 @@ pub(super) fn missing(error: ClientError, id: &FunctionId) -> ClientError {
 
 fn text(function: &FunctionStatus, url: &str) -> String {
     let mut lines = Lines::default();
-    lines.say("Name", &function.name);
-    lines.say("Namespace", &function.namespace);
-    lines.say("State", function.state());
+    lines.add("Name", &function.name);
+    lines.add("Namespace", &function.namespace);
+    lines.add("State", function.state());
     if let Some(lifecycle) = &function.lifecycle {
-        lines.say("Step", lifecycle.step.as_deref().unwrap_or_default());
-        lines.say("Reason", lifecycle.reason.as_deref().unwrap_or_default());
-        lines.say("Next start", &lifecycle.retry_in_seconds.map(|wait| format!("in {wait} s")).unwrap_or_default());
-        lines.say("Restarts", &lifecycle.restarts.to_string());
+        lines.add("Step", lifecycle.step.as_deref().unwrap_or_default());
+        lines.add("Reason", lifecycle.reason.as_deref().unwrap_or_default());
+        lines.add("Next start", &lifecycle.retry_in_seconds.map(|wait| format!("in {wait} s")).unwrap_or_default());
+        lines.add("Restarts", &lifecycle.restarts.to_string());
         let serving = lifecycle.serving_generation;
         let serving = serving.filter(|serving| *serving != lifecycle.generation);
         let serving = serving.map(|serving| format!(", {serving} is serving")).unwrap_or_default();
-        lines.say("Generation", &format!("{}{serving}", lifecycle.generation));
+        lines.add("Generation", &format!("{}{serving}", lifecycle.generation));
     }
-    lines.say("Ready", &function.ready());
-    lines.say("Image", &function.image);
-    lines.say("Process", &function.env_process);
-    lines.say("URL", url);
-    lines.say("Invocations", &function.invocation_count.to_string());
+    lines.add("Ready", &function.ready());
+    lines.add("Image", &function.image);
+    lines.add("Process", &function.env_process);
+    lines.add("URL", url);
+    lines.add("Invocations", &function.invocation_count.to_string());
     if let Some(usage) = &function.usage {
         #[allow(clippy::cast_precision_loss, reason = "one digit of it is shown")]
         let mebibytes = usage.total_memory_bytes as f64 / f64::from(1 << 20);
-        lines.say("Usage", &format!("cpu {:.0}m, memory {mebibytes:.1} Mi", usage.cpu));
+        lines.add("Usage", &format!("cpu {:.0}m, memory {mebibytes:.1} Mi", usage.cpu));
     }
-    lines.say("Limits", &quantities(&function.limits.quantities()));
-    lines.say("Requests", &quantities(&function.requests.quantities()));
+    lines.add("Limits", &quantities(&function.limits.quantities()));
+    lines.add("Requests", &quantities(&function.requests.quantities()));
     for (flag, _) in stack::lines(&function.draft().unwrap_or_default()).iter().filter(|(_, value)| value == true) {
         match flag.as_str() {
-            "readonly_root_filesystem" => lines.say("Root", "read-only"),
-            other => lines.say(other, "yes"),
+            "readonly_root_filesystem" => lines.add("Root", "read-only"),
+            other => lines.add(other, "yes"),
         }
     }
-    lines.say("Secrets", &function.secrets.join(", "));
-    lines.say("Constraints", &function.constraints.join(", "));
-    lines.say("Created", &function.created_at);
+    lines.add("Secrets", &function.secrets.join(", "));
+    lines.add("Constraints", &function.constraints.join(", "));
+    lines.add("Created", &function.created_at);
     lines.map("Environment", &function.env_vars);
     lines.map("Labels", &function.labels);
     lines.map("Annotations", &function.annotations);
@@ -105,7 +105,7 @@ fn quantities(of: &BTreeMap<String, String>) -> String {
 struct Lines(String);
 
 impl Lines {
-    fn say(&mut self, key: &str, value: &str) {
+    fn add(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             self.0 += &format!("{:<13}{value}\n", format!("{key}:"));

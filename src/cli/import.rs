@@ -170,7 +170,7 @@ fn changed_secrets(secrets: &Secrets, wanted: &SecretValues) -> Result<ChangedSe
     Ok(changed)
 }
 
-/// Secrets that functions name and nobody has created.
+/// Secrets that functions name and that are not there.
 fn missing(secrets: &Secrets, functions: &[(FunctionId, Desired)]) -> BTreeSet<String> {
     let mut missing = BTreeSet::new();
     for (id, desired) in functions {

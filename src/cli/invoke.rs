@@ -17,7 +17,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::client::{
-    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, function_id, parse_pair, print, print_json, say,
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, eprint_line, function_id, parse_pair, print,
+    print_json,
 };
 
 /// A request of up to this many bytes is sent with its length, a longer one in chunks as it is read.
@@ -102,7 +103,7 @@ impl InvokeArgs {
         let failed = |error: io::Error| ClientError::Local(format!("can't read standard input: {error}"));
         let stdin = io::stdin();
         if stdin.is_terminal() {
-            say("reading the request from the terminal: end it with Ctrl-D, or give it with --data");
+            eprint_line("reading the request from the terminal: end it with Ctrl-D, or give it with --data");
         }
         let mut input = tokio::fs::File::from_std(File::from(stdin.as_fd().try_clone_to_owned().map_err(failed)?));
         let mut begin = Vec::new();
@@ -119,10 +120,10 @@ impl InvokeArgs {
 async fn pass_on(client: &Client, mut answer: Response, queued: bool) -> Result<ExitWith, ClientError> {
     let status = answer.status();
     if !status.is_success() {
-        say(&format!("actord: the answer is {status}"));
+        eprint_line(&format!("actord: the answer is {status}"));
     } else if queued {
         let call = answer.headers().get("x-call-id").and_then(|id| id.to_str().ok()).unwrap_or("none");
-        say(&format!("accepted, call id {call}"));
+        eprint_line(&format!("accepted, call id {call}"));
     }
     while let Some(chunk) = answer.chunk().await.map_err(|error| client.broken(&error))? {
         print(&chunk)?;

@@ -3,7 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, Table, print_json, say};
+use super::client::{
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, Table, eprint_line, print_json,
+};
 
 /// `actord ls`.
 #[derive(Debug, Args)]
@@ -35,7 +37,7 @@ impl LsArgs {
         if self.gateway.output == Output::Json {
             print_json(&functions.into_iter().map(|shown| shown.json).collect::<Vec<_>>())?;
         } else if functions.is_empty() {
-            say(&format!("no functions in {}", namespaces.join(", ")));
+            eprint_line(&format!("no functions in {}", namespaces.join(", ")));
         } else {
             self.table(&functions).print()?;
         }

@@ -10,9 +10,10 @@ use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, Output, Table, parse_pair, print, print_json, print_line,
 };
 use crate::function::Namespace;
+use crate::wire::FunctionNamespace;
 
 /// The label that makes a namespace one for functions.
-const OURS: (&str, &str) = ("openfaas", "1");
+const OURS: [&str; 2] = ["openfaas", "1"];
 
 /// `actord namespace`.
 #[derive(Debug, Subcommand)]
@@ -72,7 +73,8 @@ impl NamespaceVerb {
                 set.send(Method::PUT, &["system", "namespace", set.which.name.as_str()], "updated").await
             }
             Self::Rm(which) => {
-                let body = json!({ "name": which.name, "labels": BTreeMap::from([OURS]) });
+                let labels = BTreeMap::from([OURS.map(str::to_owned).into()]);
+                let body = FunctionNamespace { name: which.name.to_string(), labels, ..FunctionNamespace::default() };
                 let client = Client::new(&which.gateway, None)?;
                 let path = ["system", "namespace", which.name.as_str()];
                 client.send(Method::DELETE, &path, &body).await.map_err(|error| which.explained(error))?;
@@ -132,7 +134,8 @@ impl NamespaceSetArgs {
     async fn send(&self, method: Method, path: &[&str], what: &str) -> Result<ExitWith, ClientError> {
         let pairs = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<BTreeMap<String, String>>();
         let mut labels = pairs(&self.labels);
-        labels.insert(OURS.0.to_owned(), OURS.1.to_owned());
+        labels.extend([OURS.map(str::to_owned).into()]);
+        // A wire type would leave out annotations that are empty; sent as {}, they tell any gateway to take the old ones off.
         let body = json!({ "name": self.which.name, "labels": labels, "annotations": pairs(&self.annotations) });
         let client = Client::new(&self.which.gateway, None)?;
         client.send(method, path, &body).await.map_err(|error| self.which.explained(error))?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::apply::ApplyArgs;
-use super::client::{ClientError, ExitWith, say};
+use super::client::{ClientError, ExitWith, eprint_line};
 use super::describe::DescribeArgs;
 use super::invoke::InvokeArgs;
 use super::logs::LogsArgs;
@@ -78,7 +78,7 @@ impl RemoteVerb {
         };
         let exit = done.unwrap_or_else(|error| {
             if !error.is_closed_pipe() {
-                say(&format!("actord: {error}"));
+                eprint_line(&format!("actord: {error}"));
             }
             error.exit()
         });

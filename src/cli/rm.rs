@@ -7,12 +7,12 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::client::{
-    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, function_id, gateway_of, print_json, print_line,
-    say, variable,
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, eprint_line, function_id, gateway_of, print_json,
+    print_line, variable,
 };
 use super::describe::missing;
 use crate::function::FunctionId;
-use crate::stack::{self, Asked};
+use crate::stack::{self, StackFiles};
 
 /// `actord rm`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ impl RmArgs {
     pub(super) async fn run(&self) -> Result<ExitWith, ClientError> {
         let mut ids =
             self.names.iter().map(|name| function_id(name, &self.namespace)).collect::<Result<Vec<_>, _>>()?;
-        let Asked { functions, gateways } = stack::asked(&self.files, &variable)?;
+        let StackFiles { functions, gateways } = stack::read_stack_files(&self.files, &variable)?;
         ids.extend(functions.into_keys().map(|id| self.namespace.of(id)));
         let client = Client::new(&self.gateway, gateway_of(&gateways, &self.gateway)?)?;
         let (mut removed, mut exit) = (Vec::new(), ExitWith::Done);
@@ -47,10 +47,12 @@ impl RmArgs {
             match remove(&client, &id).await {
                 Ok(()) if self.gateway.output == Output::Json => removed.push(id.to_string()),
                 Ok(()) => print_line(&format!("{id} removed"))?,
-                Err(error) if error.is_not_found() && !self.files.is_empty() => say(&format!("{id} was not there")),
+                Err(error) if error.is_not_found() && !self.files.is_empty() => {
+                    eprint_line(&format!("{id} was not there"));
+                }
                 Err(error) if error.exit() == ExitWith::Unreachable => return Err(error),
                 Err(error) => {
-                    say(&format!("actord: {id}: {error}"));
+                    eprint_line(&format!("actord: {id}: {error}"));
                     exit = error.exit();
                 }
             }

@@ -8,6 +8,7 @@ use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, function_id, print_json, print_line,
 };
 use super::describe::missing;
+use crate::wire::ScaleServiceRequest;
 
 /// `actord scale`.
 #[derive(Debug, Args)]
@@ -33,7 +34,12 @@ impl ScaleArgs {
     pub(super) async fn run(&self) -> Result<ExitWith, ClientError> {
         let client = Client::new(&self.gateway, None)?;
         let id = function_id(&self.name, &self.namespace)?;
-        let body = json!({ "serviceName": id.name, "namespace": id.namespace, "replicas": self.replicas });
+        let body = ScaleServiceRequest {
+            service_name: id.name.to_string(),
+            namespace: id.namespace.to_string(),
+            replicas: Some(self.replicas.into()),
+            ..ScaleServiceRequest::default()
+        };
         let path = ["system", "scale-function", id.name.as_str()];
         client.send(Method::POST, &path, &body).await.map_err(|error| missing(error, &id))?;
         match self.gateway.output {

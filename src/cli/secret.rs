@@ -1,4 +1,4 @@
-//! `actord secret`: values that functions read from files, and that nobody reads back.
+//! `actord secret`: values that functions read from files, and that no client can read back.
 
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
@@ -10,9 +10,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{
-    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Table, print_json, print_line, say,
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Table, eprint_line, print_json, print_line,
 };
 use crate::function::SecretName;
+use crate::wire::{DeleteSecretRequest, Secret};
 
 const PATH: [&str; 2] = ["system", "secrets"];
 
@@ -128,7 +129,7 @@ impl SecretListArgs {
         if self.gateway.output == Output::Json {
             print_json(&secrets)?;
         } else if secrets.is_empty() {
-            say(&format!("no secrets in {namespace}"));
+            eprint_line(&format!("no secrets in {namespace}"));
         } else {
             let mut table = Table::new(&["NAME"]);
             secrets.iter().for_each(|secret| table.row([name(secret)]));
@@ -155,17 +156,14 @@ impl SecretCreateArgs {
 
 impl SecretUpdateArgs {
     /// `rawValue` carries any bytes; `value` is for gateways that know no other.
-    fn body(&self) -> Result<Value, ClientError> {
+    fn body(&self) -> Result<Secret, ClientError> {
         let value = self.value()?;
-        let mut body = json!({
-            "name": self.name,
-            "namespace": self.namespace.or_default(),
-            "rawValue": STANDARD.encode(&value),
-        });
-        if let Ok(text) = String::from_utf8(value) {
-            body["value"] = Value::String(text);
-        }
-        Ok(body)
+        Ok(Secret {
+            name: self.name.to_string(),
+            namespace: self.namespace.or_default().to_string(),
+            raw_value: STANDARD.encode(&value),
+            value: String::from_utf8(value).ok(),
+        })
     }
 
     fn value(&self) -> Result<Vec<u8>, ClientError> {
@@ -178,7 +176,7 @@ impl SecretUpdateArgs {
         }
         let mut value = Vec::new();
         if io::stdin().is_terminal() {
-            say("reading the value from the terminal: end it with Ctrl-D, or give it with --from-file");
+            eprint_line("reading the value from the terminal: end it with Ctrl-D, or give it with --from-file");
         }
         let read = io::stdin().read_to_end(&mut value);
         read.map_err(|error| ClientError::Local(format!("can't read standard input: {error}")))?;
@@ -219,7 +217,7 @@ impl SecretRmArgs {
         let (mut removed, mut exit) = (Vec::new(), ExitWith::Done);
         for name in &self.names {
             // The query is for gateways that look nowhere else.
-            let body = json!({ "name": name, "namespace": namespace });
+            let body = DeleteSecretRequest { name: name.to_string(), namespace: namespace.to_string() };
             let query = [("namespace", namespace.as_str())];
             let request = client.request(Method::DELETE, &PATH, &query).json(&body);
             match client.success(request).await {
@@ -228,7 +226,7 @@ impl SecretRmArgs {
                 Err(error) if error.exit() == ExitWith::Unreachable => return Err(error),
                 Err(error) => {
                     let missing = format!("there is no secret {name} in {namespace}");
-                    say(&format!("actord: {}", if error.is_not_found() { missing } else { error.to_string() }));
+                    eprint_line(&format!("actord: {}", if error.is_not_found() { missing } else { error.to_string() }));
                     exit = error.exit();
                 }
             }

@@ -106,7 +106,7 @@ pub struct Services {
 impl Services {
     /// How often a function was invoked, whatever came of it, in earlier processes too.
     fn calls(&self, id: &FunctionId) -> u64 {
-        self.routes.find(id).map_or(0, |known| known.calls())
+        self.routes.find(id).map_or(0, |entry| entry.calls())
     }
 }
 

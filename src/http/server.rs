@@ -1,4 +1,4 @@
-//! Listeners: how actix is set up for ours. The sockets come from outside, and whoever started them ends them.
+//! Listeners: how actix is set up for ours. The sockets come from `daemon`, which also ends the servers.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub fn serve(
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_WITHIN)
-    // A client that closes its side is gone: its function should not work on for nobody (Go's server does so, too).
+    // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     // Whole seconds are all that it takes; less than one must not become none.

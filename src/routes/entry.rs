@@ -1,4 +1,4 @@
-//! One function's entry, held by whoever sends requests to it: the next request looks in no table.
+//! One function's entry, which the proxy keeps: its next request looks in no table.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Function, Lease, NoEndpoint, Parking, RouteEntry};
 use crate::function::{AnswerLimit, FunctionId};
 
-/// A function that somebody deployed. It stays the entry of that one function when another of the same name comes after it.
+/// A function that is deployed. It stays the entry of that one function when another of the same name comes after it.
 #[derive(Debug, Clone)]
 pub struct FunctionEntry {
     pub(super) function: Arc<Function>,

@@ -36,7 +36,7 @@ impl Default for Parking {
 /// Why no instance can be leased.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoEndpoint {
-    /// Nobody deployed such a function.
+    /// There is no such function.
     #[error("function {0} not found")]
     Unknown(FunctionId),
     /// It is asked to run with no replica.
@@ -111,7 +111,7 @@ struct RouteEntry {
     ready: Arc<[Arc<Endpoint>]>,
     scaled_to_zero: bool,
     limit: AnswerLimit,
-    /// Nobody will ever be ready here: a function of the same name that comes later gets an entry of its own.
+    /// No instance will ever be ready here: a function of the same name that comes later gets an entry of its own.
     forgotten: bool,
 }
 
@@ -121,7 +121,7 @@ struct Function {
     state: watch::Sender<RouteEntry>,
     turn: AtomicUsize,
     parked: AtomicUsize,
-    /// Whether it was called since somebody last asked.
+    /// Whether it was called since this was last asked.
     used: AtomicBool,
     /// Invocations that came to an end, and how many of them are kept through a restart.
     calls: AtomicU64,
@@ -177,9 +177,9 @@ impl Routes {
     /// Functions whose count of invocations changed since it was last kept, each with its count.
     #[must_use]
     pub fn calls_to_keep(&self) -> Vec<(FunctionEntry, u64)> {
-        let changed = |known: FunctionEntry| {
-            let calls = known.calls();
-            (calls != known.function.calls_kept.load(Ordering::Relaxed)).then_some((known, calls))
+        let changed = |entry: FunctionEntry| {
+            let calls = entry.calls();
+            (calls != entry.function.calls_kept.load(Ordering::Relaxed)).then_some((entry, calls))
         };
         self.all().into_iter().filter_map(changed).collect()
     }
@@ -236,7 +236,7 @@ impl Routes {
             .unwrap_or_default()
     }
 
-    /// Whether somebody deployed such a function.
+    /// Whether there is such a function.
     #[must_use]
     pub fn is_known(&self, function: &FunctionId) -> bool {
         self.functions.contains_key(function)
@@ -248,7 +248,7 @@ impl Routes {
         used.map(|entry| entry.key().clone()).collect()
     }
 
-    /// The function's entry, if somebody deployed it.
+    /// The function's entry, if there is such a function.
     #[must_use]
     pub fn find(&self, function: &FunctionId) -> Option<FunctionEntry> {
         self.get(function).map(|function| FunctionEntry { function, parking: self.parking })
@@ -267,7 +267,7 @@ impl Routes {
     /// [`NoEndpoint`] says why there is none.
     pub async fn lease(&self, function: &FunctionId) -> Result<Lease, NoEndpoint> {
         match self.find(function) {
-            Some(known) => known.lease().await,
+            Some(entry) => entry.lease().await,
             None => Err(NoEndpoint::Unknown(function.clone())),
         }
     }

@@ -4,14 +4,14 @@
 //! <namespace>.yml               an OpenFaaS stack file: what was asked for
 //! actord.json                   what stack files have no words for: generations, replicas, the last good spec
 //! secrets.json                  names of secrets by namespace
-//! secrets/<namespace>/<name>    their values, only if somebody asked for them
+//! secrets/<namespace>/<name>    their values, only where the export asks for them
 //! ```
 //! Reading takes every `*.yml` and `*.yaml` of a directory, written by us or by hand; the other files may be missing.
-//! [`asked`] reads stack files alone, to be deployed, and fills in the variables that they name.
+//! [`read_stack_files`] reads stack files alone, to be deployed, and fills in the variables that they name.
 
 mod function;
 mod read;
-mod side;
+mod state_file;
 mod substitute;
 mod write;
 mod yaml;
@@ -22,14 +22,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use function::lines;
-pub use read::{asked, read};
+pub use read::{read, read_stack_files};
 pub use substitute::Variables;
 pub use write::write;
 
 use crate::function::{Desired, FunctionId, Namespace, SecretName, Spec};
 
 /// What stack files have no words for.
-const SIDE_FILE: &str = "actord.json";
+const STATE_FILE: &str = "actord.json";
 const SECRETS_FILE: &str = "secrets.json";
 const SECRETS_DIR: &str = "secrets";
 
@@ -74,7 +74,7 @@ impl StackError {
 pub enum Found {
     /// As it was exported, with its history.
     Kept(Desired),
-    /// As somebody wrote it: a new one.
+    /// As a stack file alone describes it: a new one.
     Asked(Arc<Spec>),
 }
 
@@ -100,7 +100,7 @@ pub struct Contents {
 
 /// What stack files ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct StackFiles {
     /// The functions.
     pub functions: BTreeMap<FunctionId, Spec>,
     /// The gateways that the files name.

@@ -1,4 +1,4 @@
-//! Directory -> desired state: everything is read and checked before anybody hears of it.
+//! Directory -> desired state: everything is read and checked before any of it takes effect.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::function::Function;
-use super::side::{FORMAT, Kept, SideFile};
+use super::state_file::{FORMAT, Kept, StateFile};
 use super::substitute::{Variables, substitute};
 use super::yaml::{EnvironmentFile, StackFile};
-use super::{Asked, Contents, Found, SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
+use super::{Contents, Found, SECRETS_DIR, SECRETS_FILE, STATE_FILE, SecretValues, StackError, StackFiles};
 use crate::function::{FunctionId, Namespace, SecretName, Spec};
 
 /// Reads a directory of stack files, and what lies beside them.
@@ -22,9 +22,9 @@ use crate::function::{FunctionId, Namespace, SecretName, Spec};
 /// [`StackError`] with the file, and the key or line, of the first thing that is wrong.
 pub fn read(dir: &Path) -> Result<Contents, StackError> {
     let stacks = stack_files(dir)?;
-    let side = side_file(&dir.join(SIDE_FILE))?;
+    let state = state_file(&dir.join(STATE_FILE))?;
     let kept = |(id, spec): (FunctionId, Spec)| {
-        let kept = side.get(&id.to_string()).cloned();
+        let kept = state.get(&id.to_string()).cloned();
         (id, kept.map_or_else(|| Found::Asked(Arc::new(spec.clone())), |kept| Found::Kept(kept.with(spec.clone()))))
     };
     let functions = read_stacks(&stacks, &|text| Ok(text))?.functions.into_iter().map(kept).collect();
@@ -35,7 +35,7 @@ pub fn read(dir: &Path) -> Result<Contents, StackError> {
 ///
 /// # Errors
 /// As [`read()`].
-pub fn asked(paths: &[PathBuf], variables: Variables<'_>) -> Result<Asked, StackError> {
+pub fn read_stack_files(paths: &[PathBuf], variables: Variables<'_>) -> Result<StackFiles, StackError> {
     let mut stacks = Vec::new();
     for path in paths {
         match path.is_dir() {
@@ -49,12 +49,12 @@ pub fn asked(paths: &[PathBuf], variables: Variables<'_>) -> Result<Asked, Stack
 /// What is done to a file's text before it is read as YAML.
 type Preparation<'a> = &'a dyn Fn(String) -> Result<String, String>;
 
-fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>) -> Result<Asked, StackError> {
-    let mut all = Asked::default();
+fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>) -> Result<StackFiles, StackError> {
+    let mut all = StackFiles::default();
     let mut from: BTreeMap<FunctionId, &Path> = BTreeMap::new();
     for path in stacks {
         let text = prepare(text(path)?).map_err(|reason| wrong(path, reason))?;
-        let Asked { functions, gateways } = read_stack(path, &text)?;
+        let StackFiles { functions, gateways } = read_stack(path, &text)?;
         all.gateways.extend(gateways);
         for (id, spec) in functions {
             if let Some(other) = from.insert(id.clone(), path) {
@@ -76,13 +76,13 @@ fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
         }
     }
     paths.sort();
-    if paths.is_empty() && !dir.join(SIDE_FILE).exists() {
+    if paths.is_empty() && !dir.join(STATE_FILE).exists() {
         return Err(StackError::Empty(dir.to_owned()));
     }
     Ok(paths)
 }
 
-fn read_stack(path: &Path, text: &str) -> Result<Asked, StackError> {
+fn read_stack(path: &Path, text: &str) -> Result<StackFiles, StackError> {
     let stack: StackFile<Function> = yaml(path, text)?;
     if let Some(version) = stack.version.filter(|version| version != "1.0") {
         return Err(wrong(path, format!("version: {version:?} is not known, expected \"1.0\"")));
@@ -106,7 +106,7 @@ fn read_stack(path: &Path, text: &str) -> Result<Asked, StackError> {
         merge_environment_files(path, &mut function)?;
         functions.insert(id, function.spec().map_err(|reason| invalid(&reason))?);
     }
-    Ok(Asked { functions, gateways })
+    Ok(StackFiles { functions, gateways })
 }
 
 /// As `faas-cli` does it: a later file beats an earlier one, and any file beats the function's own lines.
@@ -119,12 +119,12 @@ fn merge_environment_files(stack: &Path, function: &mut Function) -> Result<(), 
     Ok(())
 }
 
-fn side_file(path: &Path) -> Result<BTreeMap<String, Kept>, StackError> {
-    let Some(side) = json::<SideFile>(path)? else { return Ok(BTreeMap::new()) };
-    if side.format != FORMAT {
-        return Err(wrong(path, format!("format: {} is not known, this actord reads {FORMAT}", side.format)));
+fn state_file(path: &Path) -> Result<BTreeMap<String, Kept>, StackError> {
+    let Some(state) = json::<StateFile>(path)? else { return Ok(BTreeMap::new()) };
+    if state.format != FORMAT {
+        return Err(wrong(path, format!("format: {} is not known, this actord reads {FORMAT}", state.format)));
     }
-    Ok(side.functions)
+    Ok(state.functions)
 }
 
 fn secrets(dir: &Path) -> Result<SecretValues, StackError> {

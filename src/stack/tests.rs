@@ -251,7 +251,7 @@ fn what_is_to_be_deployed_is_read_from_files_and_directories_with_its_variables(
     fs::write(&file, stack("b", "me/b") + "    environment_file: [env]\n    registry_auth: x\n").unwrap();
     fs::write(home.path().join("env"), "environment:\n  RAW: ${TAG}\n").unwrap();
     let variables = |name: &str| (name == "REGISTRY").then(|| "docker.io/me".to_owned());
-    let read = asked(&[dir.clone(), file.clone()], &variables).unwrap();
+    let read = read_stack_files(&[dir.clone(), file.clone()], &variables).unwrap();
     let images: Vec<&str> = read.functions.values().map(|spec| spec.image.as_str()).collect();
     assert_eq!(images, ["docker.io/me/a:1", "me/b"]);
     assert_eq!(
@@ -261,11 +261,11 @@ fn what_is_to_be_deployed_is_read_from_files_and_directories_with_its_variables(
     );
     assert_eq!(read.gateways, ["http://g".to_owned()].into());
 
-    let twice = asked(&[file.clone(), file.clone()], &variables).unwrap_err().to_string();
+    let twice = read_stack_files(&[file.clone(), file.clone()], &variables).unwrap_err().to_string();
     assert!(twice.contains("functions.b") && twice.contains("odd.name has it as well"), "{twice}");
     fs::write(&file, stack("b", "${TAG")).unwrap();
-    let open = asked(&[file], &variables).unwrap_err().to_string();
+    let open = read_stack_files(&[file], &variables).unwrap_err().to_string();
     assert!(open.contains("odd.name: line 6: ${TAG"), "{open}");
-    let gone = asked(&[home.path().join("gone.yml")], &variables).unwrap_err().to_string();
+    let gone = read_stack_files(&[home.path().join("gone.yml")], &variables).unwrap_err().to_string();
     assert!(gone.contains("can't read") && gone.contains("gone.yml"), "{gone}");
 }

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use super::function::Ordered;
-use super::side::{FORMAT, Kept, SideFile};
+use super::state_file::{FORMAT, Kept, StateFile};
 use super::yaml::StackFile;
-use super::{SECRETS_DIR, SECRETS_FILE, SIDE_FILE, SecretValues, StackError};
+use super::{SECRETS_DIR, SECRETS_FILE, STATE_FILE, SecretValues, StackError};
 use crate::durable;
 use crate::function::{Desired, FunctionId, Namespace};
 
@@ -38,11 +38,11 @@ pub fn write(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretVa
 
 fn fill(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretValues) -> Result<(), StackError> {
     let mut stacks: BTreeMap<&Namespace, BTreeMap<String, Ordered>> = BTreeMap::new();
-    let mut side = SideFile { format: FORMAT, functions: BTreeMap::new() };
+    let mut state = StateFile { format: FORMAT, functions: BTreeMap::new() };
     for (id, desired) in functions {
         let function = Ordered::of(id.namespace.as_str(), &desired.spec);
         stacks.entry(&id.namespace).or_default().insert(id.name.to_string(), function);
-        side.functions.insert(id.to_string(), Kept::of(desired));
+        state.functions.insert(id.to_string(), Kept::of(desired));
     }
     for (namespace, functions) in stacks {
         let path = dir.join(format!("{namespace}.yml"));
@@ -50,7 +50,7 @@ fn fill(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretValues)
         write_file(&path, text.map_err(|error| unwritable(&path, &error))?.as_bytes())?;
     }
     let names: BTreeMap<_, Vec<_>> = secrets.iter().map(|(namespace, all)| (namespace, all.keys().collect())).collect();
-    write_json(&dir.join(SIDE_FILE), &side)?;
+    write_json(&dir.join(STATE_FILE), &state)?;
     write_json(&dir.join(SECRETS_FILE), &names)?;
     write_values(&dir.join(SECRETS_DIR), secrets)
 }

@@ -143,7 +143,7 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
         created_at: String::new(),
     };
     stack::write(&dir, &[(id.clone(), desired)], &stack::SecretValues::new()).unwrap();
-    let asked = stack::asked(&[dir.join("dev.yml")], &|_| None).unwrap();
+    let asked = stack::read_stack_files(&[dir.join("dev.yml")], &|_| None).unwrap();
     assert_eq!(FunctionDeployment::new(&id, &asked.functions[&id]), deployed);
 }
 

@@ -3,13 +3,13 @@
 //! ```text
 //! stack files -> plan (pure: what to create, update, remove) -> work (one future a function) -> report
 //!                                                                  |          ^
-//!                                                      PUT, POST, DELETE    looks: the lists, again and again
+//!                                                      PUT, POST, DELETE    poll: the lists, again and again
 //! ```
 //! What apply makes carries the annotation [`SET`], so that a later apply with `--prune` knows what it may remove.
 
 mod diff;
-mod looks;
 mod plan;
+mod poll;
 mod progress;
 mod report;
 mod work;
@@ -22,12 +22,13 @@ use clap::Args;
 use regex::Regex;
 
 use super::client::{
-    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, gateway_of, print, print_json, say, variable,
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, eprint_line, gateway_of, print, print_json,
+    variable,
 };
 use super::ls::list;
 use crate::config::parse_duration;
 use crate::function::{FunctionId, Spec, SpecDraft};
-use crate::stack::{self, Asked};
+use crate::stack::{self, StackFiles};
 use crate::wire::FunctionStatus;
 use plan::Change;
 use work::Work;
@@ -81,7 +82,7 @@ pub struct ApplyArgs {
 
 impl ApplyArgs {
     pub(super) async fn run(&self) -> Result<ExitWith, ClientError> {
-        let Asked { functions, gateways } = stack::asked(&self.files, &variable)?;
+        let StackFiles { functions, gateways } = stack::read_stack_files(&self.files, &variable)?;
         let client = Client::new(&self.gateway, gateway_of(&gateways, &self.gateway)?)?;
         let wanted = self.wanted(functions)?;
         let deployed = self.deployed(&client, &wanted).await?;
@@ -96,7 +97,7 @@ impl ApplyArgs {
             Output::Json => print_json(&report.json(&self.set))?,
             Output::Table => report.table().print()?,
         }
-        say(&report.summary());
+        eprint_line(&report.summary());
         Ok(report.exit())
     }
 
@@ -159,7 +160,7 @@ impl ApplyArgs {
             Output::Json => print_json(&plan::json(plan, &self.set))?,
             Output::Table => print(plan::text(plan).as_bytes())?,
         }
-        say(&plan::summary(plan));
+        eprint_line(&plan::summary(plan));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::report::{Outcome, Verdict};
-use crate::cli::client::say;
+use crate::cli::client::eprint_line;
 use crate::function::FunctionId;
 
 /// How far a function is at each step, of [`END`]. A pull takes the longest, and has the most room.
@@ -66,7 +66,7 @@ impl Progress {
             }
             Self::Lines { last } => {
                 if last.insert(id.clone(), step.to_owned()).as_deref() != Some(step) {
-                    say(&format!("{id}: {step}"));
+                    eprint_line(&format!("{id}: {step}"));
                 }
             }
         }
@@ -88,7 +88,7 @@ impl Progress {
                 // A terminal that went away takes no more lines.
                 let _ = all.println(line);
             }
-            Self::Lines { .. } => say(&line),
+            Self::Lines { .. } => eprint_line(&line),
         }
     }
 

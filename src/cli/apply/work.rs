@@ -10,8 +10,8 @@ use reqwest::Method;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::looks::{Looks, Standing};
 use super::plan::{Act, Change};
+use super::poll::{Poll, RolloutState};
 use super::progress::Progress;
 use super::report::{Outcome, Report, Verdict};
 use crate::cli::client::{Client, ClientError};
@@ -51,14 +51,14 @@ impl<'a> Work<'a> {
         let begun = Instant::now();
         let (removals, applied): (Vec<_>, Vec<_>) = plan.iter().partition(|change| change.act == Act::Remove);
         self.progress.borrow_mut().begin(plan.len());
-        let looks = Looks::new(self.client, applied.iter().map(|change| change.id.clone()));
+        let poll = Poll::new(self.client, applied.iter().map(|change| change.id.clone()));
         let all = async {
-            self.each(&applied, deadline, &looks).await;
-            self.each(&removals, deadline, &looks).await;
+            self.each(&applied, deadline, &poll).await;
+            self.each(&removals, deadline, &poll).await;
         };
         let interrupted = tokio::select! {
             () = all => false,
-            never = looks.go_on() => match never {},
+            never = poll.run() => match never {},
             _ = tokio::signal::ctrl_c() => true,
         };
         self.progress.borrow_mut().end();
@@ -71,13 +71,13 @@ impl<'a> Work<'a> {
         report
     }
 
-    async fn each(&self, changes: &[&Change], deadline: Instant, looks: &Looks) {
-        let mut all: FuturesUnordered<_> = changes.iter().map(|change| self.one(change, deadline, looks)).collect();
+    async fn each(&self, changes: &[&Change], deadline: Instant, poll: &Poll) {
+        let mut all: FuturesUnordered<_> = changes.iter().map(|change| self.one(change, deadline, poll)).collect();
         while all.next().await.is_some() {}
     }
 
     /// One function, from the request to its last word.
-    async fn one(&self, change: &Change, deadline: Instant, looks: &Looks) {
+    async fn one(&self, change: &Change, deadline: Instant, poll: &Poll) {
         let Ok(place) = self.requests.acquire().await else { return };
         let (id, begun) = (&change.id, Instant::now());
         self.sent.borrow_mut().insert(id.clone());
@@ -85,12 +85,12 @@ impl<'a> Work<'a> {
         let mut last = None;
         let done = async {
             self.request(change).await?;
-            // The next one's turn: this one needs no more than looks.
+            // The next one's turn: this one only waits for the poll.
             drop(place);
-            Ok::<_, ClientError>(if change.act == Act::Remove { Standing::Ready } else { looks.settled(id).await })
+            Ok::<_, ClientError>(if change.act == Act::Remove { RolloutState::Ready } else { poll.settled(id).await })
         };
-        let watch = looks.follow(id, |standing| {
-            if let Standing::Coming { step, reason } = standing {
+        let watch = poll.follow(id, |state| {
+            if let RolloutState::Coming { step, reason } = state {
                 self.progress.borrow_mut().step(id, &step);
                 last = Some((step, reason));
             }
@@ -102,8 +102,8 @@ impl<'a> Work<'a> {
             }
         });
         let verdict = match ended.await {
-            Ok(Ok(Standing::Ready)) => Verdict::Done,
-            Ok(Ok(Standing::Failed(reason))) => Verdict::Failed(reason),
+            Ok(Ok(RolloutState::Ready)) => Verdict::Done,
+            Ok(Ok(RolloutState::Failed(reason))) => Verdict::Failed(reason),
             Ok(Ok(_)) => Verdict::Failed("it was removed meanwhile".to_owned()),
             Ok(Err(error)) => Verdict::Failed(error.to_string()),
             Err(_) => Verdict::NotReady(why_not_ready(self.timeout, last)),
@@ -122,7 +122,7 @@ impl<'a> Work<'a> {
             };
             match answer {
                 Err(ClientError::Answer { status: 503, .. }) => sleep(AGAIN).await,
-                // Somebody else removed it.
+                // Another client removed it.
                 Err(error) if change.act == Act::Remove && error.is_not_found() => return Ok(()),
                 answer => return answer,
             }

@@ -60,7 +60,7 @@ pub enum ClientError {
     /// Something on this side failed.
     #[error("{0}")]
     Local(String),
-    /// Nobody reads standard output any more.
+    /// Standard output can't be written: its reader is gone.
     #[error("can't write to standard output: {0}")]
     Output(io::Error),
 }

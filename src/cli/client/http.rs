@@ -173,7 +173,7 @@ impl Client {
 
 fn http_client(base: &Url, tls_no_verify: bool) -> reqwest::Result<reqwest::Client> {
     static CRYPTOGRAPHY: Once = Once::new();
-    // An error means that somebody else has chosen already, which is as good.
+    // An error means that a provider was installed before, which is as good.
     CRYPTOGRAPHY.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     let builder = reqwest::Client::builder()
         .user_agent(concat!("actord/", env!("CARGO_PKG_VERSION")))

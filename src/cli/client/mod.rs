@@ -20,5 +20,5 @@ pub(super) use environment::variable;
 pub use error::{ClientError, ExitWith};
 pub(super) use http::Client;
 pub use output::Output;
-pub(super) use output::{Table, print, print_json, print_line, say};
+pub(super) use output::{Table, eprint_line, print, print_json, print_line};
 pub(super) use shown::Shown;

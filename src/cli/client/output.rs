@@ -33,9 +33,9 @@ pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<(), ClientErr
     print_line(&text)
 }
 
-/// Says something to the person at the terminal. It is no part of the answer.
-pub(in crate::cli) fn say(line: &str) {
-    // Nobody listens: nothing to be done about it.
+/// Writes a line to standard error, for the user at the terminal: it is no part of the answer.
+pub(in crate::cli) fn eprint_line(line: &str) {
+    // Where standard error can't be written, there is no other place to say so.
     let _ = writeln!(io::stderr(), "{line}");
 }
 

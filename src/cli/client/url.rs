@@ -4,7 +4,7 @@ use reqwest::Url;
 
 use super::ClientError;
 
-/// Where actord and the gateway listen unless somebody says otherwise.
+/// Where actord and the gateway listen by default.
 const DEFAULT: &str = "http://127.0.0.1:8080";
 
 /// As `faas-cli` chooses: the flag, else the stack file if it names something else than the default, else the environment.

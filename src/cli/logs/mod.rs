@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use reqwest::{Method, Response};
 use tokio::time::sleep;
 
-use super::client::{Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, function_id, print, say};
+use super::client::{
+    Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, eprint_line, function_id, print,
+};
 use super::describe::missing;
 use crate::config::parse_duration;
 use crate::function::FunctionId;
@@ -87,14 +89,14 @@ impl LogsArgs {
                 Ok(()) => match exists(&client, &id).await {
                     Err(error) if error.is_not_found() && seen.count() == 0 => return Err(error),
                     Err(error) if error.is_not_found() => {
-                        say(&format!("{id} is gone"));
+                        eprint_line(&format!("{id} is gone"));
                         return Ok(ExitWith::Done);
                     }
                     _ if !self.follow => return Ok(ExitWith::Done),
                     _ => {}
                 },
                 Err(error) if self.follow && seen.has_begun() && may_heal(&error) => {
-                    say(&format!("actord: {error}; trying again"));
+                    eprint_line(&format!("actord: {error}; trying again"));
                 }
                 Err(error) => return Err(error),
             }

@@ -37,7 +37,7 @@ pub(super) struct Invocations {
 /// One function's series.
 #[derive(Debug)]
 struct Vectors {
-    known: FunctionEntry,
+    entry: FunctionEntry,
     started: IntCounter,
     in_flight: IntGauge,
     total: IntCounterVec,
@@ -45,11 +45,11 @@ struct Vectors {
 }
 
 impl Vectors {
-    fn new(known: &FunctionEntry) -> Result<Self, prometheus::Error> {
-        let function = known.function().to_string();
+    fn new(entry: &FunctionEntry) -> Result<Self, prometheus::Error> {
+        let function = entry.function().to_string();
         let opts = |(name, help): (&str, &str)| Opts::new(name, help).const_label(FUNCTION, &function);
         Ok(Self {
-            known: known.clone(),
+            entry: entry.clone(),
             started: IntCounter::with_opts(opts(STARTED))?,
             in_flight: IntGauge::with_opts(opts(IN_FLIGHT))?,
             total: IntCounterVec::new(opts(TOTAL), &[CODE])?,
@@ -77,12 +77,12 @@ impl Invocations {
     ///
     /// # Errors
     /// When a name or label is none, which is a mistake in this file.
-    pub(super) fn series(&self, known: &FunctionEntry) -> Result<Series, prometheus::Error> {
-        // Not only when somebody scrapes: without, every name that was ever called would stay.
-        self.by_function.retain(|_, vectors| !vectors.known.is_deleted());
-        let fresh = || Vectors::new(known).map(Arc::new);
-        let mut vectors = self.by_function.entry(known.function().clone()).or_try_insert_with(fresh)?;
-        if !vectors.known.is(known) {
+    pub(super) fn series(&self, entry: &FunctionEntry) -> Result<Series, prometheus::Error> {
+        // At each new series as well as at each scrape: where no Prometheus scrapes, every name that was ever called would stay.
+        self.by_function.retain(|_, vectors| !vectors.entry.is_deleted());
+        let fresh = || Vectors::new(entry).map(Arc::new);
+        let mut vectors = self.by_function.entry(entry.function().clone()).or_try_insert_with(fresh)?;
+        if !vectors.entry.is(entry) {
             *vectors = fresh()?;
         }
         Ok(Series { vectors: vectors.clone(), by_code: RefCell::default() })
@@ -95,7 +95,7 @@ impl Collector for Invocations {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.by_function.retain(|_, vectors| !vectors.known.is_deleted());
+        self.by_function.retain(|_, vectors| !vectors.entry.is_deleted());
         // The registry puts families of one name together.
         let all = self.by_function.iter();
         all.flat_map(|vectors| {
@@ -124,17 +124,17 @@ impl Series {
         // A function can answer with any number: those that are no status share one label.
         let code = if (100..600).contains(&code) { code } else { 0 };
         let mut by_code = self.by_code.borrow_mut();
-        let known = by_code.iter().position(|(known, ..)| *known == code).unwrap_or_else(|| {
+        let at = by_code.iter().position(|(counted, ..)| *counted == code).unwrap_or_else(|| {
             let text = if code == 0 { "other".to_owned() } else { code.to_string() };
             let Vectors { total, seconds, .. } = &*self.vectors;
             by_code.push((code, total.with_label_values(&[&text]), seconds.with_label_values(&[&text])));
             by_code.len() - 1
         });
-        let (_, total, seconds) = &by_code[known];
+        let (_, total, seconds) = &by_code[at];
         total.inc();
         seconds.observe(took.as_secs_f64());
         self.vectors.in_flight.dec();
-        self.vectors.known.count_call();
+        self.vectors.entry.count_call();
     }
 }
 

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! requests count (invocations, requests, waits, connections); actors and store count through [`Metrics::registry`]
-//! GET /metrics -> what functions say of themselves (lives), what they use (usage), what the kernel says of us (process):
+//! GET /metrics -> how functions fare (functions), what they use (usage), what the kernel says of us (process):
 //!                 all read now -> one page
 //! ```
 
 mod connections;
+mod functions;
 mod invocations;
-mod lives;
 mod process;
 mod requests;
 mod usage;
@@ -22,9 +22,9 @@ use prometheus::{Encoder as _, HistogramOpts, HistogramVec, IntGaugeVec, Opts, R
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub(super) use self::connections::{Connections, OpenConnection};
+use self::functions::FunctionMetrics;
 use self::invocations::Invocations;
 pub(super) use self::invocations::{Invocation, Series};
-use self::lives::FunctionMetrics;
 use self::process::Process;
 use self::requests::Requests;
 pub(super) use self::requests::count;
@@ -53,10 +53,10 @@ pub struct Metrics {
     provider: Requests,
     waits: HistogramVec,
     connections: Connections,
-    lives: FunctionMetrics,
+    functions: FunctionMetrics,
     process: Process,
     usage: Usage,
-    /// InFlight while a page is made: gauges are written anew for each.
+    /// Held while a page is made, since the gauges are written anew for each.
     turn: Arc<Mutex<()>>,
 }
 
@@ -74,7 +74,7 @@ impl Metrics {
             provider: Requests::new(ApiFlavor::Provider)?,
             waits: HistogramVec::new(waits.buckets(WAIT_BUCKETS.to_vec()), &["outcome"])?,
             connections: Connections::new()?,
-            lives: FunctionMetrics::new()?,
+            functions: FunctionMetrics::new()?,
             process: Process::new()?,
             usage: Usage::new()?,
             turn: Arc::default(),
@@ -85,7 +85,7 @@ impl Metrics {
         metrics.provider.register(registry)?;
         registry.register(Box::new(metrics.waits.clone()))?;
         metrics.connections.register(registry)?;
-        metrics.lives.register(registry)?;
+        metrics.functions.register(registry)?;
         metrics.process.register(registry)?;
         metrics.usage.register(registry)?;
         let build = IntGaugeVec::new(Opts::new("actord_build_info", "1, with the version that runs"), &["version"])?;
@@ -101,8 +101,8 @@ impl Metrics {
     }
 
     /// One function's series.
-    pub(super) fn series(&self, known: &FunctionEntry) -> Result<Series, prometheus::Error> {
-        self.invocations.series(known)
+    pub(super) fn series(&self, entry: &FunctionEntry) -> Result<Series, prometheus::Error> {
+        self.invocations.series(entry)
     }
 
     /// The connections to the instances.
@@ -159,7 +159,7 @@ pub(super) async fn scrape(services: web::Data<Services>) -> HttpResponse {
     let mut page = Vec::new();
     let written = {
         let _turn = metrics.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.lives.show(&views, &services.routes.all());
+        metrics.functions.show(&views, &services.routes.all());
         metrics.process.refresh();
         metrics.usage.show(&used);
         encoder.encode(&metrics.registry.gather(), &mut page)

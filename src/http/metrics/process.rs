@@ -1,4 +1,4 @@
-//! What this process takes of the machine, under the names that every Prometheus client uses. Read when somebody asks.
+//! What this process takes of the machine, under the names that every Prometheus client uses. Read at each scrape.
 
 use std::fs;
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::http::{ApiFlavor, Services, Settings};
 
-/// Paths that are no route's, and methods that are nobody's, have one label each: anybody can make them up.
+/// Paths that are no route's, and methods that no RFC names, have one label each: a client can make up any number of them.
 const OTHER: &str = "other";
 
 const TOTAL_HELP: &str = "Requests under /system that were answered";
@@ -53,7 +53,7 @@ pub(in crate::http) async fn count(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody + 'static>, Error> {
     let since = Instant::now();
-    let method = known(request.method());
+    let method = method_label(request.method());
     let path = request.match_pattern().unwrap_or_else(|| OTHER.to_owned());
     let answer = next.call(request).await?;
     let Requests { total, seconds } = services.metrics.requests(settings.flavor);
@@ -64,7 +64,7 @@ pub(in crate::http) async fn count(
     Ok(answer)
 }
 
-fn known(method: &Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     let all = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD, Method::OPTIONS, Method::PATCH];
     let names = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
     all.iter().zip(names).find(|(one, _)| *one == method).map_or(OTHER, |(_, name)| name)

@@ -1,4 +1,4 @@
-//! What functions use of the machine, as metrics: read when somebody scrapes, under the names that OpenFaaS Pro has.
+//! What functions use of the machine, as metrics: read at each scrape, under the names that OpenFaaS Pro has.
 
 use prometheus::{CounterVec, IntGaugeVec, Opts, Registry};
 

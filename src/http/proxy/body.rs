@@ -72,7 +72,7 @@ impl Upload {
     }
 }
 
-/// Carries pieces until the body ends, or nobody wants them any more. Ending without [`Piece::End`] says that the body
+/// Carries pieces until the body ends, or the request to the function is given up. Ending without [`Piece::End`] says that the body
 /// is incomplete.
 async fn carry(mut payload: Payload, to: mpsc::Sender<Piece>) {
     loop {

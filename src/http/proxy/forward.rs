@@ -1,7 +1,7 @@
 //! Sends one request to one of a function's instances: lease, connect, wait for the head of the answer.
 //!
-//! An instance that died a moment ago is still in the endpoint table until its actor knows. A request that found nobody
-//! listening has lost nothing: it takes another lease, which waits for the next instance if there is none.
+//! An instance that died a moment ago is still in the table of endpoints until its actor knows. A request whose connection
+//! was refused has lost nothing: it takes another lease, which waits for the next instance if there is none.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(super) struct UpstreamRequest<'a> {
     pub(super) request: &'a HttpRequest,
     /// Path and query as the function sees them, byte for byte as the client sent them.
     pub(super) path_and_query: &'a str,
-    pub(super) stamp: Option<&'a CallHeaders>,
+    pub(super) call_headers: Option<&'a CallHeaders>,
     pub(super) web_socket: bool,
     pub(super) upload: Upload,
 }
@@ -80,7 +80,7 @@ impl UpstreamRequest<'_> {
         self,
         connections: &Connections,
         metrics: &Metrics,
-        known: &FunctionEntry,
+        entry: &FunctionEntry,
     ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
         let method = Method::from_bytes(self.request.method().as_str().as_bytes()).map_err(hyper::http::Error::from)?;
         let mut again_once = self.upload.is_empty() && method.is_safe();
@@ -88,7 +88,7 @@ impl UpstreamRequest<'_> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let lease = lease(known, metrics).await?;
+            let lease = lease(entry, metrics).await?;
             let error = match connections.request(self.for_instance(lease.address(), &method)?).await {
                 Ok(answer) => return Ok((answer, lease)),
                 Err(error) => error,
@@ -100,7 +100,7 @@ impl UpstreamRequest<'_> {
             } else if !std::mem::take(&mut again_once) || !ended_before_answer(&error) {
                 return Err(error.into());
             }
-            tracing::debug!(function = %known.function(), instance = %lease.instance(), %error, "instance not reached, trying again");
+            tracing::debug!(function = %entry.function(), instance = %lease.instance(), %error, "instance not reached, trying again");
             drop(lease);
             sleep(wait).await;
             wait *= 2;
@@ -122,17 +122,17 @@ impl UpstreamRequest<'_> {
     }
 
     fn headers(&self) -> HeaderMap {
-        headers::to_function(self.request, self.stamp, self.web_socket)
+        headers::to_function(self.request, self.call_headers, self.web_socket)
     }
 }
 
 /// An instance to send to, and how long that took if it took any time.
-async fn lease(known: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
-    if let Some(lease) = known.try_lease() {
+async fn lease(entry: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
+    if let Some(lease) = entry.try_lease() {
         return Ok(lease);
     }
     let wait = metrics.wait();
-    let leased = known.lease().await;
+    let leased = entry.lease().await;
     wait.end(leased.is_ok());
     leased
 }

@@ -41,11 +41,11 @@ impl CallHeaders {
         Self { call_id, start_time: nanos.into() }
     }
 
-    /// Marks an answer, whoever gave it. What the function says of the same is left as it is.
-    pub(super) fn mark<B>(&self, answer: &mut HttpResponse<B>) {
-        let marks =
+    /// Adds them to an answer, the function's or the proxy's own. Those that the function set stay as they are.
+    pub(super) fn add_to<B>(&self, answer: &mut HttpResponse<B>) {
+        let added =
             [(X_START_TIME, Some(&self.start_time)), (X_CALL_ID, self.call_id.as_ref()), (X_SERVED_BY, Some(&ME))];
-        for (name, value) in marks {
+        for (name, value) in added {
             if let Some(value) = value
                 && !answer.headers().contains_key(name.as_str())
             {
@@ -78,7 +78,7 @@ pub(super) fn asks_for_web_socket(headers: &InHeaders) -> bool {
 }
 
 /// The headers that the function gets.
-pub(super) fn to_function(request: &HttpRequest, stamp: Option<&CallHeaders>, web_socket: bool) -> HeaderMap {
+pub(super) fn to_function(request: &HttpRequest, call_headers: Option<&CallHeaders>, web_socket: bool) -> HeaderMap {
     let sent = request.headers();
     let named = if sent.contains_key("connection") { listed(sent, "connection") } else { Vec::new() };
     let mut headers = HeaderMap::with_capacity(sent.len() + 6);
@@ -109,9 +109,9 @@ pub(super) fn to_function(request: &HttpRequest, stamp: Option<&CallHeaders>, we
     {
         headers.insert(X_FORWARDED_HOST, named);
     }
-    if let Some(stamp) = stamp {
-        headers.insert(X_START_TIME, stamp.start_time.clone());
-        if let Some(id) = &stamp.call_id {
+    if let Some(call_headers) = call_headers {
+        headers.insert(X_START_TIME, call_headers.start_time.clone());
+        if let Some(id) = &call_headers.call_id {
             headers.insert(X_CALL_ID, id.clone());
         }
         headers.entry(USER_AGENT).or_insert(ME);

@@ -40,14 +40,14 @@ const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// A function that requests are sent to, as a worker remembers it.
 pub(super) struct Target {
-    known: FunctionEntry,
+    entry: FunctionEntry,
     series: Series,
     /// When it was last said that it can't be reached.
     said: Cell<Option<Instant>>,
 }
 
 impl Target {
-    /// Whether it is time to say again what goes wrong at every request: whoever calls must not fill the log.
+    /// Whether it is time to say again what goes wrong at every request: callers must not fill the log.
     fn may_say(&self) -> bool {
         let now = Instant::now();
         let may = self.said.get().is_none_or(|at| now.duration_since(at) >= SAID_EVERY);
@@ -78,10 +78,10 @@ pub(in crate::http) struct Proxy {
 
 /// Why a request got no answer of its function.
 enum ProxyError {
-    /// Nobody deployed it, or nobody could have.
+    /// There is no such function, or the name can be no function's.
     Unknown,
-    UpstreamError(UpstreamError),
-    /// It switched protocols although nobody asked it to.
+    Upstream(UpstreamError),
+    /// It switched protocols although the client did not ask for it.
     Switched,
     Timeout(Duration),
 }
@@ -90,7 +90,7 @@ impl From<UpstreamError> for ProxyError {
     fn from(why: UpstreamError) -> Self {
         match why {
             UpstreamError::NoEndpoint(NoEndpoint::Unknown(_)) => Self::Unknown,
-            why => Self::UpstreamError(why),
+            why => Self::Upstream(why),
         }
     }
 }
@@ -108,13 +108,13 @@ impl Proxy {
 
     /// The target that a path names, if that can be a function's name.
     fn target(&self, name: &str) -> Option<Rc<Target>> {
-        if let Some(target) = self.targets.borrow().get(name).filter(|target| !target.known.is_deleted()) {
+        if let Some(target) = self.targets.borrow().get(name).filter(|target| !target.entry.is_deleted()) {
             return Some(target.clone());
         }
-        // A name that nobody deployed must leave no trace: the world can call any.
-        let known = self.services.routes.find(&name.parse().ok()?)?;
-        let series = self.services.metrics.series(&known).inspect_err(|error| error!(%error, name, "can't be counted"));
-        let target = Rc::new(Target { series: series.ok()?, known, said: Cell::default() });
+        // The name of no function must leave no trace: callers can make up any number of them.
+        let entry = self.services.routes.find(&name.parse().ok()?)?;
+        let series = self.services.metrics.series(&entry).inspect_err(|error| error!(%error, name, "can't be counted"));
+        let target = Rc::new(Target { series: series.ok()?, entry, said: Cell::default() });
         let mut targets = self.targets.borrow_mut();
         if targets.len() >= TARGETS {
             targets.clear();
@@ -125,13 +125,13 @@ impl Proxy {
 
     async fn exchange(
         &self,
-        outgoing: UpstreamRequest<'_>,
+        upstream: UpstreamRequest<'_>,
         target: &Target,
     ) -> Result<(Response<Incoming>, Lease), ProxyError> {
-        let limit = target.known.limit().or(self.timeout);
+        let limit = target.entry.limit().or(self.timeout);
         let deadline = Instant::now() + limit;
-        let asked_to_switch = outgoing.web_socket;
-        let answer = outgoing.send(&self.connections, &self.services.metrics, &target.known);
+        let asked_to_switch = upstream.web_socket;
+        let answer = upstream.send(&self.connections, &self.services.metrics, &target.entry);
         match timeout_at(deadline, answer).await {
             Ok(Ok((head, _))) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch => {
                 Err(ProxyError::Switched)
@@ -142,16 +142,14 @@ impl Proxy {
     }
 
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
-    fn refuse(&self, name: &str, trouble: &ProxyError) -> HttpResponse {
-        let (status, line) = match trouble {
+    fn refuse(&self, name: &str, error: &ProxyError) -> HttpResponse {
+        let (status, line) = match error {
             ProxyError::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
-            ProxyError::UpstreamError(UpstreamError::Malformed(error)) => {
+            ProxyError::Upstream(UpstreamError::Malformed(error)) => {
                 return refusal(StatusCode::BAD_REQUEST, &format!("the request can't be sent on: {error}"));
             }
-            ProxyError::UpstreamError(UpstreamError::NoEndpoint(why)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, why.to_string())
-            }
-            ProxyError::UpstreamError(UpstreamError::Unreachable(_)) => {
+            ProxyError::Upstream(UpstreamError::NoEndpoint(why)) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+            ProxyError::Upstream(UpstreamError::Unreachable(_)) => {
                 (StatusCode::BAD_GATEWAY, format!("function {name} can't be reached"))
             }
             ProxyError::Switched => (StatusCode::BAD_GATEWAY, format!("function {name} switched protocols unasked")),
@@ -208,13 +206,15 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
     if name.is_empty() {
         return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
     }
-    let stamp = (proxy.flavor == ApiFlavor::Public).then(|| CallHeaders::of(request));
+    let call_headers = (proxy.flavor == ApiFlavor::Public).then(|| CallHeaders::of(request));
     let mut answer = match proxy.target(name) {
-        Some(target) => call(request, payload, proxy, (name, path_and_query), target, stamp.as_ref(), since).await,
+        Some(target) => {
+            call(request, payload, proxy, (name, path_and_query), target, call_headers.as_ref(), since).await
+        }
         None => proxy.refuse(name, &ProxyError::Unknown),
     };
-    if let Some(stamp) = &stamp {
-        stamp.mark(&mut answer);
+    if let Some(call_headers) = &call_headers {
+        call_headers.add_to(&mut answer);
     }
     answer
 }
@@ -225,34 +225,34 @@ async fn call(
     proxy: &Proxy,
     (name, path_and_query): (&str, &str),
     target: Rc<Target>,
-    stamp: Option<&CallHeaders>,
+    call_headers: Option<&CallHeaders>,
     since: Instant,
 ) -> HttpResponse {
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
-    let outgoing = UpstreamRequest { request, path_and_query, stamp, web_socket, upload };
-    match proxy.exchange(outgoing, &target).await {
+    let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, upload };
+    match proxy.exchange(upstream, &target).await {
         Ok((head, lease)) => {
             invocation.answered(head.status().as_u16());
-            let held = (lease, invocation);
+            let in_flight = (lease, invocation);
             match socket {
                 Some(payload) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS => {
-                    upgrade::answer(head, payload, held)
+                    upgrade::answer(head, payload, in_flight)
                 }
-                _ => stream(request, head, held),
+                _ => stream(request, head, in_flight),
             }
         }
-        Err(trouble) => {
-            match &trouble {
+        Err(error) => {
+            match &error {
                 ProxyError::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
-                ProxyError::UpstreamError(UpstreamError::Unreachable(error)) if target.may_say() => {
+                ProxyError::Upstream(UpstreamError::Unreachable(error)) if target.may_say() => {
                     let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                    warn!(function = %target.known.function(), %error, cause, "a request got no answer");
+                    warn!(function = %target.entry.function(), %error, cause, "a request got no answer");
                 }
                 _ => {}
             }
-            let answer = proxy.refuse(name, &trouble);
+            let answer = proxy.refuse(name, &error);
             invocation.answered(answer.status().as_u16());
             answer
         }
@@ -278,7 +278,7 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(request: &HttpRequest, answer: Response<Incoming>, held: InFlight) -> HttpResponse {
+fn stream(request: &HttpRequest, answer: Response<Incoming>, in_flight: InFlight) -> HttpResponse {
     let (head, incoming) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -291,7 +291,7 @@ fn stream(request: &HttpRequest, answer: Response<Incoming>, held: InFlight) -> 
         Some(length) => BodySize::Sized(length),
         None => BodySize::Stream,
     };
-    let mut answer = HttpResponse::with_body(status, Download::new(incoming, size, held));
+    let mut answer = HttpResponse::with_body(status, Download::new(incoming, size, in_flight));
     headers::to_client(&head.headers, false, &mut answer);
     headers::complete(request, has_body, &mut answer);
     answer.map_into_boxed_body()

@@ -24,7 +24,7 @@ const PIECE: usize = 16 * 1024;
 struct FromFunction<H> {
     state: State,
     buffer: BytesMut,
-    /// InFlight until the connection ends.
+    /// The lease and the metrics' guard, held until the connection ends.
     _held: H,
 }
 
@@ -51,7 +51,7 @@ async fn to_function(mut payload: Payload, mut write: WriteHalf<TokioIo<Upgraded
             return;
         }
     }
-    // Nobody is left to tell if even that fails.
+    // If even that fails, neither side is left to be told.
     let _ = write.shutdown().await;
 }
 

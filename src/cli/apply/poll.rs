@@ -1,4 +1,4 @@
-//! Looks at what is deployed, again and again: one list a namespace, however many functions wait for it.
+//! Polls what is deployed: one list a namespace, however many functions wait for it.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,28 +12,28 @@ use crate::cli::ls::list;
 use crate::function::FunctionId;
 use crate::wire::FunctionStatus;
 
-/// From the end of a look to the next.
+/// From the end of one poll to the next.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// What one look saw.
+/// What one poll found.
 #[derive(Debug, Default)]
-pub(super) struct Look {
-    /// Counts the looks, from 1.
+pub(super) struct Snapshot {
+    /// Counts the polls, from 1.
     number: u64,
     functions: BTreeMap<FunctionId, FunctionStatus>,
 }
 
-/// The looks at some namespaces.
-pub(super) struct Looks {
+/// The polling of some namespaces.
+pub(super) struct Poll {
     client: Client,
     namespaces: BTreeSet<String>,
     begun: Cell<u64>,
-    newest: watch::Sender<Look>,
+    newest: watch::Sender<Snapshot>,
 }
 
-/// What was seen of one function.
+/// How far one function's deployment is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Standing {
+pub(super) enum RolloutState {
     /// It is what it is asked to be.
     Ready,
     /// It will not become that by itself.
@@ -44,25 +44,25 @@ pub(super) enum Standing {
     Missing,
 }
 
-impl Looks {
+impl Poll {
     pub(super) fn new(client: &Client, functions: impl Iterator<Item = FunctionId>) -> Self {
         let namespaces = functions.map(|id| id.namespace.to_string()).collect();
         Self { client: client.clone(), namespaces, begun: Cell::new(0), newest: watch::Sender::default() }
     }
 
-    /// Looks for ever. A gateway that can't be asked just now is asked again.
-    pub(super) async fn go_on(&self) -> std::convert::Infallible {
+    /// Polls for ever. A gateway that can't be asked just now is asked again.
+    pub(super) async fn run(&self) -> std::convert::Infallible {
         loop {
             let number = self.begun.get() + 1;
             self.begun.set(number);
-            if let Some(functions) = self.look().await {
-                self.newest.send_replace(Look { number, functions });
+            if let Some(functions) = self.list().await {
+                self.newest.send_replace(Snapshot { number, functions });
             }
             sleep(PERIOD).await;
         }
     }
 
-    async fn look(&self) -> Option<BTreeMap<FunctionId, FunctionStatus>> {
+    async fn list(&self) -> Option<BTreeMap<FunctionId, FunctionStatus>> {
         let mut functions = BTreeMap::new();
         for namespace in &self.namespaces {
             for shown in list(&self.client, namespace).await.ok()? {
@@ -74,39 +74,40 @@ impl Looks {
         Some(functions)
     }
 
-    /// Tells each look at a function to `seen`, for ever.
-    pub(super) async fn follow(&self, id: &FunctionId, mut seen: impl FnMut(Standing)) -> std::convert::Infallible {
-        let mut looks = self.newest.subscribe();
+    /// Calls `seen` with a function's state after each poll, for ever.
+    pub(super) async fn follow(&self, id: &FunctionId, mut seen: impl FnMut(RolloutState)) -> std::convert::Infallible {
+        let mut snapshots = self.newest.subscribe();
         loop {
-            seen(standing(looks.borrow_and_update().functions.get(id)));
-            if looks.changed().await.is_err() {
+            seen(rollout_state(snapshots.borrow_and_update().functions.get(id)));
+            if snapshots.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Waits for a look that begins after this was called, and returns what it saw once that is final.
-    pub(super) async fn settled(&self, id: &FunctionId) -> Standing {
+    /// Waits for a poll that begins after this was called, and returns the state that it found once that is final.
+    pub(super) async fn settled(&self, id: &FunctionId) -> RolloutState {
         let begun = self.begun.get();
-        let mut looks = self.newest.subscribe();
-        let settled =
-            |look: &Look| look.number > begun && !matches!(standing(look.functions.get(id)), Standing::Coming { .. });
-        match looks.wait_for(settled).await {
-            Ok(look) => standing(look.functions.get(id)),
-            Err(_) => Standing::Missing,
+        let mut snapshots = self.newest.subscribe();
+        let settled = |one: &Snapshot| {
+            one.number > begun && !matches!(rollout_state(one.functions.get(id)), RolloutState::Coming { .. })
+        };
+        match snapshots.wait_for(settled).await {
+            Ok(snapshot) => rollout_state(snapshot.functions.get(id)),
+            Err(_) => RolloutState::Missing,
         }
     }
 }
 
-fn standing(function: Option<&FunctionStatus>) -> Standing {
-    let Some(function) = function else { return Standing::Missing };
+fn rollout_state(function: Option<&FunctionStatus>) -> RolloutState {
+    let Some(function) = function else { return RolloutState::Missing };
     let lifecycle = function.lifecycle.clone().unwrap_or_default();
     match function.state() {
-        "ready" | "stopped" => Standing::Ready,
-        "failed" => Standing::Failed(lifecycle.reason.unwrap_or_else(|| "it says no reason".to_owned())),
+        "ready" | "stopped" => RolloutState::Ready,
+        "failed" => RolloutState::Failed(lifecycle.reason.unwrap_or_else(|| "it says no reason".to_owned())),
         state => {
             let step = lifecycle.step.unwrap_or_else(|| state.to_owned());
-            Standing::Coming { step, reason: lifecycle.reason }
+            RolloutState::Coming { step, reason: lifecycle.reason }
         }
     }
 }
@@ -120,13 +121,13 @@ mod tests {
 
     #[test]
     fn the_phase_tells_whether_there_is_something_to_wait_for() {
-        let coming = |step: &str, reason: Option<&str>| Standing::Coming {
+        let coming = |step: &str, reason: Option<&str>| RolloutState::Coming {
             step: step.to_owned(),
             reason: reason.map(str::to_owned),
         };
         for (function, expected) in [
-            (json!({"name": "a"}), Standing::Ready),
-            (json!({"name": "a", "replicas": 1, "availableReplicas": 1}), Standing::Ready),
+            (json!({"name": "a"}), RolloutState::Ready),
+            (json!({"name": "a", "replicas": 1, "availableReplicas": 1}), RolloutState::Ready),
             (json!({"name": "a", "replicas": 2, "availableReplicas": 1}), coming("not ready", None)),
             (json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting"}}), coming("starting", None)),
             (
@@ -140,12 +141,12 @@ mod tests {
             (
                 json!({"name": "a", "replicas": 1, "availableReplicas": 1,
                     "lifecycle": {"phase": "failed", "reason": "no such image"}}),
-                Standing::Failed("no such image".to_owned()),
+                RolloutState::Failed("no such image".to_owned()),
             ),
         ] {
             let function = Shown::try_from(function).unwrap().function;
-            assert_eq!(standing(Some(&function)), expected, "{function:?}");
+            assert_eq!(rollout_state(Some(&function)), expected, "{function:?}");
         }
-        assert_eq!(standing(None), Standing::Missing);
+        assert_eq!(rollout_state(None), RolloutState::Missing);
     }
 }

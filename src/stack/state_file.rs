@@ -13,7 +13,7 @@ pub(super) const FORMAT: u32 = 1;
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SideFile {
+pub(super) struct StateFile {
     pub(super) format: u32,
     /// By `name.namespace`.
     pub(super) functions: BTreeMap<String, Kept>,

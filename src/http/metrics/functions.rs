@@ -1,5 +1,5 @@
-//! How functions fare: what their supervisors last said and how busy they are, read when somebody scrapes and at no other
-//! time. Functions that were deleted leave with their labels.
+//! How functions fare: what their supervisors last said and how busy they are, read at each scrape and at no other time.
+//! Functions that were deleted leave with their labels.
 
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
@@ -64,7 +64,7 @@ impl FunctionMetrics {
     }
 
     /// Writes these functions down, and forgets all others.
-    pub(super) fn show(&self, views: &[View], known: &[FunctionEntry]) {
+    pub(super) fn show(&self, views: &[View], entries: &[FunctionEntry]) {
         for gauge in self.gauges() {
             gauge.reset();
         }
@@ -75,8 +75,8 @@ impl FunctionMetrics {
                 self.show_one(view, desired);
             }
         }
-        for known in known.iter().filter(|known| !known.is_deleted()) {
-            let (function, load) = (known.function().to_string(), known.load());
+        for entry in entries.iter().filter(|entry| !entry.is_deleted()) {
+            let (function, load) = (entry.function().to_string(), entry.load());
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             self.in_flight.with_label_values(&[&function]).set(number(load.in_flight));
             self.parked.with_label_values(&[&function]).set(number(load.parked));
