@@ -39,6 +39,11 @@ impl Store {
         Self::over(connection, None)
     }
 
+    /// Lets every write wait until what this returns is dropped: a slow disk.
+    pub fn hold(&self) -> impl Drop + '_ {
+        self.still()
+    }
+
     /// Bounds the file's size, in pages of 4 KiB: a full disk.
     ///
     /// # Errors

@@ -289,6 +289,8 @@ fn twenty_updates_queued_at_once_are_three_writes_and_three_starts_and_all_are_a
     simulate(async {
         let platform = Platform::start().await;
         platform.deploy("f", "good:1").await.unwrap();
+        let has_served = async |p: &Platform| p.store.get(&id("f")).await.unwrap().unwrap().has_served;
+        platform.until("it is kept that it served", has_served).await;
         for n in 0..20 {
             let image = Behaviour::new().pulls_in(Duration::from_secs(1));
             platform.host.publish_image(&format!("next:{n}"), image);
@@ -298,8 +300,15 @@ fn twenty_updates_queued_at_once_are_three_writes_and_three_starts_and_all_are_a
         let starts = platform.host.count(Method::RuntimeCreate);
         let pulls = platform.host.count(Method::ImagesEnsure);
         let images: Vec<String> = (0..20).map(|n| format!("next:{n}")).collect();
-        let answers = join_all(images.iter().map(|image| platform.update("f", image))).await;
-        assert_eq!(answers, vec![Ok(()); 20]);
+        // The disk is slow with the first, so that all others queue behind it.
+        let slow = platform.store.hold();
+        let mut updates = std::pin::pin!(join_all(images.iter().map(|image| platform.update("f", image))));
+        for _ in 0..1_000 {
+            assert!(futures_util::poll!(&mut updates).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(slow);
+        assert_eq!(updates.await, vec![Ok(()); 20]);
         let commits = metrics.gather();
         let commits = commits.iter().find(|family| family.name() == "actord_store_commit_seconds").unwrap();
         let writes = commits.get_metric()[0].get_histogram().get_sample_count();

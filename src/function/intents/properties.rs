@@ -205,14 +205,20 @@ impl World {
             (Write::Delete, Command::Delete) => true,
             _ => false,
         };
-        let run = self.run(fits).or_else(|| {
+        let merged = match self.intents.committing.as_ref().map(|commit| &commit.then) {
+            Some(Then::Await { callers, .. }) => callers.clone(),
+            Some(Then::Accept(caller)) => vec![*caller],
+            _ => panic!("{write:?} is of no caller"),
+        };
+        let comes_next = |world: &Self| world.asked.iter().map(|(caller, _)| caller).take(merged.len()).eq(&merged);
+        if !comes_next(self) {
             self.take_unwritten(None);
-            self.run(fits)
-        });
-        match run {
-            Some(run) => self.asked.drain(..run).map(|(caller, _)| caller).collect(),
-            None => panic!("{write:?} is not what comes next: {:?}", self.asked.front()),
         }
+        // How many of them are merged is the queue's to say, since two may ask for the same; which ones is not.
+        let longest = self.run(fits).unwrap_or_default();
+        assert!(comes_next(self) && merged.len() <= longest, "{write:?} of {merged:?}: {:?}", self.asked);
+        assert!(fits(&self.asked[merged.len() - 1].1), "{write:?} is not what the last of {merged:?} asked for");
+        self.asked.drain(..merged.len()).map(|(caller, _)| caller).collect()
     }
 
     fn written(&mut self, result: Result<(), ()>) {
