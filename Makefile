@@ -8,6 +8,9 @@ SAMPLE := $(TARGET)/sample
 RELEASE := $(TARGET)/shipped
 ACTORD := $(TARGET)/debug/actord
 TESTS ?=
+# The earlier program whose functions `make soak` hands over to today's: of this commit, or any other that is named.
+BEFORE ?= f0c23d5
+ACTORD_BEFORE ?= $(abspath $(TARGET))/before/actord-$(BEFORE)
 
 .PHONY: help run stop test soak bench setup build release sample install clean
 
@@ -30,11 +33,18 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 	config/run-tests $(TESTS); \
 	echo "all good in $$(( $$(date +%s) - started )) s"
 
-soak: ## the long forms of the tests under fire, a while each (SEED= replays a kill storm, ROUNDS=100)
+soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (ROUNDS=100, SEED= of a kill storm, BEFORE=COMMIT)
 	@config/setup --soak
-	ACTORD_SOAK=1 SEED=$(SEED) ROUNDS=$(ROUNDS) cargo test --locked --test soak --test power_cut --test upgrade_real -- \
-		--nocapture --test-threads 1 $(TESTS)
+	ACTORD_SOAK=1 ACTORD_BEFORE=$(ACTORD_BEFORE) SEED=$(SEED) ROUNDS=$(ROUNDS) \
+		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored fuzz
+
+$(abspath $(TARGET))/before/actord-%: | setup
+	@git worktree remove --force $(@D)/source 2>/dev/null || true
+	git worktree add --force --detach $(@D)/source $*
+	cargo build --locked --manifest-path $(@D)/source/Cargo.toml --target-dir $(@D)/target
+	cp $(@D)/target/debug/actord $@
+	git worktree remove --force $(@D)/source
 
 bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
 	cargo bench --locked

@@ -1,4 +1,5 @@
-//! actord as a service manager sees it: sockets that are handed over, notices, restarts under load. On the real machine.
+//! actord as a service manager sees it: sockets that are handed over, notices, restarts under load, what an earlier
+//! program left. On the real machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
@@ -14,6 +15,7 @@ mod run;
 mod sample;
 
 mod children;
+mod from_before;
 mod load;
 mod manager;
 mod notices;

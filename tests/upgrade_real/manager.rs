@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +23,8 @@ const HIGH: i32 = 200;
 /// An actord, and its service manager.
 pub(crate) struct Manager {
     pub(crate) actord: Actord,
+    /// What is started: today's program, unless a test says otherwise.
+    pub(crate) program: PathBuf,
     sockets: Vec<OwnedFd>,
     said: Arc<Mutex<Vec<String>>>,
     /// `WATCHDOG_USEC`, if there is to be a watchdog.
@@ -52,7 +55,7 @@ impl Manager {
                 heard.lock().unwrap().extend(text.lines().map(str::to_owned));
             }
         });
-        Self { actord, sockets, said, watchdog: None }
+        Self { actord, program: env!("CARGO_BIN_EXE_actord").into(), sockets, said, watchdog: None }
     }
 
     /// Starts actord as systemd does, and waits until it is ready by its own word.
@@ -67,7 +70,7 @@ impl Manager {
         let up = self.actord.command("up");
         // Whoever is executed keeps the process id; so the shell can say whom the sockets are for.
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(up.get_program()).args(up.get_args());
+        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(&self.program).args(up.get_args());
         let path = std::env::var("PATH").unwrap_or_default();
         let helpers = self.actord.directory().join("bin");
         let log = fs::File::options().create(true).append(true).open(self.actord.log()).unwrap();
@@ -132,6 +135,13 @@ impl Manager {
         assert_eq!(answer.status, 202, "{}", answer.text());
     }
 
+    /// One request as the administrator, which must be well received. Returns the answer's body.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        let answer = self.actord.call(method, path, body).await.unwrap();
+        assert!(matches!(answer.status, 200..=202), "{method} {path}: {}", answer.text());
+        answer.text()
+    }
+
     /// The processes of functions.
     pub(crate) fn functions(&self) -> Vec<i32> {
         let processes = self.actord.traces([].into()).processes();
@@ -145,5 +155,14 @@ impl Manager {
     pub(crate) fn sockets(&self) -> Vec<String> {
         let link = |socket: &OwnedFd| fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
         self.sockets.iter().map(|socket| link(socket).display().to_string()).collect()
+    }
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !so().await {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        sleep(Duration::from_millis(20)).await;
     }
 }

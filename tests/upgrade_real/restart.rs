@@ -14,7 +14,8 @@ fn extent() -> (usize, usize) {
     if std::env::var_os("ACTORD_SOAK").is_some() { (1_000, 5) } else { (500, 2) }
 }
 
-fn habits() -> Vec<Habit> {
+/// Clients of the function `hello`, of every kind that a restart could hurt.
+pub(crate) fn habits() -> Vec<Habit> {
     let get = |path: &str, expected, keeps, pause| Habit {
         method: "GET",
         path: format!("/function/hello{path}"),
