@@ -1,6 +1,6 @@
 //! Logs outlive instances, not functions: who is forgotten, and when.
 //!
-//! Both are done however often it takes, in tasks that nobody waits for. They name a time, so that one that comes late
+//! Both are done however often it takes, in tasks that no caller waits for. They name a time, so that one that comes late
 //! forgets nothing of a function that has been deployed again under the same name.
 
 use std::collections::BTreeMap;

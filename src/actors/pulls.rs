@@ -51,7 +51,7 @@ impl Pulls {
             return pull;
         }
         let pull = self.begin(reference.to_owned(), policy).boxed().shared();
-        // The task drives it, whoever waits for it.
+        // The task drives it, also when no caller waits for it any more.
         self.runtime.spawn(pull.clone().map(drop));
         if let Some(weak) = pull.downgrade() {
             under_way.insert(key, weak);

@@ -1,6 +1,6 @@
 //! An actor that is replaced when it panics.
 //!
-//! actix closes the mailbox of an actor that panicked for good, so whoever needs the actor asks here for the living one.
+//! actix closes the mailbox of an actor that panicked for good, so its callers ask here for the living one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

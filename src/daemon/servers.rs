@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::sockets::Sockets;
 
-/// No new connection is accepted, and nobody has asked for anything on an open one for this long: those that are left are
+/// No new connection is accepted, and no client has asked for anything on an open one for this long: those that are left are
 /// idle, and lose nothing when they are closed. Who did ask was answered with `Connection: close`, and comes back on a new
 /// one. It is also ample time for a connection that was just accepted to reach its worker.
 const QUIET: Duration = Duration::from_millis(250);
@@ -51,8 +51,8 @@ impl Servers {
         Ok(Self { handles, draining: services.draining.clone() })
     }
 
-    /// Accepts no more, lets every request finish that has come, and ends. Connections that nobody accepted stay in the
-    /// sockets' queues, for whoever else holds the sockets.
+    /// Accepts no more, lets every request finish that has come, and ends. Connections that were not accepted stay in the
+    /// sockets' queues, for the next process that holds the sockets.
     ///
     /// Two steps, because a server that is told to stop drops connections that it has accepted and not yet looked at, and
     /// closes kept-alive ones at once, even where a request has come that it has not read.

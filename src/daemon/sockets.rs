@@ -1,7 +1,7 @@
 //! The sockets that requests come in by: handed over by systemd, or bound here.
 //!
 //! A socket that systemd holds outlives this process: connections that come while no actord runs wait in its queue for
-//! the next one. So a restart or an upgrade refuses nobody.
+//! the next one. So a restart or an upgrade refuses no client.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
@@ -68,7 +68,7 @@ fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(socket)
 }
 
-/// A client that lost its power says nothing any more. Were nobody to ask whether it is there, its idle web socket or
+/// A client that lost its power says nothing any more. Were it not asked whether it is there, its idle web socket or
 /// stream would hold its connection and its function's lease for ever. Accepted connections inherit this.
 fn notice_lost_clients(socket: &TcpListener) -> rustix::io::Result<()> {
     sockopt::set_socket_keepalive(socket, true)?;

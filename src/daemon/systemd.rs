@@ -45,8 +45,8 @@ pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Says that actord is alive as often as the service manager wants to hear it, but only when `asked` returns in time: it
-/// asks the actors for something. Silence makes the service manager end and restart actord. Returns at once where nobody
-/// wants to hear it.
+/// asks the actors for something. Silence makes the service manager end and restart actord. Returns at once where the
+/// service manager does not want to hear it.
 pub(super) async fn watchdog<T>(asked: impl AsyncFn() -> Option<T>) {
     if let Some(period) = sd_notify::watchdog_enabled() {
         keep_alive(period, asked, || tell(&[NotifyState::Watchdog])).await;

@@ -41,7 +41,7 @@ pub(super) fn pages(db: &Connection) -> Result<(), StoreError> {
 
 /// The records that can't be read, of a store of this program's version.
 pub(super) fn unreadable(db: &Connection) -> Result<Vec<Unreadable>, StoreError> {
-    // Neither a missing table nor a missing column is something that anybody but damage can do.
+    // Neither a missing table nor a missing column comes of anything but damage.
     let damaged = |error: rusqlite::Error| StoreError::Damaged(error.to_string());
     let mut statement = db.prepare(record::SELECT_ROWS).map_err(damaged)?;
     let mut rows = statement.query([]).map_err(damaged)?;

@@ -1,4 +1,4 @@
-//! Why the store did not do it, for whoever has to put it right.
+//! Why the store did not do it, for the operator, who has to put it right.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// An older actord wrote it, and whoever reads it may not change it.
+    /// An older actord wrote it, and its reader may not change it.
     #[error(
         "the store has schema version {found}, this actord has {known}: run `actord up` once, it brings it up to date"
     )]

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use crate::durable;
 
-/// A store holds what functions get in their environment: nobody else's to read.
+/// A store holds what functions get in their environment: no other user's to read.
 const MODE: u32 = 0o600;
 
 /// The store's path with something behind it.
@@ -83,7 +83,7 @@ pub(super) fn move_aside(store: &Path, to: &Path) -> Result<(), StoreError> {
         _ => Ok(()),
     };
     let all = || {
-        // The store itself goes first: while it is missing, nobody mistakes the log of the old one for that of a new one.
+        // The store itself goes first: while it is missing, no start mistakes the log of the old one for that of a new one.
         rename(store, to)?;
         rename(&beside(store, "-wal"), &beside(to, "-wal"))?;
         rename(&beside(store, "-shm"), &beside(to, "-shm"))?;

@@ -1,6 +1,6 @@
 //! What was accepted, kept through power cuts: SQLite in WAL mode with `synchronous=FULL`.
 //!
-//! A write returns when it is on the disk, and only then may its success be told to anybody. A second later it is in the
+//! A write returns when it is on the disk, and only then may its success be told to a caller. A second later it is in the
 //! last good copy as well, which stands in for a file that is found damaged at the next start. What *runs* is never kept
 //! here: that is read back from containerd. The rest of the crate sees [`Store`] and [`Secrets`], never SQL.
 
@@ -50,7 +50,7 @@ struct Open {
     backup: Option<BackupThread>,
     connection: Mutex<Connection>,
     namespaces: Known,
-    /// How long callers wait for their commits, once somebody wants to know.
+    /// How long callers wait for their commits, once they are measured.
     commits: OnceLock<Histogram>,
 }
 
@@ -108,7 +108,7 @@ impl Store {
         );
         let commits = Histogram::with_opts(opts)?;
         registry.register(Box::new(commits.clone()))?;
-        // Whoever asks twice is refused by the registry already.
+        // A second call is refused by the metrics' registry already.
         let _ = self.0.commits.set(commits);
         Ok(())
     }

@@ -90,7 +90,7 @@ impl Store {
         known.or_else(|| (*namespace == Namespace::default()).then(NamespaceMetadata::of_functions))
     }
 
-    /// Makes a namespace. `first` runs before that, while nobody can change anything.
+    /// Makes a namespace. `first` runs before that, while no caller can change anything.
     ///
     /// # Errors
     /// [`NamespaceError::Exists`], [`NamespaceError::Store`].
@@ -141,7 +141,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a namespace that no function lives in. `then` runs after that, while nobody can change anything.
+    /// Deletes a namespace that no function lives in. `then` runs after that, while no caller can change anything.
     ///
     /// # Errors
     /// [`NamespaceError::NotFound`], [`NamespaceError::InUse`], [`NamespaceError::Default`], [`NamespaceError::Store`].

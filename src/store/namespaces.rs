@@ -25,7 +25,7 @@ pub enum SecretRefused {
     Lost(String),
 }
 
-/// The namespaces of a store and the secrets beside it. Cheap to clone. What has begun comes to its end, also when nobody
+/// The namespaces of a store and the secrets beside it. Cheap to clone. What has begun comes to its end, also when no caller
 /// waits for it any more.
 #[derive(Debug, Clone)]
 pub struct Namespaces {

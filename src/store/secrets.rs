@@ -15,10 +15,10 @@ use crate::function::{Namespace, SecretName};
 /// Why a secret could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
-    /// Nobody created it.
+    /// There is no such secret.
     #[error("unable to find secret: {0}")]
     Missing(SecretName),
-    /// Somebody created it before.
+    /// There is such a secret already.
     #[error("secret {0} already exists: update it, or delete it first")]
     Exists(SecretName),
     /// The secrets of a namespace can't be listed.
@@ -152,7 +152,7 @@ impl Secrets {
             durable::write(&self.path(namespace, name), value, 0o600)
         };
         write().map_err(|source| failed(name, source))?;
-        // Nobody has to listen.
+        // There may be no listener.
         let _ = self.changes.send(NewValue { namespace: namespace.clone(), name: name.clone() });
         Ok(())
     }

@@ -47,7 +47,7 @@ impl LocalEngine {
         LocalLogs::new(self.context.host.logs.clone(), move |id| context.status_cache.is_deployed(id))
     }
 
-    /// Returns once the registry has answered. For whoever has to know that the actors live.
+    /// Returns once the registry has answered. The watchdog of the daemon asks this.
     ///
     /// # Errors
     /// [`Refused::Busy`] while it is being replaced.

@@ -1,4 +1,4 @@
-//! What each function last said of itself, so that looking disturbs nobody.
+//! What each function last said of itself, so that a reader disturbs no actor.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::engine::{ChangeLog, Changed, PullProgress, View};
 use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::Images;
 
-/// The newest status of every function; its actor writes, everybody reads.
+/// The newest status of every function; its actor writes, any caller reads.
 pub(in crate::actors) struct StatusCache {
     statuses: DashMap<FunctionId, Status>,
     images: Arc<dyn Images>,

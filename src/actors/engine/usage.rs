@@ -1,4 +1,4 @@
-//! What a function uses of the machine: its instances' counters, read when somebody asks, and what they were before.
+//! What a function uses of the machine: its instances' counters, read when a caller asks, and what they were before.
 //!
 //! ```text
 //! Engine::measure -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample

@@ -50,7 +50,7 @@ impl Progress {
         };
         registry.register(Box::new(meters.seconds.clone()))?;
         registry.register(Box::new(meters.starts.clone()))?;
-        // Whoever asks twice is refused by the registry already.
+        // A second call is refused by the metrics' registry already.
         let _ = self.meters.set(meters);
         Ok(())
     }

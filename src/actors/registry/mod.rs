@@ -51,7 +51,7 @@ pub struct Registry {
 
 impl Registry {
     /// Reads the store and the host, then starts the registry with an actor for every function it found: what runs is
-    /// adopted, what is missing is started, what nobody wants is torn down.
+    /// adopted, what is missing is started, what no function wants is torn down.
     ///
     /// # Errors
     /// [`StoreError`] when the store can't be read; nothing was touched then.
@@ -322,7 +322,7 @@ async fn check_secrets(context: &Arc<Context>, id: &FunctionId, spec: &Spec) -> 
     }
 }
 
-/// Tears down what nobody can claim, however often it takes.
+/// Tears down what no function can claim, however often it takes.
 async fn remove_orphan(context: Arc<Context>, id: InstanceId) {
     let mut pause = Duration::from_secs(1);
     while let Err(errors) = tear_down(&context, &id).await {

@@ -22,7 +22,7 @@ pub(in crate::actors) struct Recovered {
     pub(in crate::actors) functions: BTreeMap<FunctionId, Remembered>,
     /// Functions that were called, the most recent first: they are started first.
     pub(in crate::actors) recent: Vec<FunctionId>,
-    /// Remains of which nobody can tell whose they are.
+    /// Remains that can't be told to be of a function.
     pub(in crate::actors) orphans: BTreeSet<InstanceId>,
 }
 

@@ -38,7 +38,7 @@ pub(in crate::actors) struct FunctionHandle {
 #[derive(Debug, Default)]
 pub(in crate::actors) struct InFlight(AtomicU64);
 
-/// More requests than anybody ever sends: the incarnation was dismissed.
+/// More requests than callers ever send: the incarnation was dismissed.
 const DISMISSED: u64 = 1 << 63;
 
 impl InFlight {

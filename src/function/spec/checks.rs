@@ -64,7 +64,7 @@ impl Default for HttpCheck {
 pub struct Checks {
     /// Whether it can take requests: asked until it can, and if it has a path for as long as it runs.
     pub ready: HttpCheck,
-    /// Whether it is well: asked for as long as it runs, if anybody wishes.
+    /// Whether it is well: asked for as long as it runs, if the function wishes it.
     pub health: Option<HttpCheck>,
 }
 

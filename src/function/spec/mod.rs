@@ -61,7 +61,7 @@ pub struct SpecDraft {
     pub read_only_root_filesystem: bool,
 }
 
-/// What a function is asked to be, checked: whoever holds one may rely on its quantities and labels.
+/// What a function is asked to be, checked: its holder may rely on its quantities and labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "SpecDraft", into = "SpecDraft")]
 pub struct Spec(SpecDraft);

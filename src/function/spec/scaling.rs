@@ -35,7 +35,7 @@ impl Scaling {
         }
     }
 
-    /// The replicas after an alert that fires: a step more, up to the most. Somebody may have asked for more than that
+    /// The replicas after an alert that fires: a step more, up to the most. An operator may have asked for more than that
     /// by hand: an alert takes nothing away.
     #[must_use]
     pub fn up(&self, replicas: u32) -> u32 {

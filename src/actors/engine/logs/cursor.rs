@@ -112,7 +112,7 @@ impl Cursor {
         let most = self.buffer.len().min(LINE_MAX + 1);
         if let Some(at) = self.buffer[self.searched..most].iter().position(|byte| *byte == b'\n') {
             let end = self.searched + at;
-            // Found again by whoever takes it.
+            // Found again when the line is taken.
             self.searched = end;
             let text = if self.buffer[..end].ends_with(b"\r") { end - 1 } else { end };
             return Some(Extent { text, whole: end + 1 });

@@ -45,7 +45,7 @@ pub struct LocalLogs {
 }
 
 impl LocalLogs {
-    /// Reads the host's logs. `exists` tells whether a function is still deployed: whoever follows one that is not, and of
+    /// Reads the host's logs. `exists` tells whether a function is still deployed: a reader that follows one that is not, and of
     /// which nothing runs, has come to the end.
     pub fn new(logs: Arc<dyn host::Logs>, exists: impl Fn(&FunctionId) -> bool + Send + Sync + 'static) -> Self {
         Self { logs, exists: Arc::new(exists) }

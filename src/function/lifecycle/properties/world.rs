@@ -17,12 +17,12 @@ use crate::function::{
 pub(super) struct Real {
     pub(super) generation: Generation,
     pub(super) alive: bool,
-    /// Whether somebody would tell of its end.
+    /// Whether its end would be told.
     pub(super) watched: bool,
     /// What it would answer if it were asked whether it is ready, and what the lifecycle was last told of that.
     pub(super) ready: bool,
     pub(super) told_ready: bool,
-    /// Whether it is unwell, which somebody tells once a lifecycle.
+    /// Whether it is unwell, which is told once a lifecycle.
     pub(super) sick: bool,
     pub(super) requests: u32,
 }
@@ -67,7 +67,7 @@ pub(super) struct World {
     pub(super) sickened: bool,
     /// Whether a bring-up ever came to its end after the tear-down of its instance.
     pub(super) late_start: bool,
-    /// What happened, if somebody wants to read it.
+    /// What happened, where it is wanted for the report.
     pub(super) trace: Option<Vec<String>>,
 }
 
