@@ -55,7 +55,7 @@ struct Ring {
 }
 
 impl ChangeLog {
-    /// A log whose first change gets the number after this. Where the number comes from the clock, a watcher of an earlier
+    /// A log whose first change gets the number after this. Where the number is one by chance, a watcher of an earlier
     /// process is told that it missed something instead of being given other changes under the numbers that it knows.
     #[must_use]
     pub fn starting_after(number: u64) -> Self {

@@ -136,8 +136,8 @@ async fn on_the_provider_port_troubles_are_told_in_the_peers_words() {
     house.publish("mute", function(|mut connection| async move { while !connection.head().await.is_empty() {} }).await);
     house.routes.announce(&"zero".parse().unwrap(), true);
     for (path, status, text) in [
-        ("/function/nosuch", 503, "No routes available for: nosuch.\n"),
-        ("/function/zero.openfaas-fn/x", 503, "No routes available for: zero.openfaas-fn.\n"),
+        ("/function/nosuch", 503, "No endpoints available for: nosuch.\n"),
+        ("/function/zero.openfaas-fn/x", 503, "No endpoints available for: zero.openfaas-fn.\n"),
         ("/function/dead", 500, "Can't reach service for: dead.\n"),
         ("/function/mute", 500, "Can't reach service for: mute.\n"),
     ] {

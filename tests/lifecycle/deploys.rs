@@ -285,6 +285,26 @@ fn a_process_that_never_was_ready_and_does_not_hear_sigterm_is_not_waited_for_lo
 }
 
 #[test]
+fn a_function_that_is_deployed_again_is_not_forgotten_by_the_timers_of_its_namesake() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        // The limit for its progress is a timer of five minutes.
+        platform.update("f", "good:2").await.unwrap();
+        platform.delete("f").await.unwrap();
+        platform.tidy(&["f"]).await;
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        platform.deploy("f", "good:1").await.unwrap();
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            assert_eq!(platform.phase("f").await, Some(Phase::Ready));
+            assert_eq!(platform.published("f").len(), 1);
+        }
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
 fn twenty_updates_queued_at_once_are_three_writes_and_three_starts_and_all_are_answered() {
     simulate(async {
         let platform = Platform::start().await;

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 pub use self::logs::LocalLogs;
 use crate::actors::messages::{Apply, Delete, Ping, Scale, To};
-use crate::actors::{Context, Registry, Supervised};
+use crate::actors::{Context, Registry, Settings, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
 use crate::function::{FunctionId, Namespace, Spec};
 use crate::store::StoreError;
@@ -55,20 +55,26 @@ impl LocalEngine {
         self.registry.addr().send(Ping).await.map_err(lost)
     }
 
-    /// Asks the registry. The message is on its way when this returns, and its work is not tied to the caller: an actor
-    /// passes over a message whose sender waits no more, so it is a task of its own that waits.
+    /// Asks the registry. Once this was first polled, the message is on its way and not tied to the caller: an actor passes
+    /// over a message whose sender waits no more, so it is a task of its own that waits; longer than any door does, and
+    /// not for ever.
     async fn ask<M>(&self, id: FunctionId, message: M) -> Result<(), Refused>
     where
         M: Message<Result = Result<(), Refused>> + Send + 'static,
         Registry: Handler<To<M>>,
     {
-        let answer = self.context.runtime.spawn(self.registry.addr().send(To(id, message)));
-        answer.await.unwrap_or(Err(MailboxError::Closed)).unwrap_or_else(|error| Err(lost(error)))
+        let Settings { deploy_wait, host_timeout, .. } = self.context.settings;
+        let answer = self.registry.addr().send(To(id, message)).timeout(2 * (deploy_wait + host_timeout));
+        let answer = self.context.runtime.spawn(answer).await;
+        answer.unwrap_or(Err(MailboxError::Closed)).unwrap_or_else(|error| Err(lost(error)))
     }
 }
 
-fn lost(_: MailboxError) -> Refused {
-    Refused::Busy("the registry is restarting: try again".to_owned())
+fn lost(error: MailboxError) -> Refused {
+    Refused::Busy(match error {
+        MailboxError::Closed => "the registry is restarting: try again".to_owned(),
+        MailboxError::Timeout => "the registry did not answer in time: look at the function's status".to_owned(),
+    })
 }
 
 #[async_trait]

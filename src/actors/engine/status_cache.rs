@@ -20,12 +20,11 @@ pub(in crate::actors) struct StatusCache {
 }
 
 impl StatusCache {
-    /// An empty board. `images` are asked how far a pull is.
+    /// An empty cache. `images` are asked how far a pull is.
     pub(in crate::actors) fn new(images: Arc<dyn Images>) -> Self {
-        // Two processes never begin in the same millisecond, nor does one see a thousand changes in each. A program that
-        // keeps numbers as JSON does gets these right as well: they are below 2^53.
-        let begun = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default() << 10;
-        let changes = ChangeLog::starting_after(begun);
+        // By chance, since a clock may be set back: a number of an earlier process is all but never one of these. A
+        // program that keeps numbers as JSON does gets them right as well: they are below 2^53.
+        let changes = ChangeLog::starting_after(rand::random::<u64>() >> 12);
         Self { statuses: DashMap::new(), images, changes, progress: Progress::default() }
     }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Handler, ResponseFuture};
+use actix::{Actor, ActorContext as _, ActorFutureExt, Addr, AsyncContext, Handler, ResponseFuture};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -99,6 +99,11 @@ impl Function {
 
     /// Feeds the lifecycle and does what it says.
     fn feed(&mut self, event: Event, ctx: &mut actix::Context<Self>) {
+        if self.me.over.is_cancelled() {
+            // Dismissed: what is published under this name is no longer this actor's.
+            ctx.stop();
+            return;
+        }
         tracing::debug!(function = %self.me.id, ?event);
         match &event {
             Event::Removed(id) => drop(self.me.begun().remove(id)),

@@ -19,11 +19,12 @@ mod tests;
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use prometheus::{IntCounterVec, Opts};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,9 @@ use super::Context;
 pub use invocation_counts::keep_invocations;
 pub(super) use invocation_counts::restore;
 pub(super) use relist::Relist;
+
+/// The longest round of any job: one that hangs has failed, and the next one begins.
+const LONGEST: Duration = Duration::from_secs(600);
 
 /// The jobs that were begun. Dropping this ends them.
 #[derive(Debug)]
@@ -63,8 +67,11 @@ impl Housekeeping {
                 sleep(job.period).await;
             }
             loop {
-                let done = AssertUnwindSafe(async { round().await }).catch_unwind().await;
-                record.note(done.map_err(|_| ()));
+                let done = timeout(LONGEST, AssertUnwindSafe(async { round().await }).catch_unwind()).await;
+                record.note(match done {
+                    Ok(done) => done.map(|done| done.map_err(|error| error.to_string())).map_err(|_| ()),
+                    Err(_) => Ok(Err(format!("it took longer than {LONGEST:?}"))),
+                });
                 sleep(job.period).await;
             }
         };

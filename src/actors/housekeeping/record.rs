@@ -32,7 +32,7 @@ impl Record {
         }
         let Job { name, when_it_fails, .. } = self.job;
         match error {
-            Some(error) if !self.failing => tracing::warn!(job = name, error, "{when_it_fails}"),
+            Some(error) if !self.failing => tracing::error!(job = name, error, "{when_it_fails}"),
             Some(error) => tracing::debug!(job = name, error, "fails still"),
             None if self.failing => tracing::info!(job = name, "succeeds again"),
             None => {}

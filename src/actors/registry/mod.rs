@@ -177,8 +177,11 @@ impl Registry {
 
     /// A function has nothing left to do: forgets it, unless a request is on its way to it.
     fn dismiss(&mut self, id: &FunctionId, handled: u64) {
-        if self.slots.get(id).is_some_and(|slot| slot.in_flight.dismiss(handled)) {
-            self.slots.remove(id);
+        if self.slots.get(id).is_some_and(|slot| slot.in_flight.dismiss(handled))
+            && let Some(slot) = self.slots.remove(id)
+        {
+            // The actor may live on for a timer that it set: its name may be another function's by then.
+            slot.me.over.cancel();
             self.context.status_cache.clear(id);
             self.context.usage.forget(id);
         }

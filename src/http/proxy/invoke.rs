@@ -160,7 +160,7 @@ impl Proxy {
         match (self.flavor, status) {
             (ApiFlavor::Public, _) => refusal(status, &line),
             (ApiFlavor::Provider, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE) => {
-                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No routes available for: {name}."))
+                refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
             }
             (ApiFlavor::Provider, _) => {
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}."))

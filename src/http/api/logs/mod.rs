@@ -6,11 +6,14 @@
 
 mod query;
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use self::query::Unreadable;
 use super::error::HttpError;
@@ -19,6 +22,9 @@ use crate::engine::{LogLine, LogsUnreadable};
 use crate::function::FunctionId;
 use crate::http::Services;
 use crate::wire::LogMessage;
+
+/// Lines that are there come within this long, also on a disk that is busy.
+const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// What a function's instances wrote
 ///
@@ -49,10 +55,10 @@ pub(super) async fn logs(request: HttpRequest, services: web::Data<Services>) ->
     let draining = services.draining.clone();
     let portions = stream::unfold((lines, draining, function), move |(mut lines, draining, function)| async move {
         let next = tokio::select! {
-            // Lines that are there go out first: only the wait for more is cut short.
+            // Lines that are there go out first, also those that are still read: only the wait for more is cut short.
             biased;
             next = lines.next() => next?,
-            () = draining.raised(), if follow => return None,
+            () = draining.raised(), if follow => timeout(LAST_LINES, lines.next()).await.ok()??,
         };
         let portion = next.map(|lines| portion(&function, &lines)).inspect_err(|error| {
             tracing::warn!(%function, %error, "its logs could not be read to the end");
