@@ -61,14 +61,14 @@ pub struct Settings {
     pub flavor: ApiFlavor,
     /// The longest time from a request for a function to the head of its answer, waiting for an instance included.
     pub upstream_timeout: Duration,
-    /// The longest wait for an actor's answer; longer than a deployment waits for its instance.
+    /// The longest wait for the engine's answer; longer than a deployment waits for its instance.
     pub answer_timeout: Duration,
     /// What it calls itself.
     pub release: Release,
 }
 
 impl Settings {
-    /// The defaults: 60 s for a function, 55 s for an actor (faas-cli gives up after 60 s).
+    /// The defaults: 60 s for a function, 55 s for the engine (faas-cli gives up after 60 s).
     #[must_use]
     pub fn new(credentials: Credentials, flavor: ApiFlavor) -> Self {
         Self {

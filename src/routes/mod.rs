@@ -254,7 +254,7 @@ impl Routes {
         self.get(function).map(|function| FunctionEntry { function, parking: self.parking })
     }
 
-    /// All functions' rows.
+    /// All functions' entries.
     #[must_use]
     pub fn all(&self) -> Vec<FunctionEntry> {
         let known = |function: &Arc<Function>| FunctionEntry { function: function.clone(), parking: self.parking };

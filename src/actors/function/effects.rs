@@ -41,7 +41,7 @@ impl Function {
         let pull_policy = if restart { PullPolicy::IfNotPresent } else { configured };
         let cancelled = self.me.over.child_token();
         let tasks = TaskTracker::new();
-        let job = InstanceTask {
+        let task = InstanceTask {
             context: self.context.clone(),
             function: self.me.id.clone(),
             id: id.clone(),
@@ -54,18 +54,18 @@ impl Function {
         };
         tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
         let address = ctx.address();
-        let (keeper, changes) = (job.clone(), self.context.secrets.changes());
-        self.spawn(&tasks, async move { keeper.keep_secrets(changes, adopt).await });
+        let (secrets_task, changes) = (task.clone(), self.context.secrets.changes());
+        self.spawn(&tasks, async move { secrets_task.keep_secrets(changes, adopt).await });
         let was_up = Arc::new(AtomicBool::new(adopt));
         let now_up = was_up.clone();
         self.spawn(&tasks, async move {
-            let up = if adopt { job.adopt().await } else { job.bring_up().await };
+            let up = if adopt { task.adopt().await } else { task.bring_up().await };
             match up {
                 None => {}
-                Some(Err(error)) => report(&address, Event::StartFailed(job.id.clone(), error)).await,
+                Some(Err(error)) => report(&address, Event::StartFailed(task.id.clone(), error)).await,
                 Some(Ok(up)) => {
                     now_up.store(true, Ordering::Release);
-                    live(&job, up, &address).await;
+                    live(&task, up, &address).await;
                 }
             }
         });
@@ -138,22 +138,22 @@ impl Function {
 }
 
 /// An instance's life from when it is up: what its checks and its end say is told.
-async fn live(job: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
+async fn live(task: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     let ready = up.unready.is_none();
     report(
         actor,
         match up.unready {
-            None => Event::Started(job.id.clone(), up.address),
-            Some(reason) => Event::Unready(job.id.clone(), reason),
+            None => Event::Started(task.id.clone(), up.address),
+            Some(reason) => Event::Unready(task.id.clone(), reason),
         },
     )
     .await;
     let exit = tokio::select! {
-        exit = job.exit() => exit,
-        () = job.keep_asking(up.address, ready, |event| report(actor, event)) => None,
+        exit = task.exit() => exit,
+        () = task.keep_asking(up.address, ready, |event| report(actor, event)) => None,
     };
     if let Some(exit) = exit {
-        report(actor, Event::Exited(job.id.clone(), exit)).await;
+        report(actor, Event::Exited(task.id.clone(), exit)).await;
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct InstanceTask {
     pub(super) pull_policy: PullPolicy,
     /// Told once the instance is made.
     pub(super) made: Arc<Notify>,
-    /// Ends the job at its next safe point.
+    /// Ends the task at its next safe point.
     pub(super) cancelled: CancellationToken,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct ReadyInstance {
     pub(super) unready: Option<String>,
 }
 
-/// Why a job ended without an instance that serves.
+/// Why a task ended without an instance that serves.
 pub(super) enum Stopped {
     /// It is not wanted any more.
     Cancelled,

@@ -1,6 +1,6 @@
 //! `/system/functions`, `/system/function/{name}` and `/system/scale-function/{name}`.
 //!
-//! A handler parses what was sent into the types, asks the registry, and turns its answer into one of HTTP.
+//! A handler parses what was sent into the types, asks the engine, and turns its answer into one of HTTP.
 
 use std::time::Duration;
 

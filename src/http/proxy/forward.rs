@@ -1,6 +1,6 @@
 //! Sends one request to one of a function's instances: lease, connect, wait for the head of the answer.
 //!
-//! An instance that died a moment ago is still in the table of endpoints until its actor knows. A request whose connection
+//! An instance that died a moment ago is still in the table of routes until its actor knows. A request whose connection
 //! was refused has lost nothing: it takes another lease, which waits for the next instance if there is none.
 
 use std::net::SocketAddr;

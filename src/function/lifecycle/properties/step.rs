@@ -13,7 +13,7 @@ pub(super) enum How {
 /// What dies in a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Death {
-    /// The actor alone: the endpoint table and the requests under way survive.
+    /// The actor alone: the routes and the requests under way survive.
     Panic,
     /// The whole process, maybe before its last record was written.
     Kill,

@@ -1,4 +1,4 @@
-//! A model of all that surrounds a lifecycle: the host with its processes, the store, the endpoint table, the requests,
+//! A model of all that surrounds a lifecycle: the host with its processes, the store, the routes, the requests,
 //! time, and messages that come late, twice or in the wrong order.
 
 use std::collections::{BTreeMap, BTreeSet};
