@@ -1,20 +1,17 @@
 //! The contract's subject on the machine in memory, in simulated time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::System;
 use actord::actors::Settings;
-use actord::engine::{Engine, Logs, Namespaces, Secrets};
 use actord::host::fake::{Behaviour, FakeHost};
-use actord::routes::Routes;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::cleaning::clean;
 use crate::fixture::until;
-use crate::local::Life;
-use crate::subject::{Kind, Subject};
+use crate::local::{Life, Local};
+use crate::subject::Kind;
 
 /// Longer than any case takes, in simulated time.
 const CASE: Duration = Duration::from_secs(24 * 3600);
@@ -55,43 +52,20 @@ fn reference(kind: Kind) -> String {
     format!("localhost:5000/{}:1", format!("{kind:?}").to_lowercase())
 }
 
-impl Fake {
-    async fn begin(&mut self) {
-        self.life = Some(Life::begin(self.host.host(), self.directory.path(), Settings::default()).await);
-    }
-
-    fn life(&self) -> &Life {
-        self.life.as_ref().unwrap()
-    }
-}
-
-impl Subject for Fake {
-    fn engine(&self) -> Arc<dyn Engine> {
-        Arc::new(self.life().engine.clone())
-    }
-
-    fn secrets(&self) -> Arc<dyn Secrets> {
-        Arc::new(self.life().namespaces.clone())
-    }
-
-    fn namespaces(&self) -> Arc<dyn Namespaces> {
-        Arc::new(self.life().namespaces.clone())
-    }
-
-    fn logs(&self) -> Arc<dyn Logs> {
-        Arc::new(self.life().engine.logs())
-    }
-
-    fn routes(&self) -> Arc<Routes> {
-        self.life().routes.clone()
-    }
-
+impl Local for Fake {
     fn image(&self, kind: Kind) -> String {
         reference(kind)
     }
 
-    async fn restart(&mut self) {
-        self.life.take().unwrap().end().await;
-        self.begin().await;
+    fn life(&mut self) -> &mut Option<Life> {
+        &mut self.life
+    }
+
+    fn living(&self) -> &Life {
+        self.life.as_ref().unwrap()
+    }
+
+    async fn begin(&mut self) {
+        self.life = Some(Life::begin(self.host.host(), self.directory.path(), Settings::default()).await);
     }
 }

@@ -8,12 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actord::actors::{Context, LocalEngine, Settings};
+use actord::engine;
 use actord::host::Host;
 use actord::routes::{Parking, Routes};
 use actord::store::{Namespaces, Secrets, Store};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
+
+use crate::subject::{Kind, Subject};
 
 /// One life of the engine.
 pub struct Life {
@@ -42,5 +45,51 @@ impl Life {
     pub async fn end(self) {
         self.actors.abort();
         self.actors.await.unwrap_err();
+    }
+}
+
+/// A subject that is this machine's engine, over one host or the other.
+pub trait Local {
+    /// A reference to an image.
+    fn image(&self, kind: Kind) -> String;
+
+    /// The life that there is between two restarts.
+    fn life(&mut self) -> &mut Option<Life>;
+
+    /// As [`Local::life`], while there is one.
+    fn living(&self) -> &Life;
+
+    /// Begins a life.
+    async fn begin(&mut self);
+}
+
+impl<T: Local> Subject for T {
+    fn engine(&self) -> Arc<dyn engine::Engine> {
+        Arc::new(self.living().engine.clone())
+    }
+
+    fn secrets(&self) -> Arc<dyn engine::Secrets> {
+        Arc::new(self.living().namespaces.clone())
+    }
+
+    fn namespaces(&self) -> Arc<dyn engine::Namespaces> {
+        Arc::new(self.living().namespaces.clone())
+    }
+
+    fn logs(&self) -> Arc<dyn engine::Logs> {
+        Arc::new(self.living().engine.logs())
+    }
+
+    fn routes(&self) -> Arc<Routes> {
+        self.living().routes.clone()
+    }
+
+    fn image(&self, kind: Kind) -> String {
+        Local::image(self, kind)
+    }
+
+    async fn restart(&mut self) {
+        self.life().take().unwrap().end().await;
+        self.begin().await;
     }
 }

@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use actix::System;
 use actord::actors::Settings;
-use actord::engine::{Engine, Logs, Namespaces, Secrets};
-use actord::routes::Routes;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use crate::cleaning::clean;
 use crate::fixture::until;
-use crate::local::Life;
+use crate::local::{Life, Local};
 use crate::real_host::RealHost;
 use crate::registry::Registry;
 use crate::sample::Sample;
-use crate::subject::{Kind, Subject};
+use crate::subject::Kind;
 
 /// The longest that a case may take on a busy machine.
 const CASE: Duration = Duration::from_secs(300);
@@ -48,16 +46,6 @@ pub fn run(case: impl AsyncFnOnce(&mut Real)) {
 }
 
 impl Real {
-    async fn begin(&mut self) {
-        // What ends at once would be tried for all of a longer wait.
-        let settings = Settings { deploy_wait: Duration::from_secs(8), ..Settings::default() };
-        self.life = Some(Life::begin(self.host.host(), self.directory.path(), settings).await);
-    }
-
-    fn life(&self) -> &Life {
-        self.life.as_ref().unwrap()
-    }
-
     fn push_images(&self) {
         for kind in [Kind::Hello, Kind::HelloAgain, Kind::EndsAtOnce, Kind::Unrunnable] {
             let sample = Sample::new(&self.image(kind)).env("QUIET", "1");
@@ -91,35 +79,24 @@ fn repository(kind: Kind) -> String {
     format!("team/{}", format!("{kind:?}").to_lowercase())
 }
 
-impl Subject for Real {
-    fn engine(&self) -> Arc<dyn Engine> {
-        Arc::new(self.life().engine.clone())
-    }
-
-    fn secrets(&self) -> Arc<dyn Secrets> {
-        Arc::new(self.life().namespaces.clone())
-    }
-
-    fn namespaces(&self) -> Arc<dyn Namespaces> {
-        Arc::new(self.life().namespaces.clone())
-    }
-
-    fn logs(&self) -> Arc<dyn Logs> {
-        Arc::new(self.life().engine.logs())
-    }
-
-    fn routes(&self) -> Arc<Routes> {
-        self.life().routes.clone()
-    }
-
+impl Local for Real {
     fn image(&self, kind: Kind) -> String {
         let address = if kind == Kind::Hangs { self.silent.address } else { self.registry.address };
         format!("{address}/{}:1", repository(kind))
     }
 
-    async fn restart(&mut self) {
-        self.life.take().unwrap().end().await;
-        self.begin().await;
+    fn life(&mut self) -> &mut Option<Life> {
+        &mut self.life
+    }
+
+    fn living(&self) -> &Life {
+        self.life.as_ref().unwrap()
+    }
+
+    async fn begin(&mut self) {
+        // What ends at once would be tried for all of a longer wait.
+        let settings = Settings { deploy_wait: Duration::from_secs(8), ..Settings::default() };
+        self.life = Some(Life::begin(self.host.host(), self.directory.path(), settings).await);
     }
 }
 
