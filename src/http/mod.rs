@@ -10,6 +10,7 @@
 //! for everything under `/system`, or in `proxy::invoke`.
 
 mod api;
+mod connection;
 mod draining;
 mod metrics;
 mod proxy;

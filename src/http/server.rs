@@ -8,7 +8,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer};
 
-use super::{Services, Settings, configure, configure_metrics, draining};
+use super::{Services, Settings, configure, configure_metrics, connection, draining};
 
 /// A client's idle connection is closed after this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -31,7 +31,7 @@ pub fn serve(
     let (services, settings) = (services.clone(), Arc::new(settings));
     let server = HttpServer::new(move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
-        app.wrap(from_fn(draining::close_connections))
+        app.wrap(from_fn(draining::close_connections)).wrap(from_fn(connection::fit_version))
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)

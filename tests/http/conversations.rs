@@ -173,10 +173,10 @@ replays! {
     faas_cli_lists_with_more: "list-verbose" => [listed("openfaas-fn")],
     faas_cli_logs_in: "login" => [listed("openfaas-fn")],
     faas_cli_asks_for_the_version: "version" => [version()],
-    faas_cli_invokes_a_function: "invoke" => [Called("text/plain", "POST / HTTP/1.1: hello")],
-    faas_cli_invokes_in_a_namespace: "invoke-namespace" => [Called("text/plain", "POST / HTTP/1.1: hello")],
+    faas_cli_invokes_a_function: "invoke" => [Called("POST / HTTP/1.1: hello")],
+    faas_cli_invokes_in_a_namespace: "invoke-namespace" => [Called("POST / HTTP/1.1: hello")],
     faas_cli_invokes_with_query_header_and_method: "invoke-query-header-method" =>
-        [Called("application/json", "PUT /?a=1&b=2 HTTP/1.1: {}")],
+        [Called("PUT /?a=1&b=2 HTTP/1.1: {}")],
     faas_cli_invokes_asynchronously: "invoke-async" => [NO_ASYNC],
     faas_cli_invokes_asynchronously_with_a_callback: "invoke-async-callback" => [NO_ASYNC],
     faas_cli_follows_logs: "logs" => [log("openfaas-fn", "known-1")],

@@ -82,12 +82,36 @@ async fn all_headers_of_the_answer_arrive_but_those_of_its_hop() {
 }
 
 #[actix_web::test]
-async fn an_answer_without_a_content_type_gets_the_requests_or_plain_text() {
-    let house = House::public().await;
-    house.publish("echo", answering(|_| "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into()).await);
-    assert_eq!(house.get("/function/echo").await.header("content-type").as_deref(), Some("text/plain"));
-    let reply = house.ask("GET /function/echo HTTP/1.1\r\nHost: h\r\nContent-Type: a/b\r\n", "").await;
-    assert_eq!(reply.headers("content-type"), ["a/b"]);
+async fn an_answer_without_a_content_type_gets_none() {
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
+        for (i, (answer, content_type)) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", None),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", None),
+            ("HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", None),
+            ("HTTP/1.1 204 None\r\n\r\n", None),
+            ("HTTP/1.1 304 Same\r\n\r\n", None),
+            ("HTTP/1.1 200 OK\r\nContent-Type:\r\nContent-Length: 2\r\n\r\nok", Some("")),
+            ("HTTP/1.1 200 OK\r\nContent-Type: x/y; z=\"a b\"\r\nContent-Length: 2\r\n\r\nok", Some("x/y; z=\"a b\"")),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            house.publish(&format!("f{i}"), answering(move |_| answer.into()).await);
+            for asked in ["", "Content-Type: a/b\r\n", "Content-Type: multipart/form-data; boundary=x\r\n"] {
+                for method in ["GET", "HEAD", "POST"] {
+                    let head = format!("{method} /function/f{i} HTTP/1.1\r\nHost: h\r\n{asked}");
+                    let reply = house.ask(&head, "").await;
+                    let types = reply.headers("content-type");
+                    assert_eq!(
+                        types,
+                        content_type.into_iter().collect::<Vec<_>>(),
+                        "{method} {asked:?} {answer:?}: {reply:?}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[actix_web::test]

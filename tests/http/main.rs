@@ -29,3 +29,4 @@ mod status;
 mod system;
 mod timeouts;
 mod upgrade;
+mod versions;

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::http::header::HeaderMap as InHeaders;
 use actix_web::{HttpRequest, HttpResponse};
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
@@ -134,15 +134,6 @@ pub(super) fn to_client<B>(headers: &HeaderMap, upgraded: bool, answer: &mut Htt
             continue;
         }
         append(answer, name, value);
-    }
-}
-
-/// Adds a content type if the function gave none: the request's own, as the peers do it.
-pub(super) fn complete<B>(request: &HttpRequest, has_body: bool, answer: &mut HttpResponse<B>) {
-    if has_body && !answer.headers().contains_key(CONTENT_TYPE.as_str()) {
-        let fallback = actix_web::http::header::HeaderValue::from_static("text/plain");
-        let value = request.headers().get("content-type").cloned().unwrap_or(fallback);
-        answer.headers_mut().insert(actix_web::http::header::CONTENT_TYPE, value);
     }
 }
 

@@ -240,7 +240,7 @@ async fn call(
                 Some(payload) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS => {
                     upgrade::answer(head, payload, in_flight)
                 }
-                _ => stream(request, head, in_flight),
+                _ => stream(head, in_flight),
             }
         }
         Err(error) => {
@@ -278,7 +278,7 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(request: &HttpRequest, answer: Response<Incoming>, in_flight: InFlight) -> HttpResponse {
+fn stream(answer: Response<Incoming>, in_flight: InFlight) -> HttpResponse {
     let (head, incoming) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -293,7 +293,6 @@ fn stream(request: &HttpRequest, answer: Response<Incoming>, in_flight: InFlight
     };
     let mut answer = HttpResponse::with_body(status, Download::new(incoming, size, in_flight));
     headers::to_client(&head.headers, false, &mut answer);
-    headers::complete(request, has_body, &mut answer);
     answer.map_into_boxed_body()
 }
 
