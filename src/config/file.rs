@@ -143,7 +143,8 @@ fn values(value: &DeValue<'_>) -> Result<Vec<String>, String> {
         DeValue::String(text) if text.is_empty() => Ok(Vec::new()),
         DeValue::String(text) => Ok(vec![text.to_string()]),
         DeValue::Integer(number) => Ok(vec![number.as_str().to_owned()]),
-        other => Err(format!("expected text, a number or a list, not a {}", other.type_str())),
+        DeValue::Boolean(yes) => Ok(vec![yes.to_string()]),
+        other => Err(format!("expected text, a number, true, false or a list, not a {}", other.type_str())),
     }
 }
 

@@ -188,6 +188,11 @@ pub struct Config {
     #[arg(long, env = "ACTORD_PARK_REQUESTS", value_name = "N", default_value = "512")]
     pub park_requests: usize,
 
+    /// Whether every status carries the label faas_function with the function's name, as other providers add it; clients
+    /// that compare labels with a stack file show it as a difference
+    #[arg(long, env = "ACTORD_FUNCTION_LABEL", value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
+    pub function_label: bool,
+
     /// File that names this boot of the machine, where a test plays a reboot
     #[cfg(feature = "testing")]
     #[arg(long, hide = true, value_name = "FILE", default_value = BOOT_ID, value_parser = value::absolute)]

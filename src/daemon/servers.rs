@@ -36,6 +36,7 @@ impl Servers {
         let settings = |flavor| http::Settings {
             upstream_timeout: config.upstream_timeout,
             answer_timeout: config.deploy_wait + config.host_timeout,
+            function_label: config.function_label,
             ..http::Settings::new(credentials.clone(), flavor)
         };
         let (public, provider) = (settings(http::ApiFlavor::Public), settings(http::ApiFlavor::Provider));

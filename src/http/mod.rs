@@ -47,9 +47,9 @@ pub enum ApiFlavor {
 pub struct Release {
     /// Its version, such as `0.1.0`.
     pub version: String,
-    /// The commit that it was built from.
+    /// The commit that it was built from, as `build.rs` says it: never empty.
     pub sha: String,
-    /// The subject of that commit.
+    /// The subject of that commit; empty if the builder did not say.
     pub commit_message: String,
 }
 
@@ -64,6 +64,8 @@ pub struct Settings {
     pub upstream_timeout: Duration,
     /// The longest wait for the engine's answer; longer than a deployment waits for its instance.
     pub answer_timeout: Duration,
+    /// Whether every status carries the label `faas_function` with the function's name.
+    pub function_label: bool,
     /// What it calls itself.
     pub release: Release,
 }
@@ -77,9 +79,10 @@ impl Settings {
             flavor,
             upstream_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(55),
+            function_label: false,
             release: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                sha: option_env!("ACTORD_COMMIT").unwrap_or_default().to_owned(),
+                sha: env!("ACTORD_COMMIT").to_owned(),
                 commit_message: option_env!("ACTORD_COMMIT_MESSAGE").unwrap_or_default().to_owned(),
             },
         }

@@ -10,7 +10,7 @@ use crate::function::{FunctionId, Invalid, SecretName, Spec, SpecDraft};
 
 /// Makes a type of the fields of a spec, with others before and after them, and the ways from and to a spec.
 macro_rules! with_spec {
-    ($(#[$about:meta])* nullable: $nullable:tt, $name:ident { $($before:tt)* } { $($after:tt)* }) => {
+    ($(#[$about:meta])* nullable: $nullable:tt, maps_left_out: $left_out:tt, $name:ident { $($before:tt)* } { $($after:tt)* }) => {
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
         $(#[$about])*
         #[serde(default, rename_all = "camelCase")]
@@ -33,11 +33,11 @@ macro_rules! with_spec {
             #[schema(nullable = $nullable)]
             pub secrets: Vec<String>,
             /// Labels; com.openfaas.scale.min is how many replicas it starts with
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            #[serde(skip_serializing_if = $left_out)]
             #[schema(nullable = $nullable)]
             pub labels: BTreeMap<String, String>,
             /// Annotations
-            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            #[serde(skip_serializing_if = $left_out)]
             #[schema(nullable = $nullable)]
             pub annotations: BTreeMap<String, String>,
             /// The most that an instance may use
@@ -96,6 +96,7 @@ with_spec! {
     /// A function as it is deployed.
     #[schema(example = json!({"service": "env", "image": "docker.io/functions/alpine:latest", "envProcess": "env"}))]
     nullable: true,
+    maps_left_out: "BTreeMap::is_empty",
     FunctionDeployment {
         /// The function's name, a DNS label
         #[schema(required, max_length = 63, pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -119,8 +120,10 @@ impl FunctionDeployment {
 }
 
 with_spec! {
-    /// What `GET /system/functions` and `GET /system/function/{name}` show. Whatever is empty or zero is left out.
+    /// What `GET /system/functions` and `GET /system/function/{name}` show. Whatever is empty or zero is left out, but for
+    /// labels and annotations: clients of OpenFaaS read them without a look whether they are there.
     nullable: false,
+    maps_left_out: "never",
     FunctionStatus {
         /// The function's name
         #[schema(required)]
@@ -203,6 +206,11 @@ fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     let number = f64::deserialize(from)?;
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is no count is the nearest one")]
     Ok(number as u64)
+}
+
+/// Of what is always shown.
+fn never<T>(_: &T) -> bool {
+    false
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

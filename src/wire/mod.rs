@@ -9,6 +9,7 @@
 
 mod alert;
 mod function;
+mod function_label;
 mod info;
 mod lenient;
 mod log;
@@ -18,6 +19,7 @@ mod resources;
 
 pub use alert::{Alert, AlertLabels, Alerts};
 pub use function::{FunctionDeployment, FunctionStatus, Lifecycle, Usage};
+pub use function_label::FUNCTION_LABEL;
 pub use info::{GatewayInfo, Info, ProviderInfo, Version};
 pub use lenient::{read, read_value};
 pub use log::LogMessage;

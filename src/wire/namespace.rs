@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A namespace of functions. A body must say so by the label openfaas, 1 or true.
+/// A namespace of functions. A body must say so by the label openfaas, 1 or true. Both maps are always sent, as clients read
+/// them without a look whether they are there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 #[schema(example = json!({"name": "staging", "labels": {"openfaas": "1"}}))]
@@ -14,11 +15,9 @@ pub struct FunctionNamespace {
     #[schema(required)]
     pub name: String,
     /// Its labels
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(nullable)]
     pub labels: BTreeMap<String, String>,
     /// Its annotations
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(nullable)]
     pub annotations: BTreeMap<String, String>,
 }

@@ -150,6 +150,7 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
 #[test]
 fn what_is_empty_is_not_said() {
     assert_eq!(serde_json::to_value(FunctionDeployment::default()).unwrap(), json!({"service": "", "image": ""}));
-    let shown = json!({"name": "", "image": "", "namespace": "", "createdAt": ""});
+    // Clients of OpenFaaS read these two without a look whether they are there.
+    let shown = json!({"name": "", "image": "", "namespace": "", "createdAt": "", "labels": {}, "annotations": {}});
     assert_eq!(serde_json::to_value(FunctionStatus::default()).unwrap(), shown);
 }

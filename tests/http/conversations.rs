@@ -197,7 +197,7 @@ replays! {
     faas_cli_updates_an_unknown_secret: "secret-update-unknown" => [NO_SECRET],
     faas_cli_creates_a_namespace: "namespace-create" => [Bare(201)],
     faas_cli_deletes_a_namespace: "namespace-delete" => [Bare(202)],
-    faas_cli_shows_a_namespace: "namespace-get" => [json(r#"{"name":"dev","labels":{"openfaas":"1"}}"#)],
+    faas_cli_shows_a_namespace: "namespace-get" => [json(r#"{"name":"dev","labels":{"openfaas":"1"},"annotations":{}}"#)],
     faas_cli_updates_a_namespace: "namespace-update" => [Bare(202)],
     faas_cli_lists_namespaces: "namespace-list" => [json(r#"["openfaas-fn","dev"]"#)],
     faas_cli_lists_namespaces_the_old_way: "namespaces" => [json(r#"["openfaas-fn","dev"]"#)],

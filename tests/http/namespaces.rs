@@ -55,8 +55,9 @@ async fn a_namespace_is_made_listed_shown_changed_and_deleted_on_both_ports() {
         let reply = house.system("GET /system/namespace/stage", "").await;
         assert_eq!((reply.status, reply.json()), (200, sent));
 
-        let changed = json!({ "name": "stage", "labels": { "a": "c", "openfaas": "true" } });
+        let mut changed = json!({ "name": "stage", "labels": { "a": "c", "openfaas": "true" } });
         done(&house.namespace("PUT", "stage", &changed).await, 202);
+        changed["annotations"] = json!({});
         assert_eq!(house.system("GET /system/namespace/stage", "").await.json(), changed, "what it had is replaced");
 
         done(&house.namespace("DELETE", "stage", &of("stage")).await, 202);
@@ -70,12 +71,16 @@ async fn the_default_namespace_is_first_once_and_stays() {
     let house = House::public().await;
     done(&house.namespace("POST", "", &of("a")).await, 201);
     assert_eq!(house.names().await, json!(["openfaas-fn", "a", "dev"]));
-    assert_eq!(house.system("GET /system/namespace/openfaas-fn", "").await.json(), of("openfaas-fn"));
+    let shown = async || house.system("GET /system/namespace/openfaas-fn", "").await.json();
+    let mut plain = of("openfaas-fn");
+    plain["annotations"] = json!({});
+    assert_eq!(shown().await, plain, "both maps are always there");
     refused(&house.namespace("POST", "", &of("openfaas-fn")).await, 409, "namespace openfaas-fn already exists");
 
-    let labelled = json!({ "name": "openfaas-fn", "labels": { "openfaas": "1", "team": "blue" } });
+    let labels = json!({ "openfaas": "1", "team": "blue" });
+    let labelled = json!({ "name": "openfaas-fn", "labels": labels, "annotations": null });
     done(&house.namespace("PUT", "openfaas-fn", &labelled).await, 202);
-    assert_eq!(house.system("GET /system/namespace/openfaas-fn", "").await.json(), labelled);
+    assert_eq!(shown().await, json!({ "name": "openfaas-fn", "labels": labels, "annotations": {} }));
     assert_eq!(house.names().await, json!(["openfaas-fn", "a", "dev"]), "no duplicate");
     let reply = house.namespace("DELETE", "openfaas-fn", &of("openfaas-fn")).await;
     refused(&reply, 400, "namespace openfaas-fn is the default one and can't be deleted");

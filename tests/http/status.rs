@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use actord::engine::{Engine as _, PullProgress, Used, View};
 use actord::function::{Failure, Generation, Namespace, Phase, Step, Uptime};
+use actord::http::ApiFlavor;
 use serde_json::json;
 
-use crate::support::House;
+use crate::support::{House, Seen};
 
 #[actix_web::test]
 async fn without_functions_the_list_is_an_empty_array() {
@@ -13,11 +14,11 @@ async fn without_functions_the_list_is_an_empty_array() {
 }
 
 #[actix_web::test]
-async fn a_function_is_shown_as_it_was_deployed_and_what_is_empty_is_left_out() {
+async fn a_function_is_shown_as_it_was_deployed_and_what_is_empty_is_left_out_but_for_labels_and_annotations() {
     let house = House::public().await;
     house.add("plain", "docker.io/library/plain:1");
     let plain = json!({"name": "plain", "image": "docker.io/library/plain:1", "namespace": "openfaas-fn",
-        "replicas": 1, "availableReplicas": 1, "createdAt": "2026-01-02T03:04:05.000000006Z"});
+        "labels": {}, "annotations": {}, "replicas": 1, "availableReplicas": 1, "createdAt": "2026-01-02T03:04:05.000000006Z"});
     assert_eq!(house.system("GET /system/function/plain?usage=1", "").await.json(), plain);
     assert_eq!(house.system("GET /system/functions", "").await.json(), json!([plain]));
 
@@ -168,4 +169,54 @@ async fn a_list_is_of_one_namespace_and_that_must_be_valid() {
     assert_eq!(names(house.system("GET /system/functions?namespace=dev", "").await), ["b"]);
     let reply = house.system("GET /system/functions?namespace=nope", "").await;
     assert_eq!((reply.status, reply.text().as_str()), (400, "namespace not valid\n"));
+}
+
+#[actix_web::test]
+async fn labels_and_annotations_are_objects_whatever_was_sent_on_both_ports() {
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
+        for (n, (sent, labels, annotations)) in [
+            (json!({}), json!({}), json!({})),
+            (json!({"labels": null, "annotations": null}), json!({}), json!({})),
+            (json!({"labels": {}, "annotations": {}}), json!({}), json!({})),
+            (json!({"labels": {"a": "b"}}), json!({"a": "b"}), json!({})),
+            (json!({"annotations": {"a": null}}), json!({}), json!({"a": ""})),
+            (json!({"Labels": {"A": ""}, "ANNOTATIONS": {}}), json!({"A": ""}), json!({})),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut body = json!({"service": format!("f{n}"), "image": "i"});
+            body.as_object_mut().unwrap().extend(sent.as_object().unwrap().clone());
+            assert_eq!(house.system("POST /system/functions", &body.to_string()).await.status, 202, "{sent}");
+            let one = house.system(&format!("GET /system/function/f{n}"), "").await.json();
+            assert_eq!((&one["labels"], &one["annotations"]), (&labels, &annotations), "{sent}");
+            assert_eq!(one, house.system("GET /system/functions", "").await.json()[n], "{sent}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_setting_adds_the_label_that_clients_of_other_providers_look_for_and_no_deploy_counts_it_as_a_change() {
+    let own = |name: &str| json!({"faas_function": name, "a": "b"});
+    for (setting, shown) in [(false, json!({"a": "b"})), (true, own("f"))] {
+        let house = House::with(ApiFlavor::Public, |settings| settings.function_label = setting).await;
+        let body = json!({"service": "f", "image": "i", "labels": {"a": "b"}});
+        assert_eq!(house.system("POST /system/functions", &body.to_string()).await.status, 202);
+        let one = house.system("GET /system/function/f", "").await.json();
+        assert_eq!((&one["labels"], &one), (&shown, &house.system("GET /system/functions", "").await.json()[0]));
+    }
+    let house = House::with(ApiFlavor::Public, |settings| settings.function_label = true).await;
+    let asked = async |method: &str, labels: serde_json::Value| {
+        let body = json!({"service": "f", "image": "i", "labels": labels});
+        assert_eq!(house.system(&format!("{method} /system/functions"), &body.to_string()).await.status, 202);
+        match house.seen().pop().unwrap() {
+            Seen::Applied(_, _, spec) => json!(spec.labels),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(asked("POST", own("f")).await, json!({"a": "b"}), "it is no part of what is asked for");
+    assert_eq!(asked("PUT", json!({"a": "b"})).await, json!({"a": "b"}));
+    assert_eq!(asked("PUT", own("other")).await, own("other"), "what says something else is the caller's own");
+    assert_eq!(house.system("GET /system/function/f", "").await.json()["labels"], own("other"));
 }

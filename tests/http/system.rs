@@ -1,7 +1,13 @@
-use actord::http::ApiFlavor;
+use std::fs;
+
+use actord::http::{ApiFlavor, Settings};
 use serde_json::json;
 
 use crate::support::{House, ask};
+
+#[path = "../../build.rs"]
+#[allow(dead_code, reason = "cargo runs what is not called here")]
+mod build;
 
 #[actix_web::test]
 async fn the_public_port_tells_about_itself_in_the_gateways_shape() {
@@ -16,6 +22,64 @@ async fn the_provider_port_tells_about_itself_in_the_providers_shape() {
     let reply = House::with(ApiFlavor::Provider, |_| {}).await.system("GET /system/info", "").await;
     let version = json!({"release": env!("CARGO_PKG_VERSION"), "sha": "abc", "commit_message": ""});
     assert_eq!(reply.json(), json!({"provider": "actord", "version": version, "orchestration": "containerd"}));
+}
+
+#[actix_web::test]
+async fn release_and_commit_are_never_empty_whoever_built_it_in_both_shapes() {
+    let built = |settings: &mut Settings| {
+        settings.release = Settings::new(settings.credentials.clone(), settings.flavor).release;
+    };
+    for (flavor, versions) in [
+        (ApiFlavor::Public, ["/version", "/provider/version"].as_slice()),
+        (ApiFlavor::Provider, ["/version"].as_slice()),
+    ] {
+        let info = House::with(flavor, built).await.system("GET /system/info", "").await.json();
+        for version in versions.iter().map(|path| info.pointer(path).unwrap()) {
+            assert_eq!(version["release"], env!("CARGO_PKG_VERSION"));
+            let commit = version["sha"].as_str().unwrap();
+            assert!(!commit.is_empty() && !commit.contains(char::is_whitespace), "{commit:?}");
+        }
+    }
+}
+
+#[test]
+fn the_commit_is_found_wherever_git_keeps_it() {
+    let (a, b) = ("a1".repeat(20), "b2".repeat(32));
+    let packed = format!("# pack-refs with: peeled\n{} refs/heads/other\n{b} refs/heads/main\n^{a}\n", "c3".repeat(20));
+    let named = "ref: refs/heads/main\n".to_owned();
+    for (what, files, found) in [
+        ("a commit itself", vec![(".git/HEAD", format!("{a}\n"))], Some(&a)),
+        ("a branch", vec![(".git/HEAD", named.clone()), (".git/refs/heads/main", format!("{a}\n"))], Some(&a)),
+        ("a packed branch", vec![(".git/HEAD", named.clone()), (".git/packed-refs", packed.clone())], Some(&b)),
+        (
+            "a branch that has moved since it was packed",
+            vec![(".git/HEAD", named.clone()), (".git/packed-refs", packed), (".git/refs/heads/main", a.clone())],
+            Some(&a),
+        ),
+        (
+            "a worktree",
+            vec![
+                (".git", "gitdir: main/.git/worktrees/w\n".to_owned()),
+                ("main/.git/worktrees/w/HEAD", named.clone()),
+                ("main/.git/worktrees/w/commondir", "../..\n".to_owned()),
+                ("main/.git/refs/heads/main", a.clone()),
+            ],
+            Some(&a),
+        ),
+        ("no repository", vec![("Cargo.toml", String::new())], None),
+        ("a branch without a commit", vec![(".git/HEAD", named)], None),
+        ("something else", vec![(".git/HEAD", "main\n".to_owned())], None),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let head = build::head(root.path());
+        assert_eq!(head.as_ref().map(|head| &head.commit), found, "{what}");
+        assert!(head.is_none_or(|head| head.moves_with.iter().all(|path| path.exists())), "{what}");
+    }
 }
 
 #[actix_web::test]

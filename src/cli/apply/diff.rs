@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::function::{Spec, SpecDraft};
 use crate::stack;
-use crate::wire::FunctionStatus;
+use crate::wire::{FUNCTION_LABEL, FunctionStatus};
 
 /// One line of a function that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,6 +26,11 @@ type Lines = BTreeMap<String, String>;
 /// What has to change; nothing if it is as it should be.
 pub(super) fn differences(before: Option<&FunctionStatus>, after: &Spec) -> Vec<Difference> {
     // What this program has no words for is replaced as a whole.
+    let before = before.cloned().map(|before| match after.labels.contains_key(FUNCTION_LABEL) {
+        true => before,
+        // The gateway may add it to whatever was asked for.
+        false => before.without_function_label(),
+    });
     let before = before.and_then(|before| before.draft().ok());
     let (mut before, after) = (before.as_ref().map(lines).unwrap_or_default(), lines(after));
     let mut found = Vec::new();

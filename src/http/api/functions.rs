@@ -11,9 +11,9 @@ use tracing::info;
 
 use super::error::HttpError;
 use super::params::{InNamespace, Named, WithUsage};
-use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, last_in_query, namespace, read};
+use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, is_yes, namespace, read};
 use super::status;
-use crate::engine::{Mode, Refused, Used};
+use crate::engine::{Mode, Refused, Used, View};
 use crate::function::{FunctionId, FunctionName, Spec};
 use crate::http::Services;
 use crate::wire::{self, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, ScaleServiceRequest};
@@ -29,7 +29,8 @@ const USAGE_WITHIN: Duration = Duration::from_secs(3);
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
     let namespace = namespace(&services, "", &request).await?;
     let views = answer(settings.answer_timeout, services.engine.list(&namespace)).await??;
-    let all: Vec<_> = views.iter().filter_map(|view| status::status(view, services.calls(&view.id))).collect();
+    let shown = |view: &View| status::status(view, services.calls(&view.id), settings.function_label);
+    let all: Vec<_> = views.iter().filter_map(shown).collect();
     Ok(HttpResponse::Ok().json(all))
 }
 
@@ -53,17 +54,11 @@ pub(super) async fn status(
     let Some(view) = answer(settings.answer_timeout, services.engine.get(&id)).await?? else {
         return missing();
     };
-    let used = if wants_usage(&request) { used(&services, &view.id).await } else { None };
-    match status::status(&view, services.calls(&view.id)) {
+    let used = if is_yes(&request, "usage") { used(&services, &view.id).await } else { None };
+    match status::status(&view, services.calls(&view.id), settings.function_label) {
         Some(status) => Ok(HttpResponse::Ok().json(FunctionStatus { usage: used.map(status::usage), ..status })),
         None => missing(),
     }
-}
-
-/// What Go takes for a yes.
-fn wants_usage(request: &HttpRequest) -> bool {
-    let usage = last_in_query(request, "usage");
-    usage.is_some_and(|text| ["1", "t", "T", "true", "True", "TRUE"].contains(&text.as_str()))
 }
 
 /// What a function uses; the status does without it when it can't be had in time.
@@ -99,7 +94,10 @@ pub(super) async fn update(request: HttpRequest, body: Payload, context: Context
 }
 
 async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, settings): Context) -> Answer {
-    let sent: FunctionDeployment = wire::read(&read(body, BODY_MAX).await?)?;
+    let mut sent: FunctionDeployment = wire::read(&read(body, BODY_MAX).await?)?;
+    if settings.function_label {
+        sent = sent.without_function_label();
+    }
     let (draft, name) = (sent.draft()?, sent.service.parse()?);
     let spec = Spec::try_from(draft)?;
     let id = FunctionId::new(name, namespace(&services, &sent.namespace, request).await?);

@@ -89,3 +89,9 @@ pub(super) fn last_in_query(request: &HttpRequest, key: &str) -> Option<String> 
     let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string()).ok()?.into_inner();
     pairs.into_iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
 }
+
+/// Whether the query says yes to something, in the words that Go takes for a yes.
+pub(super) fn is_yes(request: &HttpRequest, key: &str) -> bool {
+    let said = last_in_query(request, key);
+    said.is_some_and(|text| ["1", "t", "T", "true", "True", "TRUE"].contains(&text.as_str()))
+}

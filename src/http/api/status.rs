@@ -7,10 +7,10 @@ use crate::wire::{FunctionStatus, Lifecycle, Usage};
 /// What Go writes for a time that was never set.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// None for a function that is deleted and on its way out.
-pub(super) fn status(view: &View, invocations: u64) -> Option<FunctionStatus> {
+/// None for a function that is deleted and on its way out. `labelled`: with the setting `function-label`.
+pub(super) fn status(view: &View, invocations: u64, labelled: bool) -> Option<FunctionStatus> {
     let desired = view.status.desired.as_ref()?;
-    Some(FunctionStatus {
+    let status = FunctionStatus {
         name: view.id.name.to_string(),
         namespace: view.id.namespace.to_string(),
         invocation_count: invocations,
@@ -19,7 +19,8 @@ pub(super) fn status(view: &View, invocations: u64) -> Option<FunctionStatus> {
         created_at: Some(desired.created_at.as_str()).filter(|time| !time.is_empty()).unwrap_or(NO_TIME).to_owned(),
         lifecycle: lifecycle(view),
         ..FunctionStatus::of(&desired.spec)
-    })
+    };
+    Some(if labelled { status.with_function_label() } else { status })
 }
 
 fn lifecycle(view: &View) -> Option<Lifecycle> {

@@ -21,6 +21,7 @@ async fn functions_are_listed_by_name() {
     assert_eq!((told.code, told.out.as_str(), told.err.as_str()), (0, table, ""));
     let listed = person.actord(&["list", "--namespace", "dev", "--output", "json"]).await.json();
     let expected = json!([{"name": "c", "image": "docker.io/me/c:1", "namespace": "dev", "replicas": 1,
+        "labels": {}, "annotations": {},
         "availableReplicas": 1, "createdAt": "2026-01-02T03:04:05.000000006Z"}]);
     assert_eq!(listed, expected);
 }
