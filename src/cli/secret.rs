@@ -35,7 +35,10 @@ From standard input the line end at its end is taken off; a file is taken as it 
     #[command(after_help = "Example:\n  actord secret update db-password < password.txt")]
     Update(Box<SecretUpdateArgs>),
     /// Remove secrets
-    #[command(visible_alias = "remove", after_help = "Example:\n  actord secret rm db-password")]
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  actord secret rm db-password\n\nOne that functions use is kept, unless by force."
+    )]
     Rm(Box<SecretRmArgs>),
 }
 
@@ -93,6 +96,10 @@ pub struct SecretRmArgs {
     /// Names of the secrets
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<SecretName>,
+
+    /// Remove them although functions use them: those can't start any more
+    #[arg(long)]
+    pub force: bool,
 
     #[allow(missing_docs, reason = "it says so itself")]
     #[command(flatten)]
@@ -218,7 +225,8 @@ impl SecretRmArgs {
         for name in &self.names {
             // The query is for gateways that look nowhere else.
             let body = DeleteSecretRequest { name: name.to_string(), namespace: namespace.to_string() };
-            let query = [("namespace", namespace.as_str())];
+            let mut query = vec![("namespace", namespace.as_str())];
+            query.extend(self.force.then_some(("force", "true")));
             let request = client.request(Method::DELETE, &PATH, &query).json(&body);
             match client.success(request).await {
                 Ok(_) if self.gateway.output == Output::Json => removed.push(name),

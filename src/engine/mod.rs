@@ -89,11 +89,13 @@ pub trait Secrets: Send + Sync {
     /// [`SecretRefused`].
     async fn update(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused>;
 
-    /// Deletes a secret that is there. Instances that have it keep it for as long as they run.
+    /// Deletes a secret that is there. One that a function names, in what is desired of it or in the spec that it falls back
+    /// to, is deleted only by `force`: then the function's next start fails, and instances that have it keep it for as long
+    /// as they run. Of a deletion and a deploy that meet, exactly one is refused.
     ///
     /// # Errors
     /// [`SecretRefused`].
-    async fn delete(&self, namespace: &Namespace, name: SecretName) -> Result<(), SecretRefused>;
+    async fn delete(&self, namespace: &Namespace, name: SecretName, force: bool) -> Result<(), SecretRefused>;
 }
 
 /// Keeps the namespaces that functions live in. The default one is always there.

@@ -14,6 +14,18 @@ pub enum SecretRefused {
     /// There is such a secret already.
     #[error("secret {0} already exists: update it, or delete it first")]
     Exists(SecretName),
+    /// Functions name it, in what is desired of them or in the spec that they fall back to.
+    #[error(
+        "secret {name} is used by {}, which can't start without it: update or delete them first, or delete it all the \
+         same with ?force=true (actord secret rm --force)",
+        .functions.join(", ")
+    )]
+    InUse {
+        /// Which secret.
+        name: SecretName,
+        /// Their names, sorted.
+        functions: Vec<String>,
+    },
     /// There is no room to make it durable: the operator frees some.
     #[error("{0}")]
     Full(String),

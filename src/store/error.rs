@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
-use crate::function::Namespace;
+use crate::function::{Namespace, SecretName};
 
 /// Why the store did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,9 @@ pub enum StoreError {
     /// A function was to be written into a namespace that is not there.
     #[error("namespace {0} not found: create it first")]
     NoNamespace(Namespace),
+    /// A function was to be written that names a secret which is not there.
+    #[error("unable to find secret: {0}")]
+    NoSecret(SecretName),
     /// Anything else; nothing was changed.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -15,6 +15,7 @@ mod namespaces;
 mod open;
 mod record;
 mod schema;
+mod secret_uses;
 mod secrets;
 #[cfg(feature = "testing")]
 mod testing;

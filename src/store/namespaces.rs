@@ -1,14 +1,17 @@
 //! Namespaces and the secrets in them, as the API sees them.
 //!
 //! ```text
-//! secret: hold off every change of the store -> its namespace is there? -> the file is written, or removed
+//! secret: hold off every change of the store -> its namespace is there? no function uses it? -> the file is written, or removed
 //! namespace deleted: no function in it -> out of the table -> its secrets out of the directory
 //! ```
 //! So a secret never outlives its namespace, and none that was accepted is lost.
 
-use super::Store;
+use rusqlite::Connection;
+
 use super::namespace_table::NamespaceError;
+use super::secret_uses;
 use super::secrets::{SecretError, Secrets};
+use super::{Store, StoreError};
 use crate::function::{Namespace, NamespaceMetadata, SecretName};
 
 /// Why a secret was not changed.
@@ -20,6 +23,17 @@ pub enum SecretRefused {
     /// There is such a secret, or there is not, or the disk did not do it.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// Functions name it.
+    #[error("secret {name} is used by {}", .functions.join(", "))]
+    InUse {
+        /// Which secret.
+        name: SecretName,
+        /// Their names, sorted.
+        functions: Vec<String>,
+    },
+    /// The store can't tell which functions name it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Its thread was lost.
     #[error("{0}")]
     Lost(String),
@@ -126,12 +140,28 @@ impl Namespaces {
         self.secret(namespace, move |secrets, namespace| secrets.update(namespace, &name, &value)).await
     }
 
-    /// Removes a secret for good. Instances that have it keep it as long as they run.
+    /// Removes a secret for good; one that functions name only by `force`. Instances that have it keep it as long as they
+    /// run.
     ///
     /// # Errors
     /// [`SecretRefused`]; [`SecretError::Missing`] when there is none of that name.
-    pub async fn remove_secret(&self, namespace: &Namespace, name: SecretName) -> Result<(), SecretRefused> {
-        self.secret(namespace, move |secrets, namespace| secrets.remove(namespace, &name)).await
+    pub async fn remove_secret(
+        &self,
+        namespace: &Namespace,
+        name: SecretName,
+        force: bool,
+    ) -> Result<(), SecretRefused> {
+        self.still(namespace, move |db, secrets, namespace| {
+            if !force && secrets.contains(namespace, &name) {
+                let users = secret_uses::users(db, namespace, &name)?;
+                if !users.is_empty() {
+                    let functions = users.iter().map(ToString::to_string).collect();
+                    return Err(SecretRefused::InUse { name, functions });
+                }
+            }
+            Ok(secrets.remove(namespace, &name)?)
+        })
+        .await
     }
 
     /// Does something with a namespace's secrets while the namespace stays.
@@ -140,13 +170,22 @@ impl Namespaces {
         namespace: &Namespace,
         act: impl FnOnce(&Secrets, &Namespace) -> Result<T, SecretError> + Send + 'static,
     ) -> Result<T, SecretRefused> {
+        self.still(namespace, |_, secrets, namespace| Ok(act(secrets, namespace)?)).await
+    }
+
+    /// Does something with a namespace's secrets while neither the namespace nor any function changes.
+    async fn still<T: Send + 'static>(
+        &self,
+        namespace: &Namespace,
+        act: impl FnOnce(&Connection, &Secrets, &Namespace) -> Result<T, SecretRefused> + Send + 'static,
+    ) -> Result<T, SecretRefused> {
         let (this, namespace) = (self.clone(), namespace.clone());
         let done = tokio::task::spawn_blocking(move || {
-            let _still = this.store.still();
+            let db = this.store.still();
             if !this.contains(&namespace) {
                 return Err(SecretRefused::NoNamespace(namespace));
             }
-            Ok(act(&this.secrets, &namespace)?)
+            act(&db, &this.secrets, &namespace)
         });
         done.await.unwrap_or_else(|lost| Err(SecretRefused::Lost(format!("secrets: the thread was lost: {lost}"))))
     }

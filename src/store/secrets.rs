@@ -87,6 +87,12 @@ impl Secrets {
         names.iter().map(read).collect()
     }
 
+    /// Whether there is such a secret.
+    #[must_use]
+    pub fn contains(&self, namespace: &Namespace, name: &SecretName) -> bool {
+        self.path(namespace, name).exists()
+    }
+
     /// The values of those secrets in `names` that are there.
     ///
     /// # Errors
@@ -127,7 +133,7 @@ impl Secrets {
     /// [`SecretError::Exists`], or as for [`Secrets::write`].
     pub fn create(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
         let _changing = self.changing();
-        if self.path(namespace, name).exists() {
+        if self.contains(namespace, name) {
             return Err(SecretError::Exists(name.clone()));
         }
         self.replace(namespace, name, value)
@@ -139,7 +145,7 @@ impl Secrets {
     /// [`SecretError::Missing`], or as for [`Secrets::write`].
     pub fn update(&self, namespace: &Namespace, name: &SecretName, value: &[u8]) -> Result<(), SecretError> {
         let _changing = self.changing();
-        if !self.path(namespace, name).exists() {
+        if !self.contains(namespace, name) {
             return Err(SecretError::Missing(name.clone()));
         }
         self.replace(namespace, name, value)

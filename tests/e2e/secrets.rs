@@ -48,10 +48,15 @@ async fn a_secret_is_made_used_changed_under_a_running_function_deleted_and_gone
     assert_eq!((actord.seen("db").await, actord.seen("key").await), ("one".into(), "k".into()));
     let process = actord.process("keeper");
 
-    // As `secret update` does it, then as `secret apply` does: under the same process.
+    // As `secret update` does it; then it is in use, and deleted by force: under the same process.
     actord.secret("PUT", "db", "two").await;
     actord.comes_to_see("db", "two").await;
-    actord.secret("DELETE", "db", "").await;
+    let db = json!({ "name": "db", "namespace": "team" });
+    let answer = actord.system("DELETE", "/system/secrets", db.clone()).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
+    assert!(answer.text().contains("secret db is used by keeper, which can't start without it"), "{answer:?}");
+    let answer = actord.system("DELETE", "/system/secrets?force=true", db).await;
+    assert_eq!((answer.status, answer.text().as_str()), (202, ""));
     assert_eq!(actord.seen("db").await, "two", "who has it keeps it");
     actord.secret("POST", "db", "three").await;
     actord.comes_to_see("db", "three").await;

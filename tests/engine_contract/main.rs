@@ -110,6 +110,9 @@ contract! {
         a_secret_is_made_once_changed_and_deleted
         a_secret_that_is_not_there_is_neither_changed_nor_deleted
         a_namespace_that_is_not_there_has_no_secrets
+        a_secret_that_functions_use_is_kept_and_they_are_named
+        a_secret_is_used_by_what_serves_and_by_what_is_asked_for
+        of_a_deploy_and_the_deletion_of_its_secret_exactly_one_is_refused
         what_was_answered_of_secrets_holds_after_a_restart;
     namespaces:
         the_default_namespace_is_always_there_and_first

@@ -205,3 +205,49 @@ async fn a_secret_that_was_deleted_is_made_again_as_clients_replace_one() {
         assert_eq!(house.secret("openfaas-fn/db"), value);
     }
 }
+
+const USED: &str = "secret db is used by f, g, which can't start without it: update or delete them first, or delete it all \
+                    the same with ?force=true (actord secret rm --force)";
+
+#[actix_web::test]
+async fn one_that_functions_use_is_kept_unless_by_force_and_they_are_named() {
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = LocalHouse::with(flavor, |_| {}).await;
+        for name in ["db", "free"] {
+            accepted(&house.secrets("POST", &json!({ "name": name, "value": "one" }).to_string()).await);
+        }
+        for function in ["g", "f"] {
+            house.keep_with_secrets(function, &["db"]).await;
+        }
+        house.keep_with_secrets("h.dev", &["free"]).await;
+        for no in
+            ["", "?force=", "?force=0", "?force=false", "?force=yes", "?force=true&force=0", "?namespace=openfaas-fn"]
+        {
+            let reply = house.system(&format!("DELETE /system/secrets{no}"), r#"{"name":"db"}"#).await;
+            refused(&reply, 409, USED);
+        }
+        accepted(&house.secrets("DELETE", r#"{"name":"free"}"#).await);
+        for yes in ["?force=true", "?force=1", "?namespace=openfaas-fn&force=T"] {
+            let line = format!("DELETE /system/secrets{yes}");
+            accepted(&house.system(&line, r#"{"name":"db"}"#).await);
+            refused(&house.system(&line, r#"{"name":"db"}"#).await, 404, "unable to find secret: db");
+            accepted(&house.secrets("POST", r#"{"name":"db"}"#).await);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_client_that_applies_one_that_is_in_use_goes_on_to_give_it_its_value() {
+    let house = LocalHouse::public().await;
+    accepted(&house.secrets("POST", r#"{"name":"db","value":"one"}"#).await);
+    for function in ["f", "g"] {
+        house.keep_with_secrets(function, &["db"]).await;
+    }
+    // As faas-cli does: it lists, deletes what is there, makes it, and updates it when it is told that it is there.
+    assert_eq!(house.listed("?namespace=openfaas-fn").await, json!([{ "name": "db", "namespace": "openfaas-fn" }]));
+    let sent = r#"{"name":"db","namespace":"openfaas-fn","value":"two","rawValue":"dHdv"}"#;
+    refused(&house.secrets("DELETE", r#"{"name":"db","namespace":"openfaas-fn"}"#).await, 409, USED);
+    refused(&house.secrets("POST", sent).await, 409, "secret db already exists: update it, or delete it first");
+    accepted(&house.secrets("PUT", sent).await);
+    assert_eq!(house.secret("openfaas-fn/db"), "two");
+}

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::memory_engine::{Image, MemoryEngine};
+use crate::memory_engine::{Image, MemoryEngine, desired};
 
 /// `admin:secret-pw`, as in the recorded conversations.
 pub(crate) const AUTH: &str = "Authorization: Basic YWRtaW46c2VjcmV0LXB3\r\n";
@@ -280,6 +280,14 @@ impl LocalHouse {
             (namespaces.clone(), namespaces.clone(), logs)
         });
         Self { house: house.await, namespaces, store, secrets, host }
+    }
+
+    /// Keeps a function that names these secrets, as a deploy does.
+    pub(crate) async fn keep_with_secrets(&self, function: &str, secrets: &[&str]) {
+        let secrets = secrets.iter().map(|name| name.parse().unwrap()).collect();
+        let draft = SpecDraft { image: "i".into(), secrets, ..SpecDraft::default() };
+        let desired = desired(None, draft.try_into().unwrap(), &Image::Runs(Vec::new()), then());
+        self.store.put(&function.parse().unwrap(), &desired).await.unwrap();
     }
 }
 

@@ -43,8 +43,8 @@ impl engine::Secrets for store::Namespaces {
         Ok(self.update_secret(namespace, name, value).await?)
     }
 
-    async fn delete(&self, namespace: &Namespace, name: SecretName) -> Result<(), SecretRefused> {
-        Ok(self.remove_secret(namespace, name).await?)
+    async fn delete(&self, namespace: &Namespace, name: SecretName, force: bool) -> Result<(), SecretRefused> {
+        Ok(self.remove_secret(namespace, name, force).await?)
     }
 }
 
@@ -67,6 +67,7 @@ impl From<store::SecretRefused> for SecretRefused {
             store::SecretRefused::NoNamespace(namespace) => Self::NoNamespace(namespace),
             store::SecretRefused::Secret(SecretError::Missing(name)) => Self::NotFound(name),
             store::SecretRefused::Secret(SecretError::Exists(name)) => Self::Exists(name),
+            store::SecretRefused::InUse { name, functions } => Self::InUse { name, functions },
             store::SecretRefused::Secret(error) if error.is_full() => Self::Full(error.to_string()),
             other => Self::Failed(other.to_string()),
         }

@@ -208,7 +208,7 @@ impl Function {
         let (context, id) = (self.context.clone(), self.me.id.clone());
         let written = async move {
             match write {
-                Write::Put(desired) => context.store.put(&id, &desired).await,
+                Write::Put(desired) => context.store.put_with_secrets(&id, &desired, &context.secrets).await,
                 Write::Delete => context.store.delete(&id).await,
             }
         };
@@ -319,6 +319,7 @@ fn refused(id: &FunctionId, refusal: Refusal<StoreError>) -> Refused {
         Refusal::Exists => Refused::Exists(id.clone()),
         Refusal::Unrunnable(reason) => Refused::Unrunnable(reason),
         Refusal::NotWritten(StoreError::NoNamespace(namespace)) => Refused::NoNamespace(namespace),
+        Refusal::NotWritten(StoreError::NoSecret(name)) => Refused::NoSecret(name),
         Refusal::NotWritten(full @ StoreError::Full(_)) => Refused::Full(full.to_string()),
         Refusal::NotWritten(error) => Refused::Failed(error.to_string()),
     }

@@ -58,6 +58,14 @@ impl Desired {
         }
     }
 
+    /// The specs that an instance may yet be started of: the newest, and the one before it for as long as it may be fallen
+    /// back on.
+    pub fn startable_specs(&self) -> impl Iterator<Item = &Spec> {
+        let proven = self.has_served && self.failed.is_none();
+        let good = self.last_good.iter().filter(move |_| !proven).map(|(_, good)| good);
+        std::iter::once(&self.spec).chain(good).map(|spec| &**spec)
+    }
+
     /// The newest generation that ever served: what the generation after this one falls back on.
     pub(super) fn newest_good(&self) -> Option<(Generation, Arc<Spec>)> {
         if self.has_served { Some((self.generation, self.spec.clone())) } else { self.last_good.clone() }

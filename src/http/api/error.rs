@@ -49,7 +49,7 @@ impl From<SecretRefused> for HttpError {
         let status = match &refused {
             SecretRefused::NoNamespace(_) => StatusCode::BAD_REQUEST,
             SecretRefused::NotFound(_) => StatusCode::NOT_FOUND,
-            SecretRefused::Exists(_) => StatusCode::CONFLICT,
+            SecretRefused::Exists(_) | SecretRefused::InUse { .. } => StatusCode::CONFLICT,
             SecretRefused::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             SecretRefused::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -30,6 +30,14 @@ pub(super) struct InNamespace {
     namespace: Option<String>,
 }
 
+/// What a query for a deletion can insist on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WithForce {
+    /// Whether to delete it although functions use it
+    force: Option<bool>,
+}
+
 /// What else a query for one function can ask for.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

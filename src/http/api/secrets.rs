@@ -8,8 +8,8 @@ use base64::prelude::BASE64_STANDARD;
 use tracing::info;
 
 use super::error::HttpError;
-use super::params::InNamespace;
-use super::request::{Answer, BODY_MAX, Context, agreed_namespace, namespace, read};
+use super::params::{InNamespace, WithForce};
+use super::request::{Answer, BODY_MAX, Context, agreed_namespace, is_yes, namespace, read};
 use crate::function::{Invalid, SecretName};
 use crate::wire::{self, DeleteSecretRequest, ListedSecret, Secret};
 
@@ -95,11 +95,12 @@ pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): C
 
 /// Deletes a secret that must be there
 ///
-/// Used or not: clients replace a secret by deleting it and making it again.
-#[utoipa::path(delete, path = "/system/secrets", operation_id = "delete_secret", tag = "secrets", params(InNamespace),
-request_body = DeleteSecretRequest, responses(
+/// One that functions use only by force: they can't start without it.
+#[utoipa::path(delete, path = "/system/secrets", operation_id = "delete_secret", tag = "secrets",
+params(InNamespace, WithForce), request_body = DeleteSecretRequest, responses(
     (status = 202, description = "It is gone"),
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
+    (status = 409, description = "Functions use it: the line names them", content_type = "text/plain", body = String),
     (status = 500, description = "What became of it is not known: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
@@ -108,7 +109,8 @@ pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): C
     // Clients send what they deploy: a value is of no use here, but one that can't be is a mistake all the same.
     value(&name, sent)?;
     let namespace = agreed_namespace(&services, &sent_to, &request).await?;
-    services.secrets.delete(&namespace, name.clone()).await?;
-    info!(secret = %name, %namespace, "secret deleted");
+    let force = is_yes(&request, "force");
+    services.secrets.delete(&namespace, name.clone(), force).await?;
+    info!(secret = %name, %namespace, force, "secret deleted");
     Ok(HttpResponse::Accepted().finish())
 }

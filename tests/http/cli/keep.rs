@@ -154,6 +154,12 @@ async fn a_secret_is_sent_byte_for_byte() {
             "DELETE /system/secrets?namespace=dev",
             json!({"name": "db", "namespace": "dev"}),
         ),
+        (
+            &["secret", "rm", "db", "-n", "dev", "--force"],
+            b"",
+            "DELETE /system/secrets?namespace=dev&force=true",
+            json!({"name": "db", "namespace": "dev"}),
+        ),
         (&["secret", "ls", "-n", "dev"], b"", "GET /system/secrets?namespace=dev", Value::Null),
     ] {
         assert_eq!(asked(&person, arguments, input).await, (line.to_owned(), body), "{arguments:?}");
@@ -179,7 +185,7 @@ async fn a_namespace_is_sent_with_the_label_that_makes_it_one_for_functions() {
         (
             &["namespace", "rm", "dev"],
             "DELETE /system/namespace/dev",
-            json!({"name": "dev", "labels": {"openfaas": "1"}}),
+            json!({"name": "dev", "labels": {"openfaas": "1"}, "annotations": {}}),
         ),
         (&["namespace", "get", "dev"], "GET /system/namespace/dev", Value::Null),
         (&["namespace", "ls"], "GET /system/namespaces", Value::Null),
@@ -245,7 +251,15 @@ async fn a_secret_lives_as_the_verbs_say() {
     assert_eq!(person.types(&["secret", "update", "db"], b"x").await.code, 4, "not in the default namespace");
     assert_eq!(person.actord(&["secret", "ls", "-n", "dev"]).await.out, "NAME\ndb\n");
     assert_eq!(person.actord(&["secret", "ls"]).await.err, "no secrets in openfaas-fn\n");
-    assert_eq!(person.actord(&["secret", "rm", "db", "-n", "dev"]).await.out, "secret db in dev removed\n");
+    house.keep_with_secrets("f.dev", &["db"]).await;
+    let told = person.actord(&["secret", "rm", "db", "-n", "dev"]).await;
+    assert!(
+        told.code == 4 && told.err.contains("secret db is used by f, which") && told.err.contains("--force"),
+        "{told:?}"
+    );
+    assert_eq!(stored("dev/db").unwrap(), b"three");
+    let told = person.actord(&["secret", "remove", "db", "-n", "dev", "--force"]).await;
+    assert_eq!(told.out, "secret db in dev removed\n", "{told:?}");
     assert_eq!(stored("dev/db"), None);
 }
 

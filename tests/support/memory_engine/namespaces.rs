@@ -4,30 +4,36 @@ use actord::engine::{NamespaceRefused, Namespaces, SecretRefused, Secrets};
 use actord::function::{Namespace, NamespaceMetadata, SecretName};
 use async_trait::async_trait;
 
-use super::MemoryEngine;
+use super::{Function, Kept, MemoryEngine};
 
-impl MemoryEngine {
+impl Function {
+    /// Whether it needs a secret: for what is desired of it, or for what it falls back to.
+    fn names(&self, secret: &SecretName) -> bool {
+        self.desired.startable_specs().flat_map(|spec| &spec.secrets).any(|named| named == secret)
+    }
+}
+
+impl Kept {
     /// Sets or removes a secret that must be there already, or must not.
     fn change_secret(
-        &self,
+        &mut self,
         namespace: &Namespace,
         name: SecretName,
         there: bool,
         value: Option<Vec<u8>>,
     ) -> Result<(), SecretRefused> {
-        let mut kept = self.0.kept.lock().unwrap();
-        if !kept.namespaces.contains_key(namespace) {
+        if !self.namespaces.contains_key(namespace) {
             return Err(SecretRefused::NoNamespace(namespace.clone()));
         }
         let key = (namespace.clone(), name);
-        match kept.secrets.contains_key(&key) {
+        match self.secrets.contains_key(&key) {
             true if !there => return Err(SecretRefused::Exists(key.1)),
             false if there => return Err(SecretRefused::NotFound(key.1)),
             _ => {}
         }
         match value {
-            Some(value) => kept.secrets.insert(key, value),
-            None => kept.secrets.remove(&key),
+            Some(value) => self.secrets.insert(key, value),
+            None => self.secrets.remove(&key),
         };
         Ok(())
     }
@@ -44,15 +50,25 @@ impl Secrets for MemoryEngine {
     }
 
     async fn create(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused> {
-        self.change_secret(namespace, name, false, Some(value))
+        self.0.kept.lock().unwrap().change_secret(namespace, name, false, Some(value))
     }
 
     async fn update(&self, namespace: &Namespace, name: SecretName, value: Vec<u8>) -> Result<(), SecretRefused> {
-        self.change_secret(namespace, name, true, Some(value))
+        self.0.kept.lock().unwrap().change_secret(namespace, name, true, Some(value))
     }
 
-    async fn delete(&self, namespace: &Namespace, name: SecretName) -> Result<(), SecretRefused> {
-        self.change_secret(namespace, name, true, None)
+    async fn delete(&self, namespace: &Namespace, name: SecretName, force: bool) -> Result<(), SecretRefused> {
+        let mut kept = self.0.kept.lock().unwrap();
+        let there = kept.secrets.contains_key(&(namespace.clone(), name.clone()));
+        if there && !force {
+            let of_namespace = kept.functions.iter().filter(|(id, _)| id.namespace == *namespace);
+            let users = of_namespace.filter(|(_, function)| function.names(&name));
+            let functions: Vec<_> = users.map(|(id, _)| id.name.to_string()).collect();
+            if !functions.is_empty() {
+                return Err(SecretRefused::InUse { name, functions });
+            }
+        }
+        kept.change_secret(namespace, name, true, None)
     }
 }
 
