@@ -51,6 +51,8 @@ fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
         &format!("rm /run/netns/{id}"),
     );
     is_found(&traces, "a link", &format!("ip link add {bridge} type bridge"), &format!("ip link del {bridge}"));
+    let route = format!("unreachable {subnet}0/24 metric 7");
+    is_found(&traces, "a route", &format!("ip route add {route}"), &format!("ip route del {route}"));
     is_found(&traces, "still given out", &format!("touch {dir}/{subnet}7"), &format!("rm {dir}/{subnet}7"));
     let result = format!("{dir}/cni/results/actord-{id}-eth0");
     is_found(&traces, "a CNI file", &format!("mkdir -p {dir}/cni/results; touch {result}"), &format!("rm {result}"));
@@ -92,13 +94,14 @@ fn what_a_run_that_broke_off_left_is_swept_away() {
     let Traces { bridge, subnet, .. } = &traces;
     sh(&format!(
         "ip link add {bridge} type bridge; ip netns add {bridge}.{id}; mkdir -p /run/lock; touch /run/lock/actord.{bridge}
+        ip route add unreachable {subnet}0/24 metric 7
         iptables -w -t nat -N CNI-{chain:024x}; iptables -w -t nat -A CNI-{chain:024x} -d {subnet}0/24 -j ACCEPT
         iptables -w -t nat -A POSTROUTING -s {subnet}2/32 -m comment --comment 'id: \"{id}\"' -j CNI-{chain:024x}
         mkdir {dir}/a; mount -t tmpfs none {dir}/a; mkdir {dir}/a/b; mount -t tmpfs none {dir}/a/b",
         chain = rand::random::<u64>(),
     ));
     let mut process = Command::new("sleep").arg("60").current_dir(&traces.directory).spawn().unwrap();
-    assert!(traces.on_the_machine().len() >= 9, "{:?}", traces.on_the_machine());
+    assert!(traces.on_the_machine().len() >= 10, "{:?}", traces.on_the_machine());
     run::sweep(&traces);
     process.wait().unwrap();
     assert_eq!(traces.on_the_machine(), [""; 0]);

@@ -51,7 +51,7 @@ impl Context {
         let network = Network::start(host.network.clone(), &settings, runtime.clone());
         let starts = Semaphore::new(settings.parallel_starts.max(1));
         let usage = UsageTrackers::new(host.runtime.clone(), runtime.clone());
-        let status_cache = StatusCache::new(host.images.clone());
+        let status_cache = StatusCache::new(host.images.clone(), host.network.clone());
         let context = Arc::new(Self {
             host,
             pulls,

@@ -14,6 +14,11 @@ pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, housekeep
         let network = network.clone();
         async move { network.keep_open().await }
     });
+    let network = machine.network.clone();
+    housekeeping.every(&table::BRIDGE, move || {
+        let network = network.clone();
+        async move { network.keep_bridge().await }
+    });
     let runtime = machine.runtime.clone();
     housekeeping.every(&table::NAME_SERVERS, move || {
         let runtime = runtime.clone();

@@ -13,6 +13,8 @@ pub(super) struct Network {
     pub(super) preflight: Result<Preflight, String>,
     /// What overlaps with the subnet; an error where the routes can't be read.
     subnet: Result<Result<(), String>, String>,
+    /// What is wrong with the bridge.
+    bridge: Result<(), String>,
     /// The name servers that were configured.
     configured: Vec<IpAddr>,
     /// Those that functions can reach of what the host uses; none where its file can't be read.
@@ -26,6 +28,7 @@ impl Network {
         Self {
             preflight: Preflight::of(options).await.map_err(|error| error.to_string()),
             subnet: routes.map(|table| options.overlap(&table)),
+            bridge: options.bridge_fault(),
             configured: configured.to_vec(),
             machines,
         }
@@ -37,6 +40,14 @@ impl Network {
             Ok(Ok(())) => Finding::ok("subnet", "no route of this machine overlaps with it"),
             Ok(Err(overlap)) => Finding::failure("subnet", overlap, "set another --cni-subnet, such as 10.63.0.0/16"),
             Err(error) => Finding::unknown("subnet", error),
+        });
+        found.push(match &self.bridge {
+            Ok(()) => Finding::ok("bridge", "nothing is wrong with it"),
+            Err(fault) => Finding::failure(
+                "bridge",
+                fault,
+                "a running actord puts it back within seconds; if not, see its log for why",
+            ),
         });
         found.push(self.servers());
         found
@@ -107,6 +118,7 @@ mod tests {
         Network {
             preflight: Ok(preflight),
             subnet: Ok(Ok(())),
+            bridge: Ok(()),
             configured: vec![],
             machines: Some(vec![[9, 9, 9, 9].into()]),
         }
@@ -118,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_all_of_it_is_well() {
-        assert_eq!(states(&network()), [State::Ok; 4]);
+        assert_eq!(states(&network()), [State::Ok; 5]);
     }
 
     #[test]
@@ -142,8 +154,16 @@ mod tests {
             subnet: Ok(Err("overlaps with 10.0.0.0/8 by eth0".into())),
             ..network()
         };
-        assert_eq!(states(&network), [State::Failure, State::Failure, State::Ok]);
+        assert_eq!(states(&network), [State::Failure, State::Failure, State::Ok, State::Ok]);
         assert_eq!(states(&Network { subnet: Err("?".into()), ..self::network() })[2], State::Unknown);
+    }
+
+    #[test]
+    fn a_bridge_that_is_not_as_it_was_made_is_a_failure() {
+        let network = Network { bridge: Err("bridge actord0 is down".into()), ..network() };
+        let found = network.check().into_iter().find(|finding| finding.check == "bridge").unwrap();
+        assert_eq!((found.state, found.found.as_str()), (State::Failure, "bridge actord0 is down"));
+        assert!(found.remedy.is_some());
     }
 
     #[tokio::test]

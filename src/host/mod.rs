@@ -133,6 +133,9 @@ pub trait Network: Send + Sync {
     /// [`HostError::Failed`] with everything that could not be removed.
     async fn detach(&self, id: &InstanceId) -> Result<(), HostError>;
 
+    /// What is wrong with what all instances share, so that none of them can be reached just now; known, not looked for.
+    fn fault(&self) -> Option<String>;
+
     /// Every instance of which this network holds anything, complete or half-made.
     ///
     /// # Errors

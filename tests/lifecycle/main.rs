@@ -9,6 +9,7 @@ mod checks;
 mod crashes;
 mod deploys;
 mod logs;
+mod network;
 mod panics;
 mod recovers;
 mod secrets;

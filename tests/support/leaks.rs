@@ -63,6 +63,7 @@ impl Traces {
         let mut found = Vec::new();
         found.extend(self.namespaces().iter().map(|name| format!("network namespace {name} is left in /run/netns")));
         found.extend(self.links().iter().map(|line| format!("a link is left: {line}")));
+        found.extend(self.routes().iter().map(|route| format!("a route is left: {route}")));
         found.extend(self.address_files());
         let rules = self.firewall_rules();
         found.extend(rules.iter().map(|(command, table, rule)| format!("a rule is left: {command} -t {table} {rule}")));
@@ -108,6 +109,13 @@ impl Traces {
         let links = output("ip", &["-o", "link"]);
         let own = |line: &&str| line.split([':', ' ', '@']).any(|word| word == self.bridge);
         links.lines().filter(own).map(str::to_owned).collect()
+    }
+
+    /// Routes to the subnet that no link takes along when it goes.
+    pub fn routes(&self) -> Vec<String> {
+        let routes = output("ip", &["-4", "route", "show", "table", "all"]);
+        let lasting = |line: &&str| self.names(line) && !line.contains(" dev ");
+        routes.lines().filter(lasting).map(|line| line.trim().to_owned()).collect()
     }
 
     /// Addresses that host-local gave out, and cached results, wherever they are kept.

@@ -89,6 +89,9 @@ pub fn sweep(traces: &Traces) {
         quietly(&format!("ip netns delete {name}"));
     }
     quietly(&format!("ip link delete {}", traces.bridge));
+    for route in traces.routes() {
+        quietly(&format!("ip route delete {route}"));
+    }
     for point in traces.mounts().iter().rev() {
         quietly(&format!("umount -l {point}"));
     }

@@ -6,13 +6,14 @@ use dashmap::DashMap;
 
 use crate::actors::function::progress::Progress;
 use crate::engine::{ChangeLog, Changed, PullProgress, View};
-use crate::function::{FunctionId, Namespace, Phase, Status, Step, Uptime};
-use crate::host::Images;
+use crate::function::{Failure, FunctionId, Namespace, Phase, Status, Step, Uptime};
+use crate::host::{Images, Network};
 
 /// The newest status of every function; its actor writes, any caller reads.
 pub(in crate::actors) struct StatusCache {
     statuses: DashMap<FunctionId, Status>,
     images: Arc<dyn Images>,
+    network: Arc<dyn Network>,
     /// What became of functions, for those who watch.
     pub(in crate::actors) changes: ChangeLog,
     /// How far the instances have come that are being brought up.
@@ -20,12 +21,12 @@ pub(in crate::actors) struct StatusCache {
 }
 
 impl StatusCache {
-    /// An empty cache. `images` are asked how far a pull is.
-    pub(in crate::actors) fn new(images: Arc<dyn Images>) -> Self {
+    /// An empty cache. `images` are asked how far a pull is, `network` whether instances can be reached at all.
+    pub(in crate::actors) fn new(images: Arc<dyn Images>, network: Arc<dyn Network>) -> Self {
         // By chance, since a clock may be set back: a number of an earlier process is all but never one of these. A
         // program that keeps numbers as JSON does gets them right as well: they are below 2^53.
         let changes = ChangeLog::starting_after(rand::random::<u64>() >> 12);
-        Self { statuses: DashMap::new(), images, changes, progress: Progress::default() }
+        Self { statuses: DashMap::new(), images, network, changes, progress: Progress::default() }
     }
 
     pub(in crate::actors) fn post(&self, id: &FunctionId, status: Status) {
@@ -71,6 +72,21 @@ impl StatusCache {
         let step = self.progress.of(id);
         let pull = step.filter(|step| *step == Step::Pulling).and_then(|_| self.images.progress(&desired.spec.image));
         let pull = pull.map(|pull| PullProgress { pulled: pull.pulled, total: pull.total });
-        Some(View { id: id.clone(), status: status.clone(), retry_in, step, pull })
+        let mut status = status.clone();
+        if let Some(fault) = self.network.fault() {
+            cut_off(&mut status, fault);
+        }
+        Some(View { id: id.clone(), status, retry_in, step, pull })
     }
+}
+
+/// The instances run, and nothing reaches them while the network that they share is broken. Their actors don't know, and
+/// need not: nothing of theirs has to be replaced.
+fn cut_off(status: &mut Status, fault: String) {
+    let Some(generation) = status.serving else { return };
+    status.ready = 0;
+    if status.phase == Phase::Ready {
+        status.phase = Phase::Unready;
+    }
+    status.failure = Some(Failure { generation, reason: fault });
 }

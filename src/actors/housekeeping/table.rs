@@ -50,13 +50,23 @@ pub const LAST_USED: Job = Job {
     when_it_fails: "a reboot may start functions in another order than they are used",
 };
 
-/// Checks bridge, forwarding and firewall.
+/// Checks forwarding, the firewall and the instances' links.
 pub const NETWORK: Job = Job {
     name: "network",
     period: Duration::from_secs(30),
     at_once: true,
-    purpose: "puts back what other software took from forwarding and the firewall",
+    purpose: "puts back what other software took from forwarding, the firewall and the bridge's ports",
     when_it_fails: "functions may reach nothing outside of this machine",
+};
+
+/// Checks the bridge.
+pub const BRIDGE: Job = Job {
+    name: "bridge",
+    // Calls that meet a broken bridge are tried for a second and more: most of them live through it.
+    period: Duration::from_secs(1),
+    at_once: false,
+    purpose: "puts the functions' bridge back when it is gone, down, or without its address",
+    when_it_fails: "functions can't be reached",
 };
 
 /// Follows the host's name servers.
@@ -78,4 +88,4 @@ pub const PRUNING: Job = Job {
 };
 
 /// The table.
-pub const ALL: &[&Job] = &[&RELIST, &INVOCATION_COUNTS, &LAST_USED, &NETWORK, &NAME_SERVERS, &PRUNING];
+pub const ALL: &[&Job] = &[&RELIST, &INVOCATION_COUNTS, &LAST_USED, &NETWORK, &BRIDGE, &NAME_SERVERS, &PRUNING];

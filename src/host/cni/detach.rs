@@ -8,7 +8,7 @@ use tracing::info;
 use super::cache::Cached;
 use super::cleanup::Cleanup;
 use super::conflist::Conflist;
-use super::{Cni, CniNetwork, host_lock, leases, netlink, netns};
+use super::{Cni, CniNetwork, host_lock, leases, netlink, netns, refusal};
 use crate::function::InstanceId;
 use crate::host::HostError;
 
@@ -43,6 +43,10 @@ impl CniNetwork {
         *open = false;
         drop((open, lock));
         errors.extend(self.remove_bridge().err().map(|error| error.to_string()));
+        // Last, so that nothing leaves by another way meanwhile.
+        if cni.options.conflist.is_none() {
+            errors.extend(refusal::remove(&cni.options).err().map(|error| error.to_string()));
+        }
         // With something left, what is needed to try again is left, too.
         if errors.is_empty() {
             errors.extend(cni.forget_state().err().map(|error| format!("state: {error}")));

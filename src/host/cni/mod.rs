@@ -1,14 +1,16 @@
 //! CNI: plugins executed. The only place that knows their protocol.
 //!
 //! ```text
-//! once:   IPv4 forwarding, rules for the whole bridge (forwarding)
+//! once:   IPv4 forwarding, rules for the whole bridge (forwarding), a route that refuses its subnet without it (refusal)
 //! attach: named netns (lo up) -> bridge ADD (host-local) -> address                     each result into the cache
 //! detach: bridge DEL -> leftovers of iptables -> netns removed -> cache removed
+//! kept:   bridge, its ports, address and routes (bridge), forwarding and rules: what others undo is put back
 //! ```
 //! A network list of the user's own may have more plugins; each gets its ADD, CHECK and DEL in turn.
 //! An attach that fails is undone by the same code that detaches. Everything is found again by what is on the host:
 //! namespaces named `BRIDGE.INSTANCE`, cached results and leases.
 
+mod bridge;
 mod cache;
 mod chain;
 mod cleanup;
@@ -24,6 +26,7 @@ mod netns;
 mod options;
 mod plugin;
 mod preflight;
+mod refusal;
 mod routes;
 mod rules;
 
@@ -68,6 +71,8 @@ struct Cni {
     shared: RwLock<()>,
     /// Whether the way out is open, as far as we know.
     open: Mutex<bool>,
+    /// What is wrong with the bridge, until it is mended.
+    fault: std::sync::Mutex<Option<String>>,
 }
 
 impl CniNetwork {
@@ -84,6 +89,7 @@ impl CniNetwork {
             plugins.find(binary).map_err(|error| HostError::Failed(error.to_string()))?;
         }
         if options.conflist.is_none() {
+            refusal::forget_earlier(&options)?;
             routes::check(&options)?;
         }
         if (options.conflist.is_none() || list.needs_iptables()) && !Iptables::installed() {
@@ -97,6 +103,7 @@ impl CniNetwork {
             changing: KeyedLock::default(),
             shared: RwLock::new(()),
             open: Mutex::new(false),
+            fault: std::sync::Mutex::default(),
             list,
             plugins,
             options,
@@ -105,14 +112,25 @@ impl CniNetwork {
         Ok(network)
     }
 
-    /// Sees to it that packets of instances find their way out: the kernel forwards, and our rules are there. Meant to
-    /// be called from time to time: other software undoes both. What was missing is said in the log.
+    /// Sees to it that packets of instances find their way out: the kernel forwards, our rules are there, every
+    /// instance's link is on the bridge, and nothing leaves by another way without it. Meant to be called from time to
+    /// time: other software undoes all of that. What was missing is said in the log.
     ///
     /// # Errors
     /// [`HostError::Failed`] when it can't be mended, with the next step.
     pub async fn keep_open(&self) -> Result<(), HostError> {
         forwarding::forward()?;
+        self.0.keep_ports();
         self.0.reopen().await
+    }
+
+    /// Sees to it that the bridge is there, up, and has its address and its route; puts back what is missing, so that
+    /// running instances are reached again. Cheap while nothing is: meant to be called every second.
+    ///
+    /// # Errors
+    /// [`HostError::Failed`] when it can't be mended, with the kernel's reason.
+    pub async fn keep_bridge(&self) -> Result<(), HostError> {
+        self.0.keep_bridge().await
     }
 }
 
@@ -130,6 +148,7 @@ impl Cni {
     async fn reopen(&self) -> Result<(), HostError> {
         let mut open = self.open.lock().await;
         if self.options.conflist.is_none() {
+            self.keep_refusal()?;
             forwarding::open(&self.iptables, &self.options).await?;
         }
         *open = true;
@@ -251,6 +270,10 @@ impl Network for CniNetwork {
     async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
         let (cni, id) = (self.0.clone(), id.clone());
         to_its_end("network", async move { cni.detach(&id).await }).await
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.0.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     async fn list(&self) -> Result<Vec<InstanceId>, HostError> {

@@ -1,81 +1,277 @@
-//! The three things asked of the kernel about links: bring `lo` up, find one by name, delete one. Two messages of
-//! rtnetlink(7) by hand cost less than a crate for all of it.
+//! What is asked of the kernel about links, addresses and routes, by rtnetlink(7). Each call opens a socket, asks one
+//! question and closes it, in the network namespace of the calling thread; all of them take microseconds.
 
-use rustix::io::{self, Errno};
-use rustix::net::netdevice::name_to_index;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rscni_types::ipnet::Ipv4Net;
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use rustix::net::{AddressFamily as Family, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 
-const RTM_NEWLINK: u16 = 16;
-const RTM_DELLINK: u16 = 17;
-const NLMSG_ERROR: u16 = 2;
-/// `NLM_F_REQUEST | NLM_F_ACK`.
-const REQUEST_ACK: u16 = 1 | 4;
-const IFF_UP: u32 = 1;
-/// `struct nlmsghdr` and `struct ifinfomsg`.
-const LENGTH: u32 = 16 + 16;
 /// The loopback interface is the first of every network namespace.
 const LOOPBACK: u32 = 1;
+/// The kernel sends a dump in parts of at most 32 KiB.
+const REPLY: usize = 64 << 10;
+/// How the kernel says that no route, or one that refuses, leads to an address.
+const UNREACHABLE: [Errno; 2] = [Errno::NETUNREACH, Errno::HOSTUNREACH];
+
+/// A link as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) index: u32,
+    /// Whether an administrator, or a program, has set it up.
+    pub(super) up: bool,
+    /// The index of the bridge that it is a port of.
+    pub(super) master: Option<u32>,
+    pub(super) is_bridge: bool,
+}
+
+/// A route to a subnet in the main table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Its addresses are neighbours on a link; packets leave with this source.
+    Link(u32, Ipv4Addr),
+    /// It is refused: who sends to it is told that it is unreachable. Only where no route with a smaller metric is there.
+    Refuse {
+        /// The greater, the later it is looked at.
+        metric: u32,
+        /// Tells whose route it is.
+        protocol: u8,
+    },
+}
 
 /// Brings up `lo` in the network namespace of the calling thread.
 pub(super) fn loopback_up() -> io::Result<()> {
-    ask(RTM_NEWLINK, LOOPBACK, IFF_UP)
+    set_up(LOOPBACK)
 }
 
-/// Whether a link of this name exists in our network namespace.
+/// Whether a link of this name exists.
 pub(super) fn link_exists(name: &str) -> io::Result<bool> {
-    index(name).map(|found| found.is_some())
+    link(name).map(|found| found.is_some())
+}
+
+/// A link by its name.
+pub(super) fn link(name: &str) -> io::Result<Option<Link>> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    let answers = match ask(RouteNetlinkMessage::GetLink(message), 0) {
+        Err(error) if error.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => return Ok(None),
+        other => other?,
+    };
+    Ok(answers.into_iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(found) => Some(read_link(&found)),
+        _ => None,
+    }))
+}
+
+fn read_link(found: &LinkMessage) -> Link {
+    let is_bridge = |infos: &[LinkInfo]| infos.contains(&LinkInfo::Kind(InfoKind::Bridge));
+    Link {
+        index: found.header.index,
+        up: found.header.flags.contains(LinkFlags::Up),
+        master: found.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Controller(index) => Some(*index),
+            _ => None,
+        }),
+        is_bridge: found.attributes.iter().any(|it| matches!(it, LinkAttribute::LinkInfo(infos) if is_bridge(infos))),
+    }
+}
+
+/// Makes a bridge, down and without an address, with this hardware address if there is one to keep.
+pub(super) fn create_bridge(name: &str, hardware_address: Option<[u8; 6]>) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    message.attributes.extend(hardware_address.map(|address| LinkAttribute::Address(address.to_vec())));
+    message.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
+    ask(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL).map(drop)
+}
+
+/// Sets a link up.
+pub(super) fn set_up(index: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    (message.header.flags, message.header.change_mask) = (LinkFlags::Up, LinkFlags::Up);
+    ask(RouteNetlinkMessage::SetLink(message), 0).map(drop)
+}
+
+/// Makes a link a port of a bridge.
+pub(super) fn set_master(index: u32, bridge: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Controller(bridge));
+    ask(RouteNetlinkMessage::SetLink(message), 0).map(drop)
 }
 
 /// Deletes a link. A link that is not there is deleted already.
 pub(super) fn delete_link(name: &str) -> io::Result<()> {
-    let Some(index) = index(name)? else { return Ok(()) };
-    match ask(RTM_DELLINK, index, 0) {
-        Err(Errno::NODEV) => Ok(()),
-        other => other,
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    gone(ask(RouteNetlinkMessage::DelLink(message), 0), Errno::NODEV)
+}
+
+/// Whether a link has an address with this prefix.
+pub(super) fn has_address(index: u32, address: Ipv4Net) -> io::Result<bool> {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    let found = ask(RouteNetlinkMessage::GetAddress(message), NLM_F_DUMP)?;
+    Ok(found.iter().any(|answer| match answer {
+        RouteNetlinkMessage::NewAddress(found) => {
+            found.header.index == index
+                && found.header.prefix_len == address.prefix_len()
+                && found.attributes.contains(&AddressAttribute::Local(IpAddr::V4(address.addr())))
+        }
+        _ => false,
+    }))
+}
+
+/// Gives an address to a link. The kernel makes the route to its network, if the link is up.
+pub(super) fn add_address(index: u32, address: Ipv4Net) -> io::Result<()> {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = address.prefix_len();
+    message.header.index = index;
+    let own = IpAddr::V4(address.addr());
+    message.attributes = vec![
+        AddressAttribute::Local(own),
+        AddressAttribute::Address(own),
+        AddressAttribute::Broadcast(address.broadcast()),
+    ];
+    known(ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL))
+}
+
+/// The link by which packets to an address leave, if any; asked of the kernel's own lookup, which costs the same however
+/// many routes there are.
+pub(super) fn link_towards(address: Ipv4Addr) -> io::Result<Option<u32>> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.destination_prefix_length = 32;
+    message.header.flags = RouteFlags::FibMatch;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address)));
+    let answers = match ask(RouteNetlinkMessage::GetRoute(message), 0) {
+        Err(error) if UNREACHABLE.iter().any(|known| error.raw_os_error() == Some(known.raw_os_error())) => {
+            return Ok(None);
+        }
+        other => other?,
+    };
+    let links = answers.iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewRoute(found) => Some(&found.attributes),
+        _ => None,
+    });
+    Ok(links.flatten().find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => Some(*index),
+        _ => None,
+    }))
+}
+
+/// Whether the main table has the route that refuses a subnet.
+pub(super) fn is_refused(subnet: Ipv4Net, metric: u32, protocol: u8) -> io::Result<bool> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    let found = ask(RouteNetlinkMessage::GetRoute(message), NLM_F_DUMP)?;
+    let destination = RouteAttribute::Destination(RouteAddress::Inet(subnet.network()));
+    Ok(found.iter().any(|answer| match answer {
+        RouteNetlinkMessage::NewRoute(RouteMessage { header, attributes, .. }) => {
+            header.table == RouteHeader::RT_TABLE_MAIN
+                && header.kind == RouteType::Unreachable
+                && header.destination_prefix_length == subnet.prefix_len()
+                && u8::from(header.protocol) == protocol
+                && attributes.contains(&destination)
+                && attributes.contains(&RouteAttribute::Priority(metric))
+        }
+        _ => false,
+    }))
+}
+
+/// Adds a route to a subnet; one that is there is added already.
+pub(super) fn add_route(subnet: Ipv4Net, route: Route) -> io::Result<()> {
+    known(ask(RouteNetlinkMessage::NewRoute(message_of(subnet, route)), NLM_F_CREATE | NLM_F_EXCL))
+}
+
+/// Deletes a route to a subnet; one that is not there is deleted already.
+pub(super) fn delete_route(subnet: Ipv4Net, route: Route) -> io::Result<()> {
+    gone(ask(RouteNetlinkMessage::DelRoute(message_of(subnet, route)), 0), Errno::SRCH)
+}
+
+fn message_of(subnet: Ipv4Net, route: Route) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    let header = &mut message.header;
+    header.address_family = AddressFamily::Inet;
+    header.destination_prefix_length = subnet.prefix_len();
+    header.table = RouteHeader::RT_TABLE_MAIN;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(subnet.network())));
+    match route {
+        Route::Link(index, source) => {
+            (header.kind, header.protocol, header.scope) =
+                (RouteType::Unicast, RouteProtocol::Kernel, RouteScope::Link);
+            message.attributes.push(RouteAttribute::Oif(index));
+            message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(source)));
+        }
+        Route::Refuse { metric, protocol } => {
+            (header.kind, header.protocol, header.scope) =
+                (RouteType::Unreachable, protocol.into(), RouteScope::Universe);
+            message.attributes.push(RouteAttribute::Priority(metric));
+        }
+    }
+    message
+}
+
+fn known(result: io::Result<Vec<RouteNetlinkMessage>>) -> io::Result<()> {
+    gone(result, Errno::EXIST)
+}
+
+/// What was asked for is so already.
+fn gone(result: io::Result<Vec<RouteNetlinkMessage>>, already: Errno) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(already.raw_os_error()) => Ok(()),
+        other => other.map(drop),
     }
 }
 
-fn index(name: &str) -> io::Result<Option<u32>> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    match name_to_index(&socket, name) {
-        Err(Errno::NODEV) => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-/// Sends one link message and reads its acknowledgement.
-fn ask(kind: u16, index: u32, flags: u32) -> io::Result<()> {
+/// Asks one question. The answers come before an acknowledgement, or before the end of a dump.
+fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
     // Protocol 0 is NETLINK_ROUTE.
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    sendto(&socket, &message(kind, index, flags), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    let mut reply = [0u8; 4096];
-    let (length, _) = recv(&socket, &mut reply, RecvFlags::empty())?;
-    verdict(&reply[..length.min(reply.len())])
-}
-
-/// `flags` are set, and only they may change.
-fn message(kind: u16, index: u32, flags: u32) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(LENGTH as usize);
-    bytes.extend(LENGTH.to_ne_bytes());
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend(REQUEST_ACK.to_ne_bytes());
-    bytes.extend([0; 8]); // sequence and port: one question a socket
-    bytes.extend([0; 4]); // family, padding, device type
-    bytes.extend(index.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes.extend(flags.to_ne_bytes());
-    bytes
-}
-
-fn verdict(reply: &[u8]) -> io::Result<()> {
-    let kind = reply.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes);
-    let code = reply.get(16..20).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes);
-    match (kind, code) {
-        (Some(NLMSG_ERROR), Some(0)) => Ok(()),
-        (Some(NLMSG_ERROR), Some(code)) => Err(Errno::from_raw_os_error(code.saturating_neg())),
-        _ => Err(Errno::PROTO),
+    let socket = socket_with(Family::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let mut question = NetlinkMessage::from(message);
+    question.header.flags = NLM_F_REQUEST | flags | if flags & NLM_F_DUMP == NLM_F_DUMP { 0 } else { NLM_F_ACK };
+    question.finalize();
+    let mut bytes = vec![0; question.buffer_len()];
+    question.serialize(&mut bytes);
+    sendto(&socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    let (mut reply, mut answers) = (vec![0; REPLY], Vec::new());
+    loop {
+        let (length, _) = recv(&socket, reply.as_mut_slice(), RecvFlags::empty())?;
+        if read(&reply[..length.min(REPLY)], &mut answers)? {
+            return Ok(answers);
+        }
     }
+}
+
+/// Takes the answers out of one datagram. Whether it was the last.
+fn read(mut reply: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<bool> {
+    while !reply.is_empty() {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(reply).map_err(io::Error::other)?;
+        match message.payload {
+            NetlinkPayload::Done(_) => return Ok(true),
+            NetlinkPayload::Error(error) if error.code.is_none() => return Ok(true),
+            NetlinkPayload::Error(error) => return Err(error.to_io()),
+            NetlinkPayload::InnerMessage(answer) => answers.push(answer),
+            _ => {}
+        }
+        // Each message begins at a multiple of four.
+        let length = (message.header.length as usize).next_multiple_of(4).max(4);
+        reply = reply.get(length..).unwrap_or_default();
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -84,18 +280,29 @@ mod tests {
 
     #[test]
     fn every_machine_has_a_loopback_and_none_has_a_link_of_a_random_name() {
-        assert!(link_exists("lo").unwrap());
+        let found = link("lo").unwrap().unwrap();
+        assert_eq!((found.index, found.master, found.is_bridge), (LOOPBACK, None, false));
+        assert!(has_address(LOOPBACK, "127.0.0.1/8".parse().unwrap()).unwrap());
+        assert!(!has_address(LOOPBACK, "127.0.0.1/16".parse().unwrap()).unwrap());
         assert!(!link_exists("no-such-link0").unwrap());
         delete_link("no-such-link0").unwrap();
     }
 
     #[test]
     fn a_refusal_of_the_kernel_is_an_error_and_half_an_answer_is_none() {
-        let mut reply = message(NLMSG_ERROR, 0, 0);
-        reply[16..20].copy_from_slice(&(-1i32).to_ne_bytes());
-        assert_eq!(verdict(&reply), Err(Errno::PERM));
-        reply[16..20].copy_from_slice(&0i32.to_ne_bytes());
-        assert_eq!(verdict(&reply), Ok(()));
-        assert_eq!(verdict(&reply[..10]), Err(Errno::PROTO));
+        let answer = |code: i32| {
+            let mut bytes = Vec::new();
+            bytes.extend(36u32.to_ne_bytes());
+            bytes.extend(2u16.to_ne_bytes()); // NLMSG_ERROR
+            bytes.extend([0; 10]);
+            bytes.extend(code.to_ne_bytes());
+            bytes.extend([0; 16]);
+            bytes
+        };
+        let read = |bytes: &[u8]| read(bytes, &mut Vec::new());
+        assert_eq!(read(&answer(-1)).unwrap_err().raw_os_error(), Some(Errno::PERM.raw_os_error()));
+        assert!(read(&answer(0)).unwrap());
+        assert!(read(&answer(0)[..10]).is_err());
+        assert!(!read(&[]).unwrap(), "nothing is not the end");
     }
 }

@@ -31,15 +31,15 @@ fn create_on_this_thread(path: &Path) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     share(dir)?;
     OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
-    let mounted = enter_new().and_then(|()| mount_bind("/proc/thread-self/ns/net", path));
+    let mounted = enter_new().and_then(|()| Ok(mount_bind("/proc/thread-self/ns/net", path)?));
     if let Err(error) = mounted {
         let _ = fs::remove_file(path);
-        return Err(error.into());
+        return Err(error);
     }
     Ok(())
 }
 
-fn enter_new() -> rustix::io::Result<()> {
+fn enter_new() -> io::Result<()> {
     // SAFETY: what makes unshare unsafe is CLONE_FILES; this only changes the network namespace of this thread, which
     // ends after the namespace was mounted.
     #[allow(unsafe_code)]

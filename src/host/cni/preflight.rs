@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use rscni_types::types::Cmd;
 
+use super::bridge::Flaw;
+use super::cache::names;
 use super::conflist::Conflist;
 use super::plugin::Plugins;
-use super::{CniOptions, routes};
+use super::{CniOptions, bridge, routes};
 use crate::host::HostError;
 
 /// A plugin that the list asks for.
@@ -62,6 +64,25 @@ impl Preflight {
 }
 
 impl CniOptions {
+    /// Whether the functions' bridge is as it was made; a list of the user's own has its own.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn bridge_fault(&self) -> Result<(), String> {
+        if self.conflist.is_some() {
+            return Ok(());
+        }
+        match bridge::look(self) {
+            Ok(None) => Ok(()),
+            // It is made with the first instance.
+            Ok(Some(Flaw::Gone)) if names(&self.state_dir.join("results")).is_ok_and(|names| names.is_empty()) => {
+                Ok(())
+            }
+            Ok(Some(flaw)) => Err(format!("bridge {} {flaw}", self.bridge)),
+            Err(error) => Err(format!("bridge {}: {error}", self.bridge)),
+        }
+    }
+
     /// Whether the subnet is free, by the text of `/proc/net/route`. A list of the user's own has its own subnets.
     ///
     /// # Errors

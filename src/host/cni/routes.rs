@@ -4,16 +4,23 @@ use std::net::Ipv4Addr;
 
 use rscni_types::ipnet::Ipv4Net;
 
-use super::CniOptions;
+use super::{CniOptions, refusal};
 use crate::host::HostError;
 
 /// The main table of our network namespace.
-const ROUTES: &str = "/proc/net/route";
+const ROUTES: &str = "/proc/thread-self/net/route";
+
+/// `RTF_REJECT` (linux/ipv6_route.h): packets are refused.
+const REJECT: u32 = 0x200;
+/// What the table shows of a route without a link.
+const NO_LINK: &str = "*";
 
 #[derive(Debug, PartialEq, Eq)]
 struct Route {
     link: String,
     network: Ipv4Net,
+    /// Whether it is one of those that refuse a subnet without its bridge: this actord's, or another one's.
+    refusal: bool,
 }
 
 /// Refuses a subnet that this host routes elsewhere: replies to some of its machines would go to functions.
@@ -24,8 +31,11 @@ pub(super) fn check(options: &CniOptions) -> Result<(), HostError> {
 
 /// As [`check`], by the table's text.
 pub(super) fn check_against(table: &str, bridge: &str, subnet: Ipv4Net) -> Result<(), String> {
-    for Route { link, network } in table.lines().skip(1).filter_map(parse) {
-        if link == bridge {
+    for Route { link, network, refusal } in table.lines().skip(1).filter_map(parse) {
+        if refusal && network == subnet {
+            // Ours, which stays while the bridge comes and goes. An actord with this subnet and another bridge is found by
+            // that bridge's own route.
+        } else if link == bridge {
             if network != subnet {
                 return Err(format!(
                     "subnet {subnet}: bridge {bridge} has the network {network} from an earlier start: set the subnet \
@@ -42,13 +52,15 @@ pub(super) fn check_against(table: &str, bridge: &str, subnet: Ipv4Net) -> Resul
     Ok(())
 }
 
-/// `link destination gateway flags refcnt use metric mask ...`, addresses in hexadecimal and in the host's byte order.
+/// `link destination gateway flags refcnt use metric mask ...`, addresses and flags in hexadecimal, addresses in the host's
+/// byte order.
 fn parse(line: &str) -> Option<Route> {
-    let mut fields = line.split_whitespace();
-    let link = fields.next()?.to_owned();
-    let destination = address(fields.next()?)?;
-    let mask = address(fields.nth(5)?)?;
-    Some(Route { link, network: Ipv4Net::with_netmask(destination, mask).ok()?.trunc() })
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [link, destination, _, flags, _, _, metric, mask, ..] = fields[..] else { return None };
+    let refuses = u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & REJECT != 0);
+    let network = Ipv4Net::with_netmask(address(destination)?, address(mask)?).ok()?.trunc();
+    let refusal = refuses && link == NO_LINK && metric == refusal::METRIC.to_string();
+    Some(Route { link: link.to_owned(), network, refusal })
 }
 
 fn address(hex: &str) -> Option<Ipv4Addr> {
@@ -85,6 +97,23 @@ mod tests {
     fn our_own_bridge_is_no_overlap_unless_its_network_was_another() {
         check("br7", "10.7.5.0/24").unwrap();
         assert!(check("br7", "10.9.0.0/16").unwrap_err().contains("10.7.5.0/24 from an earlier start"));
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn the_route_that_refuses_our_own_subnet_is_no_overlap_and_another_subnets_is() {
+        let refused = |flags: &str, metric: u32| {
+            let line = format!("*\t0007E70A\t00000000\t{flags}\t0\t0\t{metric}\t00FFFFFF\t0\t0\t0\n");
+            move |subnet: &str| check_against(&format!("{TABLE}{line}"), "br0", subnet.parse().unwrap())
+        };
+        refused("0201", refusal::METRIC)("10.231.7.0/24").unwrap();
+        for overlap in ["10.231.0.0/16", "10.231.7.0/25"] {
+            let error = refused("0201", refusal::METRIC)(overlap).unwrap_err();
+            assert!(error.contains("10.231.7.0/24"), "{error}");
+        }
+        // An administrator's own, and one that leads somewhere.
+        assert!(refused("0201", 0)("10.231.7.0/24").is_err());
+        assert!(refused("0001", refusal::METRIC)("10.231.7.0/24").is_err());
     }
 
     #[test]

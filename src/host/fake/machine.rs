@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) pulls: Vec<(String, Instant, Duration)>,
     /// None: half-made.
     pub(super) attachments: BTreeMap<InstanceId, Option<Attachment>>,
+    /// What is wrong with what all networks share.
+    pub(super) network_fault: Option<String>,
     pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,
     pub(super) addresses_given: u32,
     pub(super) containers: BTreeMap<InstanceId, Container>,

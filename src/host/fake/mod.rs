@@ -93,6 +93,11 @@ impl FakeHost {
         self.machine.lock().has_image(reference)
     }
 
+    /// Says what is wrong with the network that all instances share, or that nothing is.
+    pub fn break_network(&self, fault: Option<&str>) {
+        self.machine.lock().network_fault = fault.map(str::to_owned);
+    }
+
     /// Gives the instances of a function these addresses instead of made-up ones, so that a test can listen there, on
     /// [`PORT`]. Two are needed for an update: the new instance comes before the old one goes.
     pub fn serve_at(&self, function: &FunctionName, addresses: impl IntoIterator<Item = IpAddr>) {

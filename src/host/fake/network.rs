@@ -39,6 +39,10 @@ impl State {
 }
 
 impl Machine {
+    pub(super) fn fault(&self) -> Option<String> {
+        self.lock().network_fault.clone()
+    }
+
     pub(super) async fn attach(&self, id: &InstanceId, half: bool) -> Result<Attachment, HostError> {
         let mut state = self.lock();
         if state.attachments.contains_key(id) {

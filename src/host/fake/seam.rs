@@ -20,7 +20,7 @@ use crate::host::{
 
 macro_rules! seam {
     ($($trait:ident: $error:ty {
-        $(=> $fact:ident($known:ident: $by:ty) -> $told:ty;)?
+        $(=> $fact:ident($($known:ident: $by:ty)?) -> $told:ty;)?
         $($variant:ident: $method:ident($($arg:ident: $type:ty),*) -> $answer:ty, about $subject:expr, does $work:ident;)*
     })*) => {
         /// Every method of the seam.
@@ -41,8 +41,8 @@ macro_rules! seam {
             #[async_trait]
             impl $trait for FakeHost {
                 $(
-                    fn $fact(&self, $known: $by) -> $told {
-                        self.machine.$fact($known)
+                    fn $fact(&self $(, $known: $by)?) -> $told {
+                        self.machine.$fact($($known)?)
                     }
                 )?
                 $(
@@ -64,6 +64,7 @@ seam! {
             about Subject::Archive(archive.to_owned()), does import;
     }
     Network: HostError {
+        => fault() -> Option<String>;
         NetworkAttach: attach(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does attach;
         NetworkLookup: lookup(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does lookup;
         NetworkDetach: detach(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does detach;

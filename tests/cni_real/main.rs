@@ -18,6 +18,8 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 
+mod bridge;
+
 const NETNS: &str = "/run/netns";
 
 /// One test's network and all the names that are its own.
@@ -186,7 +188,7 @@ impl Drop for Bed {
 
 /// The built-in list with another bridge plugin, and more plugins behind it.
 fn write_list(options: &mut CniOptions, dir: &Path, change: impl Fn(&mut Value), more: &[Value]) {
-    let mut list: Value = serde_json::from_str(include_str!("../config/actord.conflist")).unwrap();
+    let mut list: Value = serde_json::from_str(include_str!("../../config/actord.conflist")).unwrap();
     list["name"] = json!(options.name);
     list["plugins"][0]["bridge"] = json!(options.bridge);
     list["plugins"][0]["ipam"]["ranges"] = json!([[{ "subnet": options.subnet }]]);

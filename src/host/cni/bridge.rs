@@ -1,0 +1,241 @@
+//! The bridge that all functions are ports of: whether it is as it was made, and how it is put back.
+//!
+//! ```text
+//! look:  link there -> up -> address -> route                        cheap: meant to be asked every second
+//! mend:  link made again with its hardware address -> up -> address -> route -> every instance's link a port of it, up
+//! ```
+//! The bridge plugin looks after all this only when it attaches an instance. Instances that run keep their own end: address,
+//! default route and neighbours, so that they are reached again as soon as this end is whole. A network list of the user's
+//! own is left to its plugins.
+
+use std::fmt;
+use std::io;
+
+use rscni_types::types::CNIResult;
+use tracing::{info, warn};
+
+use super::cache::Cached;
+use super::netlink::{self, Link, Route};
+use super::{Cni, CniOptions, Ipv4Net, refusal};
+use crate::function::InstanceId;
+use crate::host::HostError;
+
+/// What is wrong with the bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Gone,
+    NoBridge,
+    Down,
+    NoAddress(Ipv4Net),
+    NoRoute(Ipv4Net),
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => write!(f, "is gone"),
+            Self::NoBridge => write!(f, "is a link of another kind"),
+            Self::Down => write!(f, "is down"),
+            Self::NoAddress(address) => write!(f, "lost its address {address}"),
+            Self::NoRoute(subnet) => write!(f, "lost its route to {subnet}"),
+        }
+    }
+}
+
+/// The bridge's own address: the first of the subnet, as host-local hands it out.
+fn gateway(options: &CniOptions) -> Ipv4Net {
+    let first = u32::from(options.subnet.network()).wrapping_add(1);
+    Ipv4Net::new(first.into(), options.subnet.prefix_len()).unwrap_or(options.subnet)
+}
+
+/// An address of the subnet that is not the bridge's own.
+fn second(bridge: Ipv4Net) -> std::net::Ipv4Addr {
+    u32::from(bridge.addr()).wrapping_add(1).into()
+}
+
+/// The first flaw of the bridge, in the order in which they are mended.
+pub(super) fn look(options: &CniOptions) -> io::Result<Option<Flaw>> {
+    let (address, subnet) = (gateway(options), options.subnet);
+    let Some(Link { index, up, is_bridge, .. }) = netlink::link(&options.bridge)? else { return Ok(Some(Flaw::Gone)) };
+    Ok(if !is_bridge {
+        Some(Flaw::NoBridge)
+    } else if !up {
+        Some(Flaw::Down)
+    } else if !netlink::has_address(index, address)? {
+        Some(Flaw::NoAddress(address))
+    } else if netlink::link_towards(second(address))? != Some(index) {
+        Some(Flaw::NoRoute(subnet))
+    } else {
+        None
+    })
+}
+
+/// Mends one flaw; the next look tells what else there is.
+fn mend(options: &CniOptions, flaw: Flaw, hardware_address: Option<[u8; 6]>) -> io::Result<()> {
+    if flaw == Flaw::Gone {
+        netlink::create_bridge(&options.bridge, hardware_address)?;
+    }
+    let Some(Link { index, .. }) = netlink::link(&options.bridge)? else { return Ok(()) };
+    let address = gateway(options);
+    match flaw {
+        Flaw::Gone | Flaw::Down => netlink::set_up(index),
+        Flaw::NoAddress(_) => netlink::add_address(index, address),
+        Flaw::NoRoute(subnet) => netlink::add_route(subnet, Route::Link(index, address.addr())),
+        Flaw::NoBridge => {
+            let text = "remove that link, or set another bridge name (cni-bridge) after `actord down`";
+            Err(io::Error::other(text))
+        }
+    }
+}
+
+impl Cni {
+    /// Looks at the bridge, and puts it back if it is not as it was made. What is wrong is told in [`Cni::fault`]
+    /// meanwhile.
+    pub(super) async fn keep_bridge(&self) -> Result<(), HostError> {
+        if self.options.conflist.is_some() {
+            return Ok(());
+        }
+        match look(&self.options).map_err(|error| self.unmended(&error))? {
+            Some(flaw) if flaw != Flaw::Gone || self.is_needed() => {}
+            _ => {
+                self.tell(None);
+                return Ok(());
+            }
+        }
+        // No instance is being attached meanwhile: the bridge may be half-made now, by the plugin of the first one.
+        let _alone = self.shared.write().await;
+        let mended = self.mend_all();
+        self.tell(mended.as_ref().err().map(ToString::to_string));
+        mended
+    }
+
+    /// Whether an instance is attached, to the bridge that is not there.
+    fn is_needed(&self) -> bool {
+        self.cache.instances().is_ok_and(|instances| !instances.is_empty())
+    }
+
+    fn mend_all(&self) -> Result<(), HostError> {
+        let CniOptions { bridge, .. } = &self.options;
+        let attached = self.attached();
+        let hardware_address = attached.iter().find_map(|(_, result)| hardware_address(result, bridge));
+        let mut last = None;
+        while let Some(flaw) = look(&self.options).map_err(|error| self.unmended(&error))? {
+            if last == Some(flaw) {
+                return Err(self.unmended(&format!("it {flaw}, again as soon as it was put back")));
+            }
+            warn!(%bridge, "the functions' bridge {flaw}: putting it back");
+            self.tell(Some(format!("bridge {bridge} {flaw}: it is being put back")));
+            mend(&self.options, flaw, hardware_address)
+                .map_err(|error| self.unmended(&format!("it {flaw}: {error}")))?;
+            last = Some(flaw);
+        }
+        if last.is_some() {
+            self.mend_ports(&attached);
+            info!(%bridge, instances = attached.len(), "the functions' bridge is as it was made again");
+        }
+        Ok(())
+    }
+
+    /// Sees to it that the links of all instances are ports of the bridge. An instance whose link is gone can't be helped
+    /// here: its own end is gone with it, and its next check or start tells.
+    pub(super) fn keep_ports(&self) {
+        if self.options.conflist.is_none() {
+            self.mend_ports(&self.attached());
+        }
+    }
+
+    fn mend_ports(&self, attached: &[(InstanceId, CNIResult)]) {
+        let Ok(Some(bridge)) = netlink::link(&self.options.bridge) else { return };
+        for (id, result) in attached {
+            let ends = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
+            for end in ends.filter(|end| end.name != self.options.bridge) {
+                let mended = mend_port(&end.name, bridge.index);
+                match mended {
+                    Ok(false) => {}
+                    Ok(true) => warn!(instance = %id, link = %end.name, "put back on the functions' bridge"),
+                    Err(error) => warn!(instance = %id, link = %end.name, %error, "can't be put back on the bridge"),
+                }
+            }
+        }
+    }
+
+    /// The instances that are attached, with what their ADD said.
+    fn attached(&self) -> Vec<(InstanceId, CNIResult)> {
+        let instances = self.cache.instances().unwrap_or_default();
+        let read = |id: InstanceId| {
+            let Cached { result, complete, .. } = self.cache.read(&id)?;
+            let result = serde_json::from_value(result).ok().filter(|_| complete)?;
+            Some((id, result))
+        };
+        instances.into_iter().filter_map(read).collect()
+    }
+
+    /// Makes the route that refuses the subnet when the bridge is gone.
+    pub(super) fn keep_refusal(&self) -> Result<(), HostError> {
+        if self.options.conflist.is_none() && refusal::ensure(&self.options)? {
+            info!(subnet = %self.options.subnet, "made the route that refuses the functions' subnet without its bridge");
+        }
+        Ok(())
+    }
+
+    fn unmended(&self, why: &dyn fmt::Display) -> HostError {
+        HostError::Failed(format!(
+            "bridge {} can't be put back: {why}: functions are unreachable until then",
+            self.options.bridge
+        ))
+    }
+
+    fn tell(&self, fault: Option<String>) {
+        let mut told = self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *told = fault;
+    }
+}
+
+/// Whether there was something to mend. A link that is gone has nothing.
+fn mend_port(name: &str, bridge: u32) -> io::Result<bool> {
+    let Some(port) = netlink::link(name)? else { return Ok(false) };
+    let (strayed, down) = (port.master != Some(bridge), !port.up);
+    if strayed {
+        netlink::set_master(port.index, bridge)?;
+    }
+    if down {
+        netlink::set_up(port.index)?;
+    }
+    Ok(strayed || down)
+}
+
+/// The bridge's hardware address when the instance was attached: with the same one the instance finds it at once.
+fn hardware_address(result: &CNIResult, bridge: &str) -> Option<[u8; 6]> {
+    let text = result.interfaces.iter().find(|interface| interface.name == bridge)?.mac.as_str();
+    let mut bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok());
+    let mut address = [0; 6];
+    for byte in &mut address {
+        *byte = bytes.next()??;
+    }
+    bytes.next().is_none().then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bridges_address_is_the_first_of_its_subnet() {
+        let options = CniOptions::new("10.7.8.0/22".parse().unwrap(), "/run/x".into());
+        assert_eq!(gateway(&options).to_string(), "10.7.8.1/22");
+    }
+
+    #[test]
+    fn a_hardware_address_is_read_only_as_a_whole() {
+        let of = |mac: &str| {
+            let result = serde_json::json!({
+                "cniVersion": "1.0.0", "interfaces": [{ "name": "br7", "mac": mac }], "ips": [], "dns": {}
+            });
+            hardware_address(&serde_json::from_value(result).unwrap(), "br7")
+        };
+        assert_eq!(of("ca:04:85:07:56:d1"), Some([0xca, 4, 0x85, 7, 0x56, 0xd1]));
+        for bad in ["", "ca:04:85:07:56", "ca:04:85:07:56:d1:00", "ca:04:85:07:56:xx"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What other software does to the bridge, and that it is put back. Each test has a network namespace of its own whose
+//! default route leads into a link that swallows everything: a packet that leaves by it is counted, and goes nowhere.
+
+use std::io;
+
+use super::*;
+
+/// What an administrator, or a program, may do. `LINK` stands for the host's end of the first instance's link.
+const BREAKS: &[(&str, &str)] = &[
+    ("gone", "ip link delete BRIDGE"),
+    ("down", "ip link set BRIDGE down"),
+    ("without its address", "ip address flush dev BRIDGE"),
+    ("without its route", "ip route delete SUBNET dev BRIDGE"),
+    ("down and without its address", "ip address flush dev BRIDGE; ip link set BRIDGE down"),
+    ("without a port", "ip link set LINK nomaster"),
+    ("with a port that is down", "ip link set LINK down"),
+];
+
+/// A network namespace without a way out, for as long as it lives.
+struct Apart(String);
+
+impl Apart {
+    /// Runs `test` on a thread in a namespace of its own.
+    fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+        let apart = Self(format!("apart{:08x}", rand::random::<u32>()));
+        sh(&format!("ip netns add {}", apart.0));
+        let path = Path::new(NETNS).join(&apart.0);
+        let inside = std::thread::spawn(move || {
+            let file = fs::File::open(path).unwrap();
+            move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(LinkNameSpaceType::Network)).unwrap();
+            sh("for file in all default; do echo 1 > /proc/sys/net/ipv6/conf/$file/disable_ipv6; done
+                ip link set lo up; ip link add out0 type veth peer name out1; ip link set out1 up; ip link set out0 up
+                ip address add 192.0.2.1/24 dev out0
+                ip route add default via 192.0.2.254
+                ip neighbour replace 192.0.2.254 lladdr 02:00:00:00:00:fe dev out0 nud permanent");
+            // One thread: what it starts is in the namespace, too.
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+        });
+        if let Err(panic) = inside.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "delete", &self.0]).status();
+    }
+}
+
+fn sh(script: &str) -> String {
+    let output = Command::new("sh").args(["-ec", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Packets that went out by the default route.
+fn packets_out() -> u64 {
+    let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+    let line = table.lines().find_map(|line| line.trim().strip_prefix("out0:")).unwrap();
+    line.split_whitespace().nth(9).unwrap().parse().unwrap()
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&address, Duration::from_millis(500))
+}
+
+fn refusals(bed: &Bed) -> usize {
+    let routes = sh("ip route show type unreachable");
+    routes.lines().filter(|line| line.contains(&bed.options.subnet.to_string())).count()
+}
+
+/// The host's end of an instance's link.
+fn link_of(bed: &Bed, id: &InstanceId) -> String {
+    let entry: Value = serde_json::from_slice(&fs::read(bed.result(id)).unwrap()).unwrap();
+    entry["result"]["interfaces"][1]["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn whatever_the_bridge_lost_is_put_back_instances_answer_again_and_nothing_leaves_meanwhile() {
+    Apart::run(|| async {
+        let bed = Bed::new();
+        let ids = [bed.id("a"), bed.id("b")];
+        let mut at = Vec::new();
+        for id in &ids {
+            at.push(bed.network.attach(id).await.unwrap());
+        }
+        for (what, script) in BREAKS {
+            for attachment in &at {
+                assert_eq!(fetch(serve(attachment)), "hello", "before it is {what}");
+            }
+            let before = packets_out();
+            let script = script
+                .replace("BRIDGE", &bed.options.bridge)
+                .replace("SUBNET", &bed.options.subnet.to_string())
+                .replace("LINK", &link_of(&bed, &ids[0]));
+            sh(&script);
+            let waiting = serve(&at[0]);
+            assert!(connect(waiting).is_err(), "{what}: reachable all the same");
+            assert_eq!(packets_out(), before, "{what}: packets to a function left by the default route");
+
+            bed.network.keep_bridge().await.unwrap();
+            bed.network.keep_open().await.unwrap();
+            assert_eq!(bed.network.fault(), None, "{what}");
+            assert_eq!(fetch(waiting), "hello", "after it was {what}");
+            assert_eq!(fetch(serve(&at[1])), "hello", "after it was {what}");
+            for id in &ids {
+                bed.network.lookup(id).await.unwrap();
+            }
+            assert_eq!(packets_out(), before, "{what}");
+        }
+        bed.network.teardown_all().await.unwrap();
+        bed.finish().await;
+    });
+}
+
+#[test]
+fn the_route_that_refuses_is_made_with_the_first_instance_put_back_and_removed_with_the_network() {
+    Apart::run(|| async {
+        let bed = Bed::new();
+        assert_eq!(refusals(&bed), 0, "nothing is made before it is needed");
+        let id = bed.id("first");
+        let at = bed.network.attach(&id).await.unwrap();
+        bed.network.attach(&bed.id("second")).await.unwrap();
+        assert_eq!(refusals(&bed), 1);
+        sh(&format!("ip route delete unreachable {} metric {}", bed.options.subnet, i32::MAX));
+        assert_eq!(refusals(&bed), 0);
+        bed.network.keep_open().await.unwrap();
+        bed.network.keep_open().await.unwrap();
+        assert_eq!(refusals(&bed), 1);
+
+        // Without the route they do leave: what is counted here is what it is for.
+        sh(&format!(
+            "ip route delete unreachable {} metric {}; ip link delete {}",
+            bed.options.subnet,
+            i32::MAX,
+            bed.options.bridge
+        ));
+        let before = packets_out();
+        assert!(connect((at.address, 8080).into()).is_err());
+        assert!(packets_out() > before);
+        bed.network.teardown_all().await.unwrap();
+        assert_eq!(refusals(&bed), 0);
+        bed.finish().await;
+    });
+}
+
+#[test]
+fn a_start_after_a_kill_takes_the_route_for_its_own_and_one_with_another_subnet_removes_it() {
+    Apart::run(|| async {
+        let bed = Bed::new();
+        let id = bed.id("first");
+        bed.network.attach(&id).await.unwrap();
+        // A kill: nothing was put away.
+        let again = CniNetwork::new(bed.options.clone()).unwrap();
+        again.keep_open().await.unwrap();
+        assert_eq!(refusals(&bed), 1);
+        bed.network.detach(&id).await.unwrap();
+        sh(&format!("ip link delete {}", bed.options.bridge));
+        assert_eq!(refusals(&bed), 1);
+        let other = CniOptions { subnet: "198.18.7.0/24".parse().unwrap(), ..bed.options.clone() };
+        let other = CniNetwork::new(other).unwrap();
+        assert_eq!(refusals(&bed), 0);
+        other.teardown_all().await.unwrap();
+        bed.finish().await;
+    });
+}
+
+#[test]
+fn a_link_of_another_kind_in_the_bridges_place_is_told_and_left_alone() {
+    Apart::run(|| async {
+        let bed = Bed::new();
+        let (id, bridge) = (bed.id("first"), bed.options.bridge.clone());
+        let at = bed.network.attach(&id).await.unwrap();
+        sh(&format!("ip link delete {bridge}; ip link add {bridge} type veth peer name other0"));
+        let error = bed.network.keep_bridge().await.unwrap_err().to_string();
+        assert!(
+            error.contains(&bridge) && error.contains("another kind") && error.contains("remove that link"),
+            "{error}"
+        );
+        assert_eq!(bed.network.fault(), Some(error));
+        assert!(bed.options.bridge_fault().unwrap_err().contains("another kind"));
+        sh(&format!("ip link delete {bridge}"));
+        assert!(bed.options.bridge_fault().unwrap_err().contains("is gone"));
+        bed.network.keep_bridge().await.unwrap();
+        assert_eq!((bed.network.fault(), bed.options.bridge_fault()), (None, Ok(())));
+        assert_eq!(fetch(serve(&at)), "hello");
+        bed.network.teardown_all().await.unwrap();
+        bed.finish().await;
+    });
+}
