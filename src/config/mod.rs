@@ -168,7 +168,7 @@ pub struct Config {
     #[arg(long, env = "ACTORD_DRAIN_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     pub drain_timeout: Duration,
 
-    /// How long a process may take to end after SIGTERM before it is killed
+    /// How long a process may take to end after its stop signal before it is killed
     #[arg(long, env = "ACTORD_GRACE_PERIOD", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub grace_period: Duration,
 

@@ -12,7 +12,7 @@ pub use lifecycle::{
     Outcome, Phase, StartError, Status, Step, Uptime,
 };
 pub use spec::{
-    ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, HttpCheck, InstanceId, InstanceIds, Invalid,
-    Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Scaling, SecretName, Spec, SpecDraft,
+    ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, GracePeriod, HttpCheck, InstanceId, InstanceIds,
+    Invalid, Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Scaling, SecretName, Spec, SpecDraft,
     parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit,
 };

@@ -7,11 +7,14 @@
 pub mod cni;
 pub mod containerd;
 mod detached;
+mod environment;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
 mod keyed_lock;
 mod logs;
 mod probe;
+mod signal;
+mod termination;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -23,8 +26,11 @@ use async_trait::async_trait;
 use oci_spec::image::ImageConfiguration;
 
 pub use crate::function::PullPolicy;
+pub use environment::effective_environment;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use probe::HttpProbe;
+pub use signal::Signal;
+pub use termination::{Termination, stop_signal};
 
 use crate::function::{Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
 
@@ -164,15 +170,6 @@ pub struct InstanceConfig {
     pub secrets: BTreeMap<SecretName, Vec<u8>>,
 }
 
-/// A signal that ends an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// Asks: the process may finish what it does.
-    Term,
-    /// Does not ask.
-    Kill,
-}
-
 /// An instance, or what is left of one, that the runtime knows and that carries our owner label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceRecord {
@@ -217,7 +214,14 @@ pub trait Runtime: Send + Sync {
     /// [`HostError::Unavailable`] when containerd can't be reached; the caller asks again.
     async fn wait(&self, id: &InstanceId) -> Result<Exit, HostError>;
 
-    /// Sends a signal to the instance's processes (`Kill`: to all of them). Idempotent: no process is success.
+    /// How an instance wants to be ended, as its image and its spec said when it was created. It is kept with the instance:
+    /// an instance that an earlier run of actord made is told of alike.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when there is no container of it; else [`HostError::Failed`].
+    async fn termination(&self, id: &InstanceId) -> Result<Termination, HostError>;
+
+    /// Sends a signal to the instance's first process (SIGKILL: to all of them). Idempotent: no process is success.
     ///
     /// # Errors
     /// [`HostError::Failed`].

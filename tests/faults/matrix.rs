@@ -21,7 +21,7 @@ fn is_called(method: Method, situation: Situation) -> bool {
     match method {
         Method::ImagesEnsure | Method::NetworkAttach | Method::RuntimeCreate | Method::RuntimeStart => starts,
         Method::ProbeReady => starts,
-        Method::RuntimeKill | Method::RuntimeRemove | Method::NetworkDetach => ends,
+        Method::RuntimeTermination | Method::RuntimeKill | Method::RuntimeRemove | Method::NetworkDetach => ends,
         Method::RuntimeWait => starts || ends,
         Method::NetworkLookup | Method::NetworkList => situation == Recovery,
         Method::RuntimeList => matches!(situation, Idle | Recovery),

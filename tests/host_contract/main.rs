@@ -89,6 +89,7 @@ contract! {
         an_instance_goes_from_created_to_ready_to_ended_to_nothing
         a_process_that_is_asked_to_end_ends_with_its_own_code
         a_process_that_ignores_term_is_ended_by_kill
+        how_an_instance_wants_to_be_ended_is_kept_with_it_until_it_is_removed
         a_kill_of_what_does_not_run_is_success
         a_wait_for_what_is_not_there_says_vanished
         all_who_wait_are_told_and_so_is_who_comes_late

@@ -1,6 +1,9 @@
 //! Containers and processes: up, down, and everything in between.
 
-use actord::function::{Exit, FunctionId, Generation, InstanceId, SecretName};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actord::function::{Exit, FunctionId, Generation, InstanceId, SecretName, SpecDraft};
 use actord::host::{Attachment, HostError, Image, InstanceConfig, InstanceRecord, Signal};
 use tokio::time::timeout;
 
@@ -29,7 +32,7 @@ pub async fn an_instance_goes_from_created_to_ready_to_ended_to_nothing<S: Subje
     expected.running = true;
     assert_eq!(host.runtime.list().await.unwrap(), [expected.clone()]);
 
-    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    host.runtime.kill(&id, Signal::TERM).await.unwrap();
     waited(&host, &id).await;
     expected.running = false;
     assert_eq!(host.runtime.list().await.unwrap(), [expected]);
@@ -43,7 +46,7 @@ pub async fn a_process_that_is_asked_to_end_ends_with_its_own_code<S: Subject>(s
     let host = s.host();
     let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
     becomes_ready(&host, &at).await;
-    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    host.runtime.kill(&id, Signal::TERM).await.unwrap();
     assert_eq!(waited(&host, &id).await, Exit::Code(0));
     torn_down(&host, &id).await;
 }
@@ -52,26 +55,52 @@ pub async fn a_process_that_ignores_term_is_ended_by_kill<S: Subject>(s: &S) {
     let host = s.host();
     let (id, at) = started(s, "deaf", &image(s, Kind::IgnoresTerm).await).await;
     becomes_ready(&host, &at).await;
-    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    host.runtime.kill(&id, Signal::TERM).await.unwrap();
     assert!(timeout(A_WHILE, host.runtime.wait(&id)).await.is_err(), "it ignores SIGTERM");
     assert!(found(&host, &id).await.unwrap().running);
-    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    host.runtime.kill(&id, Signal::KILL).await.unwrap();
     assert_eq!(waited(&host, &id).await, Exit::Signal(9));
     torn_down(&host, &id).await;
 }
 
+pub async fn how_an_instance_wants_to_be_ended_is_kept_with_it_until_it_is_removed<S: Subject>(s: &S) {
+    let (host, id) = (s.host(), s.fresh_id("echo"));
+    let hello = image(s, Kind::Hello).await;
+    let draft = SpecDraft {
+        image: hello.reference.clone(),
+        env_vars: [("write_timeout".to_owned(), "40s".to_owned())].into(),
+        ..SpecDraft::default()
+    };
+    let spec = Arc::new(draft.try_into().unwrap());
+    let creation = InstanceConfig { spec, ..creation(&host, &id, "echo", &hello).await };
+    assert!(matches!(host.runtime.termination(&id).await, Err(HostError::NotFound(_))));
+    host.runtime.create(&creation).await.unwrap();
+    for step in ["created", "started", "ended"] {
+        let found = host.runtime.termination(&id).await.unwrap();
+        assert_eq!(found.signal, Signal::TERM, "{step}");
+        assert_eq!(found.grace.or(Duration::from_secs(30)), Duration::from_secs(45), "{step}");
+        match step {
+            "created" => host.runtime.start(&id).await.unwrap(),
+            _ => host.runtime.kill(&id, Signal::KILL).await.unwrap(),
+        }
+    }
+    waited(&host, &id).await;
+    torn_down(&host, &id).await;
+    assert!(matches!(host.runtime.termination(&id).await, Err(HostError::NotFound(_))));
+}
+
 pub async fn a_kill_of_what_does_not_run_is_success<S: Subject>(s: &S) {
     let host = s.host();
-    for signal in [Signal::Term, Signal::Kill] {
+    for signal in [Signal::TERM, Signal::KILL] {
         host.runtime.kill(&s.fresh_id("nobody"), signal).await.unwrap();
     }
     let (id, _) = started(s, "brief", &image(s, Kind::ExitsAtStart).await).await;
     waited(&host, &id).await;
-    for signal in [Signal::Term, Signal::Kill] {
+    for signal in [Signal::TERM, Signal::KILL] {
         host.runtime.kill(&id, signal).await.unwrap();
     }
     torn_down(&host, &id).await;
-    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    host.runtime.kill(&id, Signal::KILL).await.unwrap();
 }
 
 pub async fn a_wait_for_what_is_not_there_says_vanished<S: Subject>(s: &S) {
@@ -88,7 +117,7 @@ pub async fn all_who_wait_are_told_and_so_is_who_comes_late<S: Subject>(s: &S) {
     becomes_ready(&host, &at).await;
     let kill = async {
         tokio::time::sleep(A_WHILE / 4).await;
-        host.runtime.kill(&id, Signal::Kill).await.unwrap();
+        host.runtime.kill(&id, Signal::KILL).await.unwrap();
     };
     let (one, two, ()) = tokio::join!(waited(&host, &id), waited(&host, &id), kill);
     assert_eq!([one, two], [Exit::Signal(9), Exit::Signal(9)]);
@@ -128,7 +157,7 @@ pub async fn what_an_instance_uses_is_told_as_long_as_it_runs<S: Subject>(s: &S)
     tokio::time::sleep(A_WHILE / 4).await;
     let later = host.runtime.usage(&id).await.unwrap();
     assert!(later.cpu >= first.cpu && later.age >= first.age + A_WHILE / 8, "{first:?}, then {later:?}");
-    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    host.runtime.kill(&id, Signal::KILL).await.unwrap();
     waited(&host, &id).await;
     for nobody in [id.clone(), s.fresh_id("nobody")] {
         let refused = host.runtime.usage(&nobody).await;
@@ -153,7 +182,7 @@ pub async fn an_instance_that_never_started_ends_when_it_is_asked_to<S: Subject>
     let (host, id) = (s.host(), s.fresh_id("echo"));
     let hello = image(s, Kind::Hello).await;
     host.runtime.create(&creation(&host, &id, "echo", &hello).await).await.unwrap();
-    host.runtime.kill(&id, Signal::Term).await.unwrap();
+    host.runtime.kill(&id, Signal::TERM).await.unwrap();
     waited(&host, &id).await;
     torn_down(&host, &id).await;
 }
@@ -258,7 +287,7 @@ pub async fn a_process_that_has_not_started_or_has_ended_is_not_ready<S: Subject
     assert!(!asked.unwrap_err().is_empty());
     host.runtime.start(&id).await.unwrap();
     becomes_ready(&host, &at).await;
-    host.runtime.kill(&id, Signal::Kill).await.unwrap();
+    host.runtime.kill(&id, Signal::KILL).await.unwrap();
     waited(&host, &id).await;
     timeout(LONG, host.probe.ready(&check(&at))).await.unwrap().unwrap_err();
     torn_down(&host, &id).await;

@@ -8,6 +8,7 @@ mod platform;
 mod checks;
 mod crashes;
 mod deploys;
+mod ends;
 mod logs;
 mod network;
 mod panics;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actord::host::Image;
 use serde_json::{Value, json};
@@ -15,7 +15,10 @@ fn sha256(bytes: &[u8]) -> String {
     hash.iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Compiles the program once for all tests and returns its path.
+/// The program, compiled once for all tests of this process.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(program);
+
+/// Compiles the program, if no test did yet, and returns its path.
 fn program() -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime_real/program.rs");
     let text = fs::read(&source).unwrap();
@@ -61,7 +64,7 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, bytes: &[u8], mode: u
 
 fn layer() -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
-    append(&mut archive, "program", &fs::read(program()).unwrap(), 0o755);
+    append(&mut archive, "program", &fs::read(&*PROGRAM).unwrap(), 0o755);
     append(&mut archive, "not-executable", b"x", 0o644);
     append(&mut archive, "not-a-program", b"\x7fnot an ELF", 0o755);
     append(&mut archive, "etc/passwd", b"root:x:0:0::/root:/\napp:x:1000:1001::/:/\n", 0o644);
@@ -82,6 +85,16 @@ fn configs() -> Vec<(&'static str, Value)> {
         ("denied", json!({ "Entrypoint": ["/not-executable"] })),
         ("garbage", json!({ "Entrypoint": ["/not-a-program"] })),
         ("empty", json!({})),
+        (
+            "odd-env",
+            json!({ "Entrypoint": entry, "Env": ["NOEQ", "=x", "", "=", "A\0B=x", "C=x\0y", "fprocess=1", "fprocess=2"] }),
+        ),
+        ("empty-entrypoint", json!({ "Entrypoint": [""], "Cmd": entry })),
+        ("stops-by-quit", json!({ "Entrypoint": entry, "StopSignal": "SIGQUIT" })),
+        ("stops-by-short-name", json!({ "Entrypoint": entry, "StopSignal": "usr2" })),
+        ("stops-by-number", json!({ "Entrypoint": entry, "StopSignal": "10" })),
+        ("stops-by-real-time", json!({ "Entrypoint": entry, "StopSignal": "SIGRTMIN+3" })),
+        ("stops-by-nonsense", json!({ "Entrypoint": entry, "StopSignal": "SIGNONSENSE" })),
     ]
 }
 

@@ -72,6 +72,23 @@ async fn an_fprocess_among_the_variables_wins() {
 }
 
 #[tokio::test]
+async fn an_entry_of_an_images_environment_that_is_no_variable_fails_no_start() {
+    let world = World::new().await;
+    let seen = seen(&world, &report(&world, "f", "odd-env", SpecDraft::default())).await;
+    assert_eq!(seen["fprocess"], "2", "the last of one name");
+    let names: Vec<_> = seen["env"].split(' ').collect();
+    assert_eq!(names, ["PATH", "fprocess", "DO", "HOME"], "HOME is runc's");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_entrypoint_that_an_image_emptied_leaves_the_command() {
+    let world = World::new().await;
+    assert_eq!(world.run(&world.creation("f", "empty-entrypoint", "exit 3")).await.0, Exit::Code(3));
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn an_images_user_reads_its_secrets_and_has_no_capability() {
     let world = World::new().await;
     let named = seen(&world, &report(&world, "f", "named", SpecDraft::default())).await;

@@ -61,11 +61,39 @@ async fn what_is_not_there_has_vanished_and_needs_no_kill_and_no_removal() {
     let world = World::new().await;
     let id = world.creation("f", "root", "").id;
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Vanished);
-    world.runtime.kill(&id, Signal::Term).await.unwrap();
-    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    world.runtime.kill(&id, Signal::TERM).await.unwrap();
+    world.runtime.kill(&id, Signal::KILL).await.unwrap();
     world.runtime.remove(&id).await.unwrap();
     assert!(matches!(world.runtime.log_tail(&id, 100).await, Err(HostError::NotFound(_))));
     assert!(matches!(world.runtime.start(&id).await, Err(HostError::Failed(_))));
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_instance_ends_by_the_signal_that_its_image_names_also_when_another_actord_asks_it_to() {
+    let world = World::new().await;
+    for (image, number) in [
+        ("root", 15),
+        ("stops-by-quit", 3),
+        ("stops-by-short-name", 12),
+        ("stops-by-number", 10),
+        ("stops-by-real-time", 37),
+        ("stops-by-nonsense", 15),
+    ] {
+        let creation = world.creation("f", image, "signals");
+        let id = world.up(&creation).await;
+        while !world.runtime.log_tail(&id, 100).await.unwrap().contains("listening") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // As after a restart: nothing is known but what containerd keeps.
+        let later = ContainerdRuntime::new(world.containerd.clone(), world.options.clone()).unwrap();
+        let signal = later.termination(&id).await.unwrap().signal;
+        assert_eq!(signal.number(), number, "{image}");
+        later.kill(&id, signal).await.unwrap();
+        // It ends with the number of the signal that it got.
+        assert_eq!(world.exit(&id).await.unwrap(), Exit::Code(number), "{image}");
+        world.removed(&id).await;
+    }
     world.finish().await;
 }
 
@@ -101,8 +129,8 @@ async fn an_instance_that_has_ended_takes_further_signals_without_complaint() {
     let world = World::new().await;
     let id = world.up(&world.creation("f", "root", "exit 0")).await;
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Code(0));
-    world.runtime.kill(&id, Signal::Term).await.unwrap();
-    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    world.runtime.kill(&id, Signal::TERM).await.unwrap();
+    world.runtime.kill(&id, Signal::KILL).await.unwrap();
     assert!(!world.runtime.list().await.unwrap()[0].running);
     world.runtime.remove(&id).await.unwrap();
     world.finish().await;

@@ -43,7 +43,7 @@ async fn limits_and_requests_are_the_control_groups_and_more_memory_is_told_as_o
     let share = first(&["cpu.shares", "cpu.weight"]);
     assert!(["512", "20"].contains(&share.as_str()), "of 1024, or of 1 to 10000: {share}");
     assert_eq!(first(&["pids.max"]), "4096");
-    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    world.runtime.kill(&id, Signal::KILL).await.unwrap();
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "killed by us, not by its limit");
     world.runtime.remove(&id).await.unwrap();
     world.finish().await;

@@ -14,6 +14,16 @@ fn main() {
         "sleep" => loop {
             std::thread::sleep(std::time::Duration::from_secs(3_600));
         },
+        "signals" => {
+            for number in [3, 10, 12, 15, 37] {
+                // SAFETY: the handler does nothing but end the process.
+                unsafe { signal(number, ended_by) };
+            }
+            println!("listening");
+            loop {
+                std::thread::sleep(std::time::Duration::from_secs(3_600));
+            }
+        }
         "eat" => {
             let mut eaten = Vec::new();
             loop {
@@ -61,6 +71,17 @@ fn main() {
     }
 }
 
+unsafe extern "C" {
+    fn signal(number: i32, handler: extern "C" fn(i32)) -> usize;
+    fn _exit(status: i32) -> !;
+}
+
+/// Ends the process with the number of the signal.
+extern "C" fn ended_by(number: i32) {
+    // SAFETY: may be called in a signal handler.
+    unsafe { _exit(number) }
+}
+
 /// Another process like this one, which does something else.
 fn copy(todo: &str) -> std::io::Result<std::process::Child> {
     std::process::Command::new("/program").env("DO", todo).spawn()
@@ -72,6 +93,7 @@ fn report() {
     let one_line = |text: String| text.trim_end().replace('\n', "|");
     println!("hostname={}", one_line(read("/proc/sys/kernel/hostname")));
     println!("fprocess={}", std::env::var("fprocess").unwrap_or_default());
+    println!("env={}", std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "));
     println!("path={}", std::env::var("PATH").unwrap_or_default());
     println!("cwd={}", std::env::current_dir().unwrap().display());
     println!("resolv={}", one_line(read("/etc/resolv.conf")));

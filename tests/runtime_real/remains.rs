@@ -42,7 +42,7 @@ async fn a_function_outlives_containerd_and_its_end_is_still_seen() {
     assert_eq!(world.pid(&id), pid, "the same process");
     assert!(world.runtime.list().await.unwrap()[0].running);
     kill(pid, rustix::process::Signal::TERM);
-    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    world.runtime.kill(&id, Signal::KILL).await.unwrap();
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9));
     world.removed(&id).await;
     world.finish().await;
@@ -72,7 +72,7 @@ async fn without_containerd_every_call_says_that_it_can_not_be_reached() {
     for result in [
         world.runtime.create(&other).await,
         world.runtime.start(&id).await,
-        world.runtime.kill(&id, Signal::Term).await,
+        world.runtime.kill(&id, Signal::TERM).await,
         world.runtime.wait(&id).await.map(drop),
         world.runtime.list().await.map(drop),
     ] {
@@ -116,7 +116,7 @@ async fn a_container_without_a_task_and_a_lone_snapshot_are_found_and_removed() 
     // A container whose task was deleted behind our back.
     let creation = world.creation("f", "root", "sleep");
     let id = world.up(&creation).await;
-    world.runtime.kill(&id, Signal::Kill).await.unwrap();
+    world.runtime.kill(&id, Signal::KILL).await.unwrap();
     assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9));
     world.ctr(&["tasks", "delete", id.as_str()]);
     let found = world.runtime.list().await.unwrap();

@@ -92,10 +92,8 @@ impl Function {
     pub(super) fn tear_down(&mut self, id: InstanceId, ctx: &mut actix::Context<Self>) {
         self.me.begun().insert(id.clone());
         let running = self.instances.remove(&id);
-        let own = running.as_ref().and_then(|running| running.spec.grace_period());
-        let grace = own.unwrap_or(self.context.settings.grace_period);
         let never_up = running.as_ref().is_some_and(|running| !running.was_up.load(Ordering::Acquire));
-        let grace = if never_up { grace.min(NEVER_UP_GRACE) } else { grace };
+        let most = if never_up { NEVER_UP_GRACE } else { Duration::MAX };
         let (context, address) = (self.context.clone(), ctx.address());
         self.me.tasks.spawn_on(
             async move {
@@ -104,7 +102,7 @@ impl Function {
                     running.tasks.close();
                     running.tasks.wait().await;
                 }
-                let event = match tear_down_within(&context, &id, grace).await {
+                let event = match tear_down_within(&context, &id, most).await {
                     Ok(()) => Event::Removed(id),
                     Err(errors) => {
                         tracing::warn!(instance = %id, reason = %errors, "could not be removed completely, trying again later");

@@ -149,11 +149,6 @@ pub(super) fn drain_timeout(
     }
 }
 
-/// How long the process may take to end after SIGTERM, if its environment says so.
-pub(super) fn grace_period(environment: &BTreeMap<String, String>) -> Option<Duration> {
-    of_environment(environment, "grace_period")
-}
-
 pub(super) fn of_environment(environment: &BTreeMap<String, String>, name: &str) -> Option<Duration> {
     Some(parse_duration(environment.get(name)?.trim()).ok()?.min(LONGEST))
 }
@@ -270,15 +265,5 @@ mod tests {
         for bad in ["soon", "", "2h", "-1s"] {
             assert!(drain_timeout(&map(&[(DRAIN, bad)]), &map(&[])).unwrap_err().0.contains(DRAIN), "{bad:?}");
         }
-    }
-
-    #[test]
-    fn the_grace_period_is_the_environments_and_at_most_an_hour() {
-        let of = |text| grace_period(&map(&[("grace_period", text)]));
-        assert_eq!(of("10"), Some(Duration::from_secs(10)));
-        assert_eq!(of("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(of("9h"), Some(LONGEST));
-        assert_eq!((of("0"), of("later")), (Some(Duration::ZERO), None));
-        assert_eq!(grace_period(&map(&[])), None);
     }
 }

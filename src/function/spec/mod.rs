@@ -24,7 +24,7 @@ pub use self::quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use self::resources::{Resources, parse_pids_limit};
 use self::scaling::REPLICAS_MAX;
 pub use self::scaling::Scaling;
-pub use self::timeout::AnswerLimit;
+pub use self::timeout::{AnswerLimit, GracePeriod};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
@@ -184,12 +184,6 @@ impl Spec {
     #[must_use]
     pub fn scaling(&self) -> Scaling {
         Scaling::of(&self.labels, self.min_replicas())
-    }
-
-    /// How long its process may take to end after SIGTERM, if the function says so.
-    #[must_use]
-    pub fn grace_period(&self) -> Option<Duration> {
-        checks::grace_period(&self.env_vars)
     }
 
     /// The memory limit in bytes, if one is set.

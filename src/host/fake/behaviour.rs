@@ -15,9 +15,13 @@ pub struct Behaviour {
     pub(super) hopeless: Option<String>,
     /// How long after its start it is ready; never, with a reason.
     pub(super) ready: Result<Duration, String>,
+    /// The variables of its image, each `NAME=value`.
+    pub(super) env: Vec<String>,
+    /// Its image's `StopSignal`.
+    pub(super) stop_signal: Option<String>,
     /// When and how it ends by itself.
     pub(super) exits: Option<(Duration, Exit)>,
-    /// How long after SIGTERM it ends; None: not at all.
+    /// How long after the signal that its image names it ends; None: not at all.
     pub(super) term: Option<Duration>,
     /// What it writes when it starts.
     pub(super) log: String,
@@ -34,6 +38,8 @@ impl Default for Behaviour {
             unpullable: None,
             hopeless: None,
             ready: Ok(Duration::ZERO),
+            env: Vec::new(),
+            stop_signal: None,
             exits: None,
             term: Some(Duration::ZERO),
             log: String::new(),
@@ -82,6 +88,20 @@ impl Behaviour {
     #[must_use]
     pub fn never_ready(mut self) -> Self {
         self.ready = Err("connection refused".to_owned());
+        self
+    }
+
+    /// Its image has this variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push(format!("{name}={value}"));
+        self
+    }
+
+    /// Its image names this signal to be ended by, and it handles no other.
+    #[must_use]
+    pub fn stop_signal(mut self, text: &str) -> Self {
+        self.stop_signal = Some(text.to_owned());
         self
     }
 

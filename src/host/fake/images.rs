@@ -1,8 +1,10 @@
 //! Images: a registry that knows what was published, and what was pulled from it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use oci_spec::distribution::Reference;
+use oci_spec::image::{Config, ImageConfiguration};
 use tokio::time::Instant;
 
 use super::Behaviour;
@@ -33,6 +35,15 @@ fn normal(reference: &str) -> String {
     reference.parse::<Reference>().map_or_else(|_| reference.to_owned(), |parsed| parsed.whole())
 }
 
+fn config(behaviour: &Behaviour) -> Arc<ImageConfiguration> {
+    let mut variables = Config::default();
+    variables.set_env(Some(behaviour.env.clone()));
+    variables.set_stop_signal(behaviour.stop_signal.clone());
+    let mut config = ImageConfiguration::default();
+    config.set_config(Some(variables));
+    Arc::new(config)
+}
+
 impl State {
     pub(super) fn publish(&mut self, reference: &str, behaviour: Behaviour) {
         self.published += 1;
@@ -48,8 +59,12 @@ impl State {
     }
 
     fn complete(&mut self, reference: &str, version: u64, behaviour: Behaviour) -> Image {
-        let image =
-            Image { reference: reference.to_owned(), digest: format!("sha256:{version:064x}"), ..Image::default() };
+        let image = Image {
+            reference: reference.to_owned(),
+            digest: format!("sha256:{version:064x}"),
+            config: config(&behaviour),
+            ..Image::default()
+        };
         self.unpacked.push((image.clone(), behaviour.clone()));
         self.images.insert(reference.to_owned(), (image.clone(), behaviour));
         image

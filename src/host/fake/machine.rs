@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Behaviour;
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
 use crate::host::logs::Changes;
-use crate::host::{Attachment, HostError, Image, LogTime};
+use crate::host::{Attachment, HostError, Image, LogTime, Signal, Termination};
 
 /// The state behind its lock, which is never held across an await.
 #[derive(Debug, Default)]
@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) logs: BTreeMap<InstanceId, Written>,
     pub(super) changes: Arc<Changes>,
     pub(super) on_start: Option<OnStart>,
+    /// The signals that were sent, in their order.
+    pub(super) signals: Vec<(InstanceId, Signal)>,
     pub(super) violations: Vec<String>,
 }
 
@@ -73,6 +75,7 @@ pub(super) struct Container {
     pub(super) of: (FunctionId, Generation),
     pub(super) behaviour: Behaviour,
     pub(super) secrets: BTreeMap<SecretName, Vec<u8>>,
+    pub(super) termination: Termination,
     /// Watched by those who wait for its end; the last value outlives the container.
     pub(super) process: watch::Sender<Process>,
     pub(super) log: Option<String>,

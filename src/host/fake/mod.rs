@@ -35,7 +35,7 @@ pub use script::{Fault, Rule};
 pub use seam::Method;
 
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
-use crate::host::Host;
+use crate::host::{Host, Signal};
 use calls::Calls;
 use machine::Machine;
 use script::Script;
@@ -204,6 +204,13 @@ impl FakeHost {
     #[must_use]
     pub fn secrets(&self, id: &InstanceId) -> BTreeMap<SecretName, Vec<u8>> {
         self.machine.lock().containers.get(id).map(|it| it.secrets.clone()).unwrap_or_default()
+    }
+
+    /// The signals that an instance was sent, in their order.
+    #[must_use]
+    pub fn signals(&self, id: &InstanceId) -> Vec<Signal> {
+        let state = self.machine.lock();
+        state.signals.iter().filter(|(to, _)| to == id).map(|(_, signal)| *signal).collect()
     }
 
     /// The functions of which logs are kept.

@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep_until};
 use super::machine::{Container, Machine, Process, State};
 use super::{Behaviour, PORT};
 use crate::function::{Exit, InstanceId, SecretName};
-use crate::host::{HostError, InstanceConfig, InstanceRecord, Signal, Usage};
+use crate::host::{
+    HostError, InstanceConfig, InstanceRecord, Signal, Termination, Usage, effective_environment, stop_signal,
+};
 
 const SIGKILL: u32 = 9;
-const SIGTERM: u32 = 15;
 
 impl State {
     /// What is wrong with a creation, if anything.
@@ -60,6 +61,10 @@ impl Machine {
             of: (creation.function.clone(), creation.generation),
             behaviour,
             secrets: creation.secrets.clone(),
+            termination: Termination::of(
+                stop_signal(&creation.image.config),
+                &effective_environment(&creation.image.config, &creation.spec).into_iter().collect(),
+            ),
             process: watch::Sender::new(Process::default()),
             log: None,
             asked_to_end: false,
@@ -127,19 +132,28 @@ impl Machine {
         }
     }
 
+    pub(super) async fn termination(&self, id: &InstanceId, _half: bool) -> Result<Termination, HostError> {
+        let state = self.lock();
+        let container = state.containers.get(id).ok_or_else(|| HostError::NotFound(format!("container {id}")))?;
+        Ok(container.termination)
+    }
+
     pub(super) async fn kill(&self, id: &InstanceId, signal: Signal, _half: bool) -> Result<(), HostError> {
         let now = Instant::now();
         let mut state = self.lock();
         let Some(container) = state.containers.get(id) else { return Ok(()) };
         let runs = container.process.borrow().runs(now);
         let created = container.process.borrow().started.is_none();
-        match (signal, container.behaviour.term) {
+        let asks = container.termination.signal;
+        match container.behaviour.term {
+            _ if signal == Signal::KILL => state.end(id, now, Exit::Signal(SIGKILL)),
             // What waits in a created task for its start is runc, which has no handler of its own.
-            (Signal::Term, _) if created => state.end(id, now, Exit::Signal(SIGTERM)),
-            (Signal::Kill, _) => state.end(id, now, Exit::Signal(SIGKILL)),
-            (Signal::Term, Some(after)) if runs => state.end(id, now + after, Exit::Code(0)),
-            (Signal::Term, _) => false,
+            _ if created => state.end(id, now, Exit::Signal(signal.number())),
+            // A program handles the signal that its image names.
+            Some(after) if runs && signal == asks => state.end(id, now + after, Exit::Code(0)),
+            _ => false,
         };
+        state.signals.push((id.clone(), signal));
         Ok(())
     }
 

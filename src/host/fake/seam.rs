@@ -15,7 +15,7 @@ use super::{FakeHost, Fault, Subject};
 use crate::function::{Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
     Attachment, Check, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs, Network,
-    Probe, Progress, PullPolicy, Runtime, Signal, Usage,
+    Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage,
 };
 
 macro_rules! seam {
@@ -75,6 +75,8 @@ seam! {
             about Subject::Instance(creation.id.clone()), does create;
         RuntimeStart: start(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does start;
         RuntimeWait: wait(id: &InstanceId) -> Exit, about Subject::Instance(id.clone()), does wait;
+        RuntimeTermination: termination(id: &InstanceId) -> Termination,
+            about Subject::Instance(id.clone()), does termination;
         RuntimeKill: kill(id: &InstanceId, signal: Signal) -> (),
             about Subject::Instance(id.clone()), does kill;
         RuntimeUpdateSecrets: update_secrets(id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> (),

@@ -68,9 +68,9 @@ async fn a_process_that_ignores_term_for_a_while_is_ended_sooner_by_kill() {
     let (_, host) = fake(Behaviour::new().ignores_term_for(30 * SECOND));
     let a = id("echo", 1);
     run(&host, &a).await;
-    host.runtime.kill(&a, Signal::Term).await.unwrap();
+    host.runtime.kill(&a, Signal::TERM).await.unwrap();
     timeout(10 * SECOND, host.runtime.wait(&a)).await.unwrap_err();
-    host.runtime.kill(&a, Signal::Kill).await.unwrap();
+    host.runtime.kill(&a, Signal::KILL).await.unwrap();
     assert_eq!(host.runtime.wait(&a).await.unwrap(), Exit::Signal(9));
 }
 
@@ -134,7 +134,8 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(LogsRead, host.logs.read(&a, 0, 10));
     call!(LogsForget, host.logs.forget(&creation.function, jiff::Timestamp::MIN));
     call!(LogsSweep, host.logs.sweep(&BTreeMap::new(), jiff::Timestamp::MIN));
-    call!(RuntimeKill, host.runtime.kill(&a, Signal::Term));
+    call!(RuntimeTermination, host.runtime.termination(&a));
+    call!(RuntimeKill, host.runtime.kill(&a, Signal::TERM));
     call!(RuntimeWait, host.runtime.wait(&a));
     call!(RuntimeRemove, host.runtime.remove(&a));
     call!(NetworkDetach, host.network.detach(&a));

@@ -7,15 +7,16 @@ use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
 use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest};
 use containerd_client::services::v1::{
-    Container, CreateContainerRequest, DeleteContainerRequest, ListContainersRequest,
+    Container, CreateContainerRequest, DeleteContainerRequest, GetContainerRequest, ListContainersRequest,
 };
 use containerd_client::tonic::Response;
 use containerd_client::types::Mount;
 use prost_types::Any;
 
+use super::oci;
 use crate::function::{FunctionId, Generation, InstanceId, Spec};
 use crate::host::containerd::connection::{Containerd, Failure, Lease, OWNER_LABEL};
-use crate::host::{HostError, InstanceConfig};
+use crate::host::{HostError, InstanceConfig, Termination};
 
 /// Labels that begin like this are ours: users may not set them.
 const OURS: &str = "actord.dev/";
@@ -152,6 +153,16 @@ pub(super) async fn create_container(
     let create = async |channel, request| ContainersClient::new(channel).create(request).await;
     let call = lease.containerd().call(format!("create container {id}"), message).under(lease);
     call.try_send(create).await.map(drop).map_err(Failure::of_making)
+}
+
+/// How an instance wants to be ended: its runtime spec, which its container record keeps, has all that says so.
+pub(super) async fn termination(containerd: &Containerd, id: &InstanceId) -> Result<Termination, HostError> {
+    let get = async |channel, request| ContainersClient::new(channel).get(request).await;
+    let call = containerd.call(format!("look up container {id}"), GetContainerRequest { id: id.to_string() });
+    let container = call.find(get).await?.and_then(|found| found.container);
+    let container = container.ok_or_else(|| HostError::NotFound(format!("container {id}")))?;
+    let spec = container.spec.map(|spec| spec.value).unwrap_or_default();
+    oci::termination(&spec).map_err(|error| HostError::Failed(format!("read the runtime spec of {id}: {error}")))
 }
 
 /// Deletes an instance's container record; none is fine.

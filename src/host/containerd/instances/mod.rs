@@ -36,7 +36,7 @@ use super::logs::FileLogs;
 use crate::function::{Exit, InstanceId, SecretName};
 use crate::host::detached::to_its_end;
 use crate::host::keyed_lock::KeyedLock;
-use crate::host::{HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Usage};
+use crate::host::{HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Termination, Usage};
 
 /// Where and how instances are made.
 #[derive(Debug, Clone)]
@@ -189,6 +189,10 @@ impl Runtime for ContainerdRuntime {
             Err(HostError::NotFound(_)) => Ok(Exit::Vanished),
             Err(error) => Err(error),
         }
+    }
+
+    async fn termination(&self, id: &InstanceId) -> Result<Termination, HostError> {
+        containers::termination(&self.0.containerd, id).await
     }
 
     async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {

@@ -54,10 +54,7 @@ pub(super) async fn wait(containerd: &Containerd, id: &InstanceId) -> Result<u32
 
 /// Sends a signal; no task, or one whose process has ended, is fine.
 pub(super) async fn kill(containerd: &Containerd, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
-    let (signal, all) = match signal {
-        Signal::Term => (15, false),
-        Signal::Kill => (9, true),
-    };
+    let (signal, all) = (signal.number(), signal == Signal::KILL);
     let message = KillRequest { container_id: id.to_string(), exec_id: String::new(), signal, all };
     let kill = async |channel, request| TasksClient::new(channel).kill(request).await;
     containerd.call(format!("kill task {id}"), message).find(kill).await.map(drop)
@@ -65,7 +62,7 @@ pub(super) async fn kill(containerd: &Containerd, id: &InstanceId, signal: Signa
 
 /// Ends a task for good: kills all of its processes, waits a while, deletes it. None is fine.
 pub(super) async fn end(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
-    let killed = kill(containerd, id, Signal::Kill).await;
+    let killed = kill(containerd, id, Signal::KILL).await;
     let ended = timeout(END, wait(containerd, id)).await;
     let delete = async |channel, request| TasksClient::new(channel).delete(request).await;
     let call = containerd.call(format!("delete task {id}"), DeleteTaskRequest { container_id: id.to_string() });

@@ -23,7 +23,10 @@ pub use process::OPEN_FILES;
 use super::seccomp;
 use super::user::Identity;
 use crate::function::Spec;
-use crate::host::HostError;
+use crate::host::{HostError, Termination, stop_signal};
+
+/// The annotation that the OCI image specification has for an image's `StopSignal`.
+const STOP_SIGNAL: &str = "org.opencontainers.image.stopSignal";
 
 /// What the host has to say about an instance's spec.
 #[derive(Debug, Clone, Copy)]
@@ -85,8 +88,10 @@ impl Instance<'_> {
             linux = linux.seccomp(profile);
         }
         let root = RootBuilder::default().path("rootfs").readonly(self.spec.read_only_root_filesystem).build()?;
+        let annotations = stop_signal(self.image).map(|text| (STOP_SIGNAL.to_owned(), text.to_owned()));
         SpecBuilder::default()
             .version("1.0.2")
+            .annotations(annotations.into_iter().collect::<HashMap<_, _>>())
             .hostname(self.hostname)
             .root(root)
             .mounts(mounts::mounts(self.spec, &self.places)?)
@@ -94,6 +99,15 @@ impl Instance<'_> {
             .linux(linux.build()?)
             .build()
     }
+}
+
+/// How an instance wants to be ended, from its runtime spec as [`Instance::runtime_spec`] made it, or an older program did.
+pub(super) fn termination(spec: &[u8]) -> Result<Termination, serde_json::Error> {
+    let spec: oci_spec::runtime::Spec = serde_json::from_slice(spec)?;
+    let environment = spec.process().as_ref().and_then(|process| process.env().clone()).unwrap_or_default();
+    let variable = |entry: &String| entry.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let signal = spec.annotations().as_ref().and_then(|annotations| annotations.get(STOP_SIGNAL));
+    Ok(Termination::of(signal.map(String::as_str), &environment.iter().filter_map(variable).collect()))
 }
 
 fn namespaces(netns: &Path) -> Result<Vec<LinuxNamespace>, OciSpecError> {

@@ -11,9 +11,9 @@ use oci_spec::runtime::{
 
 use super::Instance;
 use crate::function::Spec;
-use crate::host::HostError;
+use crate::host::{HostError, effective_environment};
 
-const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The most open files of a function's process, where the host allows that many.
 pub const OPEN_FILES: u64 = 65_536;
@@ -38,7 +38,11 @@ pub(super) const CAPABILITIES: [Capability; 11] = [
 /// Entrypoint and command, as the image has them.
 pub(super) fn arguments(image: &ImageConfiguration) -> Result<Vec<String>, HostError> {
     let config = image.config().as_ref();
-    let entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
+    let mut entrypoint = config.and_then(|config| config.entrypoint().clone()).unwrap_or_default();
+    // Builders write one empty text where an image takes the entrypoint of its base away.
+    if entrypoint == [""] {
+        entrypoint.clear();
+    }
     let command = config.and_then(|config| config.cmd().clone()).unwrap_or_default();
     let args: Vec<String> = entrypoint.into_iter().chain(command).collect();
     if args.first().is_none_or(String::is_empty) {
@@ -56,7 +60,7 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
     ProcessBuilder::default()
         .terminal(false)
         .args(arguments)
-        .env(environment(config.and_then(|config| config.env().clone()).unwrap_or_default(), spec))
+        .env(environment(image, spec))
         .cwd(Path::new("/").join(directory))
         .user(
             UserBuilder::default()
@@ -79,17 +83,10 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
         .build()
 }
 
-/// The image's environment with the function's own on top; each name once, in the image's order.
-fn environment(image: Vec<String>, spec: &Spec) -> Vec<String> {
-    let own = spec.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
-    let mut environment = vec![DEFAULT_PATH.to_owned()];
-    for variable in image.into_iter().chain(own) {
-        let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
-        let same = environment.iter_mut().find(|present| name(present) == name(&variable));
-        match same {
-            Some(present) => *present = variable,
-            None => environment.push(variable),
-        }
-    }
-    environment
+/// The environment, with a `PATH` where neither image nor function has one. `PATH` comes first, as other engines have it.
+fn environment(image: &ImageConfiguration, spec: &Spec) -> Vec<String> {
+    let mut environment = effective_environment(image, spec);
+    let path = environment.iter().position(|(name, _)| name == "PATH").map(|at| environment.remove(at));
+    let path = path.unwrap_or_else(|| ("PATH".to_owned(), DEFAULT_PATH.to_owned()));
+    std::iter::once(path).chain(environment).map(|(name, value)| format!("{name}={value}")).collect()
 }

@@ -34,6 +34,7 @@ fn arguments_are_the_entrypoint_followed_by_the_command() {
     let made = |config: &Value| made(config, SpecDraft::default()).unwrap()["process"]["args"].clone();
     assert_eq!(made(&json!({ "Entrypoint": ["/e", "x"], "Cmd": ["y"] })), json!(["/e", "x", "y"]));
     assert_eq!(made(&json!({ "Cmd": ["/c"] })), json!(["/c"]));
+    assert_eq!(made(&json!({ "Entrypoint": [""], "Cmd": ["/c"] })), json!(["/c"]));
 }
 
 #[test]
