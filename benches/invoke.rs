@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::credentials::Credentials;
+use actord::function::Outlook;
 use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -181,7 +182,7 @@ async fn main() {
     let (backend, proxy) = (backend(), listener.local_addr().unwrap());
     actix_web::rt::spawn(http::serve(listener, 1, Duration::from_secs(1), &services, settings).unwrap());
     let id = "echo".parse().unwrap();
-    routes.announce(&id, false);
+    routes.announce(&id, Outlook::Coming);
     routes.publish(&id, &"echo-0".parse().unwrap(), backend);
 
     let short = |body| (Way::new(backend, "/x", body), Way::new(proxy, "/function/echo/x", body));

@@ -145,6 +145,7 @@ fn desired(image: &str) -> Desired {
         generation: Generation(7),
         spec: spec(image.to_owned()),
         replicas: 3,
+        kept_down: true,
         last_good: Some((Generation(5), spec(format!("{image}-good")))),
         has_served: false,
         failed: Some("pull failed".into()),

@@ -87,6 +87,11 @@ impl Context {
         &self.housekeeping
     }
 
+    /// When that is, or was, on tokio's clock.
+    pub(super) fn moment(&self, uptime: Uptime) -> Instant {
+        self.started + uptime.0
+    }
+
     /// The time since this process began, as the lifecycles see it.
     pub(super) fn uptime(&self) -> Uptime {
         Uptime(self.started.elapsed())

@@ -1,10 +1,10 @@
 //! Every message that one actor sends another, on one page.
 //!
 //! ```text
-//! engine --To(id, Apply | Scale | Delete)--> Registry --Apply | Scale | Delete--> Function
-//!                                               ^                                  |  ^  |
-//!                                               +--SupervisorEvent: finished, died-+  |  +--Attach, Detach--> Network
-//!                                                                      LifecycleEvent-+
+//! engine --To(id, Apply | Scale | KeepDown | Delete)--> Registry --Apply | Scale | KeepDown | Delete--> Function
+//!                                                           ^                                             |  ^  |
+//!                                                           +--SupervisorEvent: finished, died------------+  |  +--Attach, Detach--> Network
+//!                                                                                            LifecycleEvent--+
 //! ```
 
 use actix::Message;
@@ -47,6 +47,14 @@ pub(super) struct Apply {
 pub(super) struct Scale {
     /// How many instances should serve.
     pub(super) replicas: u32,
+}
+
+/// Keeps a function down, or no longer. Answered when that is durable.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub(super) struct KeepDown {
+    /// Whether nothing of it should run.
+    pub(super) down: bool,
 }
 
 /// Deletes a function. Answered when the deletion is durable and no new request reaches it.

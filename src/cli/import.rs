@@ -120,6 +120,7 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
         (None, Found::Asked(spec)) => Desired {
             generation: Generation(1),
             replicas: spec.min_replicas(),
+            kept_down: false,
             spec,
             last_good: None,
             has_served: false,
@@ -127,17 +128,18 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
             created_at: jiff::Timestamp::now().to_string(),
         },
         (Some(before), found) => {
-            let replicas = match &found {
-                Found::Kept(desired) => desired.replicas,
-                Found::Asked(spec) => before.replicas.max(spec.min_replicas()),
+            let (replicas, kept_down) = match &found {
+                Found::Kept(desired) => (desired.replicas, desired.kept_down),
+                Found::Asked(spec) => (before.replicas.max(spec.min_replicas()), before.kept_down),
             };
             if *found.spec() == *before.spec && before.failed.is_none() {
-                return Desired { replicas, ..before };
+                return Desired { replicas, kept_down, ..before };
             }
             Desired {
                 generation: before.generation.next(),
                 spec: Arc::new(found.spec().clone()),
                 replicas,
+                kept_down,
                 last_good: if before.has_served { Some((before.generation, before.spec)) } else { before.last_good },
                 has_served: false,
                 failed: None,

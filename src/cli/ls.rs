@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, Table, eprint_line, print_json,
 };
+use crate::wire::Lifecycle;
 
 /// `actord ls`.
 #[derive(Debug, Args)]
@@ -50,9 +51,10 @@ impl LsArgs {
         let mut table = Table::new(&head);
         for Shown { function, .. } in functions {
             let namespace = self.all_namespaces.then(|| function.namespace.clone());
-            let state = match function.lifecycle.as_ref().and_then(|lifecycle| lifecycle.step.as_ref()) {
-                Some(step) => format!("{}: {step}", function.state()),
-                None => function.state().to_owned(),
+            let state = match &function.lifecycle {
+                Some(Lifecycle { kept_down: true, .. }) => format!("{} by hand", function.state()),
+                Some(Lifecycle { step: Some(step), .. }) => format!("{}: {step}", function.state()),
+                _ => function.state().to_owned(),
             };
             let invocations = format!("{}", function.invocation_count);
             let cells = [function.name.clone(), function.ready(), state, invocations, function.image.clone()];

@@ -16,6 +16,7 @@ mod remote;
 mod rm;
 mod scale;
 mod secret;
+mod stop;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub use remote::RemoteVerb;
 pub use rm::RmArgs;
 pub use scale::ScaleArgs;
 pub use secret::{SecretCreateArgs, SecretListArgs, SecretRmArgs, SecretUpdateArgs, SecretVerb};
+pub use stop::StopArgs;
 
 use crate::config::Config;
 

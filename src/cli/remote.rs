@@ -14,6 +14,7 @@ use super::namespace::NamespaceVerb;
 use super::rm::RmArgs;
 use super::scale::ScaleArgs;
 use super::secret::SecretVerb;
+use super::stop::StopArgs;
 
 /// What can be asked of a gateway over its REST API, this machine's or another's.
 ///
@@ -49,9 +50,19 @@ Example:
 
 The exit code is 0 for a 2xx, 4 for a 4xx and 5 for a 5xx.")]
     Invoke(Box<InvokeArgs>),
-    /// Set how many instances of a function run; 0 stops it
+    /// Set how many instances of a function run; with 0 the next call starts one
     #[command(after_help = "Example:\n  actord scale hello 3")]
     Scale(Box<ScaleArgs>),
+    /// Keep a function down, whatever is called, until it is started
+    #[command(after_help = "\
+Example:
+  actord stop hello
+
+Requests under way are finished, others are answered with 503. It stays down through restarts and deploys.")]
+    Stop(Box<StopArgs>),
+    /// Let a function run that was stopped
+    #[command(after_help = "Example:\n  actord start hello")]
+    Start(Box<StopArgs>),
     /// Show what a function writes, each line with its time and its instance
     #[command(after_help = "\
 Example:
@@ -93,6 +104,8 @@ impl RemoteVerb {
             Self::Rm(rm) => rm.run().await,
             Self::Invoke(invoke) => invoke.run().await,
             Self::Scale(scale) => scale.run().await,
+            Self::Stop(stop) => stop.stop().await,
+            Self::Start(start) => start.start().await,
             Self::Logs(logs) => logs.run().await,
             Self::Secret(secret) => secret.run().await,
             Self::Namespace(namespace) => namespace.run().await,

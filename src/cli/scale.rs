@@ -17,7 +17,7 @@ pub struct ScaleArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// How many instances; 0 stops the function
+    /// How many instances; with 0 the next call starts one
     #[arg(value_name = "N")]
     pub replicas: u32,
 

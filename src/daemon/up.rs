@@ -59,7 +59,8 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
             tracing::warn!(%error, "leases of interrupted pulls stay until they expire");
         }
         preload::import_before_start(machine.images.clone(), config.images_dir(), config.pull_timeout).await;
-        let routes = Arc::new(Routes::new(Parking { time: config.park_time, requests: config.park_requests }));
+        let (time, waking, requests) = (config.park_time, config.ready_timeout, config.park_requests);
+        let routes = Arc::new(Routes::new(Parking { time, waking, requests }));
         systemd::status("taking over the functions");
         let secrets = Secrets::new(config.secrets_dir());
         let namespaces = Namespaces::new(store.clone(), secrets.clone());

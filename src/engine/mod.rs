@@ -49,6 +49,14 @@ pub trait Engine: Send + Sync {
     /// As for [`Engine::delete`].
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused>;
 
+    /// Keeps a function down, whatever is asked for or called, or no longer. Returns when that is durable; nothing that a
+    /// request is under way to is cut short. What is deployed or scaled meanwhile is kept for later. Doing it twice is
+    /// doing it once.
+    ///
+    /// # Errors
+    /// As for [`Engine::delete`].
+    async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused>;
+
     /// One function as it stands; none once its deletion was accepted.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod spec;
 
 pub use lifecycle::{
     Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed, ObservedState,
-    Outcome, Phase, StartError, Status, Step, Uptime,
+    Outcome, Outlook, Phase, StartError, Status, Step, Uptime,
 };
 pub use spec::{
     ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, GracePeriod, HttpCheck, InstanceId, InstanceIds,

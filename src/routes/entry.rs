@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::time::{Instant, timeout_at};
-
-use super::{Function, Lease, NoEndpoint, Parking, RouteEntry};
+use super::{Function, Lease, NoEndpoint};
 use crate::function::{AnswerLimit, FunctionId};
 
 /// A function that is deployed. It stays the entry of that one function when another of the same name comes after it.
 #[derive(Debug, Clone)]
 pub struct FunctionEntry {
     pub(super) function: Arc<Function>,
-    pub(super) parking: Parking,
 }
 
 /// How busy a function is at this moment.
@@ -71,7 +68,7 @@ impl FunctionEntry {
         let ready = self.function.state.borrow().ready.clone();
         let leaving = self.function.leaving().clone();
         let leases = ready.iter().chain(&leaving).map(|endpoint| endpoint.leases.load(Ordering::Relaxed));
-        Load { in_flight: leases.sum(), parked: self.function.parked.load(Ordering::Relaxed) }
+        Load { in_flight: leases.sum(), parked: self.function.queue().len() }
     }
 
     /// A lease on a ready instance, in turn, if there is one at this moment.
@@ -80,45 +77,21 @@ impl FunctionEntry {
         self.function.take()
     }
 
-    /// As [`FunctionEntry::try_lease`], but waits for an instance within the bounds of [`Parking`].
+    /// As [`FunctionEntry::try_lease`], but waits for an instance within the bounds of [`super::Parking`]. One that finds
+    /// the function at zero is demand: an instance is started for it.
     ///
     /// # Errors
     /// [`NoEndpoint`] says why there is none.
     pub async fn lease(&self) -> Result<Lease, NoEndpoint> {
         match self.try_lease() {
             Some(lease) => Ok(lease),
-            None => self.park().await,
+            None => self.function.park().await,
         }
     }
 
-    async fn park(&self) -> Result<Lease, NoEndpoint> {
-        let Self { function, parking } = self;
-        let mut state = function.state.subscribe();
-        let (waiting, _parked) = function.queue();
-        let nobody_comes = |state: &RouteEntry| match state {
-            RouteEntry { forgotten: true, .. } => Some(NoEndpoint::Unknown(function.id.clone())),
-            RouteEntry { scaled_to_zero: true, .. } => Some(NoEndpoint::ScaledToZero(function.id.clone())),
-            _ => None,
-        };
-        if let Some(why) = nobody_comes(&state.borrow()) {
-            return Err(why);
-        }
-        if waiting >= parking.requests {
-            return Err(NoEndpoint::QueueFull(function.id.clone(), waiting));
-        }
-        let deadline = Instant::now() + parking.time;
-        loop {
-            if let Some(lease) = function.take() {
-                return Ok(lease);
-            }
-            match timeout_at(deadline, state.changed()).await {
-                Err(_) => return Err(NoEndpoint::NotReady(function.id.clone(), parking.time)),
-                Ok(Err(_)) => return Err(NoEndpoint::Unknown(function.id.clone())),
-                Ok(Ok(())) => {}
-            }
-            if let Some(why) = nobody_comes(&state.borrow()) {
-                return Err(why);
-            }
-        }
+    /// Waits until there is demand: a request is parked although no instance is asked for. Returns true then, at once if
+    /// it is so already; false when the function is deleted.
+    pub async fn demand(&self) -> bool {
+        self.function.demand().await
     }
 }

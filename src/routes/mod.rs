@@ -1,11 +1,15 @@
 //! Where requests may go: function -> ready instances, with a lease on the one that is chosen.
 //!
-//! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`). A lease keeps
-//! an instance from being torn down while it answers: draining waits for its count to fall to zero.
+//! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`, and the outlook
+//! of a request that finds no instance). A lease keeps an instance from being torn down while it answers: draining waits
+//! for its count to fall to zero. Requests that are parked while no instance is asked for are demand, which an actor
+//! watches ([`FunctionEntry::demand`]).
 
 mod entry;
+mod no_endpoint;
+mod parked;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,40 +18,28 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 pub use self::entry::{FunctionEntry, Load};
-use crate::function::{AnswerLimit, FunctionId, InstanceId};
+pub use self::no_endpoint::NoEndpoint;
+use self::parked::Queue;
+use crate::function::{AnswerLimit, FunctionId, InstanceId, Outlook};
 
 /// How long and how many requests may wait for a function that has no ready instance.
 #[derive(Debug, Clone, Copy)]
 pub struct Parking {
     /// The longest wait of one request.
     pub time: Duration,
+    /// The longest wait of one that finds the function at zero, or being started from there.
+    pub waking: Duration,
     /// The most requests that wait for one function at a time.
     pub requests: usize,
 }
 
 impl Default for Parking {
     fn default() -> Self {
-        Self { time: Duration::from_secs(10), requests: 512 }
+        Self { time: Duration::from_secs(10), waking: Duration::from_secs(60), requests: 512 }
     }
-}
-
-/// Why no instance can be leased.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoEndpoint {
-    /// There is no such function.
-    #[error("function {0} not found")]
-    Unknown(FunctionId),
-    /// It is asked to run with no replica.
-    #[error("function {0} is scaled to zero")]
-    ScaledToZero(FunctionId),
-    /// No instance was ready in time.
-    #[error("no instance of function {0} was ready within {1:?}")]
-    NotReady(FunctionId, Duration),
-    /// Too many requests wait for it already.
-    #[error("{1} requests wait for an instance of function {0} already")]
-    QueueFull(FunctionId, usize),
 }
 
 /// One ready instance and the count of requests that it has.
@@ -109,7 +101,8 @@ impl Drained {
 #[derive(Debug, Default, Clone)]
 struct RouteEntry {
     ready: Arc<[Arc<Endpoint>]>,
-    scaled_to_zero: bool,
+    /// What a request can expect while none is ready.
+    outlook: Outlook<Instant>,
     limit: AnswerLimit,
     /// No instance will ever be ready here: a function of the same name that comes later gets an entry of its own.
     forgotten: bool,
@@ -118,9 +111,14 @@ struct RouteEntry {
 #[derive(Debug)]
 struct Function {
     id: FunctionId,
+    /// Changed by [`Function::change`] alone.
     state: watch::Sender<RouteEntry>,
     turn: AtomicUsize,
-    parked: AtomicUsize,
+    /// Requests that wait for an instance, in the order in which they came. Locked while `state` is held, never before.
+    queue: Mutex<Queue>,
+    /// Told when a request is parked that no instance is on its way for.
+    demand: Notify,
+    parking: Parking,
     /// Whether it was called since this was last asked.
     used: AtomicBool,
     /// Invocations that came to an end, and how many of them are kept through a restart.
@@ -137,15 +135,6 @@ pub struct Routes {
     parking: Parking,
 }
 
-/// Gives a place in the queue back, whatever ends the wait.
-struct Parked<'a>(&'a AtomicUsize);
-
-impl Drop for Parked<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 impl Routes {
     /// An empty table.
     #[must_use]
@@ -153,18 +142,20 @@ impl Routes {
         Self { functions: DashMap::new(), parking }
     }
 
-    /// Makes the function known: from now on requests for it wait for an instance instead of being refused.
-    pub fn announce(&self, function: &FunctionId, scaled_to_zero: bool) {
-        let entry = self.function_or_new(function);
-        entry
-            .state
-            .send_if_modified(|state| std::mem::replace(&mut state.scaled_to_zero, scaled_to_zero) != scaled_to_zero);
+    /// Makes the function known, and says what a request can expect that finds no instance ready. Those that wait are
+    /// answered if it is nothing to wait for.
+    pub fn announce(&self, function: &FunctionId, outlook: Outlook<Instant>) {
+        self.function_or_new(function).change(|state| {
+            let changed = state.outlook != outlook;
+            state.outlook = outlook;
+            changed
+        });
     }
 
     /// How long its instances may take to begin an answer.
     pub fn limit(&self, function: &FunctionId, limit: AnswerLimit) {
         let Some(entry) = self.get(function) else { return };
-        entry.state.send_if_modified(|state| std::mem::replace(&mut state.limit, limit) != limit);
+        entry.change(|state| std::mem::replace(&mut state.limit, limit) != limit);
     }
 
     /// Makes the function known, and goes on counting its invocations from what an earlier process counted.
@@ -187,14 +178,17 @@ impl Routes {
     /// Forgets the function: requests for it are refused, those that wait as well.
     pub fn forget(&self, function: &FunctionId) {
         if let Some((_, entry)) = self.functions.remove(function) {
-            entry.state.send_replace(RouteEntry { forgotten: true, ..RouteEntry::default() });
+            entry.change(|state| {
+                *state = RouteEntry { forgotten: true, ..RouteEntry::default() };
+                true
+            });
         }
     }
 
     /// Sends requests to this instance, too. Idempotent.
     pub fn publish(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr) {
         let entry = self.function_or_new(function);
-        entry.state.send_if_modified(|state| {
+        entry.change(|state| {
             if state.ready.iter().any(|endpoint| endpoint.id == *id) {
                 return false;
             }
@@ -209,7 +203,7 @@ impl Routes {
     /// Sends no new request to this instance. Idempotent.
     pub fn retract(&self, function: &FunctionId, id: &InstanceId) {
         let Some(entry) = self.get(function) else { return };
-        entry.state.send_if_modified(|state| {
+        entry.change(|state| {
             let Some(at) = state.ready.iter().position(|endpoint| endpoint.id == *id) else { return false };
             let leaving = state.ready[at].clone();
             state.ready = state.ready.iter().filter(|endpoint| endpoint.id != *id).cloned().collect();
@@ -251,17 +245,18 @@ impl Routes {
     /// The function's entry, if there is such a function.
     #[must_use]
     pub fn find(&self, function: &FunctionId) -> Option<FunctionEntry> {
-        self.get(function).map(|function| FunctionEntry { function, parking: self.parking })
+        self.get(function).map(|function| FunctionEntry { function })
     }
 
     /// All functions' entries.
     #[must_use]
     pub fn all(&self) -> Vec<FunctionEntry> {
-        let known = |function: &Arc<Function>| FunctionEntry { function: function.clone(), parking: self.parking };
+        let known = |function: &Arc<Function>| FunctionEntry { function: function.clone() };
         self.functions.iter().map(|entry| known(entry.value())).collect()
     }
 
-    /// A lease on a ready instance, in turn; waits for one within the bounds of [`Parking`].
+    /// A lease on a ready instance, in turn; waits for one within the bounds of [`Parking`], and starts one where none is
+    /// asked for.
     ///
     /// # Errors
     /// [`NoEndpoint`] says why there is none.
@@ -282,7 +277,9 @@ impl Routes {
                 id: function.clone(),
                 state: watch::Sender::new(RouteEntry::default()),
                 turn: AtomicUsize::new(0),
-                parked: AtomicUsize::new(0),
+                queue: Mutex::default(),
+                demand: Notify::new(),
+                parking: self.parking,
                 used: AtomicBool::new(false),
                 calls: AtomicU64::new(0),
                 calls_kept: AtomicU64::new(0),
@@ -298,11 +295,6 @@ impl Function {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place in the queue for an instance, and how many are before it.
-    fn queue(&self) -> (usize, Parked<'_>) {
-        (self.parked.fetch_add(1, Ordering::AcqRel), Parked(&self.parked))
-    }
-
     /// An instance that was retracted and comes back: the requests that it still has count when it leaves for good.
     fn returning(&self, id: &InstanceId, address: SocketAddr) -> Option<Arc<Endpoint>> {
         let mut leaving = self.leaving();
@@ -310,10 +302,14 @@ impl Function {
         Some(leaving.swap_remove(at))
     }
 
+    /// The next ready instance in turn, if there is one.
+    fn take(&self) -> Option<Lease> {
+        self.take_of(&self.state.borrow())
+    }
+
     /// The next ready instance in turn. The count is raised while the entry is held, so that a retract either comes
     /// before (and the instance is not chosen) or sees the lease.
-    fn take(&self) -> Option<Lease> {
-        let state = self.state.borrow();
+    fn take_of(&self, state: &RouteEntry) -> Option<Lease> {
         let ready = &state.ready;
         let turn = match ready.len() {
             0 => return None,

@@ -5,24 +5,24 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn function() -> FunctionId {
+pub(super) fn function() -> FunctionId {
     "f".parse().unwrap()
 }
 
-fn id(text: &str) -> InstanceId {
+pub(super) fn id(text: &str) -> InstanceId {
     text.parse().unwrap()
 }
 
-fn at(port: u16) -> SocketAddr {
+pub(super) fn at(port: u16) -> SocketAddr {
     SocketAddr::from(([10, 62, 0, 2], port))
 }
 
 /// A table with a known function and these instances.
-fn table(instances: &[&str]) -> Arc<Routes> {
-    let routes = Arc::new(Routes::new(Parking { time: 10 * SECOND, requests: 3 }));
-    routes.announce(&function(), false);
+pub(super) fn table(instances: &[&str]) -> Arc<Routes> {
+    let routes = Arc::new(Routes::new(Parking { time: 10 * SECOND, waking: 60 * SECOND, requests: 3 }));
+    routes.announce(&function(), Outlook::Coming);
     for (port, instance) in (1..).zip(instances) {
         routes.publish(&function(), &id(instance), at(port));
     }
@@ -30,9 +30,18 @@ fn table(instances: &[&str]) -> Arc<Routes> {
 }
 
 /// A request that waits for an instance.
-fn park(routes: &Arc<Routes>) -> tokio::task::JoinHandle<Result<Lease, NoEndpoint>> {
+pub(super) fn park(routes: &Arc<Routes>) -> tokio::task::JoinHandle<Result<Lease, NoEndpoint>> {
     let routes = routes.clone();
     tokio::spawn(async move { routes.lease(&function()).await })
+}
+
+/// The last start failed, and the next one is so far off.
+pub(super) fn backing_off(wait: Duration, is_permanent: bool) -> Outlook<Instant> {
+    Outlook::BackingOff { until: Instant::now() + wait, is_permanent, reason: "exited with code 3".into() }
+}
+
+pub(super) fn waits(wait: Duration) -> NoEndpoint {
+    NoEndpoint::BackingOff { function: function(), wait, reason: "exited with code 3".into() }
 }
 
 async fn is_drained(routes: &Routes, instance: &str) -> bool {
@@ -50,13 +59,20 @@ async fn requests_go_to_the_instances_in_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_function_and_one_at_zero_are_told_apart_and_wait_for_nothing() {
+async fn what_can_not_come_is_told_at_once_and_each_reason_is_told_apart() {
     let routes = table(&[]);
     let unknown: FunctionId = "nobody".parse().unwrap();
-    assert_eq!(routes.lease(&unknown).await.unwrap_err(), NoEndpoint::Unknown(unknown));
-    routes.announce(&function(), true);
     let began = Instant::now();
-    assert_eq!(routes.lease(&function()).await.unwrap_err(), NoEndpoint::ScaledToZero(function()));
+    assert_eq!(routes.lease(&unknown).await.unwrap_err(), NoEndpoint::Unknown(unknown));
+    for (outlook, refusal) in [
+        (Outlook::KeptDown, NoEndpoint::KeptDown(function())),
+        (Outlook::Failed("no image".into()), NoEndpoint::Failed(function(), "no image".into())),
+        (backing_off(11 * SECOND, false), waits(11 * SECOND)),
+        (backing_off(SECOND, true), waits(SECOND)),
+    ] {
+        routes.announce(&function(), outlook);
+        assert_eq!(routes.lease(&function()).await.unwrap_err(), refusal);
+    }
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
@@ -163,7 +179,7 @@ async fn one_functions_queue_takes_no_room_in_anothers() {
     let _parked: Vec<_> = (0..3).map(|_| park(&routes)).collect();
     sleep(SECOND).await;
     let other: FunctionId = "other".parse().unwrap();
-    routes.announce(&other, false);
+    routes.announce(&other, Outlook::Coming);
     assert!(matches!(routes.lease(&other).await, Err(NoEndpoint::NotReady(..))));
 }
 
@@ -174,22 +190,11 @@ async fn parked_requests_are_told_at_once_when_their_function_is_deleted_also_if
     sleep(SECOND).await;
     let began = Instant::now();
     routes.forget(&function());
-    routes.announce(&function(), false);
+    routes.announce(&function(), Outlook::Coming);
     assert_eq!(parked.await.unwrap().unwrap_err(), NoEndpoint::Unknown(function()));
     assert_eq!(began.elapsed(), Duration::ZERO);
     routes.publish(&function(), &id("f-2"), at(2));
     assert!(routes.lease(&function()).await.is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn parked_requests_are_told_at_once_when_their_function_is_scaled_to_zero() {
-    let routes = table(&[]);
-    let parked = park(&routes);
-    sleep(SECOND).await;
-    let began = Instant::now();
-    routes.announce(&function(), true);
-    assert_eq!(parked.await.unwrap().unwrap_err(), NoEndpoint::ScaledToZero(function()));
-    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 /// Threads that lease and give back as fast as they can, while instances come and go: once an instance is drained, no

@@ -28,6 +28,8 @@ pub(super) struct Kept {
     proven: bool,
     failed: Option<String>,
     good: Option<Good>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    kept_down: bool,
     created_at: String,
 }
 
@@ -47,6 +49,7 @@ impl Kept {
             proven: desired.has_served,
             failed: desired.failed.clone(),
             good: good.map(|(generation, spec)| Good { generation: *generation, spec: spec.clone() }),
+            kept_down: desired.kept_down,
             created_at: desired.created_at.clone(),
         }
     }
@@ -56,6 +59,7 @@ impl Kept {
             generation: self.generation,
             spec: Arc::new(spec),
             replicas: self.replicas,
+            kept_down: self.kept_down,
             last_good: self.good.map(|good| (good.generation, good.spec)),
             has_served: self.proven,
             failed: self.failed,

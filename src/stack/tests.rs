@@ -12,6 +12,7 @@ fn desired(spec: SpecDraft) -> Desired {
         generation: Generation(7),
         spec: Arc::new(spec.try_into().unwrap()),
         replicas: 3,
+        kept_down: true,
         last_good: Some((
             Generation(5),
             Arc::new(SpecDraft { image: "i:5".into(), ..SpecDraft::default() }.try_into().unwrap()),

@@ -14,9 +14,10 @@ pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
 pub(super) const SELECT_ONE: &str = "SELECT * FROM functions WHERE namespace = ?1 AND name = ?2";
 
 const WRITE: &str = "INSERT OR REPLACE INTO functions
-    (namespace, name, generation, replicas, spec, proven, failed, good_generation, good_spec, created_at, checksum) VALUES
-    (:namespace, :name, :generation, :replicas, :spec, :proven, :failed, :good_generation, :good_spec, :created_at,
-     :checksum)";
+    (namespace, name, generation, replicas, kept_down, spec, proven, failed, good_generation, good_spec, created_at,
+     checksum) VALUES
+    (:namespace, :name, :generation, :replicas, :kept_down, :spec, :proven, :failed, :good_generation, :good_spec,
+     :created_at, :checksum)";
 
 /// Every function's record, by namespace and name.
 pub(super) fn all(db: &Connection) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
@@ -31,6 +32,7 @@ pub(super) struct Record {
     name: String,
     generation: i64,
     replicas: u32,
+    kept_down: bool,
     spec: String,
     proven: bool,
     failed: Option<String>,
@@ -40,11 +42,11 @@ pub(super) struct Record {
     checksum: String,
 }
 
-/// Gives every record its checksum, as it is.
+/// Gives every record that has none its checksum, as it is.
 pub(super) fn seal_all(db: &Connection) -> Result<(), StoreError> {
     let mut statement = db.prepare(SELECT_ALL)?;
     let records = statement.query_map([], Record::read)?.collect::<Result<Vec<_>, _>>()?;
-    for record in records {
+    for record in records.into_iter().filter(|record| record.checksum.is_empty()) {
         record.sealed().write(db)?;
     }
     Ok(())
@@ -64,6 +66,7 @@ impl Record {
             name: id.name.as_str().to_owned(),
             generation: number(desired.generation)?,
             replicas: desired.replicas,
+            kept_down: desired.kept_down,
             spec: spec(&desired.spec)?,
             proven: desired.has_served,
             failed: desired.failed.clone(),
@@ -79,14 +82,18 @@ impl Record {
         Self { checksum: self.sum(), ..self }
     }
 
-    /// SHA-256 of all values, in hex.
+    /// SHA-256 of all values, in hex. The record of a function that is not kept down has the sum that it had before such
+    /// functions were known, so that no record that is there needs another.
     fn sum(&self) -> String {
         let values = (
             (&self.namespace, &self.name, self.generation, self.replicas, &self.spec),
             (self.proven, &self.failed, self.good_generation, &self.good_spec, &self.created_at),
         );
         // JSON keeps the values apart, and is the same for ever. It can't fail on texts and numbers.
-        let text = serde_json::to_string(&values).unwrap_or_default();
+        let mut text = serde_json::to_string(&values).unwrap_or_default();
+        if self.kept_down {
+            text.push_str("kept down");
+        }
         Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -96,6 +103,7 @@ impl Record {
             ":name": self.name,
             ":generation": self.generation,
             ":replicas": self.replicas,
+            ":kept_down": self.kept_down,
             ":spec": self.spec,
             ":proven": self.proven,
             ":failed": self.failed,
@@ -113,6 +121,7 @@ impl Record {
             name: row.get("name")?,
             generation: row.get("generation")?,
             replicas: row.get("replicas")?,
+            kept_down: row.get("kept_down")?,
             spec: row.get("spec")?,
             proven: row.get("proven")?,
             failed: row.get("failed")?,
@@ -145,6 +154,7 @@ impl Record {
             generation: generation(self.generation)?,
             spec: spec(&self.spec)?,
             replicas: self.replicas,
+            kept_down: self.kept_down,
             last_good: good,
             has_served: self.proven,
             failed: self.failed.clone(),

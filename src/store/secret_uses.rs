@@ -94,6 +94,7 @@ mod tests {
         Desired {
             generation: Generation(2),
             replicas: 1,
+            kept_down: false,
             spec: spec(secrets),
             last_good: good.map(|secrets| (Generation(1), spec(secrets))),
             has_served: false,

@@ -175,6 +175,9 @@ pub struct Lifecycle {
     /// One word for where it stands.
     #[schema(required)]
     pub phase: String,
+    /// Whether it was stopped by hand: nothing runs, whatever is called, until it is started by hand.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept_down: bool,
     /// Counts the specs that it was given.
     #[schema(required)]
     pub generation: u64,

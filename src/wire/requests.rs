@@ -33,7 +33,7 @@ pub struct ScaleServiceRequest {
     #[serde(skip_serializing)]
     #[schema(ignore)]
     pub service: String,
-    /// How many; 0 stops it
+    /// How many; with 0 the next call starts one
     #[schema(required, value_type = u64, minimum = 0, maximum = 1000)]
     pub replicas: Option<u64>,
     /// The namespace, else the query's, else the default one

@@ -137,6 +137,7 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
         generation: Generation(1),
         spec: std::sync::Arc::new(Spec::try_from(draft).unwrap()),
         replicas: 1,
+        kept_down: false,
         last_good: None,
         has_served: false,
         failed: None,

@@ -13,6 +13,7 @@ mod recovery;
 mod secrets;
 mod streams;
 mod updates;
+mod zero;
 
 #[path = "../support/actord.rs"]
 mod actord;

@@ -53,6 +53,10 @@ pub async fn scale<S: Subject>(s: &S, name: &str, replicas: u32) {
     timeout(LONG, s.engine().scale(&id(name), replicas)).await.expect("an answer comes").unwrap();
 }
 
+pub async fn keep_down<S: Subject>(s: &S, name: &str, down: bool) {
+    timeout(LONG, s.engine().keep_down(&id(name), down)).await.expect("an answer comes").unwrap();
+}
+
 pub async fn get<S: Subject>(s: &S, name: &str) -> Option<View> {
     s.engine().get(&id(name)).await.unwrap()
 }

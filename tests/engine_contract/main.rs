@@ -23,6 +23,7 @@ mod secrets;
 mod subject;
 mod updates;
 mod watch;
+mod zero;
 
 #[path = "../support/leaks.rs"]
 mod leaks;
@@ -98,6 +99,15 @@ contract! {
         a_scale_of_what_is_not_there_is_refused
         what_was_scaled_is_so_after_a_restart
         an_update_keeps_the_number_that_was_asked_for;
+    zero:
+        a_call_at_zero_starts_an_instance_and_waits_for_it
+        many_calls_at_zero_cost_one_start_and_each_is_answered
+        a_call_at_zero_starts_as_many_as_the_label_says
+        what_a_call_woke_is_awake_after_a_restart
+        what_is_stopped_stays_so_whatever_is_called_scaled_or_deployed
+        what_was_stopped_or_started_by_hand_is_so_after_a_restart
+        a_request_under_way_is_finished_before_what_is_stopped_is_gone
+        a_stop_of_what_is_not_there_is_refused_and_a_stopped_function_can_be_deleted;
     reads:
         a_list_is_sorted_by_name_and_of_its_namespace
         what_runs_is_measured_and_what_does_not_is_left_out

@@ -2,7 +2,6 @@
 
 use actord::engine::Refused;
 use actord::function::Phase;
-use actord::routes::NoEndpoint;
 
 use crate::fixture::{desired, id, scale, served, serves, status, update};
 use crate::subject::{Kind, Subject};
@@ -15,9 +14,6 @@ pub async fn as_many_instances_serve_as_are_asked_for<S: Subject>(s: &mut S) {
         let status = serves(s, "f", replicas).await;
         assert_eq!((status.phase, status.serving.is_some()), (phase, replicas > 0));
         assert_eq!(desired(&status).generation, desired(&first).generation);
-        if replicas == 0 {
-            assert!(matches!(s.routes().lease(&id("f")).await, Err(NoEndpoint::ScaledToZero(_))));
-        }
     }
 }
 

@@ -16,7 +16,7 @@ pub async fn kept(platform: &Platform) -> BTreeMap<String, Desired> {
 fn wanted(desired: &Desired) -> (Option<Generation>, usize) {
     let good = desired.last_good.as_ref().map(|(generation, _)| *generation);
     let target = if desired.failed.is_none() { Some(desired.generation) } else { good };
-    (target, if target.is_some() { desired.replicas as usize } else { 0 })
+    (target, if target.is_some() { desired.running_replicas() as usize } else { 0 })
 }
 
 /// Everything that is not as it should be.

@@ -59,6 +59,19 @@ async fn where_nothing_would_change_nothing_is_asked_for() {
 }
 
 #[actix_web::test]
+async fn an_alert_that_is_resolved_wakes_nothing_and_adds_nothing() {
+    let house = House::public().await;
+    add(&house, "zero", &[], 0);
+    add(&house, "asleep", &[("min", "2")], 0);
+    add(&house, "few", &[("min", "3")], 1);
+    let resolved = ["zero", "asleep", "few"].map(|name| alert("resolved", name));
+    assert_eq!(send(&house, &resolved).await.status, 200);
+    assert_eq!(house.seen(), []);
+    assert_eq!(send(&house, &[alert("firing", "zero")]).await.status, 200);
+    assert_eq!(house.seen(), [scaled("zero", 1)], "one that fires says that it is called");
+}
+
+#[actix_web::test]
 async fn what_can_not_be_read_is_refused_in_the_gateways_words() {
     let house = House::public().await;
     for body in ["", "not json", r#"{"alerts":"many"}"#, r#"{"alerts":[5]}"#] {

@@ -1,3 +1,4 @@
+use actord::function::Outlook;
 use actord::http::ApiFlavor;
 
 use crate::support::{House, answering, mirror};
@@ -119,7 +120,7 @@ async fn every_answer_of_the_public_port_is_marked_also_one_that_no_function_gav
     let house = House::public().await;
     house.publish("echo", mirror().await);
     house.publish("gone", crate::support::nobody());
-    house.routes.announce(&"off".parse().unwrap(), true);
+    house.routes.announce(&"off".parse().unwrap(), Outlook::KeptDown);
     for (name, status) in [("echo", 200), ("gone", 502), ("off", 503), ("nosuch", 404)] {
         let reply = house.get(&format!("/function/{name}")).await;
         assert_eq!(reply.status, status, "{name}");

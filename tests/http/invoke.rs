@@ -1,6 +1,8 @@
 use std::time::Duration;
 
+use actord::function::Outlook;
 use actord::http::ApiFlavor;
+use tokio::time::Instant;
 
 use crate::support::{House, answering, function, mirror, nobody};
 
@@ -109,15 +111,21 @@ async fn on_the_public_port_each_trouble_has_its_own_status() {
     let house = House::with(ApiFlavor::Public, |settings| settings.upstream_timeout = Duration::from_secs(3)).await;
     house.publish("dead", nobody());
     house.publish("mute", function(|mut connection| async move { while !connection.head().await.is_empty() {} }).await);
-    house.routes.announce(&"starting".parse().unwrap(), false);
-    house.routes.announce(&"zero".parse().unwrap(), true);
+    house.routes.announce(&"starting".parse().unwrap(), Outlook::Coming);
+    house.routes.announce(&"zero".parse().unwrap(), Outlook::AtZero);
+    house.routes.announce(&"stopped".parse().unwrap(), Outlook::KeptDown);
+    house.routes.announce(&"failed".parse().unwrap(), Outlook::Failed("no such image".to_owned()));
+    house.routes.announce(&"crashing".parse().unwrap(), backing_off(Duration::from_secs(30)));
     for (path, status, words) in [
         ("/function/nosuch", 404, "nosuch not found"),
         ("/function/No_Name", 404, "not found"),
         ("/function/..", 404, "not found"),
         ("/function/", 400, "Provide function name in the request path\n"),
         ("/function/starting", 503, "starting.openfaas-fn"),
-        ("/function/zero", 503, "scaled to zero"),
+        ("/function/zero", 503, "ready within"),
+        ("/function/stopped", 503, "`actord start stopped.openfaas-fn`"),
+        ("/function/failed", 503, "failed: no such image"),
+        ("/function/crashing", 503, "backing off, the next start is in"),
         ("/function/dead", 502, "dead can't be reached"),
         ("/function/mute", 504, "within 3s"),
     ] {
@@ -134,16 +142,36 @@ async fn on_the_provider_port_troubles_are_told_in_the_peers_words() {
     let house = House::with(ApiFlavor::Provider, |settings| settings.upstream_timeout = Duration::from_secs(3)).await;
     house.publish("dead", nobody());
     house.publish("mute", function(|mut connection| async move { while !connection.head().await.is_empty() {} }).await);
-    house.routes.announce(&"zero".parse().unwrap(), true);
+    house.routes.announce(&"zero".parse().unwrap(), Outlook::AtZero);
+    house.routes.announce(&"stopped".parse().unwrap(), Outlook::KeptDown);
     for (path, status, text) in [
         ("/function/nosuch", 503, "No endpoints available for: nosuch.\n"),
         ("/function/zero.openfaas-fn/x", 503, "No endpoints available for: zero.openfaas-fn.\n"),
+        ("/function/stopped", 503, "No endpoints available for: stopped.\n"),
         ("/function/dead", 500, "Can't reach service for: dead.\n"),
         ("/function/mute", 500, "Can't reach service for: mute.\n"),
     ] {
         let reply = house.get(path).await;
         assert_eq!((reply.status, reply.text().as_str()), (status, text), "{path}");
         assert_eq!(reply.header("x-openfaas-internal").as_deref(), Some("proxy"), "{path}");
+    }
+}
+
+fn backing_off(wait: Duration) -> Outlook<Instant> {
+    let reason = "the process exited with code 3".to_owned();
+    Outlook::BackingOff { until: Instant::now() + wait, is_permanent: false, reason }
+}
+
+/// (A second may pass until the call.)
+#[actix_web::test]
+async fn a_call_that_comes_too_early_is_told_at_once_when_the_next_start_is() {
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = House::with(flavor, |_| {}).await;
+        house.routes.announce(&"f".parse().unwrap(), backing_off(Duration::from_secs(3600)));
+        let reply = house.get("/function/f").await;
+        let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert!(reply.status == 503 && (3500..=3600).contains(&wait), "{reply:?}");
+        assert_eq!(reply.headers("retry-after").len(), 1);
     }
 }
 

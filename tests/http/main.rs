@@ -26,6 +26,7 @@ mod routes;
 mod scale;
 mod secrets;
 mod status;
+mod stop;
 mod system;
 mod timeouts;
 mod upgrade;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use actord::engine::{Used, View};
-use actord::function::{Phase, Uptime};
+use actord::function::{Outlook, Phase, Uptime};
 
 use crate::support::{House, answering, ask, mirror};
 
@@ -244,7 +244,7 @@ async fn requests_that_wait_and_requests_that_are_answered_are_seen_while_they_l
     })
     .await;
     house.publish("slow", slow);
-    house.routes.announce(&"late".parse().unwrap(), false);
+    house.routes.announce(&"late".parse().unwrap(), Outlook::Coming);
     let client = async |function: &str| {
         let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
         let ask = format!("GET /function/{function} HTTP/1.1\r\nHost: h\r\n\r\n");

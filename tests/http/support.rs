@@ -8,7 +8,7 @@ use std::time::Duration;
 use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
 use actord::engine::{self, Changes, Engine, Mode, Refused, Used, View};
-use actord::function::{FunctionId, InstanceId, Namespace, NamespaceMetadata, Spec, SpecDraft};
+use actord::function::{FunctionId, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft};
 use actord::host::fake::FakeHost;
 use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
@@ -22,6 +22,9 @@ use crate::memory_engine::{Image, MemoryEngine, desired};
 
 /// `admin:secret-pw`, as in the recorded conversations.
 pub(crate) const AUTH: &str = "Authorization: Basic YWRtaW46c2VjcmV0LXB3\r\n";
+
+/// How long a request waits for an instance.
+const PARKING: Duration = Duration::from_millis(300);
 
 /// What goes wrong with the engine, what it was told, and what it says other than it would.
 #[derive(Default)]
@@ -53,6 +56,7 @@ pub(crate) enum Seen {
     Applied(Mode, FunctionId, Box<Spec>),
     Deleted(FunctionId),
     Scaled(FunctionId, u32),
+    KeptDown(FunctionId, bool),
 }
 
 /// An engine in memory with the faults of a script around it.
@@ -104,6 +108,11 @@ impl Engine for Scripted {
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
         self.note(Seen::Scaled(id.clone(), replicas))?;
         self.engine.scale(id, replicas).await
+    }
+
+    async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused> {
+        self.note(Seen::KeptDown(id.clone(), down))?;
+        self.engine.keep_down(id, down).await
     }
 
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
@@ -170,7 +179,7 @@ impl House {
         let engine = MemoryEngine::of(|_| Image::Runs(Vec::new()), None, then);
         engine::Namespaces::create(&engine, &dev(), NamespaceMetadata::of_functions()).await.unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
-        let routes = Arc::new(Routes::new(Parking { time: Duration::from_millis(300), ..Parking::default() }));
+        let routes = Arc::new(Routes::new(Parking { time: PARKING, waking: PARKING, ..Parking::default() }));
         let draining = Draining::default();
         let (secrets, namespaces, logs) = rest(engine.clone());
         let services = Arc::new(Services {
@@ -199,7 +208,7 @@ impl House {
     pub(crate) fn publish(&self, function: &str, address: SocketAddr) -> InstanceId {
         let id: FunctionId = function.parse().unwrap();
         let instance: InstanceId = format!("{}-{}", id.name, address.port()).parse().unwrap();
-        self.routes.announce(&id, false);
+        self.routes.announce(&id, Outlook::Coming);
         self.routes.publish(&id, &instance, address);
         instance
     }

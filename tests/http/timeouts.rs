@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actord::function::AnswerLimit;
+use actord::function::{AnswerLimit, Outlook};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
@@ -48,7 +48,7 @@ async fn a_function_with_a_limit_of_its_own_is_given_no_more_and_no_less() {
 async fn a_wait_for_an_instance_ends_with_the_limit_too() {
     let house = House::public().await;
     let id = "late".parse().unwrap();
-    house.routes.announce(&id, false);
+    house.routes.announce(&id, Outlook::Coming);
     house.routes.limit(&id, AnswerLimit::Exactly(MOMENT / 4));
     assert_eq!(house.get("/function/late").await.status, 504);
 }

@@ -222,8 +222,6 @@ fn replicas_follow_what_was_asked_and_zero_means_none() {
         platform.scale("f", 0).await.unwrap();
         platform.tidy(&["f"]).await;
         assert_eq!(platform.phase("f").await, Some(Phase::Stopped));
-        let refused = platform.routes.lease(&id("f")).await.unwrap_err();
-        assert!(matches!(refused, NoEndpoint::ScaledToZero(_)));
         platform.scale("f", 1).await.unwrap();
         assert!(platform.routes.lease(&id("f")).await.is_ok());
     });

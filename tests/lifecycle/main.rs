@@ -17,3 +17,4 @@ mod secrets;
 mod steps;
 mod updates;
 mod usage;
+mod zero;

@@ -111,6 +111,7 @@ fn desired(generation: u64) -> Desired {
         generation: Generation(generation),
         spec: spec.clone(),
         replicas: 1,
+        kept_down: false,
         last_good: Some((Generation(1), spec)),
         has_served: true,
         failed: None,

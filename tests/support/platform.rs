@@ -85,6 +85,10 @@ impl Platform {
         self.engine.scale(&id(name), replicas).await
     }
 
+    pub async fn keep_down(&self, name: &str, down: bool) -> Result<(), Refused> {
+        self.engine.keep_down(&id(name), down).await
+    }
+
     pub async fn view(&self, name: &str) -> Option<View> {
         self.engine.get(&id(name)).await.unwrap()
     }

@@ -51,6 +51,7 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         generation: Generation(3),
         spec: spec(hello(3)),
         replicas: 1,
+        kept_down: false,
         last_good: Some((Generation(2), spec(SpecDraft { env_vars: texts([("N", "2")]), ..hello(2) }))),
         has_served: false,
         failed: Some(
@@ -78,6 +79,7 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         generation: Generation(1),
         spec: spec(plain),
         replicas: 2,
+        kept_down: false,
         last_good: None,
         has_served: true,
         failed: None,

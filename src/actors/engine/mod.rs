@@ -1,7 +1,7 @@
 //! The engine of one machine: [`Engine`] as the actors implement it.
 //!
 //! ```text
-//! apply, scale, delete -> Registry -> the function's actor        get, list, watch -> StatusCache      measure -> host
+//! apply, scale, keep_down, delete -> Registry -> the function's actor        get, list, watch -> StatusCache      measure -> host
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
 
@@ -16,7 +16,7 @@ use actix::{Handler, MailboxError, Message};
 use async_trait::async_trait;
 
 pub use self::logs::LocalLogs;
-use crate::actors::messages::{Apply, Delete, Ping, Scale, To};
+use crate::actors::messages::{Apply, Delete, KeepDown, Ping, Scale, To};
 use crate::actors::{Context, Registry, Settings, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
 use crate::function::{FunctionId, Namespace, Spec};
@@ -89,6 +89,10 @@ impl Engine for LocalEngine {
 
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
         self.ask(id.clone(), Scale { replicas }).await
+    }
+
+    async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused> {
+        self.ask(id.clone(), KeepDown { down }).await
     }
 
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {

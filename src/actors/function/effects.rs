@@ -155,7 +155,7 @@ async fn live(task: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     }
 }
 
-/// Tells the actor what became of an effect. An actor that is gone needs to know nothing: its successor looks itself.
-async fn report(actor: &Addr<Function>, event: Event) {
+/// Tells the actor what became of an effect, or of what it watches. An actor that is gone needs to know nothing: its successor looks itself.
+pub(super) async fn report(actor: &Addr<Function>, event: Event) {
     let _ = actor.send(LifecycleEvent(event)).await;
 }

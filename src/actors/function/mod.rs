@@ -1,15 +1,16 @@
 //! A function's actor: it owns the lifecycle, feeds it events and performs its effects. It has no opinions of its own.
 //!
 //! ```text
-//! Apply, Scale, Delete -> intents -> store -> event --+
-//! LifecycleEvent -----------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
-//!                                                           |
-//!                                            routes, status_cache, waiting callers
+//! Apply, Scale, KeepDown, Delete -> intents -> store -> event --+
+//! LifecycleEvent ---------------------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
+//!                                                                     |
+//!                                                      routes, status_cache, waiting callers
 //! ```
 //! Intents become durable one at a time; everything else goes on meanwhile.
 
 mod bring_up;
 mod checks;
+mod demand;
 mod effects;
 mod instance_handle;
 mod instance_task;
@@ -33,10 +34,11 @@ pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
 use super::log_retention;
-use super::messages::{ActorExit, Apply, Delete, LifecycleEvent, Scale, SupervisorEvent};
+use super::messages::{ActorExit, Apply, Delete, KeepDown, LifecycleEvent, Scale, SupervisorEvent};
 use crate::engine::{Mode, Refused};
 use crate::function::intents::{Answer, Command, Intents, Refusal, WaitNumber, Write};
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
+use crate::routes::FunctionEntry;
 use crate::store::StoreError;
 
 /// How long after a failed write the store is asked again to keep what the lifecycle learnt.
@@ -77,6 +79,8 @@ pub(super) struct Function {
     /// The newest generation that is known to have served: its first instance is worth a line in the log.
     served: Option<Generation>,
     intents: Intents<Reply, StoreError>,
+    /// The entry of the routes whose parked requests are watched.
+    watched: Option<FunctionEntry>,
     handled: u64,
 }
 
@@ -90,6 +94,7 @@ impl Function {
             instances: HashMap::new(),
             served: None,
             intents: Intents::default(),
+            watched: None,
             handled: 0,
         };
         // At once, not when the actor runs: a function that was recovered is there for all readers.
@@ -107,6 +112,7 @@ impl Function {
         tracing::debug!(function = %self.me.id, ?event);
         match &event {
             Event::Removed(id) => drop(self.me.begun().remove(id)),
+            Event::Wake => tracing::info!(function = %self.me.id, "a call waits at zero replicas: waking it"),
             Event::Delete => log_retention::forget(&self.context, &self.me.id),
             _ => {}
         }
@@ -133,6 +139,7 @@ impl Function {
             self.perform_one(effect, ctx);
         }
         self.publish_status();
+        self.watch_demand(ctx);
         self.advance(ctx);
     }
 
@@ -168,13 +175,14 @@ impl Function {
     }
 
     fn publish_status(&self) {
-        let status = self.life.status(self.context.uptime());
-        match &status.desired {
-            Some(desired) => {
-                self.context.routes.announce(&self.me.id, desired.replicas == 0);
+        let now = self.context.uptime();
+        let status = self.life.status(now);
+        match (&status.desired, self.life.outlook(now)) {
+            (Some(desired), Some(outlook)) => {
+                self.context.routes.announce(&self.me.id, outlook.at(|until| self.context.moment(until)));
                 self.context.routes.limit(&self.me.id, desired.serving_spec().answer_limit());
             }
-            None => self.context.routes.forget(&self.me.id),
+            _ => self.context.routes.forget(&self.me.id),
         }
         self.context.status_cache.post(&self.me.id, status);
     }
@@ -293,6 +301,14 @@ impl Handler<Scale> for Function {
 
     fn handle(&mut self, Scale { replicas }: Scale, ctx: &mut actix::Context<Self>) -> Self::Result {
         self.ask(Command::Scale(replicas), ctx)
+    }
+}
+
+impl Handler<KeepDown> for Function {
+    type Result = ResponseFuture<Result<(), Refused>>;
+
+    fn handle(&mut self, KeepDown { down }: KeepDown, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.ask(Command::KeepDown(down), ctx)
     }
 }
 

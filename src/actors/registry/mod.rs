@@ -28,7 +28,7 @@ use crate::actors::context::Context;
 use crate::actors::function::{Function, Incarnation, tear_down};
 use crate::actors::housekeeping;
 use crate::actors::log_retention;
-use crate::actors::messages::{ActorExit, Apply, Delete, Ping, Scale, SupervisorEvent, To};
+use crate::actors::messages::{ActorExit, Apply, Delete, KeepDown, Ping, Scale, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -305,6 +305,14 @@ impl Handler<To<Scale>> for Registry {
 
     fn handle(&mut self, To(id, scale): To<Scale>, _: &mut actix::Context<Self>) -> Self::Result {
         self.pass_on(&id, scale, false)
+    }
+}
+
+impl Handler<To<KeepDown>> for Registry {
+    type Result = ResponseFuture<Result<(), Refused>>;
+
+    fn handle(&mut self, To(id, keep_down): To<KeepDown>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, keep_down, false)
     }
 }
 

@@ -130,6 +130,7 @@ mod tests {
             (json!({"name": "a", "replicas": 1, "availableReplicas": 1}), RolloutState::Ready),
             (json!({"name": "a", "replicas": 2, "availableReplicas": 1}), coming("not ready", None)),
             (json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting"}}), coming("starting", None)),
+            (json!({"name": "a", "lifecycle": {"phase": "stopped", "keptDown": true}}), RolloutState::Ready),
             (
                 json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting", "step": "pulling"}}),
                 coming("pulling", None),

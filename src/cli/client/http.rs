@@ -123,6 +123,16 @@ impl Client {
         self.success(request).await.map(drop)
     }
 
+    /// Sends a request without a body; the answer's body says nothing.
+    pub(in crate::cli) async fn ask(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<(), ClientError> {
+        self.success(self.request(method, segments, query).timeout(ANSWER_TIMEOUT)).await.map(drop)
+    }
+
     /// An answer that is not success, in words.
     pub(in crate::cli) async fn refusal(&self, answer: Response) -> ClientError {
         let status = answer.status();

@@ -39,6 +39,8 @@ pub enum Command {
     },
     /// Run so many instances.
     Scale(u32),
+    /// Stay down whatever is called, or no longer.
+    KeepDown(bool),
     /// Be gone.
     Delete,
 }
@@ -101,6 +103,8 @@ pub struct Intents<C, E> {
     /// Whether the lifecycle learnt something that the store should know. Every record that is written carries it, so a
     /// write of its own waits until nothing else is queued.
     record: bool,
+    /// Whether the last such write failed, so that the store may lack what the lifecycle learnt.
+    unrecorded: bool,
     committing: Option<Commit<C>>,
     waiting: Waiting<C>,
     /// Answers that are due with the next look.
@@ -140,7 +144,14 @@ enum Then<C> {
 
 impl<C, E> Default for Intents<C, E> {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), record: false, committing: None, waiting: Waiting::default(), due: Vec::new() }
+        Self {
+            queue: VecDeque::new(),
+            record: false,
+            unrecorded: false,
+            committing: None,
+            waiting: Waiting::default(),
+            due: Vec::new(),
+        }
     }
 }
 
@@ -186,6 +197,7 @@ impl<C, E: Clone> Intents<C, E> {
         let Some(Commit { event, then, carries_record }) = self.committing.take() else { return done };
         match result {
             Ok(()) => {
+                self.unrecorded = false;
                 done.event = event;
                 match then {
                     Then::Recorded => {}
@@ -199,6 +211,7 @@ impl<C, E: Clone> Intents<C, E> {
             Err(error) => {
                 let callers = match then {
                     Then::Recorded => {
+                        self.unrecorded = true;
                         done.record_again = Some(error);
                         return done;
                     }

@@ -17,11 +17,21 @@ impl<C, E: Clone> Intents<C, E> {
             },
             (Intent::Asked(_, caller), None) => next.answers.push((caller, Err(Refusal::NotFound))),
             (Intent::Asked(Command::Scale(replicas), caller), Some(desired)) => {
-                if desired.replicas == replicas {
+                // A number that the lifecycle learnt by itself may not be on the disk yet.
+                let is_durable = !self.record && !self.unrecorded;
+                if desired.replicas == replicas && is_durable {
                     next.answers.push((caller, Ok(())));
                 } else {
                     let record = Desired { replicas, ..desired.clone() };
                     self.write(Write::Put(record), Some(Event::Scale(replicas)), Then::Accept(caller), next);
+                }
+            }
+            (Intent::Asked(Command::KeepDown(down), caller), Some(desired)) => {
+                if desired.kept_down == down {
+                    next.answers.push((caller, Ok(())));
+                } else {
+                    let record = Desired { kept_down: down, ..desired.clone() };
+                    self.write(Write::Put(record), Some(Event::KeepDown(down)), Then::Accept(caller), next);
                 }
             }
             (Intent::Asked(Command::Delete, caller), Some(_)) => {

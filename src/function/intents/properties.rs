@@ -14,6 +14,8 @@ enum Step {
     Update,
     UpdateToTheSame,
     Scale(u32),
+    KeepDown(bool),
+    Wake,
     Delete,
     Written,
     NotWritten,
@@ -29,6 +31,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         5 => Just(Step::Update),
         1 => Just(Step::UpdateToTheSame),
         2 => (0..4u32).prop_map(Step::Scale),
+        1 => any::<bool>().prop_map(Step::KeepDown),
+        1 => Just(Step::Wake),
         1 => Just(Step::Delete),
         6 => Just(Step::Written),
         1 => Just(Step::NotWritten),
@@ -133,6 +137,7 @@ impl World {
             let fits = |count: &usize| match &self.asked[count - 1].1 {
                 Command::Apply { spec, .. } => self.life.accept((**spec).clone(), "") == there,
                 Command::Scale(replicas) => *replicas == there.replicas,
+                Command::KeepDown(down) => *down == there.kept_down,
                 Command::Delete => false,
             };
             let least = last.and_then(at).map_or(1, |at| at + 1);
@@ -205,11 +210,11 @@ impl World {
             _ => {}
         }
         let event = self.intents.committing.as_ref().and_then(|commit| commit.event.clone());
-        let scales = matches!(event, Some(Event::Scale(_)));
-        let fits = |command: &Command| match (write, command) {
-            (Write::Put(desired), Command::Apply { spec, .. }) => !scales && *desired.spec == **spec,
-            (Write::Put(desired), Command::Scale(replicas)) => scales && desired.replicas == *replicas,
-            (Write::Delete, Command::Delete) => true,
+        let fits = |command: &Command| match (write, command, &event) {
+            (Write::Put(desired), Command::Apply { spec, .. }, Some(Event::Apply(_))) => *desired.spec == **spec,
+            (Write::Put(desired), Command::Scale(replicas), Some(Event::Scale(_))) => desired.replicas == *replicas,
+            (Write::Put(desired), Command::KeepDown(down), Some(Event::KeepDown(_))) => desired.kept_down == *down,
+            (Write::Delete, Command::Delete, _) => true,
             _ => false,
         };
         let merged = match self.intents.committing.as_ref().map(|commit| &commit.then) {
@@ -258,6 +263,8 @@ impl World {
                 self.ask(Command::Apply { spec: Box::new(same), must_exist: true });
             }
             Step::Scale(replicas) => self.ask(Command::Scale(replicas)),
+            Step::KeepDown(down) => self.ask(Command::KeepDown(down)),
+            Step::Wake => self.feed(Event::Wake),
             Step::Delete => self.ask(Command::Delete),
             Step::Written => self.written(Ok(())),
             Step::NotWritten => self.written(Err(())),

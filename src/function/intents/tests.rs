@@ -224,6 +224,48 @@ fn what_could_not_be_recorded_is_asked_for_again_and_no_caller_hears_of_it() {
 }
 
 #[test]
+fn a_stop_is_written_before_it_is_told_and_the_number_that_was_asked_for_stays() {
+    let mut owner = Owner::serving();
+    owner.intents.ask(Command::KeepDown(true), 1);
+    assert!(matches!(owner.next(), Some(Write::Put(desired)) if desired.kept_down && desired.replicas == 1));
+    assert!(owner.answers.is_empty() && !owner.life.desired().unwrap().kept_down);
+    owner.committed(Ok(()));
+    assert_eq!(owner.answers, [(1, Ok(()))]);
+    assert!(owner.life.desired().unwrap().kept_down);
+    owner.intents.ask(Command::KeepDown(true), 2);
+    assert_eq!(owner.next(), None, "it is so already");
+    owner.update(3, "b");
+    owner.intents.ask(Command::Scale(4), 4);
+    assert_eq!(owner.drain(), ["b x 1", "b x 4"]);
+    assert_eq!(owner.answered(), [1, 2, 3, 4], "none waits for what will not start");
+    assert!(owner.life.desired().unwrap().kept_down);
+    owner.intents.ask(Command::KeepDown(false), 5);
+    owner.drain();
+    assert_eq!(owner.brought_up.iter().filter(|(_, image)| image == "b").count(), 4);
+}
+
+#[test]
+fn a_number_that_a_call_woke_is_written_before_a_caller_hears_that_it_is_so() {
+    let mut owner = Owner::serving();
+    owner.intents.ask(Command::Scale(0), 1);
+    owner.drain();
+    owner.feed(Event::Wake);
+    owner.intents.ask(Command::Scale(1), 2);
+    assert!(matches!(owner.next(), Some(Write::Put(desired)) if desired.replicas == 1));
+    assert_eq!(owner.answered(), [1]);
+    owner.committed(Ok(()));
+    assert_eq!(owner.answered(), [1, 2]);
+    // The same where the record of a wake could not be written.
+    owner.intents.ask(Command::Scale(0), 3);
+    owner.drain();
+    owner.feed(Event::Wake);
+    assert!(owner.next().is_some());
+    owner.committed(Err("full"));
+    owner.intents.ask(Command::Scale(1), 4);
+    assert!(owner.next().is_some() && !owner.answered().contains(&4));
+}
+
+#[test]
 fn more_than_the_queue_holds_are_told_to_come_back() {
     let mut owner = Owner::serving();
     owner.update(0, "b");

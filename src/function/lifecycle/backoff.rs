@@ -17,11 +17,14 @@ const LONGEST: Duration = Duration::from_secs(64);
 pub struct Backoff {
     failures: u32,
     until: Option<Uptime>,
+    /// Whether the last start failed in a way that time alone does not mend: those who wait for the next are told.
+    pub(super) is_permanent: bool,
 }
 
 impl Backoff {
     /// Counts a start that failed. `jitter` is any random number.
     pub fn start_failed(&mut self, now: Uptime, jitter: u64) {
+        self.is_permanent = false;
         // Several instances of one generation fail together: that is one failure.
         if self.until.is_some_and(|until| until > now) {
             return;

@@ -35,6 +35,9 @@ pub struct Desired {
     pub spec: Arc<Spec>,
     /// How many instances should serve.
     pub replicas: u32,
+    /// Whether `actord stop` keeps it down: nothing runs until `actord start`, whatever is asked for or called.
+    #[serde(default)]
+    pub kept_down: bool,
     /// The newest generation before `generation` that ever served: what serves if `generation` fails, and what is still
     /// adopted if actord restarts in the middle of a rolling update.
     #[serde(rename = "good")]
@@ -49,6 +52,12 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// How many instances should run just now: as many as were asked for, and none while it is kept down.
+    #[must_use]
+    pub fn running_replicas(&self) -> u32 {
+        if self.kept_down { 0 } else { self.replicas }
+    }
+
     /// The spec that requests are for: the newest unless it failed, else the one to fall back on.
     #[must_use]
     pub fn serving_spec(&self) -> &Spec {

@@ -13,6 +13,10 @@ pub enum Event {
     Apply(Desired),
     /// Another number of replicas was accepted and is durable.
     Scale(u32),
+    /// That it is to be kept down whatever is called, or no longer, was accepted and is durable.
+    KeepDown(bool),
+    /// A request waits although no instance is asked for.
+    Wake,
     /// The deletion was accepted and is durable.
     Delete,
     /// An instance is ready to serve at this address.
@@ -56,9 +60,9 @@ pub enum Effect {
     TearDown(InstanceId),
     /// Send `RetryDue` after this long.
     RetryAfter(Duration),
-    /// Something was learnt of this generation that should outlive a restart: the store takes `last_good`, `has_served` and
-    /// `failed` from it, if it still holds this generation. (It may hold a newer one, another number of replicas or a
-    /// deletion that was committed a moment ago and is about to be told.)
+    /// Something was learnt of this generation that should outlive a restart: the store takes `last_good`, `has_served`,
+    /// `failed` and the replicas of a function that was woken from it, if it still holds this generation. (It may hold a
+    /// newer one, another number of replicas or a deletion that was committed a moment ago and is about to be told.)
     Record(Desired),
     /// The function is deleted and nothing of it is left. (A new deployment may have been committed meanwhile and be about
     /// to be applied.)

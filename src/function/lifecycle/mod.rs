@@ -23,12 +23,14 @@ mod desired;
 mod events;
 mod instance;
 mod observe;
+mod outlook;
 #[cfg(test)]
 mod properties;
 mod reconcile;
 mod status;
 #[cfg(test)]
 mod tests;
+mod zero;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ pub use self::backoff::Backoff;
 pub use self::desired::{Desired, Generation};
 pub use self::events::{Effect, Event, Observed, ObservedState, Outcome};
 use self::instance::Instance;
+pub use self::outlook::Outlook;
 pub use self::status::{Exit, Failure, InstancePhase, Phase, StartError, Status, Step, Uptime};
 use super::spec::{FunctionName, InstanceId, InstanceIds, Spec};
 
@@ -58,6 +61,8 @@ pub struct Lifecycle {
     wakeup: Option<Uptime>,
     restarts: u64,
     failure: Option<Failure>,
+    /// Whether nothing has served since the last time that no instance was to run.
+    from_zero: bool,
     gone: bool,
 }
 
@@ -76,6 +81,7 @@ impl Lifecycle {
             wakeup: None,
             restarts: 0,
             failure: None,
+            from_zero: false,
             gone: true,
         }
     }
@@ -124,6 +130,8 @@ impl Lifecycle {
         match event {
             Event::Apply(next) => self.apply(next, now, &mut effects),
             Event::Scale(replicas) => self.scale(replicas, now),
+            Event::KeepDown(down) => self.keep_down(down, now),
+            Event::Wake => self.wake(now, &mut effects),
             Event::Delete => self.desired = None,
             Event::Started(id, address) => self.started(&id, address, now, &mut effects),
             Event::StartFailed(id, error) => self.start_failed(&id, &error, now, &mut effects),
@@ -154,6 +162,7 @@ impl Lifecycle {
             before => Desired {
                 generation: self.newest.next(),
                 replicas: before.as_ref().map_or(least, |before| before.replicas.max(least)),
+                kept_down: before.as_ref().is_some_and(|before| before.kept_down),
                 last_good: before.as_ref().and_then(Desired::newest_good),
                 created_at: before.as_ref().map_or(created_at, |before| &before.created_at).to_owned(),
                 spec: Arc::new(spec),
@@ -175,7 +184,7 @@ impl Lifecycle {
         match &self.desired {
             Some(desired) if desired.generation == generation => match &desired.failed {
                 Some(reason) => Outcome::Failed(reason.clone()),
-                None if self.ready_of(generation) >= desired.replicas as usize => Outcome::Ready,
+                None if self.ready_of(generation) >= desired.running_replicas() as usize => Outcome::Ready,
                 None => Outcome::Pending,
             },
             _ => Outcome::Superseded,
@@ -188,6 +197,7 @@ impl Lifecycle {
         let ready = || self.instances.values().filter(|instance| instance.serves());
         let phase = match &self.desired {
             None => Phase::Deleting,
+            Some(desired) if desired.kept_down => Phase::Stopped,
             Some(desired) if desired.failed.is_some() => Phase::Failed,
             Some(desired) if desired.replicas == 0 => Phase::Stopped,
             Some(desired) if self.ready_of(desired.generation) >= desired.replicas as usize => Phase::Ready,

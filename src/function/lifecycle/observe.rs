@@ -29,19 +29,11 @@ impl Lifecycle {
             self.failure = None;
             self.backoffs.retain(|generation, _| next.last_good.as_ref().is_some_and(|(good, _)| good == generation));
         }
-        if is_new || before.is_some_and(|before| before.replicas == 0) {
+        if is_new || before.is_some_and(|before| before.running_replicas() == 0) {
             self.wanted_since = now;
         }
         self.newest = self.newest.max(next.generation);
         self.desired = Some(next);
-    }
-
-    pub(super) fn scale(&mut self, replicas: u32, now: Uptime) {
-        let Some(desired) = &mut self.desired else { return };
-        if desired.replicas == 0 {
-            self.wanted_since = now;
-        }
-        desired.replicas = replicas;
     }
 
     pub(super) fn started(&mut self, id: &InstanceId, address: SocketAddr, now: Uptime, effects: &mut Vec<Effect>) {
@@ -77,7 +69,9 @@ impl Lifecycle {
                     self.fail_rollout(error.to_string(), effects);
                 } else {
                     let jitter = self.next_jitter();
-                    self.backoffs.entry(generation).or_default().start_failed(now, jitter);
+                    let backoff = self.backoffs.entry(generation).or_default();
+                    backoff.start_failed(now, jitter);
+                    backoff.is_permanent = error.is_permanent();
                 }
             }
             Some(_) => self.note_late_start(id),

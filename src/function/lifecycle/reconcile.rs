@@ -45,6 +45,7 @@ impl Lifecycle {
         self.start_missing(&wanted, now, effects);
         self.remove_again(now, effects);
         self.schedule_wakeup(&wanted, now, effects);
+        self.note_zero();
         let gone = self.desired.is_none() && self.instances.is_empty();
         if gone && !self.gone {
             effects.push(Effect::Gone);
@@ -54,7 +55,7 @@ impl Lifecycle {
 
     pub(super) fn wanted(&self) -> Wanted {
         let Some(desired) = &self.desired else { return Wanted::default() };
-        let replicas = desired.replicas as usize;
+        let replicas = desired.running_replicas() as usize;
         if desired.failed.is_some() {
             let replicas = if desired.last_good.is_some() { replicas } else { 0 };
             return Wanted { target: desired.last_good.clone(), fallback: None, replicas };
@@ -79,8 +80,8 @@ impl Lifecycle {
 
     fn progress_deadline(&self) -> Option<Uptime> {
         let desired = self.desired.as_ref()?;
-        let on_trial =
-            !desired.has_served && desired.failed.is_none() && desired.last_good.is_some() && desired.replicas > 0;
+        let runs = desired.running_replicas() > 0;
+        let on_trial = !desired.has_served && desired.failed.is_none() && desired.last_good.is_some() && runs;
         on_trial.then(|| self.wanted_since.after(PROGRESS_DEADLINE))
     }
 

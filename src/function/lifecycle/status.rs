@@ -163,7 +163,7 @@ pub enum Phase {
     },
     /// The newest generation will not heal by itself; an older one may be serving.
     Failed,
-    /// Nothing was asked to run.
+    /// Nothing is to run: it is scaled to zero, or kept down.
     Stopped,
     /// Deleted; its instances are on their way out.
     Deleting,

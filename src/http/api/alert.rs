@@ -13,7 +13,8 @@ use crate::wire::{self, Alert, Alerts};
 
 /// Scales functions as AlertManager says
 ///
-/// An alert that fires adds a step of replicas, one that is resolved goes back to the least. Every function that is named
+/// An alert that fires adds a step of replicas, one that is resolved goes back to the least; a function at zero
+/// stays there. Every function that is named
 /// is scaled, as far as it goes.
 #[utoipa::path(post, path = "/system/alert", tag = "functions",
 request_body(content = serde_json::Value, content_type = "application/json",
@@ -45,7 +46,8 @@ async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Resul
         return Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found")));
     };
     let scaling = desired.spec.scaling();
-    let replicas = if firing { scaling.up(desired.replicas) } else { scaling.min };
+    // An alert that is resolved takes away, and never wakes what was scaled to zero meanwhile.
+    let replicas = if firing { scaling.up(desired.replicas) } else { scaling.min.min(desired.replicas) };
     if replicas == desired.replicas {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! `/system/functions`, `/system/function/{name}` and `/system/scale-function/{name}`.
+//! `/system/functions`, `/system/function/{name}` with its `stop` and `start`, and `/system/scale-function/{name}`.
 //!
 //! A handler parses what was sent into the types, asks the engine, and turns its answer into one of HTTP.
 
@@ -141,6 +141,35 @@ pub(super) async fn scale(
     let id = FunctionId::new(name, agreed_namespace(&services, &sent.namespace, &request).await?);
     info!(function = %id, replicas, "scaling asked for");
     accepted(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await?)
+}
+
+/// Stops a function, whatever is called
+///
+/// Nothing of it runs until it is started: also after a restart, and whatever is deployed or scaled meanwhile. Requests
+/// under way are finished.
+#[utoipa::path(post, path = "/system/function/{name}/stop", tag = "functions", params(Named, InNamespace), responses(
+    (status = 202, description = "It is kept down, or was already"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+))]
+pub(super) async fn stop(path: web::Path<String>, request: HttpRequest, context: Context) -> Answer {
+    keep_down(true, &path, &request, context).await
+}
+
+/// Lets a function run that was stopped
+///
+/// It has as many instances as were asked for last.
+#[utoipa::path(post, path = "/system/function/{name}/start", tag = "functions", params(Named, InNamespace), responses(
+    (status = 202, description = "It is not kept down any more, or was not"),
+    (status = 404, description = "There is none", content_type = "text/plain", body = String),
+))]
+pub(super) async fn start(path: web::Path<String>, request: HttpRequest, context: Context) -> Answer {
+    keep_down(false, &path, &request, context).await
+}
+
+async fn keep_down(down: bool, name: &str, request: &HttpRequest, (services, settings): Context) -> Answer {
+    let id = FunctionId::new(name.parse()?, namespace(&services, "", request).await?);
+    info!(function = %id, "{} asked for", if down { "stop" } else { "start" });
+    accepted(answer(settings.answer_timeout, services.engine.keep_down(&id, down)).await?)
 }
 
 /// 202 is the answer that every client takes as plain success.

@@ -38,6 +38,8 @@ use crate::http::proxy::invoke;
         functions::delete,
         functions::status,
         functions::scale,
+        functions::stop,
+        functions::start,
         alert::receive,
         logs::logs,
         secrets::list,

@@ -14,7 +14,7 @@ pub(super) fn status(view: &View, invocations: u64, labelled: bool) -> Option<Fu
         name: view.id.name.to_string(),
         namespace: view.id.namespace.to_string(),
         invocation_count: invocations,
-        replicas: desired.replicas.into(),
+        replicas: desired.running_replicas().into(),
         available_replicas: view.status.ready.into(),
         created_at: Some(desired.created_at.as_str()).filter(|time| !time.is_empty()).unwrap_or(NO_TIME).to_owned(),
         lifecycle: lifecycle(view),
@@ -26,12 +26,15 @@ pub(super) fn status(view: &View, invocations: u64, labelled: bool) -> Option<Fu
 fn lifecycle(view: &View) -> Option<Lifecycle> {
     let status = &view.status;
     let desired = status.desired.as_ref()?;
-    let reason = status.failure.as_ref().map(|failure| &failure.reason).or(desired.failed.as_ref());
+    let failure = status.failure.as_ref().map(|failure| &failure.reason).or(desired.failed.as_ref());
+    let stopped = format!("kept down by `actord stop`: `actord start {}` ends that", view.id);
+    let reason = if desired.kept_down { Some(&stopped) } else { failure };
     if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() {
         return None;
     }
     Some(Lifecycle {
         phase: status.phase.to_string(),
+        kept_down: desired.kept_down,
         generation: desired.generation.0,
         serving_generation: status.serving.map(|generation| generation.0),
         reason: reason.cloned(),

@@ -86,7 +86,7 @@ impl FunctionMetrics {
     fn show_one(&self, View { id, status, .. }: &View, desired: &Desired) {
         let function = id.to_string();
         let of = [function.as_str()];
-        self.replicas.with_label_values(&of).set(desired.replicas.into());
+        self.replicas.with_label_values(&of).set(desired.running_replicas().into());
         self.min.with_label_values(&of).set(desired.spec.min_replicas().into());
         if let Some(Ok(target)) = desired.spec.labels.get(TARGET).map(|text| text.parse::<f64>()) {
             self.target.with_label_values(&of).set(target);

@@ -157,7 +157,7 @@ impl Proxy {
                 (StatusCode::GATEWAY_TIMEOUT, format!("function {name} did not answer within {longest:?}"))
             }
         };
-        match (self.flavor, status) {
+        let mut answer = match (self.flavor, status) {
             (ApiFlavor::Public, _) => refusal(status, &line),
             (ApiFlavor::Provider, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE) => {
                 refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
@@ -165,7 +165,14 @@ impl Proxy {
             (ApiFlavor::Provider, _) => {
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}."))
             }
+        };
+        if let ProxyError::Upstream(UpstreamError::NoEndpoint(why)) = error
+            && let Some(wait) = why.retry_after()
+        {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            answer.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
         }
+        answer
     }
 }
 
@@ -182,7 +189,7 @@ responses(
     (status = 404, description = "On the public listener: there is no such function"),
     (status = 500, description = "On the provider's listener: the function can't be reached, or did not answer in time"),
     (status = 502, description = "On the public listener: the function can't be reached"),
-    (status = 503, description = "No instance is ready, and too many requests wait for one or it took too long"),
+    (status = 503, description = "No instance is ready, and too many requests wait for one, it took too long, or none will come soon"),
     (status = 504, description = "On the public listener: the function did not begin its answer in time"),
 ))]
 pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {

@@ -75,6 +75,28 @@ async fn a_function_is_scaled() {
 }
 
 #[actix_web::test]
+async fn a_function_is_stopped_and_started_by_hand_and_shown_so() {
+    let house = House::public().await;
+    house.add("a.dev", "i");
+    let person = Person::root(house.address);
+    let told = person.actord(&["stop", "a.dev"]).await;
+    assert_eq!((told.code, told.out.as_str()), (0, "a.dev is stopped: `actord start a.dev` ends that\n"));
+    let told = person.actord(&["ls", "-n", "dev"]).await;
+    assert!(told.out.contains("stopped by hand"), "{}", told.out);
+    let told = person.actord(&["describe", "a.dev"]).await;
+    assert!(told.out.contains("State:       stopped\n") && told.out.contains("`actord start a.dev`"), "{}", told.out);
+    let told = person.actord(&["start", "a", "-n", "dev", "--output", "json"]).await;
+    assert_eq!(told.json(), json!({"function": "a.dev", "keptDown": false}));
+    let told = person.actord(&["ls", "-n", "dev"]).await;
+    assert!(!told.out.contains("stopped"), "{}", told.out);
+    for verb in ["stop", "start"] {
+        let told = person.actord(&[verb, "gone"]).await;
+        assert_eq!(told.code, 4);
+        assert!(told.err.contains("there is no function gone.openfaas-fn"), "{}", told.err);
+    }
+}
+
+#[actix_web::test]
 async fn a_function_gets_the_request_as_it_was_asked_for_and_not_the_password() {
     let house = House::public().await;
     house.publish("a.dev", mirror().await);

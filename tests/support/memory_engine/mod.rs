@@ -1,7 +1,7 @@
 //! An engine in memory: `Engine`, `Secrets`, `Namespaces` and `Logs` without actors, a lifecycle or a machine.
 //!
 //! ```text
-//! apply, scale, delete -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
+//! apply, scale, keep_down, delete, a call at zero -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
 //! ```
 //! For tests of what stands on an engine. It passes the same suite as the engine of one machine: tests/engine_contract.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses its own part of this")]
@@ -12,12 +12,13 @@ mod namespaces;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
 use actord::function::{
-    Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Phase, SecretName, Spec, Status,
+    Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase, SecretName,
+    Spec, Status,
 };
 use actord::routes::Routes;
 use async_trait::async_trait;
@@ -53,6 +54,7 @@ pub struct MemoryEngine(Arc<Life>);
 
 /// One life of the engine, from a restart to the next.
 struct Life {
+    me: Weak<Self>,
     images: Images,
     routes: Option<Arc<Routes>>,
     now: fn() -> Timestamp,
@@ -93,7 +95,8 @@ impl MemoryEngine {
         let default = (Namespace::default(), NamespaceMetadata::of_functions());
         let kept = Kept { namespaces: [default].into(), ..Kept::default() };
         let changes = ChangeLog::starting_after(1 << 20);
-        Self(Arc::new(Life { images: Arc::new(images), routes, now, changes, kept: Mutex::new(kept) }))
+        let (images, kept) = (Arc::new(images), Mutex::new(kept));
+        Self(Arc::new_cyclic(|me| Life { me: me.clone(), images, routes, now, changes, kept }))
     }
 
     /// The next life: what was kept is there, and what should run is started. Those who hold this one are told nothing.
@@ -106,8 +109,8 @@ impl MemoryEngine {
         }
         let changes = ChangeLog::starting_after(self.0.changes.last() + (1 << 20));
         let (images, now) = (self.0.images.clone(), self.0.now);
-        let next = Life { images, routes, now, changes, kept: Mutex::new(kept) };
-        let next = Self(Arc::new(next));
+        let kept = Mutex::new(kept);
+        let next = Self(Arc::new_cyclic(|me| Life { me: me.clone(), images, routes, now, changes, kept }));
         for id in next.functions() {
             next.0.fill_again(&mut next.0.kept.lock().unwrap(), &id);
         }
@@ -151,6 +154,7 @@ pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timesta
         generation: before.map_or(Generation(1), |before| before.generation.next()),
         spec: Arc::new(spec),
         replicas: before.map_or(least, |before| before.replicas.max(least)),
+        kept_down: before.is_some_and(|before| before.kept_down),
         last_good,
         has_served: matches!(image, Image::Runs(_)),
         failed: image.failure(),
@@ -162,6 +166,7 @@ impl Function {
     fn view(&self, id: &FunctionId) -> View {
         let desired = &self.desired;
         let phase = match &desired.failed {
+            _ if desired.kept_down => Phase::Stopped,
             Some(_) => Phase::Failed,
             None if desired.replicas == 0 => Phase::Stopped,
             None if self.serving == Some(desired.generation) => Phase::Ready,
@@ -196,10 +201,8 @@ impl Life {
     /// Starts instances until there are as many as desired, and ends those that are too many.
     fn fill(&self, kept: &mut Kept, id: &FunctionId, image: &Image) {
         let Some(function) = kept.functions.get_mut(id) else { return };
-        let wanted = function.desired.replicas as usize;
-        if let Some(routes) = &self.routes {
-            routes.announce(id, wanted == 0);
-        }
+        let wanted = function.desired.running_replicas() as usize;
+        self.announce(id, &function.desired);
         let Image::Runs(lines) = image else { return };
         while function.instances.len() > wanted {
             let ended = function.instances.pop().unwrap();
@@ -214,6 +217,38 @@ impl Life {
                 routes.publish(id, &instance, SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
             }
             function.instances.push(instance);
+        }
+    }
+
+    /// Says what a request can expect that finds no instance, and has it wake a function that is at zero.
+    fn announce(&self, id: &FunctionId, desired: &Desired) {
+        let Some(routes) = &self.routes else { return };
+        let outlook = match desired {
+            Desired { kept_down: true, .. } => Outlook::KeptDown,
+            Desired { replicas: 0, .. } => Outlook::AtZero,
+            _ => Outlook::Coming,
+        };
+        let at_zero = outlook == Outlook::AtZero;
+        routes.announce(id, outlook);
+        if let Some(entry) = routes.find(id).filter(|_| at_zero) {
+            let (me, id) = (self.me.clone(), id.clone());
+            tokio::spawn(async move {
+                if entry.demand().await
+                    && let Some(me) = me.upgrade()
+                {
+                    me.wake(&id);
+                }
+            });
+        }
+    }
+
+    fn wake(&self, id: &FunctionId) {
+        let mut kept = self.kept.lock().unwrap();
+        let Some(function) = kept.functions.get_mut(id) else { return };
+        let desired = &mut function.desired;
+        if desired.replicas == 0 && !desired.kept_down {
+            desired.replicas = desired.serving_spec().min_replicas();
+            self.fill_again(&mut kept, id);
         }
     }
 
@@ -265,7 +300,8 @@ impl Life {
         self.fill(&mut kept, id, &image);
         old.iter().for_each(|instance| self.retract(id, instance));
         self.tell(&kept, id);
-        refused.map_or(Ok(image == Image::Hangs), Err)
+        let kept_down = kept.functions[id].desired.kept_down;
+        refused.map_or(Ok(image == Image::Hangs && !kept_down), Err)
     }
 
     fn delete(&self, id: &FunctionId) -> Result<(), Refused> {
@@ -297,6 +333,14 @@ impl Engine for MemoryEngine {
         let mut kept = self.0.kept.lock().unwrap();
         let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
         function.desired.replicas = replicas;
+        self.0.fill_again(&mut kept, id);
+        Ok(())
+    }
+
+    async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused> {
+        let mut kept = self.0.kept.lock().unwrap();
+        let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
+        function.desired.kept_down = down;
         self.0.fill_again(&mut kept, id);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::rule::{Rule, Violation, check};
 use super::step::{Death, How, Step};
 use super::world::{Pending, World};
-use crate::function::{Effect, Event, Generation, InstanceId, InstancePhase, Outcome};
+use crate::function::{Desired, Effect, Event, Generation, InstanceId, InstancePhase, Outcome, Outlook};
 
 /// Deliveries after the last fault that are more than enough for any history.
 const ENOUGH: usize = 600;
@@ -52,7 +52,8 @@ impl World {
     /// How many instances ought to serve in the end.
     fn replicas(&self) -> usize {
         let Some(desired) = self.life.desired() else { return 0 };
-        if desired.failed.is_some() && desired.last_good.is_none() { 0 } else { desired.replicas as usize }
+        let hopeless = desired.failed.is_some() && desired.last_good.is_none();
+        if hopeless { 0 } else { desired.running_replicas() as usize }
     }
 
     /// `before` is how many were published before the event, without the one that it tells the end of.
@@ -71,6 +72,7 @@ impl World {
         check(after <= replicas + unconfirmed, Rule::AtMostReplicasServe, || {
             format!("{after} serve, {unconfirmed} are being adopted, {replicas} are asked for")
         })?;
+        self.check_outlook()?;
         for generation in brought_up {
             let of = |wanted: fn(InstancePhase) -> bool, same: bool| {
                 let matching = self.life.instances().filter(|(_, of, _)| (of == generation) == same);
@@ -87,11 +89,27 @@ impl World {
         Ok(())
     }
 
+    fn check_outlook(&self) -> Result<(), Violation> {
+        let gone = |phase| matches!(phase, InstancePhase::Draining | InstancePhase::Removing);
+        let coming = self.life.instances().filter(|(_, _, phase)| !gone(*phase)).count();
+        let outlook = self.flaw.outlook(&self.life, self.now);
+        let right = match &outlook {
+            None => self.life.desired().is_none(),
+            Some(Outlook::Coming | Outlook::Waking) => coming > 0,
+            Some(Outlook::BackingOff { until, .. }) => coming == 0 && *until > self.now,
+            Some(Outlook::AtZero | Outlook::KeptDown | Outlook::Failed(_)) => self.replicas() == 0 && coming == 0,
+        };
+        check(right, Rule::TheOutlookIsTrue, || format!("{outlook:?}, and {coming} are there or on their way"))
+    }
+
     pub(super) fn check_store(&self, lost_a_record: bool) -> Result<(), Violation> {
         let (store, life) = (self.store.as_ref(), self.life.desired());
         let same = if lost_a_record {
             // What was asked for was committed; only what was learnt since may be lost.
-            store.map(|d| (d.generation, &d.spec, d.replicas)) == life.map(|d| (d.generation, &d.spec, d.replicas))
+            // (A number of replicas is learnt by a wake alone.)
+            let known = |of: &Desired| (of.generation, of.spec.clone(), of.kept_down);
+            let number = store.map(|of| of.replicas);
+            store.map(known) == life.map(known) && (number == Some(0) || number == life.map(|of| of.replicas))
         } else {
             store == life
         };
@@ -174,7 +192,7 @@ fn subject(event: &Event) -> Option<&InstanceId> {
         | Event::Drained(id)
         | Event::Removed(id)
         | Event::RemoveFailed(id, _) => Some(id),
-        Event::Apply(_) | Event::Scale(_) | Event::Delete | Event::RetryDue => None,
+        Event::Apply(_) | Event::Scale(_) | Event::KeepDown(_) | Event::Wake | Event::Delete | Event::RetryDue => None,
     }
 }
 

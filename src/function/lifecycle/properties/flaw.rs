@@ -5,7 +5,7 @@ use super::rule::Rule;
 use crate::function::lifecycle::instance::Instance;
 use crate::function::{
     Desired, Effect, Event, FunctionName, Generation, InstanceId, InstanceIds, InstancePhase, Lifecycle, Observed,
-    ObservedState, Uptime,
+    ObservedState, Outlook, Uptime,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,14 @@ pub(super) enum Flaw {
     CountsAnUnreadyInstanceAsServing,
     CutsTheRequestsOfAnUnreadyInstance,
     LeavesAnUnhealthyInstanceAlone,
+    WakesWhatIsKeptDown,
+    SleepsThroughDemand,
+    PromisesWhatBacksOff,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 21] = [
+    pub(super) const ALL: [(Self, &[Rule]); 24] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -70,7 +73,11 @@ impl Flaw {
         (Self::ForgetsAnInstanceThatIsReadyAgain, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
         (Self::CountsAnUnreadyInstanceAsServing, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::CutsTheRequestsOfAnUnreadyInstance, &[Rule::RequestsAreFinishedBeforeTearDown]),
-        (Self::LeavesAnUnhealthyInstanceAlone, &[Rule::NothingIsLeftBehind]),
+        // (It counts no failure then, either.)
+        (Self::LeavesAnUnhealthyInstanceAlone, &[Rule::NothingIsLeftBehind, Rule::StartsWaitForTheBackoff]),
+        (Self::WakesWhatIsKeptDown, &[Rule::WhatIsKeptDownStaysDown]),
+        (Self::SleepsThroughDemand, &[Rule::DemandEndsAZero]),
+        (Self::PromisesWhatBacksOff, &[Rule::TheOutlookIsTrue]),
     ];
 
     pub(super) fn recover(
@@ -85,6 +92,12 @@ impl Flaw {
             observed.iter_mut().for_each(|observed| observed.state = ObservedState::Remains);
         }
         Lifecycle::recover(name, seed, desired, observed, now)
+    }
+
+    pub(super) fn outlook(self, life: &Lifecycle, now: Uptime) -> Option<Outlook> {
+        let outlook = life.outlook(now);
+        let backs_off = matches!(outlook, Some(Outlook::BackingOff { .. }));
+        if self == Self::PromisesWhatBacksOff && backs_off { Some(Outlook::Coming) } else { outlook }
     }
 
     pub(super) fn on(self, life: &mut Lifecycle, name: &FunctionName, event: Event, now: Uptime) -> Vec<Effect> {
@@ -102,6 +115,12 @@ impl Flaw {
         | (Self::LeavesAnUnhealthyInstanceAlone, Event::Unhealthy(..)) = (self, &event)
         {
             return Vec::new();
+        }
+        if let (Self::SleepsThroughDemand, Event::Wake) = (self, &event) {
+            return life.on(Event::RetryDue, now);
+        }
+        if let (Self::WakesWhatIsKeptDown, Event::Wake, Some(desired)) = (self, &event, &mut life.desired) {
+            desired.kept_down = false;
         }
         let unready = in_phase(life, InstancePhase::Unready);
         let mistaken = self == Self::CountsAnUnreadyInstanceAsServing && !matches!(event, Event::Ready(..));

@@ -83,6 +83,8 @@ struct Reached {
     started_late: u32,
     wavered: u32,
     sickened: u32,
+    woken: u32,
+    kept_down: u32,
 }
 
 impl Reached {
@@ -93,6 +95,8 @@ impl Reached {
         };
         self.several_replicas += u32::from(world.published.len() > 1);
         self.none += u32::from(desired.replicas == 0);
+        self.woken += u32::from(world.woken);
+        self.kept_down += u32::from(desired.kept_down);
         self.fallen_back += u32::from(desired.failed.is_some() && desired.last_good.is_some());
         self.failed_for_good += u32::from(desired.failed.is_some() && desired.last_good.is_none());
         self.failed_late +=
@@ -115,6 +119,8 @@ impl Reached {
             self.started_late,
             self.wavered,
             self.sickened,
+            self.woken,
+            self.kept_down,
         ];
         all.into_iter().min().unwrap_or_default()
     }

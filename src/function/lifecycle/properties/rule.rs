@@ -34,6 +34,12 @@ pub(super) enum Rule {
     NothingIsLeftBehind,
     /// The store holds what the lifecycle desires, whenever it dies.
     TheStoreKnowsWhatIsDesired,
+    /// What is kept down runs nothing, however it is called, and goes on where it was when it may.
+    WhatIsKeptDownStaysDown,
+    /// A request that waits at zero starts what the function has at least.
+    DemandEndsAZero,
+    /// A request is told to wait for what is on its way, and to come back for what is not.
+    TheOutlookIsTrue,
     /// A restart touches nothing that serves.
     RecoveryLeavesAloneWhatServes,
 }

@@ -63,9 +63,15 @@ pub(super) enum Step {
         replicas: u32,
         meanwhile: Option<usize>,
     },
+    KeepDown {
+        down: bool,
+        meanwhile: Option<usize>,
+    },
     Delete {
         meanwhile: Option<usize>,
     },
+    /// A request waits and no instance is asked for, or was not a moment ago.
+    Wake,
     /// Whatever was under way is lost, done or half done, as the `bits` say; a fresh lifecycle takes over.
     Restart {
         death: Death,
@@ -75,7 +81,7 @@ pub(super) enum Step {
 
 impl Step {
     pub(super) fn decode(word: u32) -> Self {
-        let (kind, rest) = (word % 36, word / 36);
+        let (kind, rest) = (word % 39, word / 39);
         let pick = (rest / 16) as usize;
         let meanwhile = (rest / 8).is_multiple_of(2).then_some(pick);
         match kind {
@@ -108,6 +114,8 @@ impl Step {
             30 => Self::Scale { replicas: rest % 5, meanwhile },
             31..=33 => Self::Waver { pick },
             34 => Self::Sicken { pick },
+            35 => Self::KeepDown { down: rest.is_multiple_of(3), meanwhile },
+            36..=37 => Self::Wake,
             _ => Self::Delete { meanwhile },
         }
     }

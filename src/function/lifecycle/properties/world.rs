@@ -60,6 +60,10 @@ pub(super) struct World {
     /// Before then no start of this generation may happen.
     pub(super) not_before: BTreeMap<Generation, Uptime>,
     pub(super) gone: bool,
+    /// Whether a commit is under way, which the lifecycle is about to be told of.
+    pub(super) committing: bool,
+    /// Whether a request ever woke it.
+    pub(super) woken: bool,
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) fallback: bool,
     /// Whether an instance ever said that it is not ready, or was found unwell.
@@ -98,6 +102,8 @@ impl World {
             condemned: BTreeSet::new(),
             not_before: BTreeMap::new(),
             gone: true,
+            committing: false,
+            woken: false,
             fallback: false,
             late_start: false,
             wavered: false,
@@ -165,6 +171,12 @@ impl World {
                     self.commit(Some(Desired { replicas, ..desired }), meanwhile, &Event::Scale(replicas))?;
                 }
             }
+            Step::KeepDown { down, meanwhile } => {
+                if let Some(desired) = self.life.desired().cloned() {
+                    self.commit(Some(Desired { kept_down: down, ..desired }), meanwhile, &Event::KeepDown(down))?;
+                }
+            }
+            Step::Wake => self.wake()?,
             Step::Delete { meanwhile } => self.commit(None, meanwhile, &Event::Delete)?,
             Step::Restart { death, bits } => self.restart(death, bits)?,
         }
@@ -175,10 +187,25 @@ impl World {
     fn commit(&mut self, desired: Option<Desired>, meanwhile: Option<usize>, event: &Event) -> Result<(), Violation> {
         self.write();
         self.store = desired;
+        self.committing = true;
         if let Some(pick) = meanwhile {
             self.proceed(pick, How::Well)?;
         }
+        self.committing = false;
         self.deliver(event)
+    }
+
+    /// A request is parked, and what the routes' watcher makes of it.
+    fn wake(&mut self) -> Result<(), Violation> {
+        let kept_down = self.life.desired().is_some_and(|desired| desired.kept_down);
+        let before = self.life.desired().map(|desired| desired.replicas);
+        self.deliver(&Event::Wake)?;
+        let after = self.life.desired().cloned();
+        let stays = after.as_ref().is_none_or(|after| after.kept_down && Some(after.replicas) == before);
+        check(!kept_down || stays, Rule::WhatIsKeptDownStaysDown, || format!("{after:?}"))?;
+        let awake = after.as_ref().is_none_or(|after| after.kept_down || after.replicas > 0);
+        self.woken |= before == Some(0) && !kept_down;
+        check(awake, Rule::DemandEndsAZero, || format!("{after:?}"))
     }
 
     pub(super) fn pick(&self, pick: usize) -> Option<usize> {
@@ -279,11 +306,16 @@ impl World {
         }
     }
 
-    /// Takes what was recorded into the store.
+    /// Takes what was recorded into the store, unless a commit is under way: it goes first.
     pub(super) fn write(&mut self) {
+        if self.committing {
+            return;
+        }
         let Some(record) = self.unwritten.take() else { return };
         if let Some(stored) = self.store.take_if(|stored| stored.generation == record.generation) {
-            self.store = Some(Desired { replicas: stored.replicas, ..record });
+            let now = self.life.desired().filter(|now| now.generation == record.generation);
+            let (replicas, kept_down) = now.map_or((stored.replicas, stored.kept_down), |n| (n.replicas, n.kept_down));
+            self.store = Some(Desired { replicas, kept_down, ..record });
         }
     }
 }

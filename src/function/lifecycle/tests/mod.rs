@@ -4,6 +4,7 @@ mod checks;
 mod deploy;
 mod recover;
 mod run;
+mod zero;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,0 +1,46 @@
+//! The ways to no instance and back: a number of replicas, being kept down, and a request that wakes it.
+//!
+//! ```text
+//! Scale(0), KeepDown(true) -> all drain        Scale(1..), KeepDown(false) -> as many start as are asked for
+//!                                              Wake, from a zero that no operator keeps -> the fewest start
+//! ```
+
+use super::instance::Instance;
+use super::{Effect, Lifecycle};
+use crate::function::Uptime;
+
+impl Lifecycle {
+    pub(super) fn scale(&mut self, replicas: u32, now: Uptime) {
+        self.change_number(now, |desired| desired.replicas = replicas);
+    }
+
+    pub(super) fn keep_down(&mut self, down: bool, now: Uptime) {
+        self.change_number(now, |desired| desired.kept_down = down);
+    }
+
+    /// A request waits for a function that is at zero. What is kept down stays so, and a wake that comes late is none.
+    /// The caller does not wait for the disk: a number that gets lost costs one more wake.
+    pub(super) fn wake(&mut self, now: Uptime, effects: &mut Vec<Effect>) {
+        if self.desired.as_ref().is_none_or(|desired| desired.kept_down || desired.replicas > 0) {
+            return;
+        }
+        self.change_number(now, |desired| desired.replicas = desired.serving_spec().min_replicas());
+        effects.extend(self.desired.clone().map(Effect::Record));
+    }
+
+    /// A rollout that goes on after a rest is given its whole time again.
+    fn change_number(&mut self, now: Uptime, change: impl FnOnce(&mut super::Desired)) {
+        let Some(desired) = &mut self.desired else { return };
+        let rested = desired.running_replicas() == 0;
+        change(desired);
+        if rested {
+            self.wanted_since = now;
+        }
+    }
+
+    pub(super) fn note_zero(&mut self) {
+        let rests = self.desired.as_ref().is_some_and(|desired| desired.running_replicas() == 0);
+        let waits = self.from_zero && self.count(Instance::serves) == 0;
+        self.from_zero = rests || waits;
+    }
+}
