@@ -7,15 +7,20 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::config::LogFormat;
 
+/// What the servers' own words add to a filter that does not name them. About their workers they tell an operator nothing;
+/// of a connection that ends in the midst of things they say a line each at level ERROR, whatever is sent to the ports. Room
+/// `http` tells the same with a bound.
+fn quiet(filter: &str) -> &'static str {
+    if filter.contains("actix") { "" } else { ",actix_server=warn,actix_http::h1::dispatcher=off" }
+}
+
 /// Starts the log. `filter` is a level, or levels by module: `info,actord::host=debug`.
 ///
 /// # Errors
 /// When a log was started already.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), TryInitError> {
-    // The servers' own words about their workers tell an operator nothing, unless asked for.
-    let quiet = if filter.contains("actix") { String::new() } else { ",actix_server=warn".to_owned() };
     let log = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("{filter}{quiet}")))
+        .with_env_filter(EnvFilter::new(format!("{filter}{}", quiet(filter))))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {

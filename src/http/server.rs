@@ -4,17 +4,23 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, Error};
 
-use super::{Services, Settings, configure, configure_metrics, connection, draining};
+use super::connection::{Connections, fit_version, introduce, take_turns};
+use super::{Services, Settings, configure, configure_metrics, draining};
 
 /// A client's idle connection is closed after this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// A client must have sent its first request's head by then.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+/// How long a client may go on sending a body that is not read, after its answer.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
 /// after the server was asked to stop.
@@ -29,21 +35,13 @@ pub fn serve(
     settings: Settings,
 ) -> std::io::Result<Server> {
     let (services, settings) = (services.clone(), Arc::new(settings));
-    let server = HttpServer::new(move || {
-        let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
-        app.wrap(from_fn(draining::close_connections)).wrap(from_fn(connection::fit_version))
-    })
-    .workers(workers)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_WITHIN)
-    // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
-    .h1_allow_half_closed(false)
-    .tcp_nodelay(true)
     // Whole seconds are all that it takes; less than one must not become none.
-    .shutdown_timeout(drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX))
-    .disable_signals()
-    .listen(listener)?;
-    Ok(server.run())
+    let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+    let builder = Server::build().workers(workers).shutdown_timeout(drain);
+    listen(builder, listener, move || {
+        let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
+        app.wrap(from_fn(draining::close_connections)).wrap(from_fn(fit_version)).wrap(from_fn(take_turns))
+    })
 }
 
 /// Serves the metrics.
@@ -52,9 +50,48 @@ pub fn serve(
 /// When the socket can't be used.
 pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io::Result<Server> {
     let services = services.clone();
-    let server = HttpServer::new(move || App::new().configure(|cfg| configure_metrics(cfg, &services)))
-        .workers(1)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+    listen(Server::build().workers(1), listener, move || {
+        let app = App::new().configure(|cfg| configure_metrics(cfg, &services));
+        app.wrap(from_fn(fit_version)).wrap(from_fn(take_turns))
+    })
+}
+
+/// What `actix_web::HttpServer` does, with connections of our own between the socket and actix.
+fn listen<A, R, B>(builder: ServerBuilder, listener: TcpListener, app: A) -> std::io::Result<Server>
+where
+    A: Fn() -> App<R> + Clone + Send + 'static,
+    R: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<B>, Error = Error, InitError = ()>
+        + 'static,
+    B: MessageBody + 'static,
+{
+    let (address, connections, ending) =
+        (listener.local_addr()?, Connections::default(), builder.graceful_shutdown_signal());
+    let builder = builder.disable_signals().listen(format!("http-{address}"), listener, move || {
+        let (connections, ending) = (connections.clone(), ending.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let ending = ending.clone();
+                async move { ending.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            // `connection` bounds the wait for a head.
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(LINGER)
+            // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
+            .h1_allow_half_closed(false)
+            .local_addr(address)
+            .on_connect_ext(introduce)
+            .h1(map_config(app(), |()| AppConfig::default()));
+        fn_service(move |tcp: TcpStream| {
+            let connections = connections.clone();
+            async move {
+                // An answer goes out at once, or later where that can't be set.
+                let _ = tcp.set_nodelay(true);
+                let peer = tcp.peer_addr().ok();
+                Ok((connections.open(tcp), peer))
+            }
+        })
+        .and_then(http)
+    })?;
+    Ok(builder.run())
 }

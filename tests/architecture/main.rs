@@ -68,11 +68,15 @@ const ENVIRONMENT: &[(&str, &str)] = &[
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
     ("actix", &["actors", "daemon"]),
+    ("actix_http", &["http"]),
+    ("actix_server", &["http"]),
+    ("actix_service", &["http"]),
     ("actix_web", &["http", "daemon"]),
     ("anyhow", &["daemon"]),
     ("clap", &["config", "cli"]),
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
+    ("httparse", &["http"]),
     ("indicatif", &["cli"]),
     ("oci_client", &["host::containerd"]),
     ("prost", &["host::containerd"]),

@@ -1,5 +1,43 @@
-//! Between a client's connection and the routes: what actix leaves to those who serve with it.
+//! Between a client's connection and the routes.
+//!
+//! ```text
+//! socket -> stream (head: read whole, and let through or refused; framing: the body's end) -> actix -> turn -> version -> routes
+//! ```
+//! actix answers a head that it can't read with an empty 400 and a line in the log, frames pipelined answers by the wrong
+//! request, and sends chunks to clients that know none. So it gets one whole head at a time that it is known to take, and the
+//! next when its answer is out.
 
+mod framing;
+mod head;
+mod refusal;
+mod strangers;
+mod stream;
+mod turn;
+mod unread;
 mod version;
 
-pub(super) use version::fit_version;
+use std::rc::Rc;
+
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+
+pub(super) use self::stream::ClientStream;
+pub(super) use self::turn::{sent, take_turns};
+pub(super) use self::version::fit_version;
+
+/// Makes connections of one listener out of sockets.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Connections(strangers::Strangers);
+
+impl Connections {
+    /// A connection that was just accepted.
+    pub(super) fn open(&self, tcp: TcpStream) -> ClientStream {
+        let peer = tcp.peer_addr().ok();
+        ClientStream::new(tcp, peer, self.0.clone())
+    }
+}
+
+/// Lets the routes know the connection that a request came on.
+pub(super) fn introduce(connection: &ClientStream, to_requests: &mut Extensions) {
+    to_requests.insert::<Rc<turn::Turn>>(connection.turn());
+}

@@ -153,6 +153,11 @@ impl<T: AsRef<Series>> Invocation<T> {
         Self { target, since, code: CLIENT_LEFT }
     }
 
+    /// What is invoked.
+    pub(in crate::http) fn target(&self) -> &T {
+        &self.target
+    }
+
     /// Notes the status that the client gets.
     pub(in crate::http) fn answered(&mut self, status: u16) {
         self.code = status;

@@ -118,21 +118,27 @@ impl Body for Upload {
     }
 }
 
+/// What is held while an answer's body is on its way.
+pub(super) trait Held {
+    /// The function broke off its answer.
+    fn broken(&self, error: &hyper::Error);
+}
+
 /// The body of a function's answer. What it holds is let go when the last byte is out or the client is gone.
 pub(super) struct Download<T> {
     incoming: Incoming,
     size: BodySize,
-    _held: T,
+    held: T,
 }
 
 impl<T> Download<T> {
     /// `size` is what the function said, also of a body that it does not send (HEAD).
     pub(super) fn new(incoming: Incoming, size: BodySize, held: T) -> Self {
-        Self { incoming, size, _held: held }
+        Self { incoming, size, held }
     }
 }
 
-impl<T: Unpin> MessageBody for Download<T> {
+impl<T: Held + Unpin> MessageBody for Download<T> {
     type Error = hyper::Error;
 
     fn size(&self) -> BodySize {
@@ -142,9 +148,13 @@ impl<T: Unpin> MessageBody for Download<T> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
         loop {
             // An error ends the connection to the client: a body cut short must not look complete.
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)?) {
+            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
                 None => return Poll::Ready(None),
-                Some(frame) => {
+                Some(Err(error)) => {
+                    self.held.broken(&error);
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Some(Ok(frame)) => {
                     // What is no data are trailers, which end here.
                     if let Ok(bytes) = frame.into_data() {
                         return Poll::Ready(Some(Ok(bytes)));

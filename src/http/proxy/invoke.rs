@@ -23,13 +23,13 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-use super::body::{Download, Upload};
+use super::body::{Download, Held, Upload};
 use super::forward::{Connections, UpstreamError, UpstreamRequest, connections};
 use super::headers::{self, CallHeaders};
 use super::upgrade;
 use crate::http::metrics::{Invocation, Series};
 use crate::http::text::text;
-use crate::http::{ApiFlavor, Services, Settings};
+use crate::http::{ApiFlavor, Services, Settings, connection};
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
 
 /// The most targets that a worker remembers; beyond it, it begins anew.
@@ -66,6 +66,16 @@ impl AsRef<Series> for Rc<Target> {
 
 /// What is held until an answer's last byte is out.
 type InFlight = (Lease, Invocation<Rc<Target>>);
+
+impl Held for InFlight {
+    fn broken(&self, error: &hyper::Error) {
+        let target = self.1.target();
+        if target.may_say() {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            warn!(function = %target.entry.function(), %error, cause, "a function broke off its answer");
+        }
+    }
+}
 
 /// The proxy of one worker.
 pub(in crate::http) struct Proxy {
@@ -207,7 +217,9 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
     if *request.method() == Method::CONNECT {
         return HttpResponse::MethodNotAllowed().finish();
     }
-    let Some((name, path_and_query)) = request.uri().path_and_query().and_then(|path| split(path.as_str())) else {
+    let sent = connection::sent(request);
+    let path_and_query = sent.as_deref().or_else(|| Some(request.uri().path_and_query()?.as_str()));
+    let Some((name, path_and_query)) = path_and_query.and_then(split) else {
         return text(StatusCode::NOT_FOUND, "404 page not found");
     };
     if name.is_empty() {

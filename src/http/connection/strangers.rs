@@ -1,0 +1,112 @@
+//! What comes to the ports and is no HTTP: scanners, TLS, other protocols. Told in one line a minute, however much comes.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::info;
+
+use super::refusal::Refusal;
+
+/// The time between two lines.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The requests of one listener that could not be read. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Strangers(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether a line was written less than a minute ago, and a task counts on.
+    is_told: bool,
+    /// How many came since.
+    count: u64,
+    last: Option<(Option<SocketAddr>, Refusal)>,
+}
+
+impl Strangers {
+    /// Notes one: the first is told at once, those of the minute after it in one line.
+    pub(super) fn note(&self, peer: Option<SocketAddr>, refusal: &Refusal) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_told {
+            seen.count += 1;
+            seen.last = Some((peer, refusal.clone()));
+            return;
+        }
+        seen.is_told = true;
+        drop(seen);
+        tell(1, peer, refusal);
+        actix_web::rt::spawn(self.clone().tell_the_rest());
+    }
+
+    /// Tells what came in each minute, until one in which nothing did.
+    async fn tell_the_rest(self) {
+        loop {
+            sleep(EVERY).await;
+            let (count, last) = {
+                let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.is_told = seen.count > 0;
+                (std::mem::take(&mut seen.count), seen.last.take())
+            };
+            let Some((peer, refusal)) = last else { return };
+            tell(count, peer, &refusal);
+        }
+    }
+}
+
+fn tell(count: u64, peer: Option<SocketAddr>, refusal: &Refusal) {
+    let peer = peer.map(tracing::field::display);
+    info!(count, peer, status = refusal.status.as_u16(), why = %refusal.words, "requests that can't be read were refused");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was written to the log.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        fn counts(&self) -> Vec<String> {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            let count = |line: &str| line.split("count=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            text.lines().map(count).collect()
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_first_is_told_at_once_and_the_others_once_a_minute() {
+        tokio::time::pause();
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let strangers = Strangers::default();
+        let note = |times: usize| (0..times).for_each(|_| strangers.note(None, &Refusal::bad("no HTTP")));
+        note(1);
+        assert_eq!(log.counts(), ["1"]);
+        note(500);
+        assert_eq!(log.counts(), ["1"]);
+        sleep(EVERY + Duration::from_millis(1)).await;
+        assert_eq!(log.counts(), ["1", "500"]);
+        note(7);
+        sleep(EVERY).await;
+        assert_eq!(log.counts(), ["1", "500", "7"]);
+        sleep(EVERY * 10).await;
+        assert_eq!(log.counts(), ["1", "500", "7"], "nothing came");
+        note(1);
+        assert_eq!(log.counts(), ["1", "500", "7", "1"]);
+    }
+}

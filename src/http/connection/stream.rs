@@ -1,0 +1,283 @@
+//! A client's connection as actix sees it: whole heads only, and one request at a time.
+//!
+//! ```text
+//! Head -> Body -> Answering -> Head ...        Head -> Refusing -> Closed
+//! ```
+//! actix keeps version, method and connection type of the request that it read last, and frames every answer by them. So it
+//! must not read the next request before it has answered.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::rt::net::TcpStream;
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+use tokio_util::io::poll_read_buf;
+
+use super::framing::Framing;
+use super::head;
+use super::refusal::Refusal;
+use super::strangers::Strangers;
+use super::turn::Turn;
+
+/// A client must have sent a request's head this long after it connected, or after the head's first byte.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// So many bytes of the requests that follow are held while one is answered.
+const AHEAD: usize = 64 << 10;
+
+/// How long a client that was refused may go on sending: an answer is lost where its connection ends before that.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The connection of one client.
+pub(in crate::http) struct ClientStream {
+    tcp: TcpStream,
+    peer: Option<SocketAddr>,
+    turn: Rc<Turn>,
+    strangers: Strangers,
+    state: State,
+    /// What the client sent and actix has not got.
+    held: BytesMut,
+    /// How much of it actix may have.
+    passed: usize,
+    /// Bounds the wait for a head, or for the end of a client that was refused.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether no request has come yet.
+    is_new: bool,
+}
+
+enum State {
+    /// Between two requests, or in a head.
+    Head,
+    Body(Framing),
+    /// All of the request has come.
+    Answering,
+    /// What is left of the refusal.
+    Refusing(Bytes),
+    /// It was refused, and what it still sends is read away.
+    Lingering,
+    Closed,
+}
+
+impl ClientStream {
+    pub(super) fn new(tcp: TcpStream, peer: Option<SocketAddr>, strangers: Strangers) -> Self {
+        Self {
+            tcp,
+            peer,
+            strangers,
+            turn: Rc::default(),
+            state: State::Head,
+            held: BytesMut::new(),
+            passed: 0,
+            timer: None,
+            is_new: true,
+        }
+    }
+
+    pub(super) fn turn(&self) -> Rc<Turn> {
+        self.turn.clone()
+    }
+
+    /// Reads more of what the client sends. False at its end.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.held.reserve(8 << 10);
+        let count = ready!(poll_read_buf(Pin::new(&mut self.tcp), cx, &mut self.held))?;
+        Poll::Ready(Ok(count > 0))
+    }
+
+    /// Whether a wait has been too long.
+    fn poll_late(&mut self, longest: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer.get_or_insert_with(|| Box::pin(sleep(longest))).as_mut().poll(cx)
+    }
+
+    /// Lets actix have a whole head, or refuses. False if there is none yet.
+    fn read_head(&mut self) -> bool {
+        match head::read(&self.held) {
+            Ok(None) => return false,
+            Ok(Some(mut head)) => {
+                (self.timer, self.is_new) = (None, false);
+                self.passed = head.length;
+                let sent = head.encoded.take().map(|(sent, encoded)| {
+                    let rest = self.held.split_off(head.length);
+                    self.passed = encoded.len();
+                    self.held = BytesMut::from(encoded.as_slice());
+                    self.held.unsplit(rest);
+                    sent
+                });
+                self.turn.begin(head.framing == Framing::Endless, sent);
+                self.state = if head.framing.is_complete() { State::Answering } else { State::Body(head.framing) };
+            }
+            Err(refusal) => {
+                self.strangers.note(self.peer, &refusal);
+                self.refuse(&refusal);
+            }
+        }
+        true
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) {
+        self.timer = None;
+        self.state = State::Refusing(refusal.answer().into());
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        loop {
+            if !self.held.is_empty() && self.read_head() {
+                return Poll::Ready(Ok(true));
+            }
+            match self.poll_more(cx)? {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(Ok(false)),
+                Poll::Pending => {
+                    if self.is_new || !self.held.is_empty() {
+                        ready!(self.poll_late(HEAD_WITHIN, cx));
+                        let words = format!("no whole request head came within {HEAD_WITHIN:?}");
+                        self.refuse(&Refusal::new(StatusCode::REQUEST_TIMEOUT, words));
+                        return Poll::Ready(Ok(true));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Hands on a body, from what is held or straight from the connection. False at the client's end.
+    fn poll_body(
+        &mut self,
+        mut framing: Framing,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let is_open = if self.held.is_empty() {
+            let before = out.filled().len();
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, out))?;
+            let came = &out.filled()[before..];
+            let taken = framing.take(came);
+            let is_open = !came.is_empty();
+            self.held.extend_from_slice(&came[taken..]);
+            out.set_filled(before + taken);
+            is_open
+        } else {
+            self.passed = framing.take(&self.held);
+            true
+        };
+        self.state = if framing.is_complete() { State::Answering } else { State::Body(framing) };
+        Poll::Ready(Ok(is_open))
+    }
+
+    /// Waits for the answer's end, and reads ahead meanwhile, so that a client that goes away is noticed. False if it does
+    /// and has not asked for more.
+    fn poll_answered(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while self.held.len() < AHEAD {
+            if !ready!(self.poll_more(cx))? {
+                if self.held.is_empty() {
+                    return Poll::Ready(Ok(false));
+                }
+                break;
+            }
+        }
+        // What wakes it is the answer's end.
+        Poll::Pending
+    }
+
+    /// Says no, and waits until that has arrived. False when it is over.
+    fn poll_refusing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        while let State::Refusing(answer) = &mut self.state {
+            if answer.is_empty() {
+                ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
+                self.state = State::Lingering;
+            } else {
+                let count = ready!(Pin::new(&mut self.tcp).poll_write(cx, answer))?;
+                answer.advance(count);
+            }
+        }
+        while self.poll_late(LINGER, cx).is_pending() {
+            self.held.clear();
+            if !ready!(self.poll_more(cx))? {
+                break;
+            }
+        }
+        self.state = State::Closed;
+        Poll::Ready(Ok(false))
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = out.filled().len();
+        loop {
+            if this.passed > 0 {
+                let count = this.passed.min(out.remaining());
+                out.put_slice(&this.held[..count]);
+                this.held.advance(count);
+                this.passed -= count;
+            }
+            if out.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            let goes_on = match &this.state {
+                State::Head => ready!(this.poll_head(cx))?,
+                State::Body(framing) => ready!(this.poll_body(*framing, cx, out))?,
+                State::Answering => ready!(this.poll_answered(cx))?,
+                // A client that does not listen to why it is refused has gone.
+                State::Refusing(_) | State::Lingering => ready!(this.poll_refusing(cx)).unwrap_or(false),
+                State::Closed => false,
+            };
+            if !goes_on {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    /// actix flushes when it has written all that it had to say.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
+        if this.turn.is_answered() {
+            match this.state {
+                State::Answering => {
+                    this.state = State::Head;
+                    if !this.held.is_empty() {
+                        cx.waker().wake_by_ref();
+                    }
+                }
+                // actix ends a connection where a body was not read to its end. What is left is no request.
+                State::Body(Framing::Length(_)) => this.state = State::Body(Framing::Endless),
+                _ => {}
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.state {
+            State::Lingering | State::Closed => Poll::Ready(Ok(())),
+            _ => Pin::new(&mut self.tcp).poll_shutdown(cx),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+}

@@ -1,0 +1,93 @@
+//! Whose turn it is on a connection: the client's, to ask, or ours, to answer. Shared by the connection and the routes.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::Bytes;
+use actix_web::{Error, HttpRequest};
+
+use super::unread::Unread;
+
+/// The request that a connection is at.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Whether its answer is complete, or given up.
+    answered: Cell<bool>,
+    /// Whether what follows its head is no body, but another protocol.
+    is_tunnel: Cell<bool>,
+    /// Path and query as they were sent, if actix was given them percent-encoded.
+    sent: RefCell<Option<Rc<str>>>,
+}
+
+impl Turn {
+    /// A request was read.
+    pub(super) fn begin(&self, is_tunnel: bool, sent: Option<Box<str>>) {
+        self.answered.set(false);
+        self.is_tunnel.set(is_tunnel);
+        self.sent.replace(sent.map(Rc::from));
+    }
+
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.get()
+    }
+}
+
+/// The request's path and query as its client sent them, if actix knows them percent-encoded.
+pub(in crate::http) fn sent(request: &HttpRequest) -> Option<Rc<str>> {
+    request.conn_data::<Rc<Turn>>()?.sent.borrow().clone()
+}
+
+/// Ends the turn when it is dropped: with the last byte of the answer, or without one.
+struct Answering(Option<Rc<Turn>>);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(turn) = &self.0 {
+            turn.answered.set(true);
+        }
+    }
+}
+
+/// Around every route: tells the connection when an answer is complete, and reads away a short body that no route has read,
+/// so that the connection can go on.
+pub(in crate::http) async fn take_turns<B: MessageBody + Unpin + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<Answer<B>>, Error> {
+    let turn = request.conn_data::<Rc<Turn>>().cloned();
+    let is_tunnel = turn.as_ref().is_some_and(|turn| turn.is_tunnel.get());
+    let answering = Answering(turn);
+    let unread = if is_tunnel { None } else { Unread::watch(&mut request) };
+    let answer = next.call(request).await?;
+    if let Some(unread) = unread {
+        unread.read_away().await;
+    }
+    Ok(answer.map_body(|_, body| Answer { body, _answering: answering }))
+}
+
+/// The body of an answer; the turn ends with it.
+pub(in crate::http) struct Answer<B> {
+    body: B,
+    _answering: Answering,
+}
+
+impl<B: MessageBody + Unpin> MessageBody for Answer<B>
+where
+    B::Error: Into<Box<dyn StdError>>,
+{
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
+    }
+}

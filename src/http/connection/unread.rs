@@ -1,0 +1,85 @@
+//! Bodies that no route has read. actix ends a connection when it answers before a body was read to its end; a short one is
+//! read away first, as Go's server does, so that the next request on the connection is answered, too.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::HttpMessage as _;
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::error::PayloadError;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::web::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+/// The longest body that is read away, in bytes. Go's limit.
+const LENGTH: u64 = 256 << 10;
+
+/// The longest that an answer waits for it.
+const WITHIN: Duration = Duration::from_millis(500);
+
+/// A request's body, also while its route has it.
+pub(super) struct Unread(Rc<RefCell<Shared>>);
+
+struct Shared {
+    payload: Payload,
+    is_read: bool,
+}
+
+/// What the route gets.
+struct Body(Rc<RefCell<Shared>>);
+
+impl Unread {
+    /// Puts the body of a request where it can be read by both; none if it has none, or one too long to be read away.
+    pub(super) fn watch(request: &mut ServiceRequest) -> Option<Self> {
+        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        if length.is_some_and(|length: u64| length > LENGTH) {
+            return None;
+        }
+        let payload = match request.take_payload() {
+            Payload::None => return None,
+            payload => payload,
+        };
+        let shared = Rc::new(RefCell::new(Shared { payload, is_read: false }));
+        request.set_payload(Payload::Stream { payload: Box::pin(Body(shared.clone())) });
+        Some(Self(shared))
+    }
+
+    /// Reads what is left, unless the route still does; gives up where that is too long or takes too long.
+    pub(super) async fn read_away(self) {
+        if !self.0.borrow().is_read && Rc::strong_count(&self.0) > 1 {
+            // The task that carries the body to a function lets it go in a moment, when the function wants none of it.
+            yield_now().await;
+        }
+        if self.0.borrow().is_read || Rc::strong_count(&self.0) > 1 {
+            return;
+        }
+        let mut body = Body(self.0);
+        let all = async {
+            let mut read = 0;
+            while let Some(Ok(bytes)) = body.next().await {
+                read += bytes.len() as u64;
+                if read > LENGTH {
+                    return;
+                }
+            }
+        };
+        // What is not read in time ends the connection, as it did before.
+        let _ = timeout(WITHIN, all).await;
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut shared = self.0.borrow_mut();
+        let piece = Pin::new(&mut shared.payload).poll_next(cx);
+        shared.is_read |= matches!(piece, Poll::Ready(None | Some(Err(_))));
+        piece
+    }
+}
