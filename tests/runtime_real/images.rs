@@ -1,4 +1,4 @@
-//! Test images: one static program, with configs that differ, in an OCI archive.
+//! Test images: one static program, with configs and a few files that differ, in an OCI archive.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,6 +52,37 @@ fn program() -> PathBuf {
     binary
 }
 
+/// What a path of an image is.
+#[derive(Debug, Clone)]
+pub(crate) enum Node {
+    /// A file with this content and mode, of root's.
+    File(&'static [u8], u32),
+    /// A directory with this mode, user and group.
+    Directory(u32, u64, u64),
+    /// A symbolic link.
+    Link(&'static str),
+}
+
+/// An image to make: its config, and files on top of what all images have.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    pub(crate) name: String,
+    pub(crate) config: Value,
+    pub(crate) files: Vec<(&'static str, Node)>,
+}
+
+impl Recipe {
+    pub(crate) fn new(name: &str, config: Value) -> Self {
+        Self { name: name.to_owned(), config, files: Vec::new() }
+    }
+
+    /// Runs the program, and has these files.
+    pub(crate) fn with(mut self, files: &[(&'static str, Node)]) -> Self {
+        self.files = files.to_vec();
+        self
+    }
+}
+
 fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, bytes: &[u8], mode: u32) {
     let mut header = tar::Header::new_gnu();
     header.set_size(bytes.len() as u64);
@@ -60,6 +91,25 @@ fn append(archive: &mut tar::Builder<Vec<u8>>, path: &str, bytes: &[u8], mode: u
     header.set_gid(0);
     header.set_mtime(0);
     archive.append_data(&mut header, path, bytes).unwrap();
+}
+
+fn append_node(archive: &mut tar::Builder<Vec<u8>>, path: &str, node: &Node) {
+    let (kind, mode, uid, gid) = match *node {
+        Node::File(bytes, mode) => return append(archive, path, bytes, mode),
+        Node::Directory(mode, uid, gid) => (tar::EntryType::Directory, mode, uid, gid),
+        Node::Link(_) => (tar::EntryType::Symlink, 0o777, 0, 0),
+    };
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(mode);
+    header.set_uid(uid);
+    header.set_gid(gid);
+    header.set_mtime(0);
+    match node {
+        Node::Link(target) => archive.append_link(&mut header, path, target).unwrap(),
+        _ => archive.append_data(&mut header, path, &[][..]).unwrap(),
+    }
 }
 
 fn layer() -> Vec<u8> {
@@ -72,70 +122,87 @@ fn layer() -> Vec<u8> {
     archive.into_inner().unwrap()
 }
 
-/// The images' names and configs.
-fn configs() -> Vec<(&'static str, Value)> {
-    let entry = json!(["/program"]);
+/// What runs the program.
+pub(crate) fn program_with(config: &Value) -> Value {
+    let mut all = json!({ "Entrypoint": ["/program"] });
+    let fields = config.as_object().unwrap().clone();
+    all.as_object_mut().unwrap().extend(fields);
+    all
+}
+
+/// The images that most tests need.
+pub(crate) fn usual() -> Vec<Recipe> {
+    let run = |name: &str, config: Value| Recipe::new(name, program_with(&config));
     vec![
-        ("root", json!({ "Entrypoint": entry, "Env": ["fprocess=of-the-image"] })),
-        ("named", json!({ "Entrypoint": entry, "User": "app", "WorkingDir": "/work" })),
-        ("numbered", json!({ "Entrypoint": entry, "User": "4242:4343" })),
-        ("stranger", json!({ "Entrypoint": entry, "User": "nobody-knows" })),
-        ("missing", json!({ "Entrypoint": ["/nope"] })),
-        ("not-in-path", json!({ "Entrypoint": ["nope"] })),
-        ("denied", json!({ "Entrypoint": ["/not-executable"] })),
-        ("garbage", json!({ "Entrypoint": ["/not-a-program"] })),
-        ("empty", json!({})),
-        (
-            "odd-env",
-            json!({ "Entrypoint": entry, "Env": ["NOEQ", "=x", "", "=", "A\0B=x", "C=x\0y", "fprocess=1", "fprocess=2"] }),
-        ),
-        ("empty-entrypoint", json!({ "Entrypoint": [""], "Cmd": entry })),
-        ("stops-by-quit", json!({ "Entrypoint": entry, "StopSignal": "SIGQUIT" })),
-        ("stops-by-short-name", json!({ "Entrypoint": entry, "StopSignal": "usr2" })),
-        ("stops-by-number", json!({ "Entrypoint": entry, "StopSignal": "10" })),
-        ("stops-by-real-time", json!({ "Entrypoint": entry, "StopSignal": "SIGRTMIN+3" })),
-        ("stops-by-nonsense", json!({ "Entrypoint": entry, "StopSignal": "SIGNONSENSE" })),
+        run("root", json!({ "Env": ["fprocess=of-the-image"] })),
+        run("named", json!({ "User": "app", "WorkingDir": "/work" })),
+        run("numbered", json!({ "User": "4242:4343" })),
+        run("stranger", json!({ "User": "nobody-knows" })),
+        run("missing", json!({ "Entrypoint": ["/nope"] })),
+        run("not-in-path", json!({ "Entrypoint": ["nope"] })),
+        run("denied", json!({ "Entrypoint": ["/not-executable"] })),
+        run("garbage", json!({ "Entrypoint": ["/not-a-program"] })),
+        Recipe::new("empty", json!({})),
+        run("odd-env", json!({ "Env": ["NOEQ", "=x", "", "=", "A\0B=x", "C=x\0y", "fprocess=1", "fprocess=2"] })),
+        run("empty-entrypoint", json!({ "Entrypoint": [""], "Cmd": ["/program"] })),
+        run("stops-by-quit", json!({ "StopSignal": "SIGQUIT" })),
+        run("stops-by-short-name", json!({ "StopSignal": "usr2" })),
+        run("stops-by-number", json!({ "StopSignal": "10" })),
+        run("stops-by-real-time", json!({ "StopSignal": "SIGRTMIN+3" })),
+        run("stops-by-nonsense", json!({ "StopSignal": "SIGNONSENSE" })),
     ]
 }
 
-/// Writes an archive of all images to `path`; returns them by name.
-pub(crate) fn write(path: &Path) -> BTreeMap<&'static str, Image> {
+/// Writes an archive of these images to `path`; returns them by name.
+pub(crate) fn write(path: &Path, recipes: &[Recipe]) -> BTreeMap<String, Image> {
     let layer = layer();
     // Once: an unoptimised build hashes slowly.
     let layer_digest = sha256(&layer);
-    let mut blobs = BTreeMap::from([(layer_digest.clone(), layer.clone())]);
+    let mut blobs = BTreeMap::from([(layer_digest.clone(), layer)]);
     let mut manifests = Vec::new();
     let mut images = BTreeMap::new();
-    for (name, config) in configs() {
-        let mut store = |document: &Value| {
-            let bytes = document.to_string().into_bytes();
-            let digest = sha256(&bytes);
-            let size = bytes.len();
+    for Recipe { name, config, files } in recipes {
+        let mut store = |bytes: Vec<u8>| {
+            let (digest, size) = (sha256(&bytes), bytes.len());
             blobs.insert(digest.clone(), bytes);
             (digest, size)
         };
+        let mut layers = vec![layer_digest.clone()];
+        // The chain id of one layer is its diff id.
+        let mut chain_id = layer_digest.clone();
+        if !files.is_empty() {
+            let mut archive = tar::Builder::new(Vec::new());
+            files.iter().for_each(|(path, node)| append_node(&mut archive, path, node));
+            layers.push(store(archive.into_inner().unwrap()).0);
+            chain_id = sha256(format!("{chain_id} {}", layers[1]).as_bytes());
+        }
         let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         let document = json!({
             "architecture": architecture, "os": "linux", "config": config, "history": [],
-            "rootfs": { "type": "layers", "diff_ids": [layer_digest] },
+            "rootfs": { "type": "layers", "diff_ids": layers },
         });
-        let (config, config_size) = store(&document);
-        let (digest, size) = store(&json!({
+        let (config, config_size) = store(document.to_string().into_bytes());
+        let kind = "application/vnd.oci.image.layer.v1.tar";
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|digest| json!({ "mediaType": kind, "digest": digest, "size": blobs[digest].len() }))
+            .collect();
+        let manifest = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": config_size },
-            "layers": [{
-                "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": layer.len(),
-            }],
-        }));
+            "layers": layers,
+        });
+        let manifest = manifest.to_string().into_bytes();
+        let (digest, size) = (sha256(&manifest), manifest.len());
+        blobs.insert(digest.clone(), manifest);
         let reference = format!("test.local/{name}:1");
         manifests.push(json!({
             "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
             "annotations": { "io.containerd.image.name": reference },
         }));
-        // The chain id of one layer is its diff id.
-        let (chain_id, config) = (layer_digest.clone(), serde_json::from_value(document).unwrap());
-        images.insert(name, Image { reference, digest, chain_id, config: Arc::new(config) });
+        let config = serde_json::from_value(document).unwrap();
+        images.insert(name.clone(), Image { reference, digest, chain_id, config: Arc::new(config) });
     }
     let mut archive = tar::Builder::new(Vec::new());
     append(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644);

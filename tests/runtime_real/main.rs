@@ -6,5 +6,6 @@ mod images;
 mod inside;
 mod life;
 mod limits;
+mod refused;
 mod remains;
 mod support;

@@ -1,7 +1,7 @@
 //! A machine of its own for each test: directories, a private containerd, names that nobody else has. At its end it is
 //! looked through for anything left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::time::timeout;
+
+use crate::images::Recipe;
 
 /// Where the instances are said to be.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 62, 0, 9));
@@ -72,7 +74,7 @@ pub(crate) struct World {
     pub(crate) containerd: Containerd,
     pub(crate) options: RuntimeOptions,
     pub(crate) runtime: ContainerdRuntime,
-    images: BTreeMap<&'static str, Image>,
+    images: BTreeMap<String, Image>,
     seed: AtomicU64,
 }
 
@@ -81,6 +83,10 @@ static WORLDS: AtomicU64 = AtomicU64::new(0);
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_images(&crate::images::usual()).await
+    }
+
+    pub(crate) async fn with_images(recipes: &[Recipe]) -> Self {
         let base = directory();
         let name = base.path().file_name().unwrap().to_str().unwrap().to_lowercase();
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -101,7 +107,7 @@ impl World {
         };
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
         let archive = base.path().join("images.tar");
-        let images = crate::images::write(&archive);
+        let images = crate::images::write(&archive, recipes);
         // Ids are unique on the machine, so that no world finds traces of another's instances.
         let number = u64::from(std::process::id()) << 32 | WORLDS.fetch_add(1, Ordering::Relaxed) << 16;
         let seed = AtomicU64::new(number);
@@ -246,7 +252,11 @@ impl World {
         assert_eq!(self.ctr(&["containers", "ls", "-q"]), "");
         assert_eq!(self.ctr(&["leases", "ls", "-q"]), "");
         let snapshots = self.ctr(&["snapshots", "ls"]);
-        assert_eq!(snapshots.lines().count(), 2, "a heading and the images' one layer: {snapshots}");
+        let layered = self.images.values().map(|image| image.chain_id.as_str()).collect::<BTreeSet<_>>();
+        let known = |line: &str| layered.iter().any(|chain_id| line.starts_with(chain_id));
+        let others: Vec<_> = snapshots.lines().skip(1).filter(|line| !known(line)).collect();
+        assert!(others.len() <= 1, "nothing but the images' layers: {others:?}");
+        assert!(others.iter().all(|line| line.contains("Committed")), "{others:?}");
         for directory in [&self.options.instances_dir, &self.options.runc_root.join(&self.name)] {
             assert_eq!(entries(directory), Vec::<String>::new(), "{}", directory.display());
         }

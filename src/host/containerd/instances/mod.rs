@@ -13,6 +13,7 @@ pub mod dns;
 mod instance_dir;
 mod name_servers;
 mod oci;
+mod refusal;
 mod remove;
 mod rootfs;
 mod seccomp;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -81,6 +83,12 @@ struct Inner {
 /// The exit status of a process that SIGKILL ended, as the kernel's out-of-memory killer sends it.
 const KILLED: u32 = 128 + 9;
 
+/// How much of a log is read to see whether its process ever ran: more than runc's words, which are one path long.
+const LAST_WORDS_MAX: usize = 8 << 10;
+/// How often and how long between a log is read that has nothing in it yet.
+const LAST_WORDS_TRIES: u32 = 5;
+const LAST_WORDS_PAUSE: Duration = Duration::from_millis(20);
+
 impl ContainerdRuntime {
     /// A runtime on this containerd. Reads which control groups the machine has, and which logs there are; begins to watch
     /// those.
@@ -126,6 +134,26 @@ impl Inner {
             Ok(Err(error)) => Err(HostError::Failed(format!("{what}: {error}"))),
             Err(error) => Err(HostError::Failed(format!("{what}: {error}"))),
         }
+    }
+
+    /// How a process ended that was not killed for its memory.
+    async fn exit(self: &Arc<Self>, id: &InstanceId, status: u32) -> Exit {
+        if !refusal::may_not_have_run(status) {
+            return Exit::from_status(status);
+        }
+        let mut log = String::new();
+        // Its last words may come a moment after its end.
+        for _ in 0..LAST_WORDS_TRIES {
+            let one = id.clone();
+            let read =
+                self.blocking(format!("read the log of {id}"), move |inner| inner.logs.tail(&one, LAST_WORDS_MAX));
+            log = read.await.unwrap_or_default();
+            if !log.is_empty() {
+                break;
+            }
+            tokio::time::sleep(LAST_WORDS_PAUSE).await;
+        }
+        refusal::never_ran(status, &log).map_or_else(|| Exit::from_status(status), Exit::Code)
     }
 
     async fn list(self: &Arc<Self>) -> Result<Vec<InstanceRecord>, HostError> {
@@ -175,7 +203,7 @@ impl Runtime for ContainerdRuntime {
         self.change(id, |inner, id| async move {
             tasks::start(&inner.containerd, &id).await.map_err(|error| match error {
                 // Killed between its creation and its start, of which the message says nothing.
-                HostError::Failed(_) if inner.cgroups.ran_out_of_memory(&id) => tasks::too_little_memory(),
+                HostError::Failed(_) if inner.cgroups.ran_out_of_memory(&id) => refusal::too_little_memory(),
                 other => other,
             })
         })
@@ -185,7 +213,7 @@ impl Runtime for ContainerdRuntime {
     async fn wait(&self, id: &InstanceId) -> Result<Exit, HostError> {
         match tasks::wait(&self.0.containerd, id).await {
             Ok(KILLED) if self.0.cgroups.ran_out_of_memory(id) => Ok(Exit::OutOfMemory),
-            Ok(status) => Ok(Exit::from_status(status)),
+            Ok(status) => Ok(self.0.exit(id, status).await),
             Err(HostError::NotFound(_)) => Ok(Exit::Vanished),
             Err(error) => Err(error),
         }

@@ -12,8 +12,9 @@ use containerd_client::types::Mount;
 use containerd_client::types::v1::Status as TaskStatus;
 use tokio::time::timeout;
 
+use super::refusal::start_error;
 use crate::function::InstanceId;
-use crate::host::containerd::connection::{Containerd, Failure};
+use crate::host::containerd::connection::Containerd;
 use crate::host::{HostError, Signal};
 
 /// How long making or starting a task may take: a shim is started, and runc sets the container up.
@@ -103,74 +104,9 @@ fn streams(log: &Path) -> Result<(String, String), HostError> {
     })
 }
 
-/// What runc says when the image's command or the function's limits are at fault. It comes as text only.
-const CALLERS_FAULT: [(&str, &str); 6] = [
-    ("executable file not found", "the image's command is not there: mend its entrypoint or command"),
-    ("no such file or directory", "the image's command is not there: mend its entrypoint or command"),
-    ("permission denied", "the image's command may not be executed by the image's user"),
-    ("exec format error", "the image's command is not a program for this machine: check its platform"),
-    ("is a directory", "the image's command is a directory: mend its entrypoint or command"),
-    ("chdir to cwd", "the image's working directory can't be entered by the image's user"),
-];
-
-/// The error of a function whose memory limit is less than runc itself needs to start a process.
-pub(super) fn too_little_memory() -> HostError {
-    HostError::Spec("the memory limit is too low for the process to start at all: raise it".to_owned())
-}
-
-/// What a failed create or start of a task means.
-fn start_error(failure: Failure) -> HostError {
-    let message = failure.status.message();
-    let detail = |from: usize| message[from..].trim_end_matches(": unknown").trim();
-    if message.contains("OOM-killed") || message.contains("unable to set memory limit") {
-        return too_little_memory();
-    }
-    // Only what runc says about the process itself: a missing mount source is not the caller's fault.
-    let process = message.find("exec: \"").or_else(|| message.find("exec /")).or_else(|| message.find("chdir to cwd"));
-    if let Some(from) = process
-        && let Some((_, sentence)) = CALLERS_FAULT.iter().find(|(sign, _)| message[from..].contains(sign))
-    {
-        return HostError::Spec(format!("{sentence} ({})", detail(from)));
-    }
-    failure.of_making()
-}
-
 #[cfg(test)]
 mod tests {
-    use containerd_client::tonic::Status;
-
     use super::*;
-
-    fn runc(text: &str) -> HostError {
-        let status = Status::unknown(format!("failed to create shim task: {text}: unknown"));
-        start_error(Failure { what: "create task f-1".to_owned(), status })
-    }
-
-    #[test]
-    fn a_command_that_can_not_be_executed_is_the_callers_to_mend() {
-        let prefix = "OCI runtime create failed: runc create failed: unable to start container process: ";
-        for (text, says) in [
-            ("exec: \"nope\": executable file not found in $PATH", "\"nope\""),
-            ("exec: \"/nope\": stat /nope: no such file or directory", "is not there"),
-            ("exec: \"/etc/passwd\": permission denied", "may not be executed"),
-            ("chdir to cwd (\"/root\") set in config.json failed: permission denied", "/root"),
-        ] {
-            let error = runc(&format!("{prefix}{text}"));
-            assert!(matches!(&error, HostError::Spec(reason) if reason.contains(says)), "{text}: {error:?}");
-            assert!(!error.to_string().contains("unknown"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_fault_of_the_host_is_not_blamed_on_the_caller() {
-        for text in [
-            "OCI runtime create failed: error mounting \"/s/x\" to rootfs: stat /s/x: no such file or directory",
-            "OCI runtime create failed: mkdir /sys/fs/cgroup/x: permission denied",
-            "start shim: exec failed: fork: resource temporarily unavailable",
-        ] {
-            assert!(matches!(runc(text), HostError::Failed(reason) if reason.contains("create task f-1")), "{text}");
-        }
-    }
 
     #[test]
     fn both_streams_go_to_one_file_under_two_names() {

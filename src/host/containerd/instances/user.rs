@@ -2,6 +2,9 @@
 
 use crate::host::HostError;
 
+/// The highest number of a user or group that runc takes.
+const ID_MAX: u32 = i32::MAX as u32;
+
 /// A user as the kernel knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Identity {
@@ -74,8 +77,7 @@ impl<'a> UserText<'a> {
 }
 
 fn id(text: &str) -> Option<u32> {
-    // The highest number means "unchanged" to the kernel.
-    text.parse().ok().filter(|id| *id != u32::MAX)
+    text.parse().ok().filter(|id| *id <= ID_MAX)
 }
 
 /// Name, number and members of each group.
@@ -137,9 +139,13 @@ mod tests {
 
     #[test]
     fn names_that_the_image_does_not_have_are_the_callers_to_mend() {
-        for (text, named) in
-            [("nobody", "nobody"), ("app:nogroup", "nogroup"), ("-1", "-1"), ("4294967295", "4294967295")]
-        {
+        for (text, named) in [
+            ("nobody", "nobody"),
+            ("app:nogroup", "nogroup"),
+            ("-1", "-1"),
+            ("4294967295", "4294967295"),
+            ("2147483648:0", "2147483648"),
+        ] {
             let error = resolve(text).unwrap_err();
             assert!(matches!(&error, HostError::Spec(reason) if reason.contains(named)), "{text}: {error:?}");
         }
