@@ -72,7 +72,7 @@ impl Store {
     pub fn read(path: &Path) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
         let db = check::reader(path)?;
         match schema::version(&db)? {
-            schema::KNOWN => record::all(&db),
+            schema::READABLE..=schema::KNOWN => record::all(&db),
             found => Err(StoreError::Older { found, known: schema::KNOWN }),
         }
     }

@@ -121,7 +121,8 @@ impl Record {
             name: row.get("name")?,
             generation: row.get("generation")?,
             replicas: row.get("replicas")?,
-            kept_down: row.get("kept_down")?,
+            // A store that is read and not opened may be an older one.
+            kept_down: row.as_ref().column_index("kept_down").map_or(Ok(false), |at| row.get(at))?,
             spec: row.get("spec")?,
             proven: row.get("proven")?,
             failed: row.get("failed")?,

@@ -68,6 +68,9 @@ fn add_kept_down(db: &Transaction<'_>) -> Result<(), StoreError> {
 /// The version that this program reads and writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
+/// The oldest version whose records can be read as they are: since then what was added may be missing.
+pub(super) const READABLE: i64 = 2;
+
 /// The version of a store; 0 for one that has just been made.
 ///
 /// # Errors
