@@ -34,6 +34,9 @@
 //! | `EXIT_AT_START`     | exit at once with this code                                               |
 //! | `NO_HEALTH`         | `/_/health` is 404                                                        |
 //! | `UNHEALTHY_MS`      | `/_/health` is 503 for this long after it began to listen                 |
+//! | `HEALTH_STATUS`     | `/_/health` is this status                                                |
+//! | `HANDLER`           | behave as a watchdog: listen there, too, and answer all but `/_/health` with 500 until that is so |
+//! | `HANDLER_DELAY_MS`  | listen there only after this time                                         |
 //! | `IGNORE_SIGTERM_MS` | react to SIGTERM only after this time                                     |
 //!
 //! SIGTERM: accept no more, finish the requests in flight, exit 0.
@@ -66,6 +69,8 @@ struct Settings {
     log_requests: bool,
     health: bool,
     unhealthy: Duration,
+    health_status: Option<u64>,
+    handler: Option<String>,
     listening_since: OnceLock<Instant>,
 }
 
@@ -93,6 +98,8 @@ fn main() {
         log_requests: env::var_os("QUIET").is_none(),
         health: env::var_os("NO_HEALTH").is_none(),
         unhealthy: millis("UNHEALTHY_MS"),
+        health_status: number("HEALTH_STATUS"),
+        handler: env::var("HANDLER").ok(),
         listening_since: OnceLock::new(),
     });
     thread::sleep(millis("START_DELAY_MS"));
@@ -106,6 +113,9 @@ fn main() {
     settings.listening_since.get_or_init(Instant::now);
     log!(stdout, "hello version {} listens on {address}", settings.version);
 
+    if let Some(handler) = settings.handler.clone() {
+        thread::spawn(move || handle(&handler));
+    }
     let ignored = millis("IGNORE_SIGTERM_MS");
     thread::spawn(move || stop_at_sigterm(ignored, address));
     while let Some(stream) = accept(&listener) {
@@ -124,6 +134,15 @@ fn main() {
         thread::sleep(Duration::from_millis(5));
     }
     log!(stdout, "hello version {} stopped", settings.version);
+}
+
+/// What a watchdog starts: it listens some time after the watchdog, which looks at every request whether it does.
+fn handle(address: &str) {
+    thread::sleep(millis("HANDLER_DELAY_MS"));
+    match TcpListener::bind(address) {
+        Ok(listener) => listener.incoming().for_each(drop),
+        Err(error) => log!(stderr, "can't listen on {address}: {error}"),
+    }
 }
 
 /// The next connection; none when it is time to stop and nobody waits any more.
@@ -432,10 +451,17 @@ impl<'a> Answer<'a> {
 
 fn answer(request: &mut Request<'_>, to: &mut Answer<'_>, settings: &Settings) -> io::Result<()> {
     to.version.clone_from(&settings.version);
+    let handles = |address: &String| TcpStream::connect(address).is_ok();
+    if request.path != "/_/health" && !settings.handler.as_ref().is_none_or(handles) {
+        return to.text(500, "the handler does not listen yet\n");
+    }
     match request.path.as_str() {
         "/" => to.text(200, &format!("Hello from {}, version {}\n", settings.host, settings.version)),
         "/_/health" => {
             let age = settings.listening_since.get().map(Instant::elapsed).unwrap_or_default();
+            if let Some(status) = settings.health_status {
+                return to.text(u16::try_from(status).unwrap_or(500), "as HEALTH_STATUS says\n");
+            }
             match (settings.health, age < settings.unhealthy) {
                 (false, _) => to.text(404, "not found\n"),
                 (true, true) => to.text(503, "not yet\n"),

@@ -60,8 +60,10 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     lines.add("State", function.state());
     if let Some(lifecycle) = &function.lifecycle {
         lines.add("Step", lifecycle.step.as_deref().unwrap_or_default());
+        lines.add("Waiting for", lifecycle.waiting_for.as_deref().unwrap_or_default());
         lines.add("Reason", lifecycle.reason.as_deref().unwrap_or_default());
         lines.add("Next start", &lifecycle.retry_in_seconds.map(|wait| format!("in {wait} s")).unwrap_or_default());
+        lines.add("Judged", lifecycle.judged.as_deref().unwrap_or_default());
         lines.add("Restarts", &lifecycle.restarts.to_string());
         let serving = lifecycle.serving_generation;
         let serving = serving.filter(|serving| *serving != lifecycle.generation);
@@ -145,10 +147,12 @@ mod tests {
             "envVars": {"A": "two\nlines"},
             "usage": {"cpu": 12.4, "totalMemoryBytes": 1_572_864.0},
             "lifecycle": {"phase": "backing off", "generation": 3, "servingGeneration": 2, "restarts": 5,
-                "reason": "exited with\ncode 1", "retryInSeconds": 8, "step": "pulling"}}));
+                "reason": "exited with\ncode 1", "retryInSeconds": 8, "step": "pulling",
+                "waitingFor": "a port", "judged": "answered 401"}}));
         let text = text(&shown.unwrap().function, "http://u");
         let begin = "Name:        a\nNamespace:   dev\nState:       backing off\nStep:        pulling\n\
-                     Reason:      exited with code 1\nNext start:  in 8 s\nRestarts:    5\n\
+                     Waiting for: a port\nReason:      exited with code 1\nNext start:  in 8 s\n\
+                     Judged:      answered 401\nRestarts:    5\n\
                      Generation:  3, 2 is serving\n";
         assert!(text.starts_with(begin), "{text}");
         let limits = "Limits:      memory 64Mi, nvidia.com/gpu 1\n";

@@ -24,8 +24,12 @@ pub struct View {
     pub retry_in: Option<Duration>,
     /// How far the newest generation that is being brought up has come: its instance that is furthest behind.
     pub step: Option<Step>,
+    /// What that instance waits for in this step, for a person, if it is known.
+    pub waits_for: Option<String>,
     /// How far its image is, while it is being pulled.
     pub pull: Option<PullProgress>,
+    /// How the version that serves was found to be ready, where that was not by its own word: for a person.
+    pub judged: Option<String>,
 }
 
 /// How far the pull of an image is.

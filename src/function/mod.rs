@@ -5,14 +5,16 @@
 
 pub mod intents;
 mod lifecycle;
+mod readiness;
 mod spec;
 
 pub use lifecycle::{
     Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed, ObservedState,
     Outcome, Outlook, Phase, StartError, Status, Step, Uptime,
 };
+pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
     ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, GracePeriod, HttpCheck, InstanceId, InstanceIds,
     Invalid, Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Scaling, SecretName, Spec, SpecDraft,
-    parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit,
+    Whereabouts, parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit, upstream_port,
 };

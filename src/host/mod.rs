@@ -32,7 +32,7 @@ pub use probe::HttpProbe;
 pub use signal::Signal;
 pub use termination::{Termination, stop_signal};
 
-use crate::function::{Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
+use crate::function::{Answer, Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
 
 /// Why the host did not do what it was asked. Messages name the object and, where there is one, the next step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -253,6 +253,13 @@ pub trait Runtime: Send + Sync {
     /// [`HostError::NotFound`] when no process of it runs, else [`HostError::Failed`].
     async fn usage(&self, id: &InstanceId) -> Result<Usage, HostError>;
 
+    /// The TCP addresses that the processes of an instance listen on, in its own network namespace; sorted, each once.
+    /// Nothing is sent to it. None where its runtime has a network stack of its own, of which the kernel knows nothing.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when no process of it runs, else [`HostError::Failed`].
+    async fn listening(&self, id: &InstanceId) -> Result<Option<Vec<SocketAddr>>, HostError>;
+
     /// The last lines that an instance wrote, at most `bytes` of them: the hint in the message about an early exit.
     ///
     /// # Errors
@@ -260,25 +267,25 @@ pub trait Runtime: Send + Sync {
     async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError>;
 }
 
-/// How to ask an instance whether it is ready, or well.
+/// What to ask an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Where it listens.
+    /// Where it should listen.
     pub address: SocketAddr,
-    /// An HTTP path that must answer 2xx. None: `/_/health` decides if it is there, else a TCP connect does.
-    pub path: Option<String>,
+    /// The path to ask for.
+    pub path: String,
     /// The longest that the question may take, connect included.
     pub timeout: Duration,
 }
 
-/// Asks instances whether they are ready.
+/// Asks instances, from outside as their callers do. What the answer means is the caller's to say.
 #[async_trait]
 pub trait Probe: Send + Sync {
-    /// Asks once, for as long as the check says; the caller repeats it.
+    /// Asks once over HTTP, for as long as the check says, and follows no redirect.
     ///
     /// # Errors
-    /// The reason why it is not ready, for a person.
-    async fn ready(&self, check: &Check) -> Result<(), String>;
+    /// Why there is no answer, for a person: no connection, or nothing came in time.
+    async fn ask(&self, check: &Check) -> Result<Answer, String>;
 }
 
 /// The machine, as the actors see it.

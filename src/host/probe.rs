@@ -1,4 +1,4 @@
-//! Readiness over the network: one connection, one request, one status line.
+//! Questions over the network: one connection, one request, one status line.
 
 use std::net::SocketAddr;
 
@@ -8,49 +8,26 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Check, Probe};
+use crate::function::Answer;
 
-/// Where functions answer for their health by convention.
-const HEALTH: &str = "/_/health";
 /// A status line is a few dozen bytes; whatever is longer is none.
 const STATUS_LINE_MAX: u64 = 1024;
 /// How much of a server's words is quoted in a reason.
 const QUOTED: usize = 80;
 
-/// Asks over HTTP, or with a TCP connect where no HTTP answers.
-///
-/// | asked for | ready when |
-/// | --- | --- |
-/// | a path | it answers 2xx |
-/// | no path | `/_/health` answers 2xx, or 404 or 405, or no HTTP at all: it did accept a connection |
+/// Asks over HTTP/1.1. What accepts the connection and then speaks no HTTP, or closes it, has answered, too; what stays
+/// silent has not.
 ///
 /// Redirects are not followed: where an instance sends its callers says nothing about itself.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HttpProbe;
 
-/// What came back on an accepted connection.
-#[derive(Debug, PartialEq, Eq)]
-enum Answer {
-    /// An HTTP status.
-    Status(u16),
-    /// Something that is not HTTP, or nothing before the end.
-    NotHttp(String),
-}
-
 #[async_trait]
 impl Probe for HttpProbe {
-    async fn ready(&self, check: &Check) -> Result<(), String> {
-        let path = check.path.as_deref().unwrap_or(HEALTH);
-        let question = ask(check.address, path);
-        let answer = timeout(check.timeout, question)
-            .await
-            .unwrap_or_else(|_| Err(format!("{} GET {path}: no answer within {:?}", check.address, check.timeout)))?;
-        let required = check.path.is_some();
-        match answer {
-            Answer::Status(200..=299) => Ok(()),
-            Answer::Status(404 | 405) | Answer::NotHttp(_) if !required => Ok(()),
-            Answer::Status(status) => Err(format!("{} GET {path}: answered {status}", check.address)),
-            Answer::NotHttp(what) => Err(format!("{} GET {path}: {what}", check.address)),
-        }
+    async fn ask(&self, check: &Check) -> Result<Answer, String> {
+        let Check { address, path, timeout: limit } = check;
+        let silent = |_| Err(format!("{address} GET {path}: no answer within {limit:?}"));
+        timeout(*limit, ask(*address, path)).await.unwrap_or_else(silent)
     }
 }
 
@@ -59,7 +36,7 @@ async fn ask(address: SocketAddr, path: &str) -> Result<Answer, String> {
     if !path.starts_with('/') || path.bytes().any(|b| b.is_ascii_control() || b == b' ') {
         return Err(format!("health check path {path:?} is no path: it must begin with '/' and have no spaces"));
     }
-    let mut stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: connect: {error}"))?;
+    let mut stream = TcpStream::connect(address).await.map_err(|error| no_connection(address, &error))?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: actord-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
@@ -74,6 +51,12 @@ async fn ask(address: SocketAddr, path: &str) -> Result<Answer, String> {
         }
     }
     Ok(status(&line))
+}
+
+/// What to do about it, in words that need no look at the instance.
+fn no_connection(address: SocketAddr, error: &std::io::Error) -> String {
+    let port = address.port();
+    format!("nothing accepts connections at {address} ({error}): the process must listen on 0.0.0.0:{port}")
 }
 
 fn status(answer: &[u8]) -> Answer {
@@ -120,99 +103,81 @@ mod tests {
         (address, count)
     }
 
-    fn check(address: SocketAddr, path: Option<&str>) -> Check {
-        Check { address, path: path.map(str::to_owned), timeout: Duration::from_secs(1) }
+    fn check(address: SocketAddr, path: &str) -> Check {
+        Check { address, path: path.to_owned(), timeout: Duration::from_secs(1) }
     }
 
-    async fn ready(answer: &'static [u8], path: Option<&str>) -> Result<(), String> {
+    async fn asked(answer: &'static [u8]) -> Answer {
         let (address, count) = server(answer).await;
-        let result = HttpProbe.ready(&check(address, path)).await;
-        assert_eq!(count.load(Ordering::SeqCst), 1, "one connection a probe");
+        let result = HttpProbe.ask(&check(address, "/ready")).await.unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 1, "one connection a question");
         result
     }
 
     #[tokio::test]
-    async fn with_a_path_only_2xx_is_ready() {
-        ready(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Some("/ready")).await.unwrap();
-        ready(b"HTTP/1.0 204 No Content\r\n\r\n", Some("/ready")).await.unwrap();
-        for bad in [
-            b"HTTP/1.1 404 Not Found\r\n\r\n".as_slice(),
-            b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
-            b"HTTP/1.1 503 Busy\r\n\r\n",
-            b"HTTP/1.1 101 Switching\r\n\r\n",
-            b"SSH-2.0-OpenSSH_9\r\n",
-            b"",
+    async fn a_status_is_told_and_what_is_no_http_is_quoted() {
+        for (sent, status) in [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".as_slice(), 200),
+            (b"HTTP/1.0 204 No Content\r\n\r\n", 204),
+            (b"HTTP/1.1 101 Switching\r\n\r\n", 101),
+            (b"HTTP/1.1 503 Busy\r\n\r\n", 503),
         ] {
-            let error = ready(bad, Some("/ready")).await.unwrap_err();
-            assert!(error.contains("GET /ready: "), "{error}");
+            assert_eq!(asked(sent).await, Answer::Status(status));
+        }
+        for (sent, quoted) in [
+            (b"SSH-2.0-OpenSSH_9\r\n".as_slice(), "\"SSH-2.0-OpenSSH_9\""),
+            (b"\x00\xff\n", "not HTTP"),
+            (b"", "closed without an answer"),
+        ] {
+            let answer = asked(sent).await;
+            assert!(matches!(&answer, Answer::NotHttp(text) if text.contains(quoted)), "{answer:?}");
         }
     }
 
     #[tokio::test]
-    async fn without_a_path_a_server_that_knows_no_health_is_ready_by_its_connect() {
-        for good in [
-            b"HTTP/1.1 200 OK\r\n\r\n".as_slice(),
-            b"HTTP/1.1 404 Not Found\r\n\r\n",
-            b"HTTP/1.1 405 Method Not Allowed\r\n\r\n",
-            b"SSH-2.0-OpenSSH_9\r\n",
-            b"\x00\xff\n",
-            b"",
-        ] {
-            ready(good, None).await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn without_a_path_every_other_answer_is_not_ready_yet_and_says_which() {
-        for (answer, status) in [
-            (b"HTTP/1.1 503 Service Unavailable\r\n\r\n".as_slice(), "503"),
-            (b"HTTP/1.1 500 Oops\r\n\r\n", "500"),
-            (b"HTTP/1.1 401 Who\r\n\r\n", "401"),
-        ] {
-            let error = ready(answer, None).await.unwrap_err();
-            assert!(error.contains(&format!("GET /_/health: answered {status}")), "{error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_redirect_is_not_followed_and_not_ready() {
+    async fn a_redirect_is_told_and_not_followed() {
         let (target, visits) = server(b"HTTP/1.1 200 OK\r\n\r\n").await;
         let answer = format!("HTTP/1.1 302 Found\r\nLocation: http://{target}/\r\n\r\n");
-        let error = ready(answer.leak().as_bytes(), None).await.unwrap_err();
-        assert!(error.contains("302"), "{error}");
+        assert_eq!(asked(answer.leak().as_bytes()).await, Answer::Status(302));
         assert_eq!(visits.load(Ordering::SeqCst), 0);
     }
 
     #[tokio::test]
-    async fn nobody_listening_is_not_ready() {
+    async fn where_nothing_listens_the_reason_says_where_it_should() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = HttpProbe.ready(&check(address, None)).await.unwrap_err();
-        assert!(error.contains("connect"), "{error}");
+        let error = HttpProbe.ask(&check(address, "/")).await.unwrap_err();
+        let port = address.port();
+        for part in ["refused".to_owned(), format!("must listen on 0.0.0.0:{port}")] {
+            assert!(error.contains(&part), "{error}");
+        }
     }
 
     #[tokio::test]
-    async fn a_server_that_accepts_and_says_nothing_is_not_ready_within_the_time() {
+    async fn a_server_that_accepts_and_says_nothing_has_not_answered_within_the_time() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let impatient = Check { timeout: Duration::from_millis(50), ..check(address, None) };
-        let error = HttpProbe.ready(&impatient).await.unwrap_err();
+        let impatient = Check { timeout: Duration::from_millis(50), ..check(address, "/") };
+        let error = HttpProbe.ask(&impatient).await.unwrap_err();
         assert!(error.contains("no answer within 50ms"), "{error}");
     }
 
     #[tokio::test]
     async fn an_endless_answer_is_read_no_further_than_a_status_line() {
         static ENDLESS: [u8; 1 << 20] = [b'x'; 1 << 20];
-        let error = ready(&ENDLESS, Some("/ready")).await.unwrap_err();
-        assert!(error.contains("not HTTP") && error.len() < 200, "{error}");
+        let answer = asked(&ENDLESS).await;
+        assert!(
+            matches!(&answer, Answer::NotHttp(text) if text.contains("not HTTP") && text.len() < 200),
+            "{answer:?}"
+        );
     }
 
     #[tokio::test]
     async fn a_path_can_not_smuggle_a_header() {
         let (address, count) = server(b"HTTP/1.1 200 OK\r\n\r\n").await;
         for bad in ["/x\r\nX: y", "x", "/a b", ""] {
-            assert!(HttpProbe.ready(&check(address, Some(bad))).await.is_err(), "{bad:?}");
+            assert!(HttpProbe.ask(&check(address, bad)).await.is_err(), "{bad:?}");
         }
         assert_eq!(count.load(Ordering::SeqCst), 0);
     }

@@ -196,12 +196,18 @@ pub struct Lifecycle {
     /// What the start that is under way waits for, also while an older generation serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// What it waits for in that step, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// Bytes of its image that are here, while it is being pulled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pulled: Option<u64>,
     /// Bytes that the image has, once the registry has told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_total: Option<u64>,
+    /// How the version that serves was found to be ready, where that was not by its own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<String>,
 }
 
 /// Go's gateways count in floating point.

@@ -9,6 +9,7 @@ mod environment;
 mod logs;
 mod network_faults;
 mod prometheus;
+mod readiness;
 mod recovery;
 mod secrets;
 mod streams;

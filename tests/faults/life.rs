@@ -27,7 +27,10 @@ impl World {
     pub fn new(settings: Settings) -> Self {
         let host = FakeHost::new();
         for tag in 1..=3 {
-            host.publish_image(&format!("good:{tag}"), Behaviour::new());
+            // Behind a watchdog, so that their sockets are looked at, too.
+            let watchdog = Behaviour::new().env("mode", "http").env("upstream_url", "http://127.0.0.1:5000");
+            let watchdog = watchdog.listens_from(Duration::ZERO, ([127, 0, 0, 1], 5000).into());
+            host.publish_image(&format!("good:{tag}"), watchdog);
         }
         let disk = Arc::new(tempfile::tempdir().unwrap());
         Self { host, store: Store::in_memory().unwrap(), disk, settings, now: Cell::new(None) }

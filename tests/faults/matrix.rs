@@ -20,7 +20,7 @@ fn is_called(method: Method, situation: Situation) -> bool {
     let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Delete | Recovery);
     match method {
         Method::ImagesEnsure | Method::NetworkAttach | Method::RuntimeCreate | Method::RuntimeStart => starts,
-        Method::ProbeReady => starts,
+        Method::ProbeAsk | Method::RuntimeListening => starts,
         Method::RuntimeTermination | Method::RuntimeKill | Method::RuntimeRemove | Method::NetworkDetach => ends,
         Method::RuntimeWait => starts || ends,
         Method::NetworkLookup | Method::NetworkList => situation == Recovery,

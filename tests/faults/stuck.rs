@@ -19,7 +19,7 @@ fn however_many_functions_are_stuck_another_one_is_soon_served() {
         Method::NetworkAttach,
         Method::RuntimeCreate,
         Method::RuntimeStart,
-        Method::ProbeReady,
+        Method::ProbeAsk,
         Method::NetworkDetach,
         Method::RuntimeRemove,
     ];

@@ -1,6 +1,7 @@
 //! The contract's subject in memory.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use actord::function::{InstanceId, SecretName};
 use actord::host::fake::{Behaviour, FakeHost};
@@ -24,6 +25,7 @@ fn behaviour(kind: Kind) -> Behaviour {
     let hello = Behaviour::new().writes("hello listens\n");
     match kind {
         Kind::Hello | Kind::HelloAgain => hello,
+        Kind::TwoPorts => hello.listens_from(Duration::ZERO, ([127, 0, 0, 1], 5000).into()),
         Kind::ExitsAtStart => Behaviour::new().exits_with(7).writes("exiting at start\n"),
         Kind::IgnoresTerm => hello.ignores_term(),
         Kind::Unrunnable => Behaviour::new().hopeless("no such program"),

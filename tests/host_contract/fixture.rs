@@ -59,13 +59,13 @@ pub async fn started<S: Subject>(s: &S, function: &str, image: &Image) -> (Insta
 }
 
 pub fn check(at: &Attachment) -> Check {
-    Check { address: SocketAddr::new(at.address, 8080), path: None, timeout: Duration::from_secs(1) }
+    Check { address: SocketAddr::new(at.address, 8080), path: "/_/health".into(), timeout: Duration::from_secs(1) }
 }
 
 pub async fn becomes_ready(host: &Host, at: &Attachment) {
     let check = check(at);
     let ready = async {
-        while host.probe.ready(&check).await.is_err() {
+        while host.probe.ask(&check).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

@@ -96,6 +96,7 @@ contract! {
         the_exit_code_of_a_process_is_told_and_its_last_words_are_kept
         the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_found
         what_an_instance_uses_is_told_as_long_as_it_runs
+        what_an_instance_listens_on_is_told_as_long_as_it_runs_and_is_its_own
         a_running_instance_is_removed_and_who_waits_for_it_is_told
         an_instance_that_never_started_ends_when_it_is_asked_to
         an_instance_that_never_started_is_removed

@@ -48,6 +48,7 @@ fn sample(reference: &str, kind: Kind) -> Sample {
     match kind {
         Kind::Hello | Kind::Unrunnable => sample,
         Kind::HelloAgain => sample.version("2"),
+        Kind::TwoPorts => sample.env("HANDLER", "127.0.0.1:5000"),
         Kind::ExitsAtStart => sample.env("EXIT_AT_START", "7"),
         Kind::IgnoresTerm => sample.env("IGNORE_SIGTERM_MS", "3600000"),
     }

@@ -1,5 +1,6 @@
 //! Containers and processes: up, down, and everything in between.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -166,6 +167,35 @@ pub async fn what_an_instance_uses_is_told_as_long_as_it_runs<S: Subject>(s: &S)
     torn_down(&host, &id).await;
 }
 
+pub async fn what_an_instance_listens_on_is_told_as_long_as_it_runs_and_is_its_own<S: Subject>(s: &S) {
+    let host = s.host();
+    let made = s.fresh_id("made");
+    let hello = image(s, Kind::Hello).await;
+    host.runtime.create(&creation(&host, &made, "made", &hello).await).await.unwrap();
+    let (one, at_one) = started(s, "one", &hello).await;
+    let (two, at_two) = started(s, "two", &image(s, Kind::TwoPorts).await).await;
+    tokio::join!(becomes_ready(&host, &at_one), becomes_ready(&host, &at_two));
+    let everywhere: SocketAddr = ([0, 0, 0, 0], 8080).into();
+    let inside: SocketAddr = ([127, 0, 0, 1], 5000).into();
+    assert_eq!(host.runtime.listening(&one).await.unwrap(), Some(vec![everywhere]));
+    // The second port may come a moment after the first.
+    let both = async {
+        while host.runtime.listening(&two).await.unwrap() != Some(vec![everywhere, inside]) {
+            tokio::time::sleep(A_WHILE / 40).await;
+        }
+    };
+    timeout(LONG, both).await.expect("it listens on two ports");
+    host.runtime.kill(&two, Signal::KILL).await.unwrap();
+    waited(&host, &two).await;
+    for nobody in [made.clone(), two.clone(), s.fresh_id("nobody")] {
+        let refused = host.runtime.listening(&nobody).await;
+        assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
+    }
+    for id in [made, one, two] {
+        torn_down(&host, &id).await;
+    }
+}
+
 pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subject>(s: &S) {
     let host = s.host();
     let (id, at) = started(s, "echo", &image(s, Kind::IgnoresTerm).await).await;
@@ -272,7 +302,7 @@ pub async fn two_instances_of_one_function_live_and_die_apart<S: Subject>(s: &S)
     tokio::join!(becomes_ready(&host, &at_a), becomes_ready(&host, &at_b));
     assert_eq!(host.runtime.list().await.unwrap().iter().filter(|found| found.running).count(), 2);
     torn_down(&host, &a).await;
-    host.probe.ready(&check(&at_b)).await.unwrap();
+    host.probe.ask(&check(&at_b)).await.unwrap();
     assert!(timeout(A_WHILE / 4, host.runtime.wait(&b)).await.is_err(), "the other one goes on");
     torn_down(&host, &b).await;
 }
@@ -283,13 +313,13 @@ pub async fn a_process_that_has_not_started_or_has_ended_is_not_ready<S: Subject
     let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
     let at = host.network.lookup(&id).await.unwrap();
     host.runtime.create(&creation).await.unwrap();
-    let asked = timeout(LONG, host.probe.ready(&check(&at))).await.unwrap();
+    let asked = timeout(LONG, host.probe.ask(&check(&at))).await.unwrap();
     assert!(!asked.unwrap_err().is_empty());
     host.runtime.start(&id).await.unwrap();
     becomes_ready(&host, &at).await;
     host.runtime.kill(&id, Signal::KILL).await.unwrap();
     waited(&host, &id).await;
-    timeout(LONG, host.probe.ready(&check(&at))).await.unwrap().unwrap_err();
+    timeout(LONG, host.probe.ask(&check(&at))).await.unwrap().unwrap_err();
     torn_down(&host, &id).await;
 }
 
@@ -313,7 +343,7 @@ pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
     let found = found(&host, &id).await.unwrap();
     assert!(found.running);
     assert_eq!(found.of.unwrap().1, Generation(3));
-    host.probe.ready(&check(&at)).await.unwrap();
+    host.probe.ask(&check(&at)).await.unwrap();
     torn_down(&host, &id).await;
 }
 
@@ -327,7 +357,7 @@ pub async fn nothing_is_started_twice<S: Subject>(s: &S) {
     let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
     becomes_ready(&host, &at).await;
     host.runtime.start(&id).await.unwrap_err();
-    host.probe.ready(&check(&at)).await.unwrap();
+    host.probe.ask(&check(&at)).await.unwrap();
     torn_down(&host, &id).await;
 }
 

@@ -14,6 +14,8 @@ pub enum Kind {
     HelloAgain,
     /// Writes a line that begins with `exiting at start` and ends with code 7.
     ExitsAtStart,
+    /// As `Hello`, and listens on port 5000 of 127.0.0.1 as well.
+    TwoPorts,
     /// Does not react to SIGTERM.
     IgnoresTerm,
     /// Has no program in it.

@@ -220,3 +220,25 @@ async fn a_setting_adds_the_label_that_clients_of_other_providers_look_for_and_n
     assert_eq!(asked("PUT", own("other")).await, own("other"), "what says something else is the caller's own");
     assert_eq!(house.system("GET /system/function/f", "").await.json()["labels"], own("other"));
 }
+
+#[actix_web::test]
+async fn a_function_says_what_it_waits_for_and_how_it_was_judged() {
+    let house = House::public().await;
+    house.add("new", "i");
+    house.show("new", |view| {
+        (view.status.phase, view.step) = (Phase::Starting, Some(Step::WaitingUntilReady));
+        view.waits_for = Some("nothing listens on port 8080".into());
+    });
+    let shown = house.system("GET /system/function/new", "").await.json();
+    let expected = json!({"phase": "starting", "generation": 1, "servingGeneration": 1, "step": "waiting until ready",
+        "waitingFor": "nothing listens on port 8080"});
+    assert_eq!(shown["lifecycle"], expected);
+
+    // One that serves has something to tell, too.
+    house.add("closed", "i");
+    house.show("closed", |view| view.judged = Some("answered 401 to /_/health".into()));
+    let shown = house.system("GET /system/function/closed", "").await.json();
+    let expected =
+        json!({"phase": "ready", "generation": 1, "servingGeneration": 1, "judged": "answered 401 to /_/health"});
+    assert_eq!(shown["lifecycle"], expected);
+}

@@ -23,7 +23,7 @@ fn with_env(image: &str, name: &str, value: &str) -> Spec {
 /// Whatever this instance is asked, it answers badly.
 fn fails_its_checks(platform: &Platform, instance: &InstanceId) {
     let sick = Fault::Error(HostError::Failed("GET /: answered 503".into()));
-    platform.host.fault(Rule::on(Method::ProbeReady, sick).only(instance).always());
+    platform.host.fault(Rule::on(Method::ProbeAsk, sick).only(instance).always());
 }
 
 const READY: &[(&str, &str)] = &[
@@ -65,9 +65,9 @@ fn without_a_path_nobody_is_asked_again_once_it_serves() {
     simulate(async {
         let platform = Platform::start().await;
         platform.deploy("f", "good:1").await.unwrap();
-        let asked = platform.host.count(Method::ProbeReady);
+        let asked = platform.host.count(Method::ProbeAsk);
         sleep(Duration::from_secs(3600)).await;
-        assert_eq!(platform.host.count(Method::ProbeReady), asked);
+        assert_eq!(platform.host.count(Method::ProbeAsk), asked);
     });
 }
 
@@ -113,7 +113,7 @@ fn a_single_bad_answer_replaces_nobody() {
         platform.apply(Mode::Create, "f", annotated("good:1", HEALTH)).await.unwrap();
         let hiccup = || Fault::Error(HostError::Failed("GET /live: answered 500".into()));
         for _ in 0..10 {
-            platform.host.fault(Rule::on(Method::ProbeReady, hiccup()).times(2));
+            platform.host.fault(Rule::on(Method::ProbeAsk, hiccup()).times(2));
             sleep(Duration::from_secs(20)).await;
         }
         assert_eq!(platform.view("f").await.unwrap().status.restarts, 0);
@@ -133,7 +133,7 @@ fn a_start_waits_for_the_initial_delay_and_for_as_many_good_answers_as_it_should
         let began = Instant::now();
         platform.apply(Mode::Create, "f", annotated("good:1", &slow)).await.unwrap();
         assert_eq!(began.elapsed().as_secs(), 9);
-        assert_eq!(platform.host.count(Method::ProbeReady), 3);
+        assert_eq!(platform.host.count(Method::ProbeAsk), 3);
     });
 }
 

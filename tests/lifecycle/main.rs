@@ -12,6 +12,7 @@ mod ends;
 mod logs;
 mod network;
 mod panics;
+mod readiness;
 mod recovers;
 mod secrets;
 mod steps;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use crate::actors::function::judgements::Judgements;
 use crate::actors::function::progress::Progress;
 use crate::engine::{ChangeLog, Changed, PullProgress, View};
 use crate::function::{Failure, FunctionId, Namespace, Phase, Status, Step, Uptime};
@@ -18,6 +19,8 @@ pub(in crate::actors) struct StatusCache {
     pub(in crate::actors) changes: ChangeLog,
     /// How far the instances have come that are being brought up.
     pub(in crate::actors) progress: Progress,
+    /// How their versions were found to be ready.
+    pub(in crate::actors) judgements: Judgements,
 }
 
 impl StatusCache {
@@ -26,10 +29,18 @@ impl StatusCache {
         // By chance, since a clock may be set back: a number of an earlier process is all but never one of these. A
         // program that keeps numbers as JSON does gets them right as well: they are below 2^53.
         let changes = ChangeLog::starting_after(rand::random::<u64>() >> 12);
-        Self { statuses: DashMap::new(), images, network, changes, progress: Progress::default() }
+        Self {
+            statuses: DashMap::new(),
+            images,
+            network,
+            changes,
+            progress: Progress::default(),
+            judgements: Judgements::default(),
+        }
     }
 
     pub(in crate::actors) fn post(&self, id: &FunctionId, status: Status) {
+        self.judgements.keep(id, status.desired.as_ref());
         let before = self.statuses.insert(id.clone(), status.clone());
         let (was, is) = (before.as_ref().is_some_and(Status::is_deployed), status.is_deployed());
         // A function that is on its way out has nothing to tell any more.
@@ -42,6 +53,7 @@ impl StatusCache {
 
     pub(in crate::actors) fn clear(&self, id: &FunctionId) {
         self.statuses.remove(id);
+        self.judgements.keep(id, None);
     }
 
     /// A function as it stands; none once it is deleted, even while its instances are on their way out.
@@ -69,14 +81,17 @@ impl StatusCache {
             Phase::BackingOff { until } => Some(until.since(now)),
             _ => None,
         };
-        let step = self.progress.of(id);
+        let stage = self.progress.of(id);
+        let (step, waits_for) = stage.map(|stage| (stage.step, stage.waits_for)).unzip();
+        let judged = status.serving.and_then(|generation| self.judgements.of(id, generation));
         let pull = step.filter(|step| *step == Step::Pulling).and_then(|_| self.images.progress(&desired.spec.image));
         let pull = pull.map(|pull| PullProgress { pulled: pull.pulled, total: pull.total });
+        let (waits_for, judged) = (waits_for.flatten(), judged.and_then(|judged| judged.note()));
         let mut status = status.clone();
         if let Some(fault) = self.network.fault() {
             cut_off(&mut status, fault);
         }
-        Some(View { id: id.clone(), status, retry_in, step, pull })
+        Some(View { id: id.clone(), status, retry_in, step, waits_for, pull, judged })
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::messages::Attach;
 use super::instance_task::{InstanceTask, ReadyInstance, Stopped, exit_of, host_call_on};
 use super::progress::StartProgress;
 use crate::function::{StartError, Step};
-use crate::host::{Attachment, HostError, Image, InstanceConfig};
+use crate::host::{Attachment, HostError, Image, InstanceConfig, PullPolicy};
 
 /// Functions listen here, by OpenFaaS convention.
 const PORT: u16 = 8080;
@@ -44,12 +44,12 @@ impl InstanceTask {
     }
 
     async fn try_bring_up(&self, progress: &mut StartProgress<'_>) -> Result<ReadyInstance, Stopped> {
-        let image = self.image().await?;
+        let image = self.image(self.pull_policy).await?;
         progress.enter(Step::WaitingForPlace);
         let place = self.unless_cancelled(self.context.starts.acquire()).await?;
-        let attachment = release_after(place, PATIENCE, self.start(image, progress)).await?;
+        let attachment = release_after(place, PATIENCE, self.start(image.clone(), progress)).await?;
         progress.enter(Step::WaitingUntilReady);
-        self.ready(&attachment).await
+        self.ready(&attachment, Some(&image), Some(progress)).await
     }
 
     async fn start(&self, image: Image, progress: &mut StartProgress<'_>) -> Result<Attachment, Stopped> {
@@ -65,7 +65,10 @@ impl InstanceTask {
 
     async fn try_adopt(&self) -> Result<ReadyInstance, Stopped> {
         let attachment = self.look_up().await?;
-        match self.ready(&attachment).await {
+        // A start that was interrupted goes on; where its image is not known any more, without what that says.
+        let image = if self.has_served { None } else { self.image(PullPolicy::Never).await.ok() };
+        self.check_cancelled()?;
+        match self.ready(&attachment, image.as_ref(), None).await {
             // It runs, and may have served for days: what it is not ready for may pass, and it goes on being asked.
             Err(Stopped::Failed(StartError::NotReady(reason)))
                 if self.has_served && self.spec.checks().ready.path.is_some() =>
@@ -97,8 +100,8 @@ impl InstanceTask {
         }
     }
 
-    async fn image(&self) -> Result<Image, Stopped> {
-        let ensure = self.context.pulls.ensure(&self.spec.image, self.pull_policy);
+    async fn image(&self, policy: PullPolicy) -> Result<Image, Stopped> {
+        let ensure = self.context.pulls.ensure(&self.spec.image, policy);
         Ok(self.unless_cancelled(ensure).await??)
     }
 
@@ -137,8 +140,13 @@ impl InstanceTask {
         Ok(())
     }
 
-    /// Waits until the started process answers its readiness check, ends, or takes too long.
-    async fn ready(&self, attachment: &Attachment) -> Result<ReadyInstance, Stopped> {
+    /// Waits until the started process is ready, ends, or takes too long.
+    async fn ready(
+        &self,
+        attachment: &Attachment,
+        image: Option<&Image>,
+        progress: Option<&mut StartProgress<'_>>,
+    ) -> Result<ReadyInstance, Stopped> {
         let address = SocketAddr::new(attachment.address, PORT);
         tokio::select! {
             biased;
@@ -146,7 +154,7 @@ impl InstanceTask {
             exit = exit_of(&self.context, &self.id) => {
                 Err(Stopped::Failed(StartError::Exited { exit, hint: self.hint().await }))
             }
-            ready = self.poll_ready(address) => ready.map(|()| ReadyInstance { address, unready: None }).map_err(Stopped::Failed),
+            ready = self.poll_ready(address, image, progress) => ready.map(|()| ReadyInstance { address, unready: None }).map_err(Stopped::Failed),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct InstanceTask {
     pub(super) spec: Arc<Spec>,
     /// Whether the generation ever served.
     pub(super) has_served: bool,
+    /// The newest generation that ever served, which may be its own.
+    pub(super) good: Option<Generation>,
     pub(super) pull_policy: PullPolicy,
     /// Told once the instance is made.
     pub(super) made: Arc<Notify>,

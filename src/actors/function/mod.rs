@@ -14,7 +14,10 @@ mod demand;
 mod effects;
 mod instance_handle;
 mod instance_task;
+pub(super) mod judgements;
+mod listening;
 pub(super) mod progress;
+mod readiness;
 mod secrets;
 mod tear_down;
 

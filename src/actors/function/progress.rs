@@ -18,8 +18,16 @@ const BUCKETS: &[f64] =
 /// Where every bring-up stands.
 #[derive(Debug, Default)]
 pub(in crate::actors) struct Progress {
-    under_way: DashMap<FunctionId, BTreeMap<InstanceId, (Generation, Step)>>,
+    under_way: DashMap<FunctionId, BTreeMap<InstanceId, (Generation, Stage)>>,
     meters: OnceLock<Meters>,
+}
+
+/// Where one bring-up stands. The later one is the greater.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::actors) struct Stage {
+    pub(in crate::actors) step: Step,
+    /// What it waits for in this step, if it knows.
+    pub(in crate::actors) waits_for: Option<String>,
 }
 
 #[derive(Debug)]
@@ -29,11 +37,11 @@ struct Meters {
 }
 
 impl Progress {
-    /// Of the newest generation that is being brought up: the step of the instance that is furthest behind.
-    pub(in crate::actors) fn of(&self, function: &FunctionId) -> Option<Step> {
+    /// Of the newest generation that is being brought up: the stage of the instance that is furthest behind.
+    pub(in crate::actors) fn of(&self, function: &FunctionId) -> Option<Stage> {
         let instances = self.under_way.get(function)?;
         let newest = instances.values().map(|(generation, _)| generation).max()?;
-        instances.values().filter(|(generation, _)| generation == newest).map(|(_, step)| *step).min()
+        instances.values().filter(|(generation, _)| generation == newest).map(|(_, stage)| stage).min().cloned()
     }
 
     /// Measures every step from now on.
@@ -57,7 +65,7 @@ impl Progress {
 
     fn note(&self, start: &StartProgress<'_>) {
         let mut instances = self.under_way.entry(start.function.clone()).or_default();
-        instances.insert(start.id.clone(), (start.generation, start.step));
+        instances.insert(start.id.clone(), (start.generation, start.stage.clone()));
     }
 
     fn forget(&self, function: &FunctionId, id: &InstanceId) {
@@ -74,7 +82,7 @@ pub(super) struct StartProgress<'a> {
     function: &'a FunctionId,
     id: &'a InstanceId,
     generation: Generation,
-    step: Step,
+    stage: Stage,
     since: Instant,
     outcome: &'static str,
 }
@@ -86,16 +94,25 @@ impl<'a> StartProgress<'a> {
         id: &'a InstanceId,
         generation: Generation,
     ) -> Self {
-        let (step, since) = (Step::Pulling, Instant::now());
-        let start = Self { progress, function, id, generation, step, since, outcome: "cancelled" };
+        let (stage, since) = (Stage { step: Step::Pulling, waits_for: None }, Instant::now());
+        let start = Self { progress, function, id, generation, stage, since, outcome: "cancelled" };
         progress.note(&start);
         start
     }
 
     pub(super) fn enter(&mut self, step: Step) {
         self.time();
-        (self.step, self.since) = (step, Instant::now());
+        (self.stage, self.since) = (Stage { step, waits_for: None }, Instant::now());
         self.progress.note(self);
+    }
+
+    /// Says what it waits for in its step.
+    pub(super) fn waits_for(&mut self, what: String) {
+        let what = Some(what);
+        if self.stage.waits_for != what {
+            self.stage.waits_for = what;
+            self.progress.note(self);
+        }
     }
 
     /// Notes what came of it; it is "cancelled" where this is not called.
@@ -105,7 +122,7 @@ impl<'a> StartProgress<'a> {
 
     fn time(&self) {
         if let Some(meters) = self.progress.meters.get() {
-            meters.seconds.with_label_values(&[&label(self.step)]).observe(self.since.elapsed().as_secs_f64());
+            meters.seconds.with_label_values(&[&label(self.stage.step)]).observe(self.since.elapsed().as_secs_f64());
         }
     }
 }
@@ -115,7 +132,7 @@ impl Drop for StartProgress<'_> {
         self.time();
         self.progress.forget(self.function, self.id);
         if let Some(meters) = self.progress.meters.get() {
-            meters.starts.with_label_values(&[label(self.step).as_str(), self.outcome]).inc();
+            meters.starts.with_label_values(&[label(self.stage.step).as_str(), self.outcome]).inc();
         }
     }
 }

@@ -38,8 +38,8 @@ pub(super) enum RolloutState {
     Ready,
     /// It will not become that by itself.
     Failed(String),
-    /// It is on its way: the step that it is in, and what went wrong so far.
-    Coming { step: String, reason: Option<String> },
+    /// It is on its way: the step that it is in, what it waits for in it, and what went wrong so far.
+    Coming { step: String, waiting_for: Option<String>, reason: Option<String> },
     /// It is not there.
     Missing,
 }
@@ -107,7 +107,7 @@ fn rollout_state(function: Option<&FunctionStatus>) -> RolloutState {
         "failed" => RolloutState::Failed(lifecycle.reason.unwrap_or_else(|| "it says no reason".to_owned())),
         state => {
             let step = lifecycle.step.unwrap_or_else(|| state.to_owned());
-            RolloutState::Coming { step, reason: lifecycle.reason }
+            RolloutState::Coming { step, waiting_for: lifecycle.waiting_for, reason: lifecycle.reason }
         }
     }
 }
@@ -123,6 +123,7 @@ mod tests {
     fn the_phase_tells_whether_there_is_something_to_wait_for() {
         let coming = |step: &str, reason: Option<&str>| RolloutState::Coming {
             step: step.to_owned(),
+            waiting_for: None,
             reason: reason.map(str::to_owned),
         };
         for (function, expected) in [
@@ -134,6 +135,15 @@ mod tests {
             (
                 json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting", "step": "pulling"}}),
                 coming("pulling", None),
+            ),
+            (
+                json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting", "step": "waiting until ready",
+                    "waitingFor": "a port"}}),
+                RolloutState::Coming {
+                    step: "waiting until ready".to_owned(),
+                    waiting_for: Some("a port".to_owned()),
+                    reason: None,
+                },
             ),
             (
                 json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "backing off", "reason": "exited"}}),

@@ -51,22 +51,23 @@ impl Progress {
             bar.set_prefix(id.to_string());
             each.insert(id.clone(), bar);
         }
-        self.step(id, "asked for");
+        self.step(id, "asked for", None);
     }
 
-    /// What is being done for it.
-    pub(super) fn step(&mut self, id: &FunctionId, step: &str) {
+    /// What is being done for it, and what that waits for.
+    pub(super) fn step(&mut self, id: &FunctionId, step: &str, waiting_for: Option<&str>) {
+        let text = waiting_for.map_or_else(|| step.to_owned(), |what| format!("{step}: {what}"));
         match self {
             Self::Bars { each, .. } => {
                 let Some(bar) = each.get(id) else { return };
                 if let Some((_, position)) = STEPS.iter().find(|(name, _)| *name == step) {
                     bar.set_position(*position);
                 }
-                bar.set_message(step.to_owned());
+                bar.set_message(text);
             }
             Self::Lines { last } => {
-                if last.insert(id.clone(), step.to_owned()).as_deref() != Some(step) {
-                    eprint_line(&format!("{id}: {step}"));
+                if last.insert(id.clone(), text.clone()).as_ref() != Some(&text) {
+                    eprint_line(&format!("{id}: {text}"));
                 }
             }
         }

@@ -90,9 +90,9 @@ impl<'a> Work<'a> {
             Ok::<_, ClientError>(if change.act == Act::Remove { RolloutState::Ready } else { poll.settled(id).await })
         };
         let watch = poll.follow(id, |state| {
-            if let RolloutState::Coming { step, reason } = state {
-                self.progress.borrow_mut().step(id, &step);
-                last = Some((step, reason));
+            if let RolloutState::Coming { step, waiting_for, reason } = state {
+                self.progress.borrow_mut().step(id, &step, waiting_for.as_deref());
+                last = Some((step, waiting_for.or(reason)));
             }
         });
         let ended = timeout_at(deadline, async {

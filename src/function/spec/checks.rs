@@ -2,8 +2,8 @@
 //! its annotations and environment.
 //!
 //! ```text
-//! com.openfaas.ready.http.path   no answer of 2xx -> no requests
-//! com.openfaas.health.http.path  no answer of 2xx -> replaced
+//! com.openfaas.ready.http.path   no answer of 200 to 399 -> no requests
+//! com.openfaas.health.http.path  no answer of 200 to 399 -> replaced
 //!   .initialDelaySeconds  .periodSeconds  .timeoutSeconds  .successThreshold  .failureThreshold   for either
 //! com.openfaas.drain.timeout     else write_timeout in the environment
 //! ```
@@ -30,7 +30,7 @@ const PATH_MAX: usize = 1024;
 /// One question that is asked over and over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpCheck {
-    /// The path that must answer 2xx. None: `/_/health` decides if it is there, else a TCP connect does.
+    /// The path that must answer 200 to 399. None: `/_/health` is asked, see [`Answer::to_health`](crate::function::Answer).
     pub path: Option<String>,
     /// The wait before the first question.
     pub initial_delay: Duration,

@@ -9,6 +9,7 @@ mod quantity;
 mod resources;
 mod scaling;
 mod timeout;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use self::resources::{Resources, parse_pids_limit};
 use self::scaling::REPLICAS_MAX;
 pub use self::scaling::Scaling;
 pub use self::timeout::{AnswerLimit, GracePeriod};
+pub use self::upstream::{Whereabouts, upstream_port};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";

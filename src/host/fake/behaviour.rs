@@ -1,8 +1,9 @@
 //! What an image of the fake registry does when it is pulled and run.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::function::Exit;
+use crate::function::{Answer, Exit};
 
 /// A script for one image. The default is pulled at once, is ready at once, ends on the first SIGTERM with code 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,12 @@ pub struct Behaviour {
     pub(super) hopeless: Option<String>,
     /// How long after its start it is ready; never, with a reason.
     pub(super) ready: Result<Duration, String>,
+    /// What it answers from these times after its start on: a status, or no HTTP. Before the first of them: 200.
+    pub(super) answers: Vec<(Duration, Option<u16>)>,
+    /// Where it listens besides port 8080, from these times after its start on.
+    pub(super) listens: Vec<(Duration, SocketAddr)>,
+    /// Whether its network stack is its own, so that the machine's kernel knows nothing of its sockets.
+    pub(super) own_network_stack: bool,
     /// The variables of its image, each `NAME=value`.
     pub(super) env: Vec<String>,
     /// Its image's `StopSignal`.
@@ -38,6 +45,9 @@ impl Default for Behaviour {
             unpullable: None,
             hopeless: None,
             ready: Ok(Duration::ZERO),
+            answers: Vec::new(),
+            listens: Vec::new(),
+            own_network_stack: false,
             env: Vec::new(),
             stop_signal: None,
             exits: None,
@@ -91,6 +101,33 @@ impl Behaviour {
         self
     }
 
+    /// Answers every question with this status.
+    #[must_use]
+    pub fn answers(self, status: u16) -> Self {
+        self.answers_from(Duration::ZERO, Some(status))
+    }
+
+    /// Answers every question with this status, or with no HTTP, from this long after its start on.
+    #[must_use]
+    pub fn answers_from(mut self, time: Duration, status: Option<u16>) -> Self {
+        self.answers.push((time, status));
+        self
+    }
+
+    /// Listens there as well, from this long after its start on.
+    #[must_use]
+    pub fn listens_from(mut self, time: Duration, address: SocketAddr) -> Self {
+        self.listens.push((time, address));
+        self
+    }
+
+    /// Brings a network stack with it, as a sandbox does.
+    #[must_use]
+    pub fn own_network_stack(mut self) -> Self {
+        self.own_network_stack = true;
+        self
+    }
+
     /// Its image has this variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -103,6 +140,15 @@ impl Behaviour {
     pub fn stop_signal(mut self, text: &str) -> Self {
         self.stop_signal = Some(text.to_owned());
         self
+    }
+
+    /// What it answers when it has run for this long.
+    pub(super) fn answer(&self, age: Duration) -> Answer {
+        match self.answers.iter().rev().find(|(from, _)| *from <= age) {
+            Some((_, Some(status))) => Answer::Status(*status),
+            Some((_, None)) => Answer::NotHttp("the answer is not HTTP".to_owned()),
+            None => Answer::Status(200),
+        }
     }
 
     /// Ends by itself, this long after its start.

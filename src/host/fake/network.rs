@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::PORT;
 use super::machine::{Machine, State};
 use super::script::is_of;
-use crate::function::InstanceId;
+use crate::function::{Answer, InstanceId};
 use crate::host::{Attachment, Check, HostError};
 
 /// Made-up addresses count up from here. They are loopback ones: a call to one stays on this machine.
@@ -85,8 +85,8 @@ impl Machine {
         Ok(self.lock().attachments.keys().cloned().collect())
     }
 
-    /// What is attached at the address answers as its behaviour says.
-    pub(super) async fn ready(&self, check: &Check, _half: bool) -> Result<(), String> {
+    /// What is attached at the address answers as its behaviour says, whatever it is asked for.
+    pub(super) async fn ask(&self, check: &Check, _half: bool) -> Result<Answer, String> {
         let now = Instant::now();
         let state = self.lock();
         let refused = |address: SocketAddr| format!("connect to {address}: connection refused");
@@ -96,7 +96,9 @@ impl Machine {
         };
         let process = container.process.borrow().clone();
         match (&container.behaviour.ready, process.started) {
-            (Ok(after), Some(started)) if process.runs(now) && now >= started + *after => Ok(()),
+            (Ok(after), Some(started)) if process.runs(now) && now >= started + *after => {
+                Ok(container.behaviour.answer(now - started))
+            }
             (Err(reason), Some(_)) if process.runs(now) => Err(reason.clone()),
             _ => Err(refused(check.address)),
         }

@@ -209,6 +209,24 @@ impl Machine {
         Ok(Usage { cpu: age * cpu_millis / 1_000, memory_bytes, age })
     }
 
+    pub(super) async fn listening(&self, id: &InstanceId, _half: bool) -> Result<Option<Vec<SocketAddr>>, HostError> {
+        let now = Instant::now();
+        let state = self.lock();
+        let container = state.containers.get(id).filter(|it| it.process.borrow().runs(now));
+        let container = container.ok_or_else(|| HostError::NotFound(format!("process of {id}")))?;
+        let Behaviour { ready, listens, own_network_stack, .. } = &container.behaviour;
+        if *own_network_stack {
+            return Ok(None);
+        }
+        let age = container.process.borrow().started.map(|started| now - started).unwrap_or_default();
+        let serves = ready.as_ref().ok().map(|from| (*from, SocketAddr::from(([0, 0, 0, 0], PORT))));
+        let all = serves.into_iter().chain(listens.iter().copied());
+        let mut open: Vec<_> = all.filter(|(from, _)| *from <= age).map(|(_, address)| address).collect();
+        open.sort_unstable();
+        open.dedup();
+        Ok(Some(open))
+    }
+
     pub(super) async fn log_tail(&self, id: &InstanceId, bytes: usize, _half: bool) -> Result<String, HostError> {
         let state = self.lock();
         let log = state.containers.get(id).and_then(|it| it.log.as_deref());

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 
 use super::script::Done;
 use super::{FakeHost, Fault, Subject};
-use crate::function::{Exit, FunctionId, InstanceId, SecretName};
+use crate::function::{Answer, Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
     Attachment, Check, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs, Network,
     Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage,
@@ -84,6 +85,8 @@ seam! {
         RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;
         RuntimeList: list() -> Vec<InstanceRecord>, about Subject::Everything, does found;
         RuntimeUsage: usage(id: &InstanceId) -> Usage, about Subject::Instance(id.clone()), does usage;
+        RuntimeListening: listening(id: &InstanceId) -> Option<Vec<SocketAddr>>,
+            about Subject::Instance(id.clone()), does listening;
         RuntimeLogTail: log_tail(id: &InstanceId, bytes: usize) -> String,
             about Subject::Instance(id.clone()), does log_tail;
     }
@@ -99,7 +102,7 @@ seam! {
             about Subject::Everything, does sweep;
     }
     Probe: String {
-        ProbeReady: ready(check: &Check) -> (), about Subject::Address(check.address), does ready;
+        ProbeAsk: ask(check: &Check) -> Answer, about Subject::Address(check.address), does ask;
     }
 }
 

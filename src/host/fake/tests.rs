@@ -45,7 +45,7 @@ async fn run(host: &Host, id: &InstanceId) -> Check {
     host.runtime.create(&creation).await.unwrap();
     host.runtime.start(id).await.unwrap();
     let address = SocketAddr::new(host.network.lookup(id).await.unwrap().address, PORT);
-    Check { address, path: None, timeout: SECOND }
+    Check { address, path: "/".into(), timeout: SECOND }
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,12 +54,12 @@ async fn readiness_and_the_end_of_a_process_follow_its_behaviour_in_simulated_ti
     let (_, host) = fake(behaviour);
     let (a, began) = (id("echo", 1), Instant::now());
     let check = run(&host, &a).await;
-    assert!(host.probe.ready(&check).await.unwrap_err().contains("refused"));
+    assert!(host.probe.ask(&check).await.unwrap_err().contains("refused"));
     tokio::time::sleep(5 * SECOND).await;
-    host.probe.ready(&check).await.unwrap();
+    host.probe.ask(&check).await.unwrap();
     assert_eq!(host.runtime.wait(&a).await.unwrap(), Exit::Code(3));
     assert_eq!(began.elapsed(), 60 * SECOND);
-    assert!(host.probe.ready(&check).await.is_err());
+    assert!(host.probe.ask(&check).await.is_err());
     assert_eq!(host.runtime.log_tail(&a, 2).await.unwrap(), "ye");
 }
 
@@ -124,9 +124,10 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(RuntimeUsage, host.runtime.usage(&a));
     call!(RuntimeUpdateSecrets, host.runtime.update_secrets(&a, &BTreeMap::new()));
     call!(
-        ProbeReady,
-        host.probe.ready(&Check { address: SocketAddr::new(at.address, PORT), path: None, timeout: SECOND })
+        ProbeAsk,
+        host.probe.ask(&Check { address: SocketAddr::new(at.address, PORT), path: "/".into(), timeout: SECOND })
     );
+    call!(RuntimeListening, host.runtime.listening(&a));
     call!(RuntimeList, host.runtime.list());
     call!(RuntimeLogTail, host.runtime.log_tail(&a, 10));
     let kept = call!(LogsKept, host.logs.kept(&creation.function));

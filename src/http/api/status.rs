@@ -29,7 +29,7 @@ fn lifecycle(view: &View) -> Option<Lifecycle> {
     let failure = status.failure.as_ref().map(|failure| &failure.reason).or(desired.failed.as_ref());
     let stopped = format!("kept down by `actord stop`: `actord start {}` ends that", view.id);
     let reason = if desired.kept_down { Some(&stopped) } else { failure };
-    if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() {
+    if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() && view.judged.is_none() {
         return None;
     }
     Some(Lifecycle {
@@ -41,8 +41,10 @@ fn lifecycle(view: &View) -> Option<Lifecycle> {
         restarts: status.restarts,
         retry_in_seconds: view.retry_in.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
         step: view.step.map(|step| step.to_string()),
+        waiting_for: view.waits_for.clone(),
         pulled: view.pull.map(|pull| pull.pulled),
         pull_total: view.pull.and_then(|pull| pull.total),
+        judged: view.judged.clone(),
     })
 }
 

@@ -176,7 +176,7 @@ impl Function {
         let ready = u32::try_from(self.instances.len()).unwrap();
         let serving = self.serving.filter(|_| ready > 0);
         let status = Status { desired: Some(desired.clone()), phase, ready, serving, restarts: 0, failure };
-        View { id: id.clone(), status, retry_in: None, step: None, pull: None }
+        View { id: id.clone(), status, retry_in: None, step: None, waits_for: None, pull: None, judged: None }
     }
 }
 

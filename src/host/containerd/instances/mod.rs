@@ -17,12 +17,14 @@ mod refusal;
 mod remove;
 mod rootfs;
 mod seccomp;
+mod sockets;
 mod tasks;
 mod usage;
 mod user;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,6 +258,17 @@ impl Runtime for ContainerdRuntime {
         let read = move |inner: &Inner| inner.cgroups.usage(&whose);
         let usage = self.0.blocking(format!("read the usage of {id}"), read).await?;
         usage.ok_or_else(|| HostError::NotFound(format!("process of {id}")))
+    }
+
+    async fn listening(&self, id: &InstanceId) -> Result<Option<Vec<SocketAddr>>, HostError> {
+        if !containers::uses_kernel_network(&self.0.containerd, id).await? {
+            return Ok(None);
+        }
+        let none = || HostError::NotFound(format!("process of {id}"));
+        let pid = tasks::process(&self.0.containerd, id).await?.ok_or_else(none)?;
+        let read = move |_: &Inner| sockets::listening(pid);
+        let found = self.0.blocking(format!("read the socket table of {id}"), read).await?;
+        found.map(Some).ok_or_else(none)
     }
 
     async fn log_tail(&self, id: &InstanceId, bytes: usize) -> Result<String, HostError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::services::v1::{
-    CreateTaskRequest, DeleteTaskRequest, KillRequest, ListTasksRequest, StartRequest, WaitRequest,
+    CreateTaskRequest, DeleteTaskRequest, GetRequest, KillRequest, ListTasksRequest, StartRequest, WaitRequest,
 };
 use containerd_client::types::Mount;
 use containerd_client::types::v1::Status as TaskStatus;
@@ -76,13 +76,23 @@ pub(super) async fn end(containerd: &Containerd, id: &InstanceId) -> Result<(), 
     }
 }
 
+/// The process of a task that runs, as this machine numbers it; none where none does.
+pub(super) async fn process(containerd: &Containerd, id: &InstanceId) -> Result<Option<u32>, HostError> {
+    let message = GetRequest { container_id: id.to_string(), exec_id: String::new() };
+    let get = async |channel, request| TasksClient::new(channel).get(request).await;
+    let found = containerd.call(format!("get task {id}"), message).find(get).await?;
+    let process = found.and_then(|answer| answer.process).filter(|process| runs(process.status));
+    Ok(process.map(|process| process.pid))
+}
+
+fn runs(status: i32) -> bool {
+    matches!(TaskStatus::try_from(status), Ok(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing))
+}
+
 /// The tasks whose process runs.
 pub(super) async fn running(containerd: &Containerd) -> Result<HashSet<String>, HostError> {
     let list = async |channel, request| TasksClient::new(channel).list(request).await;
     let tasks = containerd.call("list tasks", ListTasksRequest::default()).send(list).await?.tasks;
-    let runs = |status: i32| {
-        matches!(TaskStatus::try_from(status), Ok(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing))
-    };
     // A container's task carries its id in `id`; `container_id` is for further processes in it.
     Ok(tasks.into_iter().filter(|task| runs(task.status)).map(|task| task.id).collect())
 }
