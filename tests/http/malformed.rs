@@ -147,3 +147,57 @@ async fn raw_utf8_means_the_same_to_the_api_as_percent_encoded() {
         assert!(raw.status >= 400, "{path}: {raw:?}");
     }
 }
+
+#[actix_web::test]
+async fn a_body_that_is_not_framed_as_its_head_says_is_refused_in_words_whoever_was_to_read_it() {
+    let house = House::public().await;
+    let reader = crate::support::function(|mut connection| async move {
+        tokio::io::copy(&mut connection.0, &mut tokio::io::sink()).await.ok();
+    });
+    house.publish("reader", reader.await);
+    house.publish("echo", mirror().await);
+    for path in ["/function/reader", "/function/nosuch", "/nosuch", "/system/functions"] {
+        for authorised in ["", AUTH] {
+            for expects in ["", "Expect: 100-continue\r\n"] {
+                for body in ["x\r\n", "5\r\nhelloX", "2\r\nhe\r\n\r\n", "5\nhello\n0\n\n", "0\r\n\rX", "-1\r\n"] {
+                    let line = format!("POST {path} HTTP/1.1\r\nHost: h\r\n{authorised}{expects}");
+                    let request = format!("{line}Transfer-Encoding: chunked\r\n\r\n{body}");
+                    // It follows another one, and is followed by what is not to be read any more.
+                    let first = "GET /function/echo HTTP/1.1\r\nHost: h\r\n\r\n";
+                    let next = "GET /function/echo HTTP/1.1\r\nHost: h\r\n\r\n";
+                    let all = format!("{first}{request}{next}");
+                    let came = String::from_utf8(converse(house.address, all.as_bytes()).await).unwrap();
+                    let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+                    let answers: Vec<_> =
+                        came.split("HTTP/1.1 ").filter(|part| part.starts_with(['2', '4', '5'])).collect();
+                    assert_eq!(answers.len(), 2, "{request:?}: {came}");
+                    assert!(answers[0].starts_with("200 "), "{request:?}: {came}");
+                    assert!(answers[1].starts_with("400 ") && answers[1].contains("not framed in chunks"), "{came}");
+                    assert!(came.matches(interim).count() <= usize::from(!expects.is_empty()), "{came}");
+                }
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_breaks_after_its_answer_has_begun_ends_the_connection_without_a_second_one() {
+    let house = House::public().await;
+    let early = crate::support::function(|mut connection| async move {
+        connection.head().await;
+        connection.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nearly\r\n").await;
+        tokio::io::copy(&mut connection.0, &mut tokio::io::sink()).await.ok();
+    });
+    house.publish("early", early.await);
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    let head = "POST /function/early HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut came = Vec::new();
+    while !came.ends_with(b"early\r\n") {
+        client.read_buf(&mut came).await.unwrap();
+    }
+    client.write_all(b"no chunk").await.unwrap();
+    timeout(Duration::from_secs(10), client.read_to_end(&mut came)).await.expect("it goes on").ok();
+    let came = String::from_utf8(came).unwrap();
+    assert_eq!(came.matches("HTTP/1.1 ").count(), 1, "{came}");
+}

@@ -1,4 +1,4 @@
-//! Where a request's body ends. Only that: what is in it, and whether it is sound, is actix's to say.
+//! Where a request's body ends, by the very rules of actix: what it would stumble over in a body is found here before.
 
 /// What is still to come of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,33 +7,49 @@ pub(super) enum Framing {
     Length(u64),
     /// Chunks, and what stands after them.
     Chunked(Chunk),
-    /// Everything that comes: the connection switches protocols, or can't be read any further.
+    /// Everything that comes: the connection switches protocols, or is about to end.
     Endless,
+    /// What came are no chunks.
+    Broken,
 }
 
-/// The place in a body of chunks (RFC 9112, 7.1).
+/// The place in a body of chunks (RFC 9112, 7.1). A number is the size of the chunk, or what is left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Chunk {
-    /// In the line of a size; `told` when all of its digits have come.
-    Size { size: u64, told: bool },
-    /// So many bytes of a chunk are left.
+    /// Before the first digit of a size.
+    Start,
+    /// In the digits of a size.
+    Size(u64),
+    /// In the blanks after a size.
+    Blank(u64),
+    Extension(u64),
+    /// Before the LF of a size's line.
+    SizeLf(u64),
     Data(u64),
-    /// In the end of line after a chunk.
-    AfterData,
-    /// In the lines after the last chunk; an empty one ends them.
-    Trailer { is_empty: bool },
+    /// Before the CR after a chunk.
+    DataCr,
+    /// Before the LF after a chunk.
+    DataLf,
+    /// At the beginning of a line after the last chunk; an empty one ends the body.
+    Line,
+    Trailer,
+    /// Before the LF of a trailer.
+    TrailerLf,
+    /// Before the last LF.
+    EndLf,
     /// Complete.
     End,
 }
 
 impl Framing {
     /// A body of chunks that has not begun.
-    pub(super) const CHUNKED: Self = Self::Chunked(Chunk::Size { size: 0, told: false });
+    pub(super) const CHUNKED: Self = Self::Chunked(Chunk::Start);
 
     /// How many of these bytes, which come next, belong to the request.
     pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Endless => bytes.len(),
+            Self::Broken => 0,
             Self::Length(left) => take_up_to(left, bytes.len()),
             Self::Chunked(chunk) => {
                 let mut taken = 0;
@@ -41,8 +57,8 @@ impl Framing {
                     match chunk.advance(&bytes[taken..]) {
                         Some(count) => taken += count,
                         None => {
-                            *self = Self::Endless;
-                            return bytes.len();
+                            *self = Self::Broken;
+                            return taken;
                         }
                     }
                 }
@@ -67,31 +83,41 @@ fn take_up_to(left: &mut u64, there: usize) -> usize {
 impl Chunk {
     /// Takes some of these bytes, at least one. None where they are no chunks.
     fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
-        let next = match (*self, bytes[0]) {
+        let sized = |size: u64, byte: u8| match byte {
+            b' ' | b'\t' => Some(Self::Blank(size)),
+            b';' => Some(Self::Extension(size)),
+            b'\r' => Some(Self::SizeLf(size)),
+            _ => None,
+        };
+        let digit = |byte: u8| (byte as char).to_digit(16).map(u64::from);
+        *self = match (*self, bytes[0]) {
             (Self::Data(mut left), _) => {
                 let taken = take_up_to(&mut left, bytes.len());
-                *self = if left == 0 { Self::AfterData } else { Self::Data(left) };
+                *self = if left == 0 { Self::DataCr } else { Self::Data(left) };
                 return Some(taken);
             }
-            (Self::Size { size: 0, .. }, b'\n') => Self::Trailer { is_empty: true },
-            (Self::Size { size, .. }, b'\n') => Self::Data(size),
-            (Self::Size { size, told: false }, byte) if byte.is_ascii_hexdigit() => {
-                let digit = (byte as char).to_digit(16)?;
-                Self::Size { size: size.checked_mul(16)?.checked_add(digit.into())?, told: false }
+            (Self::Start, byte) => Self::Size(digit(byte)?),
+            (Self::Size(size), byte) => match digit(byte) {
+                Some(digit) => Self::Size(size.checked_mul(16)? + digit),
+                None => sized(size, byte)?,
+            },
+            (Self::Blank(size), byte) => sized(size, byte)?,
+            (Self::Extension(size), b'\r') => Self::SizeLf(size),
+            (Self::Extension(_), 0..=8 | 10..=31 | 127) => return None,
+            (Self::Extension(size), _) => Self::Extension(size),
+            (Self::SizeLf(0), b'\n') => Self::Line,
+            (Self::SizeLf(size), b'\n') => Self::Data(size),
+            (Self::DataCr, b'\r') => Self::DataLf,
+            (Self::DataLf, b'\n') => Self::Start,
+            (Self::Line, b'\r') => Self::EndLf,
+            (Self::Trailer, b'\r') => Self::TrailerLf,
+            (Self::Line | Self::Trailer, _) => Self::Trailer,
+            (Self::TrailerLf, b'\n') => Self::Line,
+            (Self::EndLf, b'\n') => Self::End,
+            (Self::SizeLf(_) | Self::DataCr | Self::DataLf | Self::TrailerLf | Self::EndLf | Self::End, _) => {
+                return None;
             }
-            (Self::Size { size, told: true }, _) => Self::Size { size, told: true },
-            (Self::Size { size, .. }, b'\r' | b' ' | b'\t' | b';') => Self::Size { size, told: true },
-            (Self::Size { .. }, _) => return None,
-            (Self::AfterData, b'\r') => Self::AfterData,
-            (Self::AfterData, b'\n') => Self::Size { size: 0, told: false },
-            (Self::AfterData, _) => return None,
-            (Self::Trailer { is_empty: true }, b'\n') => Self::End,
-            (Self::Trailer { .. }, b'\n') => Self::Trailer { is_empty: true },
-            (Self::Trailer { is_empty }, b'\r') => Self::Trailer { is_empty },
-            (Self::Trailer { .. }, _) => Self::Trailer { is_empty: false },
-            (Self::End, _) => return Some(0),
         };
-        *self = next;
         Some(1)
     }
 }
@@ -127,11 +153,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_chunk_has_no_end() {
-        for body in ["x\r\n", "5\r\nhelloX", "-1\r\n", "fffffffffffffffff\r\n"] {
+    fn what_is_no_chunk_is_found_at_its_first_byte() {
+        for (sound, rest) in [
+            ("", "x\r\n"),
+            ("", "\r\n"),
+            ("", "-1\r\n"),
+            ("5", "\n"),
+            ("5 ", "5\r\n"),
+            ("5;a", "\nhello"),
+            ("5\r", "hello"),
+            ("5\r\nhello", "X\r\n"),
+            ("5\r\nhello", "\n"),
+            ("5\r\nhello\r", "5"),
+            ("ffffffffffffffff", "f\r\n"),
+            ("0\r\n\r", "X"),
+        ] {
             let mut framing = Framing::CHUNKED;
-            assert_eq!(framing.take(body.as_bytes()), body.len(), "{body:?}");
-            assert_eq!(framing, Framing::Endless, "{body:?}");
+            let body = format!("{sound}{rest}");
+            let taken = framing.take(body.as_bytes());
+            assert_eq!((taken, framing), (sound.len(), Framing::Broken), "{body:?}");
         }
     }
 }

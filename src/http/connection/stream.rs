@@ -1,7 +1,7 @@
 //! A client's connection as actix sees it: whole heads only, and one request at a time.
 //!
 //! ```text
-//! Head -> Body -> Answering -> Head ...        Head -> Refusing -> Closed
+//! Head -> Body -> Answering -> Head ...        Head or Body -> Refusing -> Lingering -> Closed
 //! ```
 //! actix keeps version, method and connection type of the request that it read last, and frames every answer by them. So it
 //! must not read the next request before it has answered.
@@ -50,7 +50,12 @@ pub(in crate::http) struct ClientStream {
     timer: Option<Pin<Box<Sleep>>>,
     /// Whether no request has come yet.
     is_new: bool,
+    /// Whether actix has begun to answer the request.
+    is_begun: bool,
 }
+
+/// What actix writes before an answer, for a client that waits for it with its body.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 enum State {
     /// Between two requests, or in a head.
@@ -77,6 +82,7 @@ impl ClientStream {
             passed: 0,
             timer: None,
             is_new: true,
+            is_begun: false,
         }
     }
 
@@ -101,7 +107,7 @@ impl ClientStream {
         match head::read(&self.held) {
             Ok(None) => return false,
             Ok(Some(mut head)) => {
-                (self.timer, self.is_new) = (None, false);
+                (self.timer, self.is_new, self.is_begun) = (None, false, false);
                 self.passed = head.length;
                 let sent = head.encoded.take().map(|(sent, encoded)| {
                     let rest = self.held.split_off(head.length);
@@ -119,6 +125,25 @@ impl ClientStream {
             }
         }
         true
+    }
+
+    /// Goes on after a piece of a body.
+    fn go_on(&mut self, framing: Framing) {
+        match framing {
+            Framing::Broken => {
+                let refusal =
+                    Refusal::bad("the request's body can't be read: it is not framed in chunks, as its head says");
+                self.strangers.note(self.peer, &refusal);
+                if self.is_begun {
+                    // It has an answer already.
+                    self.state = State::Closed;
+                } else {
+                    self.refuse(&refusal);
+                }
+            }
+            framing if framing.is_complete() => self.state = State::Answering,
+            framing => self.state = State::Body(framing),
+        }
     }
 
     fn refuse(&mut self, refusal: &Refusal) {
@@ -167,7 +192,7 @@ impl ClientStream {
             self.passed = framing.take(&self.held);
             true
         };
-        self.state = if framing.is_complete() { State::Answering } else { State::Body(framing) };
+        self.go_on(framing);
         Poll::Ready(Ok(is_open))
     }
 
@@ -239,7 +264,14 @@ impl AsyncRead for ClientStream {
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+        match self.state {
+            // The refusal is the answer.
+            State::Refusing(_) | State::Lingering | State::Closed => Poll::Ready(Ok(bytes.len())),
+            _ => {
+                self.is_begun |= bytes != INTERIM;
+                Pin::new(&mut self.tcp).poll_write(cx, bytes)
+            }
+        }
     }
 
     /// actix flushes when it has written all that it had to say.
@@ -264,20 +296,8 @@ impl AsyncWrite for ClientStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.state {
-            State::Lingering | State::Closed => Poll::Ready(Ok(())),
+            State::Refusing(_) | State::Lingering | State::Closed => Poll::Ready(Ok(())),
             _ => Pin::new(&mut self.tcp).poll_shutdown(cx),
         }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
     }
 }

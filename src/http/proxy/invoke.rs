@@ -215,7 +215,7 @@ pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, prox
 async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpResponse {
     let since = Instant::now();
     if *request.method() == Method::CONNECT {
-        return HttpResponse::MethodNotAllowed().finish();
+        return text(StatusCode::METHOD_NOT_ALLOWED, "no function is called by CONNECT");
     }
     let sent = connection::sent(request);
     let path_and_query = sent.as_deref().or_else(|| Some(request.uri().path_and_query()?.as_str()));
