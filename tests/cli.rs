@@ -150,6 +150,7 @@ fn desired(image: &str) -> Desired {
         has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
+        refused: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::client::{
 };
 use crate::function::FunctionId;
 use crate::stack;
-use crate::wire::FunctionStatus;
+use crate::wire::{FunctionStatus, Refusal};
 
 /// `actord describe`.
 #[derive(Debug, Args)]
@@ -69,6 +69,10 @@ fn text(function: &FunctionStatus, url: &str) -> String {
         let serving = serving.filter(|serving| *serving != lifecycle.generation);
         let serving = serving.map(|serving| format!(", {serving} is serving")).unwrap_or_default();
         lines.add("Generation", &format!("{}{serving}", lifecycle.generation));
+        lines.add("Asked for", lifecycle.asked_image.as_deref().unwrap_or_default());
+        if let Some(Refusal { image, reason, time, generation }) = &lifecycle.last_refusal {
+            lines.add("Refused", &format!("generation {generation}, {image}, at {time}: {reason}"));
+        }
     }
     lines.add("Ready", &function.ready());
     lines.add("Image", &function.image);
@@ -148,12 +152,15 @@ mod tests {
             "usage": {"cpu": 12.4, "totalMemoryBytes": 1_572_864.0},
             "lifecycle": {"phase": "backing off", "generation": 3, "servingGeneration": 2, "restarts": 5,
                 "reason": "exited with\ncode 1", "retryInSeconds": 8, "step": "pulling",
-                "waitingFor": "a port", "judged": "answered 401"}}));
+                "waitingFor": "a port", "judged": "answered 401", "askedImage": "i:3",
+                "lastRefusal": {"image": "i:4", "reason": "no such\nimage", "time": "2026-01-02T03:04:05Z",
+                    "generation": 4}}}));
         let text = text(&shown.unwrap().function, "http://u");
         let begin = "Name:        a\nNamespace:   dev\nState:       backing off\nStep:        pulling\n\
                      Waiting for: a port\nReason:      exited with code 1\nNext start:  in 8 s\n\
                      Judged:      answered 401\nRestarts:    5\n\
-                     Generation:  3, 2 is serving\n";
+                     Generation:  3, 2 is serving\nAsked for:   i:3\n\
+                     Refused:     generation 4, i:4, at 2026-01-02T03:04:05Z: no such image\n";
         assert!(text.starts_with(begin), "{text}");
         let limits = "Limits:      memory 64Mi, nvidia.com/gpu 1\n";
         for line in ["Usage:       cpu 12m, memory 1.5 Mi\n", limits, "  A=two\\nlines\n"] {

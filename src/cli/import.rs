@@ -126,6 +126,7 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
             has_served: false,
             failed: None,
             created_at: jiff::Timestamp::now().to_string(),
+            refused: None,
         },
         (Some(before), found) => {
             let (replicas, kept_down) = match &found {
@@ -136,7 +137,7 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
                 return Desired { replicas, kept_down, ..before };
             }
             Desired {
-                generation: before.generation.next(),
+                generation: before.newest_generation().next(),
                 spec: Arc::new(found.spec().clone()),
                 replicas,
                 kept_down,
@@ -144,6 +145,7 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
                 has_served: false,
                 failed: None,
                 created_at: before.created_at,
+                refused: None,
             }
         }
     }

@@ -34,7 +34,9 @@ pub trait Engine: Send + Sync {
     /// until the new one answers.
     ///
     /// # Errors
-    /// [`Refused`]; of a refused creation nothing is kept.
+    /// [`Refused`]; of a refused creation nothing is kept, and after a refused update what was asked for before it is
+    /// asked for again, with the scales that came meanwhile: `refused` of its [`Desired`](crate::function::Desired) tells
+    /// of it.
     async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused>;
 
     /// Deletes a function. Returns when that is durable and no new request reaches it; its name is free then.

@@ -20,7 +20,8 @@ pub enum Refused {
     /// There is no such namespace.
     #[error("namespace not valid")]
     NoNamespace(Namespace),
-    /// The image or spec can't be run, as the caller can mend; nothing was kept of a create.
+    /// The image or spec can't be run, as the caller can mend; nothing was kept of it, unless another caller was told
+    /// before that the same is accepted.
     #[error("{0}")]
     Unrunnable(String),
     /// There is no room to make it durable: the operator frees some.

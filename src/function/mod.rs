@@ -10,7 +10,7 @@ mod spec;
 
 pub use lifecycle::{
     Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed, ObservedState,
-    Outcome, Outlook, Phase, StartError, Status, Step, Uptime,
+    Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Uptime,
 };
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{

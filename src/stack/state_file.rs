@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::function::{Desired, Generation, Spec};
+use crate::function::{Desired, Generation, RefusedUpdate, Spec};
 
 /// The form of the file that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;
@@ -31,6 +31,8 @@ pub(super) struct Kept {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     kept_down: bool,
     created_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused: Option<Arc<RefusedUpdate>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +53,7 @@ impl Kept {
             good: good.map(|(generation, spec)| Good { generation: *generation, spec: spec.clone() }),
             kept_down: desired.kept_down,
             created_at: desired.created_at.clone(),
+            refused: desired.refused.clone(),
         }
     }
 
@@ -64,6 +67,7 @@ impl Kept {
             has_served: self.proven,
             failed: self.failed,
             created_at: self.created_at,
+            refused: self.refused,
         }
     }
 }

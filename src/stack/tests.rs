@@ -20,6 +20,7 @@ fn desired(spec: SpecDraft) -> Desired {
         has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05Z".into(),
+        refused: None,
     }
 }
 

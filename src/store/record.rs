@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
+use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, named_params};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::function::{Desired, FunctionId, Generation, Spec, SpecDraft};
+use crate::function::{Desired, FunctionId, Generation, RefusedUpdate, Spec, SpecDraft};
 
 pub(super) const SELECT_ALL: &str = "SELECT * FROM functions ORDER BY namespace, name";
 pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
@@ -15,9 +16,9 @@ pub(super) const SELECT_ONE: &str = "SELECT * FROM functions WHERE namespace = ?
 
 const WRITE: &str = "INSERT OR REPLACE INTO functions
     (namespace, name, generation, replicas, kept_down, spec, proven, failed, good_generation, good_spec, created_at,
-     checksum) VALUES
+     refused, checksum) VALUES
     (:namespace, :name, :generation, :replicas, :kept_down, :spec, :proven, :failed, :good_generation, :good_spec,
-     :created_at, :checksum)";
+     :created_at, :refused, :checksum)";
 
 /// Every function's record, by namespace and name.
 pub(super) fn all(db: &Connection) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
@@ -39,6 +40,8 @@ pub(super) struct Record {
     good_generation: Option<i64>,
     good_spec: Option<String>,
     created_at: String,
+    /// JSON of the last refusal.
+    refused: Option<String>,
     checksum: String,
 }
 
@@ -46,10 +49,20 @@ pub(super) struct Record {
 pub(super) fn seal_all(db: &Connection) -> Result<(), StoreError> {
     let mut statement = db.prepare(SELECT_ALL)?;
     let records = statement.query_map([], Record::read)?.collect::<Result<Vec<_>, _>>()?;
-    for record in records.into_iter().filter(|record| record.checksum.is_empty()) {
-        record.sealed().write(db)?;
+    // A store of that age has not all columns that a record has now.
+    let mut seal = db.prepare("UPDATE functions SET checksum = ?3 WHERE namespace = ?1 AND name = ?2")?;
+    for record in records.into_iter().filter(|record| record.checksum.is_empty()).map(Record::sealed) {
+        seal.execute([record.namespace, record.name, record.checksum])?;
     }
     Ok(())
+}
+
+/// A column that a record may lack where it is read as an older actord left it.
+fn later<T: FromSql>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    match row.get(column) {
+        Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
+        value => value,
+    }
 }
 
 impl Record {
@@ -57,6 +70,8 @@ impl Record {
         let unwritable =
             |what: &str, why: &dyn Display| StoreError::Failed(format!("{what} of {id} can't be kept: {why}"));
         let spec = |spec: &Spec| serde_json::to_string(spec).map_err(|why| unwritable("the spec", &why));
+        let refusal =
+            |refused: &RefusedUpdate| serde_json::to_string(refused).map_err(|why| unwritable("the refusal", &why));
         // SQLite's integers are signed.
         let number =
             |generation: Generation| i64::try_from(generation.0).map_err(|why| unwritable("the generation", &why));
@@ -73,6 +88,7 @@ impl Record {
             good_generation: good.map(|(generation, _)| number(*generation)).transpose()?,
             good_spec: good.map(|(_, good)| spec(good)).transpose()?,
             created_at: desired.created_at.clone(),
+            refused: desired.refused.as_deref().map(refusal).transpose()?,
             checksum: String::new(),
         };
         Ok(record.sealed())
@@ -82,8 +98,7 @@ impl Record {
         Self { checksum: self.sum(), ..self }
     }
 
-    /// SHA-256 of all values, in hex. The record of a function that is not kept down has the sum that it had before such
-    /// functions were known, so that no record that is there needs another.
+    /// SHA-256 of all values, in hex. What came later is added only where it is set, so that no record that is there needs another.
     fn sum(&self) -> String {
         let values = (
             (&self.namespace, &self.name, self.generation, self.replicas, &self.spec),
@@ -93,6 +108,9 @@ impl Record {
         let mut text = serde_json::to_string(&values).unwrap_or_default();
         if self.kept_down {
             text.push_str("kept down");
+        }
+        if let Some(refused) = &self.refused {
+            text += refused;
         }
         Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -110,6 +128,7 @@ impl Record {
             ":good_generation": self.good_generation,
             ":good_spec": self.good_spec,
             ":created_at": self.created_at,
+            ":refused": self.refused,
             ":checksum": self.checksum,
         })?;
         Ok(())
@@ -121,14 +140,14 @@ impl Record {
             name: row.get("name")?,
             generation: row.get("generation")?,
             replicas: row.get("replicas")?,
-            // A store that is read and not opened may be an older one.
-            kept_down: row.as_ref().column_index("kept_down").map_or(Ok(false), |at| row.get(at))?,
+            kept_down: later(row, "kept_down")?.unwrap_or(false),
             spec: row.get("spec")?,
             proven: row.get("proven")?,
             failed: row.get("failed")?,
             good_generation: row.get("good_generation")?,
             good_spec: row.get("good_spec")?,
             created_at: row.get("created_at")?,
+            refused: later(row, "refused")?,
             checksum: row.get("checksum")?,
         })
     }
@@ -151,6 +170,10 @@ impl Record {
             (Some(number), Some(text)) => Some((generation(number)?, spec(text)?)),
             _ => None,
         };
+        let refused = match &self.refused {
+            Some(text) => Some(serde_json::from_str(text).map_err(|why| damaged(&why))?),
+            None => None,
+        };
         let desired = Desired {
             generation: generation(self.generation)?,
             spec: spec(&self.spec)?,
@@ -160,6 +183,7 @@ impl Record {
             has_served: self.proven,
             failed: self.failed.clone(),
             created_at: self.created_at.clone(),
+            refused,
         };
         Ok((FunctionId::new(name, namespace), desired))
     }

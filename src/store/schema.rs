@@ -7,7 +7,8 @@ use super::record;
 
 type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
-const STEPS: &[Step] = &[make_functions, add_checksums, make_uses, make_namespaces, make_invocations, add_kept_down];
+const STEPS: &[Step] =
+    &[make_functions, add_checksums, make_uses, make_namespaces, make_invocations, add_kept_down, add_refusals];
 
 fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch(
@@ -27,10 +28,10 @@ fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
     )?)
 }
 
-/// SQLite does not notice a bit that flips inside a value. What is there gets its checksum by the last step, which knows
-/// all columns.
+/// SQLite does not notice a bit that flips inside a value.
 fn add_checksums(db: &Transaction<'_>) -> Result<(), StoreError> {
-    Ok(db.execute_batch("ALTER TABLE functions ADD COLUMN checksum TEXT NOT NULL DEFAULT ''")?)
+    db.execute_batch("ALTER TABLE functions ADD COLUMN checksum TEXT NOT NULL DEFAULT ''")?;
+    record::seal_all(db)
 }
 
 fn make_uses(db: &Transaction<'_>) -> Result<(), StoreError> {
@@ -61,8 +62,12 @@ fn make_invocations(db: &Transaction<'_>) -> Result<(), StoreError> {
 }
 
 fn add_kept_down(db: &Transaction<'_>) -> Result<(), StoreError> {
-    db.execute_batch("ALTER TABLE functions ADD COLUMN kept_down INTEGER NOT NULL DEFAULT 0")?;
-    record::seal_all(db)
+    Ok(db.execute_batch("ALTER TABLE functions ADD COLUMN kept_down INTEGER NOT NULL DEFAULT 0")?)
+}
+
+/// The last update of a function that was refused, as JSON.
+fn add_refusals(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch("ALTER TABLE functions ADD COLUMN refused TEXT")?)
 }
 
 /// The version that this program reads and writes.

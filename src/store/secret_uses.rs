@@ -100,6 +100,7 @@ mod tests {
             has_served: false,
             failed: None,
             created_at: String::new(),
+            refused: None,
         }
     }
 

@@ -44,6 +44,14 @@ impl Store {
         self.still()
     }
 
+    /// Lets every write fail, or succeed again: a disk that takes none.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn refuse_writes(&self, refuse: bool) -> Result<(), StoreError> {
+        self.run(move |db| Ok(db.pragma_update(None, "query_only", refuse)?)).await
+    }
+
     /// Bounds the file's size, in pages of 4 KiB: a full disk.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::function::NamespaceMetadata;
-use crate::function::{Generation, Namespace, Resources, Spec, SpecDraft};
+use crate::function::{Generation, Namespace, RefusedUpdate, Resources, Spec, SpecDraft};
 
 fn desired(generation: u64) -> Desired {
     let draft = SpecDraft { image: format!("image:{generation}"), ..SpecDraft::default() };
@@ -20,6 +20,7 @@ fn desired(generation: u64) -> Desired {
         has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),
+        refused: None,
     }
 }
 
@@ -85,6 +86,12 @@ async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
         has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
+        refused: Some(Arc::new(RefusedUpdate {
+            generation: Generation(3),
+            image: "i:3".into(),
+            reason: "it is \"not\" there".into(),
+            at: "2026-01-02T03:05:00Z".into(),
+        })),
     };
     Store::open(&home.store).unwrap().put(&id(1), &put).await.unwrap();
     let store = Store::open(&home.store).unwrap();

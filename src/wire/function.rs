@@ -208,6 +208,27 @@ pub struct Lifecycle {
     /// How the version that serves was found to be ready, where that was not by its own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged: Option<String>,
+    /// The image that was asked for last, where that failed and what is shown is the one that serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_image: Option<String>,
+    /// The last update that was refused; what was asked for before it was put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<Refusal>,
+}
+
+/// An update that was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Refusal {
+    /// The image that it asked for.
+    pub image: String,
+    /// Why it was refused.
+    pub reason: String,
+    /// When.
+    #[schema(format = DateTime)]
+    pub time: String,
+    /// Its number among the specs that the function was given; it is not used again.
+    pub generation: u64,
 }
 
 /// Go's gateways count in floating point.

@@ -142,6 +142,7 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
         has_served: false,
         failed: None,
         created_at: String::new(),
+        refused: None,
     };
     stack::write(&dir, &[(id.clone(), desired)], &stack::SecretValues::new()).unwrap();
     let asked = stack::read_stack_files(&[dir.join("dev.yml")], &|_| None).unwrap();

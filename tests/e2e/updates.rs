@@ -10,6 +10,7 @@ use tokio::time::{Duration, sleep};
 
 use crate::actord::{Actord, HELLO_1, HELLO_2, until};
 use crate::client::{self, Connection, Request};
+use crate::registry::Registry;
 
 /// Calls until it is told to end; every answer has to be whole and of one of the versions.
 async fn caller(public: SocketAddr, over: Arc<AtomicBool>, keep_alive: bool, path: &'static str) -> u32 {
@@ -62,5 +63,39 @@ async fn updates_fail_no_request_and_the_answer_to_an_update_is_the_new_version(
     assert_eq!(actord.update("shift", json!({ "image": HELLO_2 })).await.status, 202);
     assert_eq!(actord.process("shift"), pid);
     assert_eq!(actord.update("nobody", json!({})).await.status, 404);
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_update_fails_no_request_and_what_is_shown_is_what_runs() {
+    let actord = Actord::start().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let registry = Registry::start(elsewhere.path()).await;
+    let missing = format!("{}/acme/hello:nosuch", registry.address);
+    actord.deploy("steady", json!({ "envVars": { "WHO": "first" } })).await;
+    let before = actord.describe("steady").await;
+    let pid = actord.process("steady");
+    let over = Arc::new(AtomicBool::new(false));
+    let callers =
+        [true, false].map(|keep| tokio::spawn(caller(actord.public, over.clone(), keep, "/function/steady/version")));
+    for generation in [2, 3] {
+        let changes = json!({ "image": missing, "envVars": { "WHO": "second" } });
+        let answer = actord.update("steady", changes).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        let mut after = actord.describe("steady").await;
+        let lifecycle = after["lifecycle"].take();
+        assert_eq!(lifecycle["phase"], "ready");
+        let refusal = &lifecycle["lastRefusal"];
+        assert_eq!((&refusal["image"], &refusal["generation"]), (&json!(missing), &json!(generation)));
+        assert!(answer.text().contains(refusal["reason"].as_str().unwrap()), "{refusal}: {}", answer.text());
+        for key in ["image", "envVars", "replicas", "createdAt"] {
+            assert_eq!(after[key], before[key], "{key}");
+        }
+        assert_eq!(actord.list().await[0]["image"], before["image"]);
+    }
+    over.store(true, Ordering::Relaxed);
+    let answers: Vec<u32> = join_all(callers).await.into_iter().map(Result::unwrap).collect();
+    assert!(answers.iter().all(|count| *count > 2), "{answers:?}");
+    assert_eq!(actord.process("steady"), pid, "untouched");
     actord.finish().await;
 }

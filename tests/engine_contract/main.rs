@@ -86,6 +86,8 @@ contract! {
         an_update_of_what_is_not_there_is_refused
         an_update_keeps_the_old_one_until_the_new_one_serves
         an_update_that_cannot_run_leaves_the_old_one_serving_and_says_why
+        a_refused_update_leaves_what_was_asked_for_before_and_is_told
+        what_was_scaled_stays_so_when_an_update_is_refused
         an_update_to_what_ends_at_once_leaves_the_old_one_serving
         after_a_failed_update_another_one_serves
         every_other_spec_is_another_generation_and_the_time_of_creation_stays

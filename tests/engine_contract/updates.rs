@@ -1,10 +1,11 @@
 //! What a function that serves may rely on when it is updated.
 
 use actord::engine::{Mode, Refused};
-use actord::function::{Generation, SpecDraft};
+use actord::function::{Desired, Generation, Phase, SpecDraft};
 use futures_util::FutureExt as _;
+use jiff::Timestamp;
 
-use crate::fixture::{apply, create, desired, draft, get, id, served, serves, spec, status, until, update};
+use crate::fixture::{apply, create, desired, draft, get, id, scale, served, serves, spec, status, until, update};
 use crate::subject::{Kind, Subject};
 
 pub async fn an_update_of_what_is_not_there_is_refused<S: Subject>(s: &mut S) {
@@ -41,7 +42,7 @@ pub async fn an_update_that_cannot_run_leaves_the_old_one_serving_and_says_why<S
         let after = serves(s, name, 1).await;
         assert_eq!((after.serving, s.routes().published(&id(name))), (Some(Generation(1)), published));
         assert_eq!(desired(&after).serving_spec().image, s.image(Kind::Hello));
-        assert_eq!(after.failure.expect("it says why").reason, why);
+        assert_eq!(desired(&after).refused.as_ref().expect("it says why").reason, why);
     }
     s.restart().await;
     for name in ["f", "g"] {
@@ -81,7 +82,8 @@ pub async fn an_update_to_what_ends_at_once_leaves_the_old_one_serving<S: Subjec
     let answer = update(s, "f", Kind::EndsAtOnce).await;
     assert!(matches!(&answer, Ok(()) | Err(Refused::Unrunnable(_))), "{answer:?}");
     assert_eq!(s.routes().published(&id("f")), published);
-    assert!(status(s, "f").await.failure.is_some());
+    let after = status(s, "f").await;
+    assert!(after.failure.is_some() || desired(&after).refused.is_some(), "{after:?}");
 }
 
 pub async fn after_a_failed_update_another_one_serves<S: Subject>(s: &mut S) {
@@ -91,4 +93,41 @@ pub async fn after_a_failed_update_another_one_serves<S: Subject>(s: &mut S) {
     let status = serves(s, "f", 1).await;
     assert_eq!((&status.failure, desired(&status).spec.clone()), (&None, spec(s, Kind::HelloAgain).into()));
     assert_eq!(status.serving, Some(desired(&status).generation));
+}
+
+pub async fn a_refused_update_leaves_what_was_asked_for_before_and_is_told<S: Subject>(s: &mut S) {
+    let before = served(s, "f").await;
+    let began = Timestamp::now();
+    for generation in [2, 3] {
+        let Err(Refused::Unrunnable(why)) = update(s, "f", Kind::Unknown).await else { panic!("not refused") };
+        let after = status(s, "f").await;
+        let refused = desired(&after).refused.clone().expect("the last refusal is told");
+        assert_eq!((after.phase, &after.failure), (Phase::Ready, &None));
+        assert_eq!(&Desired { refused: None, ..desired(&after).clone() }, desired(&before));
+        assert_eq!((refused.generation, &refused.image), (Generation(generation), &s.image(Kind::Unknown)));
+        assert_eq!(refused.reason, why);
+        let at: Timestamp = refused.at.parse().expect("RFC 3339");
+        assert!(began <= at && at <= Timestamp::now(), "{at}");
+    }
+    s.restart().await;
+    let after = serves(s, "f", 1).await;
+    assert_eq!(desired(&after).refused.as_ref().map(|refused| refused.generation), Some(Generation(3)));
+    assert_eq!(&Desired { refused: None, ..desired(&after).clone() }, desired(&before));
+    update(s, "f", Kind::HelloAgain).await.unwrap();
+    let after = serves(s, "f", 1).await;
+    assert_eq!((desired(&after).generation, &desired(&after).refused), (Generation(4), &None), "no number twice");
+}
+
+pub async fn what_was_scaled_stays_so_when_an_update_is_refused<S: Subject>(s: &mut S) {
+    served(s, "f").await;
+    scale(s, "f", 2).await;
+    serves(s, "f", 2).await;
+    let labels = [("com.openfaas.scale.min".to_owned(), "4".to_owned())].into();
+    let wanting = SpecDraft { labels, ..draft(s, Kind::Unknown) };
+    apply(s, "f", wanting.try_into().unwrap(), Mode::Update).await.unwrap_err();
+    let after = serves(s, "f", 2).await;
+    assert_eq!((after.phase, desired(&after).replicas), (Phase::Ready, 2));
+    scale(s, "f", 1).await;
+    let after = serves(s, "f", 1).await;
+    assert!(desired(&after).refused.is_some(), "a scale is no other version");
 }

@@ -1,11 +1,16 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use actord::engine::{Engine as _, PullProgress, Used, View};
-use actord::function::{Failure, Generation, Namespace, Phase, Step, Uptime};
+use actord::function::{Failure, Generation, Namespace, Phase, RefusedUpdate, Spec, SpecDraft, Step, Uptime};
 use actord::http::ApiFlavor;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{House, Seen};
+
+fn spec(image: &str) -> Spec {
+    SpecDraft { image: image.to_owned(), ..SpecDraft::default() }.try_into().unwrap()
+}
 
 #[actix_web::test]
 async fn without_functions_the_list_is_an_empty_array() {
@@ -84,6 +89,54 @@ async fn a_function_in_trouble_says_what_it_is() {
     let expected = json!({"phase": "backing off", "generation": 3, "servingGeneration": 2,
         "reason": "exited with code 1", "restarts": 5, "retryInSeconds": 8});
     assert_eq!(shown["lifecycle"], expected);
+}
+
+#[actix_web::test]
+async fn what_is_shown_is_what_was_asked_for_while_it_rolls_out_and_what_serves_once_it_failed() {
+    let house = House::public().await;
+    let good = (Generation(1), Arc::new(spec("good")));
+    for (n, (image, failed, last_good, shown, asked)) in [
+        ("new", None, Some(good.clone()), "new", None),
+        ("new", Some("no such image"), Some(good.clone()), "good", Some("new")),
+        ("good", Some("no such user"), Some(good), "good", None),
+        ("new", Some("no such image"), None, "new", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("f{n}");
+        house.add(&name, image);
+        house.show(&name, |View { status, .. }| {
+            let desired = status.desired.as_mut().unwrap();
+            (desired.generation, desired.last_good) = (Generation(2), last_good.clone());
+            desired.failed = failed.map(str::to_owned);
+            status.phase = if failed.is_some() { Phase::Failed } else { Phase::Starting };
+        });
+        let one = house.system(&format!("GET /system/function/{name}"), "").await.json();
+        assert_eq!(house.system("GET /system/functions", "").await.json()[n], one);
+        assert_eq!(one["image"], shown, "{one}");
+        assert_eq!(one["lifecycle"].get("askedImage"), asked.map(Value::from).as_ref(), "{one}");
+        assert_eq!(one["lifecycle"].get("reason"), failed.map(Value::from).as_ref(), "{one}");
+    }
+}
+
+#[actix_web::test]
+async fn the_last_update_that_was_refused_is_told_beside_what_runs() {
+    let house = House::public().await;
+    house.add("f", "good");
+    house.show("f", |View { status, .. }| {
+        let refused = RefusedUpdate {
+            generation: Generation(2),
+            image: "typo".into(),
+            reason: "no such image".into(),
+            at: "2026-01-02T03:04:05Z".into(),
+        };
+        status.desired.as_mut().unwrap().refused = Some(refused.into());
+    });
+    let shown = house.system("GET /system/function/f", "").await.json();
+    let refusal = json!({"image": "typo", "reason": "no such image", "time": "2026-01-02T03:04:05Z", "generation": 2});
+    let expected = json!({"phase": "ready", "generation": 1, "servingGeneration": 1, "lastRefusal": refusal});
+    assert_eq!((&shown["image"], &shown["lifecycle"]), (&json!("good"), &expected));
 }
 
 #[actix_web::test]

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::platform::{Platform, id, simulate};
 
 /// Another actord on the same machine and store, after the first one was killed.
-async fn restarted(platform: &Platform) -> Platform {
+pub(crate) async fn restarted(platform: &Platform) -> Platform {
     Platform::boot(platform.host.clone(), platform.store.clone(), Settings::default()).await
 }
 
@@ -53,9 +53,9 @@ fn after_a_failed_update_and_a_restart_the_last_good_version_runs() {
         let second = restarted(&first).await;
         second.until("it serves", async |p| p.published("f").len() == 1).await;
         let status = second.view("f").await.unwrap().status;
-        assert_eq!(status.phase, Phase::Failed);
-        assert!(status.failure.unwrap().reason.contains("typo:2"));
-        assert_eq!(status.serving.unwrap().0, 1);
+        let desired = status.desired.unwrap();
+        assert_eq!((desired.spec.image.as_str(), status.serving.unwrap().0), ("good:1", 1));
+        assert!(desired.refused.unwrap().reason.contains("typo:2"));
     });
 }
 

@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use actord::engine::Refused;
 use actord::function::{Generation, Phase};
-use actord::host::fake::{Behaviour, Method};
+use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use actord::routes::NoEndpoint;
 use tokio::time::{Instant, sleep};
 
 use crate::platform::{Platform, id, simulate};
+use crate::recovers::restarted;
 
 #[test]
 fn an_update_never_leaves_the_function_without_an_instance() {
@@ -45,10 +46,13 @@ fn an_update_whose_image_cannot_be_had_leaves_the_old_version_serving() {
         assert!(matches!(&refused, Refused::Unrunnable(reason) if reason.contains("typo:2")), "{refused}");
         assert_eq!(platform.published("f"), before);
         let status = platform.view("f").await.unwrap().status;
-        assert_eq!((status.phase, status.serving, status.ready), (Phase::Failed, Some(Generation(1)), 1));
-        assert!(status.failure.unwrap().reason.contains("typo:2"));
+        assert_eq!((status.phase, status.serving, status.ready), (Phase::Ready, Some(Generation(1)), 1));
         let stored = platform.store.get(&id("f")).await.unwrap().unwrap();
-        assert_eq!((stored.spec.image.as_str(), stored.last_good.unwrap().1.image.as_str()), ("typo:2", "good:1"));
+        assert_eq!(Some(&stored), status.desired.as_ref());
+        assert_eq!((stored.spec.image.as_str(), stored.generation), ("good:1", Generation(1)));
+        let refusal = stored.refused.unwrap();
+        assert_eq!((refusal.image.as_str(), refusal.generation), ("typo:2", Generation(2)));
+        assert!(refusal.reason.contains("typo:2"), "{refusal:?}");
         platform.update("f", "good:2").await.unwrap();
         assert_eq!(platform.phase("f").await, Some(Phase::Ready));
         platform.tidy(&["f"]).await;
@@ -154,5 +158,90 @@ fn requests_wait_for_the_first_instance_and_are_refused_when_it_takes_too_long()
         platform.deploy("f", "slow:1").await.unwrap();
         assert!(matches!(platform.routes.lease(&id("f")).await, Err(NoEndpoint::NotReady(..))));
         assert!(platform.routes.lease(&id("f")).await.is_ok());
+    });
+}
+
+#[test]
+fn an_update_that_fails_after_its_answer_is_kept_and_the_last_good_version_serves_also_after_a_restart() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        // The registry takes longer than a deploy is waited for, and then has no such image.
+        platform.host.fault(Rule::on(Method::ImagesEnsure, Fault::Delay(Duration::from_secs(40))));
+        platform.update("f", "typo:2").await.unwrap();
+        platform.until("it has failed", async |p| p.phase("f").await == Some(Phase::Failed)).await;
+        for platform in [platform.clone(), restarted(&platform).await] {
+            platform.until("the old one serves", async |p| p.published("f").len() == 1).await;
+            let status = platform.view("f").await.unwrap().status;
+            let desired = status.desired.unwrap();
+            assert_eq!((status.phase, status.serving), (Phase::Failed, Some(Generation(1))));
+            assert_eq!((desired.spec.image.as_str(), desired.serving_spec().image.as_str()), ("typo:2", "good:1"));
+            assert!(desired.refused.is_none(), "its caller was told that it is accepted");
+        }
+    });
+}
+
+#[test]
+fn a_crash_before_a_refused_update_is_undone_leaves_one_that_failed() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        platform.host.fault(Rule::on(Method::ImagesEnsure, Fault::Delay(Duration::from_secs(10))));
+        let updating = platform.clone();
+        let update = actix::spawn(async move { updating.update("f", "typo:2").await });
+        sleep(Duration::from_secs(5)).await;
+        update.abort();
+        platform.host.clear_faults();
+        let second = restarted(&platform).await;
+        second.until("it has failed", async |p| p.phase("f").await == Some(Phase::Failed)).await;
+        second.until("the old one serves", async |p| p.published("f").len() == 1).await;
+        assert_eq!(second.view("f").await.unwrap().status.serving, Some(Generation(1)));
+    });
+}
+
+#[test]
+fn many_callers_of_refused_updates_are_all_told_and_a_delete_meanwhile_frees_the_name() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        platform.host.fault(Rule::on(Method::ImagesEnsure, Fault::Delay(Duration::from_secs(3))));
+        let updates = (0..20).map(|n| {
+            let platform = platform.clone();
+            async move { platform.update("f", &format!("typo:{n}")).await }
+        });
+        let answers = futures_util::future::join_all(updates).await;
+        let refused = |answer: &Result<(), Refused>| matches!(answer, Err(Refused::Unrunnable(_)));
+        assert!(answers.iter().any(refused), "{answers:?}");
+        assert!(answers.iter().all(|answer| answer.is_ok() || refused(answer)), "{answers:?}");
+        platform.until("what is accepted has failed", async |p| p.view("f").await.unwrap().step.is_none()).await;
+        assert_eq!(platform.view("f").await.unwrap().status.desired.unwrap().serving_spec().image, "good:1");
+        let updating = platform.clone();
+        let update = actix::spawn(async move { updating.update("f", "typo:99").await });
+        sleep(Duration::from_secs(1)).await;
+        platform.delete("f").await.unwrap();
+        let _ = update.await.unwrap();
+        assert_eq!(platform.view("f").await, None);
+        platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn an_update_that_cannot_be_undone_is_shown_as_failed_and_the_old_version_serves() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        platform.host.fault(Rule::on(Method::ImagesEnsure, Fault::Delay(Duration::from_secs(3))));
+        let updating = platform.clone();
+        let update = actix::spawn(async move { updating.update("f", "typo:2").await });
+        sleep(Duration::from_secs(1)).await;
+        platform.store.refuse_writes(true).await.unwrap();
+        assert!(matches!(update.await.unwrap(), Err(Refused::Full(_) | Refused::Failed(_))));
+        let status = platform.view("f").await.unwrap().status;
+        assert_eq!((status.phase, status.serving), (Phase::Failed, Some(Generation(1))));
+        assert_eq!(status.desired.unwrap().serving_spec().image, "good:1");
+        platform.store.refuse_writes(false).await.unwrap();
+        platform
+            .until("it is kept as failed", async |p| p.store.get(&id("f")).await.unwrap().unwrap().failed.is_some())
+            .await;
     });
 }

@@ -116,6 +116,7 @@ fn desired(generation: u64) -> Desired {
         has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),
+        refused: None,
     }
 }
 

@@ -60,6 +60,7 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
                 .to_owned(),
         ),
         created_at: "2026-11-26T02:05:56.387453566Z".to_owned(),
+        refused: None,
     };
     let plain = SpecDraft {
         env_vars: texts([("GREETING", "good day")]),
@@ -84,6 +85,7 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         has_served: true,
         failed: None,
         created_at: "2026-11-26T02:05:56.13350842Z".to_owned(),
+        refused: None,
     };
     vec![(id("fallen.openfaas-fn"), fallen), (id("plain.team"), plain)]
 }

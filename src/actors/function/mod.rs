@@ -117,6 +117,10 @@ impl Function {
             Event::Removed(id) => drop(self.me.begun().remove(id)),
             Event::Wake => tracing::info!(function = %self.me.id, "a call waits at zero replicas: waking it"),
             Event::Delete => log_retention::forget(&self.context, &self.me.id),
+            Event::RollBack(before) => {
+                let refused = before.refused.as_ref().map(|refused| refused.generation.0);
+                tracing::warn!(function = %self.me.id, generation = before.generation.0, refused, "an update was refused, what was asked for before it is so again");
+            }
             _ => {}
         }
         let trouble = self.trouble(&event);
@@ -224,7 +228,7 @@ impl Function {
             }
         };
         ctx.spawn(wrap_future(written).map(|written, this: &mut Self, ctx| {
-            let done = this.intents.committed(written);
+            let done = this.intents.committed(written, &this.life);
             if let Some(wait) = done.wait {
                 this.limit_wait(wait, ctx);
             }

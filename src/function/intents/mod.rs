@@ -3,24 +3,29 @@
 //! ```text
 //! ask, record -> queue -> next: a write, one at a time -> committed: an event for the lifecycle, and
 //!                                                         an answer, or a place among the waiting
-//! next: a waiting caller's generation came to something -> an answer; a create failed -> RollBackCreate -> queue
+//! next: a waiting caller's generation came to something -> an answer; it was refused -> RollBack -> queue
 //! ```
 //! The owner keeps the callers' channels, writes, and feeds the lifecycle; `C` stands for a caller, `E` for a failed write.
 //!
 //! An Apply that the next one in the queue replaces is never written: its caller gets the outcome of the one that replaced
 //! it. Only neighbours are merged, so nothing overtakes a Scale or a Delete.
+//!
+//! A generation that fails for good before any of its callers was told a success is refused: what stood before it is put
+//! back (`undo`), and then its callers are told why.
 
 mod plan;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod waiting;
 
 use std::collections::VecDeque;
 
+use self::undo::Undo;
 pub use self::waiting::WaitNumber;
-use self::waiting::{WAITERS_MAX, Waiting};
+use self::waiting::{Settled, WAITERS_MAX, Waiting};
 use super::lifecycle::{Desired, Event, Generation, Lifecycle};
 use super::spec::Spec;
 
@@ -54,7 +59,8 @@ pub enum Refusal<E> {
     NotFound,
     /// There is such a function already.
     Exists,
-    /// It failed for this reason, which does not heal by itself. Nothing was kept of a create.
+    /// It failed for this reason, which does not heal by itself. Nothing was kept of it, unless another caller was told
+    /// before that it is accepted.
     Unrunnable(String),
     /// It could not be made durable.
     NotWritten(E),
@@ -107,6 +113,8 @@ pub struct Intents<C, E> {
     unrecorded: bool,
     committing: Option<Commit<C>>,
     waiting: Waiting<C>,
+    /// What a refusal of the newest generation puts back, as long as none of its callers was told a success.
+    undo: Option<Undo>,
     /// Answers that are due with the next look.
     due: Vec<Answer<C, E>>,
 }
@@ -114,8 +122,8 @@ pub struct Intents<C, E> {
 #[derive(Debug)]
 enum Intent<C> {
     Asked(Command, C),
-    /// A create failed: nothing of it is kept, then these callers are told why.
-    RollBackCreate {
+    /// A generation was refused: what stood before it is put back, then these callers are told why.
+    RollBack {
         generation: Generation,
         callers: Vec<(C, String)>,
     },
@@ -137,8 +145,8 @@ enum Then<C> {
     /// A success.
     Accept(C),
     /// What becomes of the generation.
-    Await { generation: Generation, created: bool, callers: Vec<C> },
-    /// That a create failed, for these reasons.
+    Await { generation: Generation, callers: Vec<C> },
+    /// That a generation was refused, for these reasons.
     RolledBack(Vec<(C, String)>),
 }
 
@@ -150,6 +158,7 @@ impl<C, E> Default for Intents<C, E> {
             unrecorded: false,
             committing: None,
             waiting: Waiting::default(),
+            undo: None,
             due: Vec::new(),
         }
     }
@@ -191,19 +200,22 @@ impl<C, E: Clone> Intents<C, E> {
         next
     }
 
-    /// The write that [`Intents::next`] asked for succeeded or failed.
-    pub fn committed(&mut self, result: Result<(), E>) -> Committed<C, E> {
+    /// The write that [`Intents::next`] asked for succeeded or failed. `life` does not know of it yet.
+    pub fn committed(&mut self, result: Result<(), E>, life: &Lifecycle) -> Committed<C, E> {
         let mut done = Committed { event: None, answers: Vec::new(), wait: None, record_again: None };
         let Some(Commit { event, then, carries_record }) = self.committing.take() else { return done };
         match result {
             Ok(()) => {
                 self.unrecorded = false;
+                if let Some(event) = &event {
+                    self.note_undo(event, life);
+                }
                 done.event = event;
                 match then {
                     Then::Recorded => {}
                     Then::Accept(caller) => done.answers.push((caller, Ok(()))),
-                    Then::Await { generation, created, callers } => {
-                        done.wait = Some(self.waiting.add(generation, created, callers));
+                    Then::Await { generation, callers } => {
+                        done.wait = Some(self.waiting.add(generation, callers));
                     }
                     Then::RolledBack(callers) => done.answers.extend(callers.into_iter().map(unrunnable)),
                 }
@@ -229,7 +241,8 @@ impl<C, E: Clone> Intents<C, E> {
 
     /// A wait took too long: what was accepted stays accepted, so this is a success.
     pub fn wait_over(&mut self, number: WaitNumber) -> Vec<Answer<C, E>> {
-        self.waiting.end(number).into_iter().map(|caller| (caller, Ok(()))).collect()
+        let over = self.waiting.end(number);
+        over.into_iter().map(|(generation, caller)| self.succeeded(generation, caller)).collect()
     }
 
     /// Whether nothing is queued, being written or waited for.
@@ -242,17 +255,25 @@ impl<C, E: Clone> Intents<C, E> {
             && self.due.is_empty()
     }
 
-    /// Answers the callers whose generation came to something. Those whose create failed are told once it is undone.
+    /// Answers the callers whose generation came to something. Those who are refused are told once it is undone.
     fn settle(&mut self, life: &Lifecycle, answers: &mut Vec<Answer<C, E>>) {
-        let (answered, failed) = self.waiting.settle(life);
-        answers.extend(answered.into_iter().map(|(caller, reason)| match reason {
-            None => (caller, Ok(())),
-            Some(reason) => unrunnable((caller, reason)),
-        }));
-        if let (false, Some(desired)) = (failed.is_empty(), life.desired()) {
-            let generation = desired.generation;
-            self.queue.push_back(Intent::RollBackCreate { generation, callers: failed });
+        let mut refused = Vec::new();
+        for Settled { generation, caller, result } in self.waiting.settle(life) {
+            match result {
+                Ok(()) => answers.push(self.succeeded(generation, caller)),
+                Err(reason) if self.can_undo(generation) => refused.push((caller, reason)),
+                Err(reason) => answers.push(unrunnable((caller, reason))),
+            }
         }
+        if !refused.is_empty() {
+            self.roll_back(refused);
+        }
+    }
+
+    /// Tells a caller a success: from now on what it asked for is kept, whatever becomes of it.
+    fn succeeded(&mut self, generation: Generation, caller: C) -> Answer<C, E> {
+        self.undo.take_if(|undo| undo.generation == generation);
+        (caller, Ok(()))
     }
 }
 

@@ -20,6 +20,7 @@ impl<C, E: Clone> Intents<C, E> {
                 // A number that the lifecycle learnt by itself may not be on the disk yet.
                 let is_durable = !self.record && !self.unrecorded;
                 if desired.replicas == replicas && is_durable {
+                    self.undo_to(replicas);
                     next.answers.push((caller, Ok(())));
                 } else {
                     let record = Desired { replicas, ..desired.clone() };
@@ -37,11 +38,11 @@ impl<C, E: Clone> Intents<C, E> {
             (Intent::Asked(Command::Delete, caller), Some(_)) => {
                 self.write(Write::Delete, Some(Event::Delete), Then::Accept(caller), next);
             }
-            (Intent::RollBackCreate { generation, callers }, Some(desired)) if desired.generation == generation => {
-                self.write(Write::Delete, Some(Event::Delete), Then::RolledBack(callers), next);
+            (Intent::RollBack { generation, callers }, Some(desired)) if desired.generation == generation => {
+                self.plan_roll_back(callers, desired, now, next);
             }
             // An update or a deletion came between.
-            (Intent::RollBackCreate { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
+            (Intent::RollBack { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
         }
     }
 
@@ -62,14 +63,13 @@ impl<C, E: Clone> Intents<C, E> {
 
     fn plan_apply(&mut self, spec: Spec, callers: Vec<C>, life: &Lifecycle, now: &str, next: &mut Next<C, E>) {
         let before = life.desired();
-        let created = before.is_none();
         let desired = life.accept(spec, now);
         let generation = desired.generation;
         if before == Some(&desired) {
-            next.waits.push(self.waiting.add(generation, created, callers));
+            next.waits.push(self.waiting.add(generation, callers));
             return;
         }
-        let then = Then::Await { generation, created, callers };
+        let then = Then::Await { generation, callers };
         self.write(Write::Put(desired.clone()), Some(Event::Apply(desired)), then, next);
     }
 

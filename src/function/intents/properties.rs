@@ -1,12 +1,14 @@
 //! Random interleavings of what is asked, what is written, what fails and what becomes of instances, beside a model that
-//! knows nothing of the queue: a list of what was asked and what the disk holds.
+//! knows nothing of the queue: a list of what was asked, what the disk holds, and what stood before each generation.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
 use super::{Answer, Command, Intents, Next, Refusal, Then, WaitNumber, Write};
-use crate::function::{Desired, Effect, Event, InstanceId, Lifecycle, Spec, SpecDraft, StartError, Uptime};
+use crate::function::{
+    Desired, Effect, Event, Generation, InstanceId, Lifecycle, Outcome, Spec, SpecDraft, StartError, Uptime,
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -37,7 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Step::Written),
         1 => Just(Step::NotWritten),
         3 => Just(Step::Started),
-        2 => Just(Step::Failed),
+        3 => Just(Step::Failed),
         2 => Just(Step::Removed),
         1 => Just(Step::WaitOver),
     ];
@@ -56,6 +58,11 @@ struct World {
     /// For each caller whose command was written or came to what was there: accepted.
     accepted: BTreeMap<Caller, bool>,
     answers: BTreeMap<Caller, Result<(), Refusal<()>>>,
+    /// The generation that each accepted Apply came to, and what is to be asked for again if that is refused.
+    generations: BTreeMap<Caller, Generation>,
+    before: BTreeMap<Generation, Option<Desired>>,
+    /// Generations that are kept, whatever becomes of them: a caller was told so, or they can't be undone.
+    kept: BTreeSet<Generation>,
     callers: usize,
     up: Vec<InstanceId>,
     going: Vec<InstanceId>,
@@ -72,6 +79,9 @@ impl World {
             asked: VecDeque::new(),
             accepted: BTreeMap::new(),
             answers: BTreeMap::new(),
+            generations: BTreeMap::new(),
+            before: BTreeMap::new(),
+            kept: BTreeSet::new(),
             callers: 0,
             up: Vec::new(),
             going: Vec::new(),
@@ -120,10 +130,18 @@ impl World {
                     assert!(self.accepted.contains_key(&caller), "accepted, and neither written nor as it was");
                 }
                 Ok(()) => assert!(self.accepted[&caller], "accepted although it was not written"),
-                Err(Refusal::Unrunnable(_)) => assert!(self.accepted[&caller], "it was never written"),
+                Err(Refusal::Unrunnable(_)) => {
+                    assert!(self.accepted[&caller], "it was never written");
+                    let refused = self.generations[&caller];
+                    let there = self.durable.as_ref().is_some_and(|durable| durable.generation == refused);
+                    assert!(!there || self.kept.contains(&refused), "told before it was undone");
+                }
                 // Of a create that could not be undone, this is told although it was written.
                 Err(Refusal::NotWritten(())) => assert!(self.accepted.contains_key(&caller), "it was never tried"),
                 Err(Refusal::Busy) => panic!("the queue is not full"),
+            }
+            if matches!(answer, Ok(()) | Err(Refusal::NotWritten(()))) && self.accepted[&caller] {
+                self.kept.extend(self.generations.get(&caller));
             }
             assert!(self.answers.insert(caller, answer).is_none(), "caller {caller} was answered twice");
         }
@@ -147,7 +165,15 @@ impl World {
                 _ => (1..=most).rev().find(fits),
             };
             let Some(run) = run else { return };
-            let taken: Vec<Caller> = self.asked.drain(..run).map(|(caller, _)| caller).collect();
+            let mut taken = Vec::new();
+            for (caller, command) in self.asked.drain(..run) {
+                match command {
+                    Command::Apply { .. } => drop(self.generations.insert(caller, there.generation)),
+                    Command::Scale(replicas) => scale(&mut self.before, there.generation, replicas),
+                    Command::KeepDown(_) | Command::Delete => {}
+                }
+                taken.push(caller);
+            }
             self.accepted.extend(taken.iter().map(|caller| (*caller, true)));
             if last.is_some_and(|last| taken.contains(&last)) {
                 return;
@@ -199,12 +225,9 @@ impl World {
                 assert!(self.asked.is_empty(), "commands go first: {:?}", self.asked);
                 return Vec::new();
             }
-            Some(Then::RolledBack(_)) => {
-                let failed = |desired: &Desired| desired.failed.is_some() && desired.last_good.is_none();
-                assert!(
-                    *write == Write::Delete && self.life.desired().is_some_and(failed),
-                    "undone, and it did not fail"
-                );
+            Some(Then::RolledBack(callers)) => {
+                let told = callers.iter().map(|(caller, _)| *caller).collect();
+                self.check_undone(write, &told);
                 return Vec::new();
             }
             _ => {}
@@ -228,19 +251,40 @@ impl World {
         }
         assert!(comes_next(self) && merged.len() <= self.longest_row(), "{write:?} of {merged:?}: {:?}", self.asked);
         assert!(fits(&self.asked[merged.len() - 1].1), "{write:?} is not what the last of {merged:?} asked for");
+        if let (Write::Put(desired), Some(Event::Apply(_))) = (write, &event) {
+            self.generations.extend(merged.iter().map(|caller| (*caller, desired.generation)));
+        }
         self.asked.drain(..merged.len()).map(|(caller, _)| caller).collect()
+    }
+
+    /// A generation that failed before it was kept: what stood before it is put back, with the scales that came since, and
+    /// its number is remembered.
+    fn check_undone(&self, write: &Write, told: &BTreeSet<Caller>) {
+        let failed = self.life.desired().expect("undone, and it is not there");
+        let generation = failed.generation;
+        assert!(failed.failed.is_some() && !self.kept.contains(&generation), "undone, and it did not fail");
+        match (write, &self.before[&generation]) {
+            (Write::Delete, None) => {}
+            (Write::Put(put), Some(before)) => {
+                assert_eq!(put.newest_generation(), generation);
+                assert_eq!(&Desired { refused: before.refused.clone(), ..put.clone() }, before);
+            }
+            other => panic!("{generation} is undone as {other:?}"),
+        }
+        assert!(told.iter().all(|caller| self.generations[caller] == generation));
     }
 
     fn written(&mut self, result: Result<(), ()>) {
         let Some((write, callers)) = self.writing.take() else { return };
         if result.is_ok() {
+            self.note_before();
             self.durable = match write {
                 Write::Put(desired) => Some(desired),
                 Write::Delete => None,
             };
         }
         self.accepted.extend(callers.iter().map(|caller| (*caller, result.is_ok())));
-        let done = self.intents.committed(result);
+        let done = self.intents.committed(result, &self.life);
         self.waits.extend(done.wait);
         if let Some(event) = done.event {
             self.feed(event);
@@ -254,6 +298,47 @@ impl World {
         self.told(done.answers);
     }
 
+    /// What a refusal of the generation that is about to be told puts back: what is asked for now, unless that is about to
+    /// be refused itself.
+    fn note_before(&mut self) {
+        let event = self.intents.committing.as_ref().and_then(|commit| commit.event.clone());
+        let now = self.life.desired();
+        match event {
+            Some(Event::Apply(next)) if now.is_none_or(|now| now.generation != next.generation) => {
+                let refused = |now: &&Desired| {
+                    let failed = matches!(self.life.outcome(now.generation), Outcome::Failed(_));
+                    failed && !self.kept.contains(&now.generation)
+                };
+                let before = match now.filter(refused) {
+                    Some(refused) => self.before[&refused.generation].clone(),
+                    None => now.cloned(),
+                };
+                self.before.insert(next.generation, before);
+            }
+            Some(Event::Scale(replicas)) => {
+                let newest = now.map(|now| now.generation);
+                newest.into_iter().for_each(|newest| scale(&mut self.before, newest, replicas));
+            }
+            Some(Event::KeepDown(down)) => {
+                if let Some(Some(before)) = now.and_then(|now| self.before.get_mut(&now.generation)) {
+                    before.kept_down = down;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A wake stays where the generation that it woke is refused.
+    fn wake(&mut self) {
+        if let Some(now) = self.life.desired().filter(|now| now.replicas == 0 && !now.kept_down)
+            && let Some(Some(before)) = self.before.get_mut(&now.generation)
+            && before.replicas == 0
+        {
+            before.replicas = before.serving_spec().min_replicas();
+        }
+        self.feed(Event::Wake);
+    }
+
     fn step(&mut self, step: Step) {
         match step {
             Step::Create => self.apply(false),
@@ -264,7 +349,7 @@ impl World {
             }
             Step::Scale(replicas) => self.ask(Command::Scale(replicas)),
             Step::KeepDown(down) => self.ask(Command::KeepDown(down)),
-            Step::Wake => self.feed(Event::Wake),
+            Step::Wake => self.wake(),
             Step::Delete => self.ask(Command::Delete),
             Step::Written => self.written(Ok(())),
             Step::NotWritten => self.written(Err(())),
@@ -301,6 +386,15 @@ impl World {
         assert!(self.intents.is_idle());
         assert!((0..self.callers).all(|caller| self.answers.contains_key(&caller)), "not all were answered");
         assert_eq!(self.durable.as_ref(), self.life.desired());
+        let failed = self.durable.as_ref().filter(|durable| durable.failed.is_some());
+        assert!(failed.is_none_or(|failed| self.kept.contains(&failed.generation)), "refused, and not undone");
+    }
+}
+
+/// A scale stays where the newest generation is refused.
+fn scale(before: &mut BTreeMap<Generation, Option<Desired>>, newest: Generation, replicas: u32) {
+    if let Some(Some(before)) = before.get_mut(&newest) {
+        before.replicas = replicas;
     }
 }
 

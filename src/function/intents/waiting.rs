@@ -13,9 +13,16 @@ pub struct WaitNumber(u64);
 struct Waiter<C> {
     number: WaitNumber,
     generation: Generation,
-    /// Whether this caller's request made the function: if it fails now, nothing of it is kept.
-    created: bool,
     caller: C,
+}
+
+/// A caller whose generation came to something.
+#[derive(Debug)]
+pub(super) struct Settled<C> {
+    pub(super) generation: Generation,
+    pub(super) caller: C,
+    /// Or why it failed.
+    pub(super) result: Result<(), String>,
 }
 
 /// The waiting callers of one function.
@@ -37,32 +44,33 @@ impl<C> Waiting<C> {
     }
 
     /// Adds callers, who wait together.
-    pub(super) fn add(&mut self, generation: Generation, created: bool, callers: Vec<C>) -> WaitNumber {
+    pub(super) fn add(&mut self, generation: Generation, callers: Vec<C>) -> WaitNumber {
         self.last += 1;
         let number = WaitNumber(self.last);
-        self.waiters.extend(callers.into_iter().map(|caller| Waiter { number, generation, created, caller }));
+        self.waiters.extend(callers.into_iter().map(|caller| Waiter { number, generation, caller }));
         number
     }
 
     /// Takes the callers of a wait that took too long.
-    pub(super) fn end(&mut self, number: WaitNumber) -> Vec<C> {
+    pub(super) fn end(&mut self, number: WaitNumber) -> Vec<(Generation, C)> {
         let over = self.waiters.extract_if(.., |waiter| waiter.number == number);
-        over.map(|waiter| waiter.caller).collect()
+        over.map(|waiter| (waiter.generation, waiter.caller)).collect()
     }
 
-    /// Takes the callers whose generation came to something: those who can be told now, with the reason of a failure, and
-    /// those whose create failed.
-    #[expect(clippy::type_complexity, reason = "two lists, named where they are taken")]
-    pub(super) fn settle(&mut self, life: &Lifecycle) -> (Vec<(C, Option<String>)>, Vec<(C, String)>) {
-        let (mut told, mut failed) = (Vec::new(), Vec::new());
-        for waiter in std::mem::take(&mut self.waiters) {
-            match life.outcome(waiter.generation) {
-                Outcome::Pending => self.waiters.push(waiter),
-                Outcome::Ready | Outcome::Superseded => told.push((waiter.caller, None)),
-                Outcome::Failed(reason) if waiter.created => failed.push((waiter.caller, reason)),
-                Outcome::Failed(reason) => told.push((waiter.caller, Some(reason))),
-            }
+    /// Takes the callers whose generation came to something.
+    pub(super) fn settle(&mut self, life: &Lifecycle) -> Vec<Settled<C>> {
+        let mut settled = Vec::new();
+        for Waiter { number, generation, caller } in std::mem::take(&mut self.waiters) {
+            let result = match life.outcome(generation) {
+                Outcome::Pending => {
+                    self.waiters.push(Waiter { number, generation, caller });
+                    continue;
+                }
+                Outcome::Ready | Outcome::Superseded => Ok(()),
+                Outcome::Failed(reason) => Err(reason),
+            };
+            settled.push(Settled { generation, caller, result });
         }
-        (told, failed)
+        settled
     }
 }

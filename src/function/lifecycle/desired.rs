@@ -26,6 +26,19 @@ impl fmt::Display for Generation {
     }
 }
 
+/// An update that was refused: what was asked for before it is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedUpdate {
+    /// Its generation, which is not used again.
+    pub generation: Generation,
+    /// The image that it asked for.
+    pub image: String,
+    /// Why it was refused, for a person.
+    pub reason: String,
+    /// When, RFC 3339.
+    pub at: String,
+}
+
 /// What was last asked of a function, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
@@ -49,6 +62,8 @@ pub struct Desired {
     pub failed: Option<String>,
     /// When the function was created, RFC 3339.
     pub created_at: String,
+    /// The last update that was refused since `generation` was accepted.
+    pub refused: Option<Arc<RefusedUpdate>>,
 }
 
 impl Desired {
@@ -73,6 +88,12 @@ impl Desired {
         let proven = self.has_served && self.failed.is_none();
         let good = self.last_good.iter().filter(move |_| !proven).map(|(_, good)| good);
         std::iter::once(&self.spec).chain(good).map(|spec| &**spec)
+    }
+
+    /// The newest generation that was accepted, refused ones included: the next one is greater.
+    #[must_use]
+    pub fn newest_generation(&self) -> Generation {
+        self.refused.as_ref().map_or(self.generation, |refused| refused.generation.max(self.generation))
     }
 
     /// The newest generation that ever served: what the generation after this one falls back on.

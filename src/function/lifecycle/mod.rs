@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::backoff::Backoff;
-pub use self::desired::{Desired, Generation};
+pub use self::desired::{Desired, Generation, RefusedUpdate};
 pub use self::events::{Effect, Event, Observed, ObservedState, Outcome};
 use self::instance::Instance;
 pub use self::outlook::Outlook;
@@ -98,7 +98,7 @@ impl Lifecycle {
     ) -> (Self, Vec<Effect>) {
         let mut life = Self::new(name, seed);
         let mut effects = Vec::new();
-        life.newest = desired.as_ref().map_or(life.newest, |desired| desired.generation);
+        life.newest = desired.as_ref().map_or(life.newest, Desired::newest_generation);
         life.wanted_since = now;
         life.failure = desired.as_ref().and_then(|desired| {
             desired.failed.clone().map(|reason| Failure { generation: desired.generation, reason })
@@ -133,6 +133,7 @@ impl Lifecycle {
             Event::KeepDown(down) => self.keep_down(down, now),
             Event::Wake => self.wake(now, &mut effects),
             Event::Delete => self.desired = None,
+            Event::RollBack(before) => self.roll_back(before, now, &mut effects),
             Event::Started(id, address) => self.started(&id, address, now, &mut effects),
             Event::StartFailed(id, error) => self.start_failed(&id, &error, now, &mut effects),
             Event::Exited(id, exit) => self.exited(&id, &exit, now, &mut effects),
@@ -168,6 +169,7 @@ impl Lifecycle {
                 spec: Arc::new(spec),
                 has_served: false,
                 failed: None,
+                refused: None,
             },
         }
     }

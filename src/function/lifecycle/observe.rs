@@ -27,13 +27,29 @@ impl Lifecycle {
         let is_new = before.as_ref().is_none_or(|before| before.generation != next.generation);
         if is_new {
             self.failure = None;
-            self.backoffs.retain(|generation, _| next.last_good.as_ref().is_some_and(|(good, _)| good == generation));
+            // The one before may be asked for again, and must not be started sooner for that.
+            let before = before.as_ref().map(|before| before.generation);
+            let good = next.last_good.as_ref().map(|(good, _)| *good);
+            self.backoffs.retain(|generation, _| [before, good].contains(&Some(*generation)));
         }
         if is_new || before.is_some_and(|before| before.running_replicas() == 0) {
             self.wanted_since = now;
         }
         self.newest = self.newest.max(next.generation);
         self.desired = Some(next);
+    }
+
+    /// What was asked for before a refused generation is asked for again, as it stood. An instance of it may have come to
+    /// serve meanwhile, if it was just being looked at.
+    pub(super) fn roll_back(&mut self, before: Desired, now: Uptime, effects: &mut Vec<Effect>) {
+        let generation = before.generation;
+        self.failure = before.failed.clone().map(|reason| Failure { generation, reason });
+        self.newest = self.newest.max(before.newest_generation());
+        self.wanted_since = now;
+        self.desired = Some(before);
+        if self.ready_of(generation) > 0 {
+            self.note_served(generation, effects);
+        }
     }
 
     pub(super) fn started(&mut self, id: &InstanceId, address: SocketAddr, now: Uptime, effects: &mut Vec<Effect>) {

@@ -45,7 +45,7 @@ async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Resul
     let Some(desired) = view.and_then(|view| view.status.desired) else {
         return Err(HttpError::new(StatusCode::NOT_FOUND, format!("function {id} not found")));
     };
-    let scaling = desired.spec.scaling();
+    let scaling = desired.serving_spec().scaling();
     // An alert that is resolved takes away, and never wakes what was scaled to zero meanwhile.
     let replicas = if firing { scaling.up(desired.replicas) } else { scaling.min.min(desired.replicas) };
     if replicas == desired.replicas {

@@ -2,7 +2,7 @@
 
 use crate::engine::{Used, View};
 use crate::function::Phase;
-use crate::wire::{FunctionStatus, Lifecycle, Usage};
+use crate::wire::{FunctionStatus, Lifecycle, Refusal, Usage};
 
 /// What Go writes for a time that was never set.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -18,7 +18,7 @@ pub(super) fn status(view: &View, invocations: u64, labelled: bool) -> Option<Fu
         available_replicas: view.status.ready.into(),
         created_at: Some(desired.created_at.as_str()).filter(|time| !time.is_empty()).unwrap_or(NO_TIME).to_owned(),
         lifecycle: lifecycle(view),
-        ..FunctionStatus::of(&desired.spec)
+        ..FunctionStatus::of(desired.serving_spec())
     };
     Some(if labelled { status.with_function_label() } else { status })
 }
@@ -29,7 +29,8 @@ fn lifecycle(view: &View) -> Option<Lifecycle> {
     let failure = status.failure.as_ref().map(|failure| &failure.reason).or(desired.failed.as_ref());
     let stopped = format!("kept down by `actord stop`: `actord start {}` ends that", view.id);
     let reason = if desired.kept_down { Some(&stopped) } else { failure };
-    if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() && view.judged.is_none() {
+    let unremarkable = view.judged.is_none() && desired.refused.is_none();
+    if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() && unremarkable {
         return None;
     }
     Some(Lifecycle {
@@ -38,6 +39,7 @@ fn lifecycle(view: &View) -> Option<Lifecycle> {
         generation: desired.generation.0,
         serving_generation: status.serving.map(|generation| generation.0),
         reason: reason.cloned(),
+        asked_image: Some(&desired.spec.image).filter(|image| **image != desired.serving_spec().image).cloned(),
         restarts: status.restarts,
         retry_in_seconds: view.retry_in.map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0)),
         step: view.step.map(|step| step.to_string()),
@@ -45,6 +47,12 @@ fn lifecycle(view: &View) -> Option<Lifecycle> {
         pulled: view.pull.map(|pull| pull.pulled),
         pull_total: view.pull.and_then(|pull| pull.total),
         judged: view.judged.clone(),
+        last_refusal: desired.refused.as_ref().map(|refused| Refusal {
+            image: refused.image.clone(),
+            reason: refused.reason.clone(),
+            time: refused.at.clone(),
+            generation: refused.generation.0,
+        }),
     })
 }
 

@@ -87,8 +87,8 @@ impl FunctionMetrics {
         let function = id.to_string();
         let of = [function.as_str()];
         self.replicas.with_label_values(&of).set(desired.running_replicas().into());
-        self.min.with_label_values(&of).set(desired.spec.min_replicas().into());
-        if let Some(Ok(target)) = desired.spec.labels.get(TARGET).map(|text| text.parse::<f64>()) {
+        self.min.with_label_values(&of).set(desired.serving_spec().min_replicas().into());
+        if let Some(Ok(target)) = desired.serving_spec().labels.get(TARGET).map(|text| text.parse::<f64>()) {
             self.target.with_label_values(&of).set(target);
         }
         for ready in &self.ready {

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
 use actord::function::{
-    Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase, SecretName,
-    Spec, Status,
+    Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase, RefusedUpdate,
+    SecretName, Spec, Status,
 };
 use actord::routes::Routes;
 use async_trait::async_trait;
@@ -151,7 +151,7 @@ pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timesta
     let last_good =
         before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
     Desired {
-        generation: before.map_or(Generation(1), |before| before.generation.next()),
+        generation: before.map_or(Generation(1), |before| before.newest_generation().next()),
         spec: Arc::new(spec),
         replicas: before.map_or(least, |before| before.replicas.max(least)),
         kept_down: before.is_some_and(|before| before.kept_down),
@@ -159,6 +159,7 @@ pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timesta
         has_served: matches!(image, Image::Runs(_)),
         failed: image.failure(),
         created_at: before.map_or_else(|| now.to_string(), |before| before.created_at.clone()),
+        refused: None,
     }
 }
 
@@ -276,8 +277,15 @@ impl Life {
         }
         let image = self.image(&spec);
         let refused = image.failure().map(Refused::Unrunnable);
-        if let (Some(refused), None) = (&refused, &before) {
-            return Err(refused.clone());
+        if let (Some(why), Some(function)) = (image.failure(), kept.functions.get_mut(id)) {
+            let generation = function.desired.newest_generation().next();
+            let update =
+                RefusedUpdate { generation, image: spec.image.clone(), reason: why, at: (self.now)().to_string() };
+            function.desired.refused = Some(update.into());
+            self.tell(&kept, id);
+        }
+        if let Some(refused) = refused {
+            return Err(refused);
         }
         let desired = match before {
             Some(before) if *before.spec == spec && before.failed.is_none() => {
@@ -301,7 +309,7 @@ impl Life {
         old.iter().for_each(|instance| self.retract(id, instance));
         self.tell(&kept, id);
         let kept_down = kept.functions[id].desired.kept_down;
-        refused.map_or(Ok(image == Image::Hangs && !kept_down), Err)
+        Ok(image == Image::Hangs && !kept_down)
     }
 
     fn delete(&self, id: &FunctionId) -> Result<(), Refused> {

@@ -192,7 +192,13 @@ fn subject(event: &Event) -> Option<&InstanceId> {
         | Event::Drained(id)
         | Event::Removed(id)
         | Event::RemoveFailed(id, _) => Some(id),
-        Event::Apply(_) | Event::Scale(_) | Event::KeepDown(_) | Event::Wake | Event::Delete | Event::RetryDue => None,
+        Event::Apply(_)
+        | Event::Scale(_)
+        | Event::KeepDown(_)
+        | Event::Wake
+        | Event::Delete
+        | Event::RollBack(_)
+        | Event::RetryDue => None,
     }
 }
 

@@ -35,11 +35,13 @@ pub(super) enum Flaw {
     WakesWhatIsKeptDown,
     SleepsThroughDemand,
     PromisesWhatBacksOff,
+    ForgetsTheNumberOfARefusedGeneration,
+    PutsBackWithoutAskingForIt,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 24] = [
+    pub(super) const ALL: [(Self, &[Rule]); 26] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -50,7 +52,10 @@ impl Flaw {
         (Self::ForgetsTheRetryTimer, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
         (Self::TrustsALateStart, &[Rule::NothingIsPublishedAfterItsTearDown, Rule::AtMostReplicasServe]),
         (Self::SurgesAllReplicasAtOnce, &[Rule::OneStartAtATimeBesideWhatServes]),
-        (Self::GivesUpWithoutFallingBack, &[Rule::TheNewAnswersBeforeTheOldGoes, Rule::QuiescenceReachesWhatIsDesired]),
+        (
+            Self::GivesUpWithoutFallingBack,
+            &[Rule::TheNewAnswersBeforeTheOldGoes, Rule::QuiescenceReachesWhatIsDesired, Rule::TheOutlookIsTrue],
+        ),
         (Self::ReusesAnInstanceId, &[Rule::InstanceIdsAreNeverReused]),
         (Self::CutsRequestsShort, &[Rule::RequestsAreFinishedBeforeTearDown]),
         (Self::GivesUpOnAFailedRemoval, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
@@ -78,6 +83,8 @@ impl Flaw {
         (Self::WakesWhatIsKeptDown, &[Rule::WhatIsKeptDownStaysDown]),
         (Self::SleepsThroughDemand, &[Rule::DemandEndsAZero]),
         (Self::PromisesWhatBacksOff, &[Rule::TheOutlookIsTrue]),
+        (Self::ForgetsTheNumberOfARefusedGeneration, &[Rule::GenerationsAreNeverReused]),
+        (Self::PutsBackWithoutAskingForIt, &[Rule::TheStoreKnowsWhatIsDesired]),
     ];
 
     pub(super) fn recover(
@@ -126,6 +133,9 @@ impl Flaw {
         let mistaken = self == Self::CountsAnUnreadyInstanceAsServing && !matches!(event, Event::Ready(..));
         if mistaken {
             change_phase(life, &unready, InstancePhase::Unready, InstancePhase::Ready);
+        }
+        if let (Self::PutsBackWithoutAskingForIt, Event::RollBack(_)) = (self, &event) {
+            return Vec::new();
         }
         let mut effects = life.on(event.clone(), now);
         if mistaken {
@@ -191,6 +201,7 @@ impl Flaw {
             (Self::KeepsAnUnreadyEndpointPublished, Event::Unready(id, _)) => {
                 effects.retain(|effect| *effect != Effect::Retract(id.clone()));
             }
+            (Self::ForgetsTheNumberOfARefusedGeneration, Event::RollBack(before)) => life.newest = before.generation,
             (Self::SaysGoneTooEarly, Event::Delete) if !effects.contains(&Effect::Gone) => effects.push(Effect::Gone),
             _ => {}
         }

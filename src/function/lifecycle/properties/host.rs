@@ -181,6 +181,11 @@ impl World {
         let observed: Vec<_> = observed.collect();
         self.condemned.clear();
         self.not_before.clear();
+        self.before = None;
+        if self.store.is_none() {
+            // One that is deployed later is another function.
+            self.numbered = Generation::default();
+        }
         self.gone = self.store.is_none() && observed.is_empty();
         self.seed += 1;
         let seed = self.seed.wrapping_mul(0xd134_2543_de82_ef95);

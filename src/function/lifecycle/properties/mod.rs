@@ -85,6 +85,8 @@ struct Reached {
     sickened: u32,
     woken: u32,
     kept_down: u32,
+    rolled_back: u32,
+    back_on_trial: u32,
 }
 
 impl Reached {
@@ -105,6 +107,8 @@ impl Reached {
         self.started_late += u32::from(world.late_start);
         self.wavered += u32::from(world.wavered);
         self.sickened += u32::from(world.sickened);
+        self.rolled_back += u32::from(world.rolled_back);
+        self.back_on_trial += u32::from(world.back_on_trial);
     }
 
     fn least(self) -> u32 {
@@ -121,6 +125,8 @@ impl Reached {
             self.sickened,
             self.woken,
             self.kept_down,
+            self.rolled_back,
+            self.back_on_trial,
         ];
         all.into_iter().min().unwrap_or_default()
     }

@@ -15,6 +15,8 @@ pub(super) enum Rule {
     RequestsAreFinishedBeforeTearDown,
     /// No id is brought up twice, by this lifecycle or one after it.
     InstanceIdsAreNeverReused,
+    /// What is accepted gets a greater number than all before it, those that were refused included.
+    GenerationsAreNeverReused,
     /// Confirmed instances that get requests: at most as many as replicas are asked for.
     AtMostReplicasServe,
     /// A generation never has more instances than replicas, and beside others that are known to serve, at most one

@@ -72,6 +72,10 @@ pub(super) enum Step {
     },
     /// A request waits and no instance is asked for, or was not a moment ago.
     Wake,
+    /// The newest generation failed and is refused: what was asked for before it is made durable again, and told.
+    RollBack {
+        meanwhile: Option<usize>,
+    },
     /// Whatever was under way is lost, done or half done, as the `bits` say; a fresh lifecycle takes over.
     Restart {
         death: Death,
@@ -81,7 +85,7 @@ pub(super) enum Step {
 
 impl Step {
     pub(super) fn decode(word: u32) -> Self {
-        let (kind, rest) = (word % 39, word / 39);
+        let (kind, rest) = (word % 41, word / 41);
         let pick = (rest / 16) as usize;
         let meanwhile = (rest / 8).is_multiple_of(2).then_some(pick);
         match kind {
@@ -116,6 +120,7 @@ impl Step {
             34 => Self::Sicken { pick },
             35 => Self::KeepDown { down: rest.is_multiple_of(3), meanwhile },
             36..=37 => Self::Wake,
+            38..=39 => Self::RollBack { meanwhile },
             _ => Self::Delete { meanwhile },
         }
     }

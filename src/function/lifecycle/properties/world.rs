@@ -9,7 +9,8 @@ use super::flaw::Flaw;
 use super::rule::{Rule, Violation, check};
 use super::step::{How, Step};
 use crate::function::{
-    Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, Spec, SpecDraft, Uptime,
+    Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, RefusedUpdate, Spec,
+    SpecDraft, Uptime,
 };
 
 /// What there is of one instance on the host.
@@ -57,6 +58,10 @@ pub(super) struct World {
     pub(super) used: BTreeSet<InstanceId>,
     /// Told to go, by this lifecycle.
     pub(super) condemned: BTreeSet<InstanceId>,
+    /// What was asked for before the newest generation, until this lifecycle ends.
+    pub(super) before: Option<Desired>,
+    /// The greatest number that was given to this function.
+    pub(super) numbered: Generation,
     /// Before then no start of this generation may happen.
     pub(super) not_before: BTreeMap<Generation, Uptime>,
     pub(super) gone: bool,
@@ -66,6 +71,9 @@ pub(super) struct World {
     pub(super) woken: bool,
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) fallback: bool,
+    /// Whether a generation was ever refused, and whether what it was put back to was still on trial.
+    pub(super) rolled_back: bool,
+    pub(super) back_on_trial: bool,
     /// Whether an instance ever said that it is not ready, or was found unwell.
     pub(super) wavered: bool,
     pub(super) sickened: bool,
@@ -100,12 +108,16 @@ impl World {
             pending: Vec::new(),
             used: BTreeSet::new(),
             condemned: BTreeSet::new(),
+            before: None,
+            numbered: Generation::default(),
             not_before: BTreeMap::new(),
             gone: true,
             committing: false,
             woken: false,
             fallback: false,
             late_start: false,
+            rolled_back: false,
+            back_on_trial: false,
             wavered: false,
             sickened: false,
             trace: trace.then(Vec::new),
@@ -163,6 +175,7 @@ impl World {
             Step::Apply { spec, meanwhile } => {
                 let desired = self.life.accept(self.specs[spec as usize % self.specs.len()].clone(), "then");
                 if Some(&desired) != self.life.desired() {
+                    self.check_number(desired.generation)?;
                     self.commit(Some(desired.clone()), meanwhile, &Event::Apply(desired))?;
                 }
             }
@@ -178,6 +191,7 @@ impl World {
             }
             Step::Wake => self.wake()?,
             Step::Delete { meanwhile } => self.commit(None, meanwhile, &Event::Delete)?,
+            Step::RollBack { meanwhile } => self.roll_back(meanwhile)?,
             Step::Restart { death, bits } => self.restart(death, bits)?,
         }
         Ok(())
@@ -192,6 +206,15 @@ impl World {
             self.proceed(pick, How::Well)?;
         }
         self.committing = false;
+        match event {
+            Event::Apply(next) if self.life.desired().is_none_or(|now| now.generation != next.generation) => {
+                self.before = self.life.desired().cloned();
+            }
+            Event::Scale(replicas) => self.before.iter_mut().for_each(|before| before.replicas = *replicas),
+            Event::KeepDown(down) => self.before.iter_mut().for_each(|before| before.kept_down = *down),
+            Event::Delete => self.before = None,
+            _ => {}
+        }
         self.deliver(event)
     }
 
@@ -206,6 +229,32 @@ impl World {
         let awake = after.as_ref().is_none_or(|after| after.kept_down || after.replicas > 0);
         self.woken |= before == Some(0) && !kept_down;
         check(awake, Rule::DemandEndsAZero, || format!("{after:?}"))
+    }
+
+    /// Every number that is given is new.
+    fn check_number(&mut self, generation: Generation) -> Result<(), Violation> {
+        let newest = self.life.desired().map(|desired| desired.generation);
+        check(newest == Some(generation) || generation > self.numbered, Rule::GenerationsAreNeverReused, || {
+            format!("{generation} after {}", self.numbered)
+        })?;
+        self.numbered = self.numbered.max(generation);
+        Ok(())
+    }
+
+    /// A generation that failed is refused, if what was asked for before it is known.
+    fn roll_back(&mut self, meanwhile: Option<usize>) -> Result<(), Violation> {
+        let Some(failed) = self.life.desired().filter(|desired| desired.failed.is_some()) else { return Ok(()) };
+        let refused = RefusedUpdate {
+            generation: failed.generation,
+            image: failed.spec.image.clone(),
+            reason: failed.failed.clone().unwrap_or_default(),
+            at: "then".to_owned(),
+        };
+        let Some(before) = self.before.take() else { return Ok(()) };
+        self.rolled_back = true;
+        self.back_on_trial |= !before.has_served && before.failed.is_none();
+        let before = Desired { refused: Some(Arc::new(refused)), ..before };
+        self.commit(Some(before.clone()), meanwhile, &Event::RollBack(before))
     }
 
     pub(super) fn pick(&self, pick: usize) -> Option<usize> {

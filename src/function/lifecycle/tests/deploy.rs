@@ -223,3 +223,99 @@ fn an_update_keeps_the_number_of_replicas_and_the_day_of_creation() {
     heart.apply("b");
     assert_eq!((heart.desired().replicas, heart.desired().created_at.as_str()), (3, "then"));
 }
+
+/// The function as the owner puts it back: what was asked for before its newest generation.
+fn rolled_back(heart: &mut Heart, before: &Desired) -> Vec<Effect> {
+    let failed = heart.desired().clone();
+    let refused = RefusedUpdate {
+        generation: failed.generation,
+        image: failed.spec.image.clone(),
+        reason: failed.failed.unwrap(),
+        at: "then".into(),
+    };
+    heart.on(Event::RollBack(Desired { refused: Some(refused.into()), ..before.clone() }))
+}
+
+#[test]
+fn after_a_refused_update_what_served_is_what_is_asked_for_and_nothing_of_it_is_touched() {
+    let (mut heart, old) = Heart::serving("a", 1);
+    let before = heart.desired().clone();
+    heart.apply("b");
+    let new = heart.starting();
+    heart.fail(&new, hopeless());
+    assert_eq!(rolled_back(&mut heart, &before), []);
+    let status = heart.status();
+    assert_eq!((status.phase, status.ready, status.serving), (Phase::Ready, 1, Some(Generation(1))));
+    assert_eq!((heart.desired().spec.image.as_str(), &status.failure), ("a", &None));
+    assert_eq!(heart.in_phase(InstancePhase::Ready), old);
+}
+
+#[test]
+fn the_number_of_a_refused_update_is_not_used_again_also_after_a_restart() {
+    let (mut heart, _) = Heart::serving("a", 1);
+    let before = heart.desired().clone();
+    heart.apply("b");
+    let new = heart.starting();
+    heart.fail(&new, hopeless());
+    rolled_back(&mut heart, &before);
+    assert_eq!(heart.life.accept(spec("b"), "then").generation, Generation(3));
+    let stored = Some(heart.desired().clone());
+    let (again, _) = Lifecycle::recover(&"f".parse().unwrap(), 2, stored, Vec::new(), Uptime::default());
+    assert_eq!(again.accept(spec("b"), "then").generation, Generation(3));
+}
+
+#[test]
+fn an_update_on_trial_that_is_put_back_is_tried_again_and_has_its_whole_time() {
+    let (mut heart, _) = Heart::serving("a", 1);
+    heart.apply("b");
+    let before = heart.desired().clone();
+    heart.wait(200);
+    heart.apply("c");
+    let newest = heart.starting();
+    heart.fail(&newest, hopeless());
+    assert_eq!(brought_up(&rolled_back(&mut heart, &before)), [Generation(2)]);
+    assert_eq!((heart.outcome(), heart.status().serving), (Outcome::Pending, Some(Generation(1))));
+    heart.wait(299);
+    assert_eq!(heart.outcome(), Outcome::Pending);
+    heart.wait(1);
+    assert_eq!((heart.status().phase, heart.status().serving), (Phase::Failed, Some(Generation(1))));
+}
+
+#[test]
+fn a_failed_update_that_is_put_back_is_failed_for_its_own_reason() {
+    let (mut heart, _) = Heart::serving("a", 1);
+    heart.apply("b");
+    let first = heart.starting();
+    heart.fail(&first, hopeless());
+    let before = heart.desired().clone();
+    heart.apply("c");
+    let second = heart.starting();
+    heart.fail(&second, StartError::Spec("no such user".into()));
+    assert_eq!(rolled_back(&mut heart, &before), []);
+    let status = heart.status();
+    assert_eq!((status.phase, status.serving), (Phase::Failed, Some(Generation(1))));
+    assert_eq!(status.failure.unwrap(), Failure { generation: Generation(2), reason: "no such image".into() });
+    assert_eq!(status.desired.unwrap().refused.as_ref().unwrap().reason, "no such user");
+}
+
+#[test]
+fn what_is_put_back_is_not_started_sooner_than_its_own_failures_allow() {
+    let mut heart = Heart::new();
+    heart.apply("a");
+    for _ in 0..6 {
+        let id = heart.starting();
+        heart.fail(&id, not_now());
+        if heart.in_phase(InstancePhase::Starting).is_empty() {
+            heart.wait(40);
+        }
+    }
+    let id = heart.starting();
+    heart.fail(&id, not_now());
+    let before = heart.desired().clone();
+    heart.apply("b");
+    let new = heart.starting();
+    heart.fail(&new, hopeless());
+    assert_eq!(brought_up(&rolled_back(&mut heart, &before)), []);
+    assert!(matches!(heart.status().phase, Phase::BackingOff { .. }));
+    assert_eq!(brought_up(&heart.wait(64)), [Generation(1)]);
+}

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::*;
-use crate::function::{Exit, SpecDraft, StartError};
+use crate::function::{Exit, Failure, RefusedUpdate, SpecDraft, StartError};
 
 /// A lifecycle and a clock.
 struct Heart {
