@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Function, Lease, NoEndpoint};
-use crate::function::{AnswerLimit, FunctionId};
+use crate::function::{AnswerLimit, FunctionId, Outlook};
 
 /// A function that is deployed. It stays the entry of that one function when another of the same name comes after it.
 #[derive(Debug, Clone)]
@@ -87,6 +87,13 @@ impl FunctionEntry {
             Some(lease) => Ok(lease),
             None => self.function.park().await,
         }
+    }
+
+    /// Whether a call would wait for the first instance since none was asked for.
+    #[must_use]
+    pub fn is_waking(&self) -> bool {
+        let state = self.function.state.borrow();
+        state.ready.is_empty() && matches!(state.outlook, Outlook::AtZero | Outlook::Waking)
     }
 
     /// Waits until there is demand: a request is parked although no instance is asked for. Returns true then, at once if

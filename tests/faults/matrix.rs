@@ -14,10 +14,11 @@ use crate::situation::Situation;
 /// not true fails the test.
 fn is_called(method: Method, situation: Situation) -> bool {
     use Situation::{
-        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, ScaleDown, ScaleUp, SecretChange, Update,
+        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, ScaleDown, ScaleUp, SecretChange, Stop,
+        Update, Wake,
     };
-    let starts = matches!(situation, Deploy | EarlyExit | Update | CrashRepair | ScaleUp | Recovery);
-    let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Delete | Recovery);
+    let starts = matches!(situation, Deploy | EarlyExit | Update | CrashRepair | ScaleUp | Wake | Recovery);
+    let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Stop | Delete | Recovery);
     match method {
         Method::ImagesEnsure | Method::NetworkAttach | Method::RuntimeCreate | Method::RuntimeStart => starts,
         Method::ProbeAsk | Method::RuntimeListening => starts,

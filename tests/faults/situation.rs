@@ -22,6 +22,10 @@ pub enum Situation {
     CrashRepair,
     ScaleUp,
     ScaleDown,
+    /// It is at zero, and a call comes.
+    Wake,
+    /// It is kept down by hand.
+    Stop,
     Delete,
     /// A secret that it has gets another value.
     SecretChange,
@@ -37,13 +41,15 @@ pub enum Situation {
 pub type Answer = Option<Result<(), Refused>>;
 
 impl Situation {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Deploy,
         Self::EarlyExit,
         Self::Update,
         Self::CrashRepair,
         Self::ScaleUp,
         Self::ScaleDown,
+        Self::Wake,
+        Self::Stop,
         Self::Delete,
         Self::SecretChange,
         Self::Measure,
@@ -79,7 +85,12 @@ impl Situation {
                 self.prepare(platform, 1).await;
             }
             Self::ScaleDown => self.prepare(platform, 3).await,
-            Self::Delete => self.prepare(platform, 2).await,
+            Self::Delete | Self::Stop => self.prepare(platform, 2).await,
+            Self::Wake => {
+                self.prepare(platform, 1).await;
+                platform.scale("f", 0).await.unwrap();
+                sleep(Duration::from_secs(65)).await;
+            }
         }
     }
 
@@ -117,6 +128,8 @@ impl Situation {
             }
             Self::ScaleUp => Some(platform.scale("f", 3).await),
             Self::ScaleDown => Some(platform.scale("f", 1).await),
+            Self::Wake => platform.routes.lease(&id("f")).await.ok().map(|_| Ok(())),
+            Self::Stop => Some(platform.keep_down("f", true).await),
             Self::Delete => Some(platform.delete("f").await),
             Self::SecretChange => {
                 platform.write_secret("db", "new");
@@ -141,6 +154,9 @@ impl Situation {
         if self == Self::EarlyExit && platform.view("f").await.is_some() {
             platform.update("f", "good:2").await.unwrap();
         }
+        if self == Self::Wake {
+            platform.routes.lease(&id("f")).await.unwrap();
+        }
     }
 
     /// Whether what was answered is what is kept.
@@ -158,13 +174,16 @@ impl Situation {
             (Self::Update, Some(Ok(()))) => serves("good:2"),
             (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.last_good.is_some()),
             (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
+            (Self::Wake, _) => serves("good:1") && replicas(1),
+            (Self::Stop, Some(Ok(()))) => serves("good:1") && replicas(2) && f.is_some_and(|f| f.kept_down),
+            (Self::Stop, None) => serves("good:1") && replicas(2),
             (Self::CrashRepair | Self::SecretChange | Self::Measure | Self::Idle, _) => serves("good:1") && replicas(1),
             (Self::ScaleUp, Some(Ok(()))) => serves("good:1") && replicas(3),
             (Self::ScaleDown, Some(Ok(()))) => serves("good:1") && replicas(1),
             (Self::ScaleUp | Self::ScaleDown, None) => serves("good:1"),
             (Self::Delete, Some(Ok(()))) => f.is_none(),
             (Self::Delete, None) => f.is_none() || serves("good:1"),
-            (Self::ScaleUp | Self::ScaleDown | Self::Delete, Some(Err(_))) => false,
+            (Self::ScaleUp | Self::ScaleDown | Self::Stop | Self::Delete, Some(Err(_))) => false,
             (Self::Recovery, _) => serves("good:1") && replicas(2),
         };
         if right { Ok(()) } else { Err(format!("answered {answer:?}, kept {f:?}")) }

@@ -23,8 +23,9 @@ use crate::memory_engine::{Image, MemoryEngine, desired};
 /// `admin:secret-pw`, as in the recorded conversations.
 pub(crate) const AUTH: &str = "Authorization: Basic YWRtaW46c2VjcmV0LXB3\r\n";
 
-/// How long a request waits for an instance.
+/// How long a request waits for an instance, and for one of a function that is at zero.
 const PARKING: Duration = Duration::from_millis(300);
+const WAKING: Duration = Duration::from_secs(2);
 
 /// What goes wrong with the engine, what it was told, and what it says other than it would.
 #[derive(Default)]
@@ -179,7 +180,7 @@ impl House {
         let engine = MemoryEngine::of(|_| Image::Runs(Vec::new()), None, then);
         engine::Namespaces::create(&engine, &dev(), NamespaceMetadata::of_functions()).await.unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
-        let routes = Arc::new(Routes::new(Parking { time: PARKING, waking: PARKING, ..Parking::default() }));
+        let routes = Arc::new(Routes::new(Parking { time: PARKING, waking: WAKING, ..Parking::default() }));
         let draining = Draining::default();
         let (secrets, namespaces, logs) = rest(engine.clone());
         let services = Arc::new(Services {

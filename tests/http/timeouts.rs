@@ -54,6 +54,24 @@ async fn a_wait_for_an_instance_ends_with_the_limit_too() {
 }
 
 #[actix_web::test]
+async fn a_wait_for_a_function_that_is_woken_does_not_count() {
+    let house = House::public().await;
+    let id = "asleep".parse().unwrap();
+    for (outlook, status) in [(Outlook::AtZero, 200), (Outlook::Waking, 200), (Outlook::Coming, 504)] {
+        house.routes.forget(&id);
+        house.routes.announce(&id, outlook);
+        house.routes.limit(&id, AnswerLimit::Exactly(MOMENT / 2));
+        let answers = answering(|_| "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into()).await;
+        let started = async {
+            sleep(MOMENT).await;
+            house.routes.publish(&id, &"asleep-1".parse().unwrap(), answers);
+        };
+        let (reply, ()) = futures_util::join!(house.get("/function/asleep"), started);
+        assert_eq!(reply.status, status, "{reply:?}");
+    }
+}
+
+#[actix_web::test]
 async fn nobody_there_and_nobody_answering_are_told_apart() {
     let house = House::with(actord::http::ApiFlavor::Public, |settings| settings.upstream_timeout = 10 * MOMENT).await;
     house.publish("gone", crate::support::nobody());

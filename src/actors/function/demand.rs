@@ -8,7 +8,7 @@
 use actix::AsyncContext as _;
 
 use super::Function;
-use super::effects::report;
+use super::effects::tell;
 use crate::function::Event;
 
 impl Function {
@@ -22,9 +22,8 @@ impl Function {
         self.watched = Some(entry.clone());
         let (over, address) = (self.me.over.clone(), ctx.address());
         let watch = async move {
-            while entry.demand().await {
-                report(&address, Event::Wake).await;
-            }
+            // Of an actor that is gone the successor watches: asking on would be a loop that never rests.
+            while entry.demand().await && tell(&address, Event::Wake).await.is_ok() {}
         };
         self.me.tasks.spawn_on(over.run_until_cancelled_owned(watch), &self.context.runtime);
     }

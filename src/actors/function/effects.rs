@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::{Addr, AsyncContext};
+use actix::{Addr, AsyncContext, MailboxError};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -158,7 +158,12 @@ async fn live(task: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     }
 }
 
-/// Tells the actor what became of an effect, or of what it watches. An actor that is gone needs to know nothing: its successor looks itself.
-pub(super) async fn report(actor: &Addr<Function>, event: Event) {
-    let _ = actor.send(LifecycleEvent(event)).await;
+/// Tells the actor what became of an effect. An actor that is gone needs to know nothing: its successor looks itself.
+async fn report(actor: &Addr<Function>, event: Event) {
+    let _ = tell(actor, event).await;
+}
+
+/// As [`report`], for those who have to know whether the actor is there.
+pub(super) async fn tell(actor: &Addr<Function>, event: Event) -> Result<(), MailboxError> {
+    actor.send(LifecycleEvent(event)).await
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::Registry;
 use crate::actors::function::Function;
-use crate::actors::messages::{Apply, Delete, To};
+use crate::actors::messages::{Apply, Delete, Scale, To};
 use crate::actors::{Context, Settings, Supervised};
 use crate::engine::{Mode, Refused};
 use crate::function::{Exit, FunctionId, Phase, SpecDraft};
@@ -132,6 +132,33 @@ fn the_successor_of_an_actor_that_panicked_heals_crashes_and_deletes() {
             sleep(Duration::from_secs(1)).await;
         }
         assert!(platform.host.leftovers().is_empty(), "{:?}", platform.host.leftovers());
+    });
+}
+
+#[test]
+fn a_call_that_waits_at_zero_is_answered_whenever_the_actor_panics() {
+    simulate(async {
+        let platform = Platform::start(Behaviour::new().ready_after(Duration::from_secs(1))).await;
+        platform.deploy().await.unwrap();
+        for step in 0..30 {
+            let scale = To(platform.function.clone(), Scale { replicas: 0 });
+            platform.registry.addr().send(scale).await.unwrap().unwrap();
+            sleep(Duration::from_secs(100)).await;
+            assert!(platform.host.running().is_empty());
+            let call = async {
+                sleep(Duration::from_millis(1)).await;
+                platform.routes.lease(&platform.function).await
+            };
+            let panic = async {
+                sleep(Duration::from_micros(step * 100)).await;
+                platform.panic().await;
+            };
+            let (answer, ()) = futures_util::join!(call, panic);
+            assert!(answer.is_ok(), "step {step}: {answer:?}");
+            drop(answer);
+            platform.settle().await;
+        }
+        assert_eq!(platform.host.violations(), Vec::<String>::new());
     });
 }
 

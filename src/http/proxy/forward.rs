@@ -126,6 +126,15 @@ impl UpstreamRequest<'_> {
     }
 }
 
+/// Waits for a function that is at zero, as long as a start may take; of any other it says nothing. The lease is given
+/// back: the request takes one at once, as all do.
+pub(super) async fn wake(entry: &FunctionEntry, metrics: &Metrics) -> Result<(), NoEndpoint> {
+    if entry.is_waking() {
+        drop(lease(entry, metrics).await?);
+    }
+    Ok(())
+}
+
 /// An instance to send to, and how long that took if it took any time.
 async fn lease(entry: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
     if let Some(lease) = entry.try_lease() {

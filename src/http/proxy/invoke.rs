@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
 use super::body::{Download, Held, Upload};
-use super::forward::{Connections, UpstreamError, UpstreamRequest, connections};
+use super::forward::{Connections, UpstreamError, UpstreamRequest, connections, wake};
 use super::headers::{self, CallHeaders};
 use super::upgrade;
 use crate::http::metrics::{Invocation, Series};
@@ -138,6 +138,8 @@ impl Proxy {
         upstream: UpstreamRequest<'_>,
         target: &Target,
     ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+        // A call that wakes its function waits as long as a start may take. The limit is for the time after that.
+        wake(&target.entry, &self.services.metrics).await.map_err(UpstreamError::from)?;
         let limit = target.entry.limit().or(self.timeout);
         let deadline = Instant::now() + limit;
         let asked_to_switch = upstream.web_socket;
