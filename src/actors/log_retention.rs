@@ -1,27 +1,34 @@
 //! Logs outlive instances, not functions: who is forgotten, and when.
 //!
-//! Both are done however often it takes, in tasks that no caller waits for. They name a time, so that one that comes late
+//! Both are done however often it takes, in tasks that no caller waits for to the end. They name a time, so that one that comes late
 //! forgets nothing of a function that has been deployed again under the same name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::retry::ask;
 use crate::actors::context::Context;
 use crate::function::{Desired, FunctionId};
 
-/// A function was deleted: what its instances wrote until now goes.
-pub(super) fn forget(context: &Arc<Context>, function: &FunctionId) {
+/// How long the answer to a deletion waits for its logs to be gone, where the host is slow.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A function was deleted: what its instances wrote until now goes. Returns when no reader is told of it any more, so that
+/// the next function of this name begins with its own; or after a while: then that comes late.
+pub(super) async fn forget(context: &Arc<Context>, function: &FunctionId) {
     let (context, function, now) = (context.clone(), function.clone(), Timestamp::now());
-    context.runtime.clone().spawn(async move {
+    let gone = context.runtime.clone().spawn(async move {
         ask(&context, "remove the logs of a deleted function", || {
             let (logs, function) = (context.host.logs.clone(), function.clone());
             async move { logs.forget(&function, now).await }
         })
         .await;
     });
+    let _ = timeout(GONE_WITHIN, gone).await;
 }
 
 /// actord starts: what was written by functions goes that were deleted since, or before they were deployed anew.

@@ -48,6 +48,17 @@ pub struct LogLine {
 /// Lines as they are read, some at a time and never none. The reading is over after an error.
 pub type LogLines = BoxStream<'static, Result<Vec<LogLine>, LogsUnreadable>>;
 
+/// Why no line is told at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogsRefused {
+    /// There is no such function (any more).
+    #[error("function {0} not found")]
+    NotFound(FunctionId),
+    /// What is there already can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] LogsUnreadable),
+}
+
 /// The logs could not be read, and why: for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -19,7 +19,7 @@ mod view;
 use async_trait::async_trait;
 
 pub use changes::{Change, ChangeLog, Changed, Changes, Missed};
-pub use log_lines::{LogLine, LogLines, LogQuery, LogsUnreadable};
+pub use log_lines::{LogLine, LogLines, LogQuery, LogsRefused, LogsUnreadable};
 pub use namespace::{NamespaceRefused, SecretRefused};
 pub use refused::Refused;
 pub use view::{Mode, PullProgress, Used, View};
@@ -145,10 +145,13 @@ pub trait Namespaces: Send + Sync {
 /// Tells what functions wrote.
 #[async_trait]
 pub trait Logs: Send + Sync {
-    /// The lines that are asked for, in the order of their times over all instances. A function that is not there has
-    /// none. The reading is pulled: nothing is read ahead of a slow reader, and dropping it ends it.
+    /// The lines that are asked for, in the order of their times over all instances. They are of the function that is
+    /// deployed now: what one of the same name wrote that was deleted before is told no more, and a reader that follows
+    /// gets the last words of its function, also when the name is another's by then, and nothing of that. The reading is
+    /// pulled: nothing is read ahead of a slow reader, and dropping it ends it.
     ///
     /// # Errors
-    /// [`LogsUnreadable`] when what is there already can't be read; the same may come up later in the lines.
-    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsUnreadable>;
+    /// [`LogsRefused::NotFound`]; [`LogsRefused::Unreadable`] when what is there already can't be read; the same may come
+    /// up later in the lines.
+    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsRefused>;
 }

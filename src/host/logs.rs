@@ -23,6 +23,8 @@ pub struct Log {
     pub ends: u64,
     /// Whether nothing will be added any more.
     pub ended: bool,
+    /// Whether it was forgotten while its instance was there: it goes with that, and is for those alone who read it already.
+    pub forgotten: bool,
 }
 
 /// What is kept of a function's instances.
@@ -78,7 +80,7 @@ pub trait Logs: Send + Sync {
     async fn changed(&self, function: &FunctionId, seen: u64) -> Result<(), HostError>;
 
     /// Forgets what instances of a function wrote that were made before a time: at once what is of those that are
-    /// removed, together with the instance what is of the others. Idempotent.
+    /// removed, together with the instance what is of the others, which is marked until then. Idempotent.
     ///
     /// # Errors
     /// [`HostError::Failed`] when something could not be removed.

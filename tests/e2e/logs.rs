@@ -92,9 +92,47 @@ async fn last_words_outlive_a_crash_and_actord_and_go_with_the_function() {
         assert_eq!(logs(&actord, "name=brittle&tail=100").await, before, "every reader is told the same");
     }
     assert_eq!(actord.delete("brittle").await.status, 202);
-    until("nothing is told of it", async || logs(&actord, "name=brittle&tail=100").await.is_empty()).await;
+    for follow in ["", "&follow=true"] {
+        let path = format!("/system/logs?name=brittle&tail=100{follow}");
+        let answer = actord.system("GET", &path, Value::Null).await;
+        let line = "function brittle.openfaas-fn not found: it has no logs\n";
+        assert_eq!((answer.status, answer.text().as_str()), (404, line), "at once");
+    }
     let left = || walk(&actord.data().join("logs"));
     until("no file is left of it", async || left().iter().all(|name| !name.contains("brittle"))).await;
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namesake_has_only_its_own_lines_at_once_while_the_one_before_still_ends() {
+    let actord = Actord::start().await;
+    let mut before: Vec<String> = Vec::new();
+    for round in 0..4 {
+        actord.deploy("again", json!({ "envVars": { "IGNORE_SIGTERM_MS": "2000" } })).await;
+        until("its first line is told", async || tells(&actord, "name=again&tail=9", "listens").await).await;
+        let told = lines(&logs(&actord, "name=again&tail=100").await);
+        let instance = told[0]["instance"].as_str().unwrap().to_owned();
+        assert!(told.iter().all(|line| line["instance"] == instance.as_str()), "{round}: {told:?}");
+        assert!(!before.contains(&instance), "{round}: {instance}");
+        let mut follower = Connection::open(actord.public).await.unwrap();
+        let path = "/system/logs?name=again&follow=true&tail=100";
+        follower.send(&actord.request("GET", path, &Value::Null)).await.unwrap();
+        assert_eq!(follower.read_head().await.unwrap().0, 200);
+
+        assert_eq!(actord.delete("again").await.status, 202);
+        actord.deploy("again", json!({})).await;
+        for _ in 0..20 {
+            let told = lines(&logs(&actord, "name=again&tail=100").await);
+            assert!(told.iter().all(|line| line["instance"] != instance.as_str()), "{round}: {told:?}");
+        }
+        let mut followed = Vec::new();
+        while let Some(chunk) = timeout(LONG, follower.chunk()).await.expect("it ends").unwrap() {
+            followed.extend(lines(&chunk));
+        }
+        assert!(followed.iter().all(|line| line["instance"] == instance.as_str()), "{round}: {followed:?}");
+        before.push(instance);
+        assert_eq!(actord.delete("again").await.status, 202);
+    }
     actord.finish().await;
 }
 

@@ -1,13 +1,13 @@
 //! What functions wrote. Every instance writes when it starts, so another instance is another line.
 
-use actord::engine::{LogLine, LogQuery};
+use actord::engine::{LogLine, LogQuery, LogsRefused};
 use actord::function::FunctionId;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use crate::fixture::{LONG, delete, id, scale, served, serves, until};
-use crate::subject::Subject;
+use crate::fixture::{LONG, create, delete, id, scale, served, serves, until};
+use crate::subject::{Kind, Subject};
 
 fn of(function: FunctionId) -> LogQuery {
     LogQuery { function, instance: None, tail: None, since: None, follow: false }
@@ -83,9 +83,41 @@ pub async fn a_follower_gets_what_comes_and_ends_with_the_function<S: Subject>(s
     assert!(rest.iter().all(Result::is_ok), "{rest:?}");
 }
 
-pub async fn an_unknown_function_has_no_lines_and_its_followers_end<S: Subject>(s: &mut S) {
-    for follow in [false, true] {
-        assert_eq!(read(s, LogQuery { follow, ..of(id("nobody")) }).await, []);
+pub async fn an_unknown_function_has_no_logs_and_a_deleted_one_neither<S: Subject>(s: &mut S) {
+    let missing = async |s: &S, function: FunctionId| {
+        for follow in [false, true] {
+            let refused = s.logs().read(LogQuery { follow, ..of(function.clone()) }).await.err();
+            assert_eq!(refused, Some(LogsRefused::NotFound(function.clone())), "{follow}");
+        }
+    };
+    missing(s, id("nobody")).await;
+    missing(s, id("nobody.nowhere")).await;
+    served(s, "f").await;
+    written(s, "f", 1).await;
+    missing(s, id("f.nowhere")).await;
+    delete(s, "f").await;
+    missing(s, id("f")).await;
+}
+
+pub async fn a_namesake_has_only_its_own_lines_at_once_and_the_follower_of_the_one_before_ends<S: Subject>(s: &mut S) {
+    let mut before = Vec::new();
+    for round in 0..3 {
+        served(s, "f").await;
+        let lines = written(s, "f", 1).await;
+        let mine = lines[0].instance.clone();
+        assert!(lines.iter().all(|line| line.instance == mine) && !before.contains(&mine), "{round}: {lines:?}");
+        let follower = s.logs().read(LogQuery { follow: true, ..of(id("f")) }).await.unwrap();
+        delete(s, "f").await;
+        create(s, "f", Kind::Hello).await.unwrap();
+        before.push(mine.clone());
+        let at_once = read(s, of(id("f"))).await;
+        assert!(at_once.iter().all(|line| !before.contains(&line.instance)), "{round}: {at_once:?}");
+        let rest: Vec<_> = timeout(LONG, follower.collect()).await.expect("it ends");
+        let told: Vec<LogLine> = rest.into_iter().flat_map(Result::unwrap).collect();
+        assert!(told.starts_with(&lines), "{round}: {told:?}");
+        assert!(told.iter().all(|line| line.instance == mine), "{round}: {told:?}");
+        delete(s, "f").await;
+        before.extend(at_once.into_iter().map(|line| line.instance));
     }
 }
 

@@ -137,6 +137,7 @@ contract! {
         lines_come_in_the_order_of_their_times_with_who_wrote_them
         only_what_is_asked_for_is_read
         a_follower_gets_what_comes_and_ends_with_the_function
-        an_unknown_function_has_no_lines_and_its_followers_end
+        an_unknown_function_has_no_logs_and_a_deleted_one_neither
+        a_namesake_has_only_its_own_lines_at_once_and_the_follower_of_the_one_before_ends
         what_was_written_is_there_after_a_restart;
 }

@@ -81,8 +81,14 @@ pub async fn what_is_forgotten_while_it_runs_goes_with_its_instance_and_what_com
     written(&host, &talker, &old).await;
     host.logs.sweep(&BTreeMap::new(), Timestamp::now()).await.unwrap();
     assert!(host.logs.read(&old, 0, 10).await.is_ok(), "it runs");
+    let forgotten = async || {
+        let logs = host.logs.kept(&talker).await.unwrap().logs;
+        logs.into_iter().map(|log| (log.id, log.forgotten)).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(forgotten().await, [(old.clone(), true)].into(), "and is marked");
     let (new, _) = started(s, "talker", &hello).await;
     written(&host, &talker, &new).await;
+    assert_eq!(forgotten().await, [(old.clone(), true), (new.clone(), false)].into());
     torn_down(&host, &old).await;
     torn_down(&host, &new).await;
     let kept: Vec<_> = host.logs.kept(&talker).await.unwrap().logs.into_iter().map(|log| log.id).collect();

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use actord::function::InstanceId;
+use actord::function::{InstanceId, SpecDraft};
 use actord::host::HostError;
 use actord::host::fake::{Fault, Method, Phase, Rule};
 use actord::http::ApiFlavor;
@@ -107,6 +107,7 @@ async fn nobody_reads_logs_without_credentials() {
 async fn each_parameter_chooses_among_the_lines() {
     let house = LocalHouse::public().await;
     furnish(&house);
+    house.add("echo.dev", "image:1");
     wrote(&house, "echo.dev", "echo-c", &[(time("2026-01-02T03:04:05Z"), "elsewhere")]);
     for (query, lines) in [
         ("name=echo&tail=2", vec!["third", "fourth"]),
@@ -122,17 +123,82 @@ async fn each_parameter_chooses_among_the_lines() {
         ("name=echo&namespace=dev&tail=9", vec!["elsewhere"]),
         ("name=echo&namespace=&tail=1", vec!["fourth"]),
         ("name=echo", vec![]),
-        ("name=unknown&tail=9", vec![]),
-        ("name=no/name&tail=9", vec![]),
-        ("tail=9", vec![]),
     ] {
         assert_eq!(texts(&logs(&house, query).await), lines, "{query}");
     }
 }
 
 #[actix_web::test]
+async fn a_function_that_is_not_there_is_a_404_with_words_and_to_a_gateway_one_that_says_nothing() {
+    for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
+        let house = LocalHouse::with(flavor, |_| {}).await;
+        furnish(&house);
+        // Its instance may be there yet; it is nobody's any more.
+        house.add("gone", "image:1");
+        wrote(&house, "gone", "gone-a", &[(Timestamp::now(), "words")]);
+        house.engine.remove(&"gone".parse().unwrap());
+        let no_name = "no function can have that name: ask with ?name=NAME&namespace=NAMESPACE\n";
+        for (query, line) in [
+            ("name=unknown", "function unknown.openfaas-fn not found: it has no logs\n"),
+            ("name=gone&tail=9", "function gone.openfaas-fn not found: it has no logs\n"),
+            ("name=echo&namespace=dev&tail=-1", "function echo.dev not found: it has no logs\n"),
+            ("name=echo&namespace=nope", "function echo.nope not found: it has no logs\n"),
+            ("name=no/name&tail=9", no_name),
+            ("name=echo&namespace=..", no_name),
+            ("name=&tail=9", no_name),
+            ("tail=9", no_name),
+            ("", no_name),
+        ] {
+            for follow in ["", "&follow=true"] {
+                let reply = logs(&house, &format!("{query}{follow}")).await;
+                match flavor {
+                    ApiFlavor::Public => {
+                        assert_eq!((reply.status, reply.text().as_str()), (404, line), "{query}");
+                        assert_eq!(reply.header("content-type").as_deref(), Some("text/plain; charset=utf-8"));
+                    }
+                    ApiFlavor::Provider => {
+                        assert_eq!((reply.status, reply.complete, reply.text().as_str()), (200, true, ""), "{query}");
+                        assert_eq!(reply.header("content-type").as_deref(), Some("application/x-ndjson"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_namesake_has_only_its_own_lines_and_who_follows_the_one_before_gets_its_last_words_and_an_end() {
+    let house = LocalHouse::public().await;
+    let id: actord::function::FunctionId = "echo".parse().unwrap();
+    let forget = async || house.host.host().logs.forget(&id, Timestamp::now()).await.unwrap();
+    house.add("echo", "image:1");
+    let old = wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "old")]);
+    let mut follower = Follower::start(&house, "name=echo").await;
+    follower.gets("\"old\"").await;
+    house.host.called(Method::LogsChanged, 1).await;
+
+    // Deleted and made anew, while the old instance is on its way out.
+    house.engine.remove(&id);
+    forget().await;
+    let again = SpecDraft { image: "image:1".into(), ..SpecDraft::default() };
+    house.engine.put_at(&id, again.try_into().unwrap(), Timestamp::now());
+    let new = wrote(&house, "echo", "echo-b", &[(Timestamp::now(), "new")]);
+    assert_eq!(texts(&logs(&house, "name=echo").await), ["new"]);
+    let mut its_own = Follower::start(&house, "name=echo").await;
+    its_own.gets("\"new\"").await;
+    house.host.write_log(&old, b"last words\n", Timestamp::now());
+    house.host.write_log(&new, b"more\n", Timestamp::now());
+    assert_eq!(texts(&logs(&house, "name=echo&tail=9").await), ["new", "more"]);
+    house.host.end_log(&old);
+    assert_eq!(texts(&follower.ends().await), ["old", "last words"]);
+    its_own.gets("\"more\"").await;
+    assert!(!its_own.got.contains("last words"), "{}", its_own.got);
+}
+
+#[actix_web::test]
 async fn without_a_time_or_a_number_of_lines_the_last_five_minutes_are_told() {
     let house = LocalHouse::public().await;
+    house.add("echo", "image:1");
     let ago = |minutes: i64| Timestamp::now().checked_sub(minutes.minutes()).unwrap();
     wrote(&house, "echo", "echo-a", &[(ago(6), "before"), (ago(4), "lately")]);
     assert_eq!(texts(&logs(&house, "name=echo").await), ["lately"]);
@@ -171,6 +237,7 @@ async fn a_host_that_fails_or_panics_is_a_500() {
 #[actix_web::test]
 async fn a_host_that_fails_in_the_middle_cuts_the_answer_off_so_that_it_is_seen() {
     let house = LocalHouse::public().await;
+    house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[]);
     house.host.write_log(&id, &b"a line that is repeated\n".repeat(20_000), Timestamp::now());
     let query = "name=echo&tail=100000";
@@ -194,6 +261,7 @@ async fn a_thousand_reads_give_the_same_answer() {
 #[actix_web::test]
 async fn bytes_that_are_no_text_carriage_returns_and_control_characters_are_told_as_text() {
     let house = LocalHouse::public().await;
+    house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[]);
     house.host.write_log(&id, b"ba\xffd\r\n\x00\x1b[1m\"\n\n<&>\n", Timestamp::now());
     assert_eq!(texts(&logs(&house, "name=echo").await), ["ba\u{fffd}d", "\u{0}\u{1b}[1m\"", "", "<&>"]);
@@ -252,8 +320,8 @@ async fn a_function_that_has_written_nothing_yet_can_be_followed() {
 #[actix_web::test]
 async fn who_follows_what_is_not_there_or_is_deleted_is_not_left_waiting() {
     let house = LocalHouse::public().await;
-    let reply = Follower::start(&house, "name=unknown").await.ends().await;
-    assert_eq!((reply.status, reply.complete, reply.text().as_str()), (200, true, ""));
+    let mut unknown = Follower::start(&house, "name=unknown").await;
+    unknown.gets("function unknown.openfaas-fn not found: it has no logs\n").await;
 
     house.add("echo", "image:1");
     let id = wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "hello")]);

@@ -27,6 +27,7 @@ mod pipelining;
 mod routes;
 mod scale;
 mod secrets;
+mod shapes;
 mod status;
 mod stop;
 mod strangers;

@@ -286,7 +286,8 @@ impl LocalHouse {
         let namespaces = Namespaces::new(store.clone(), Secrets::new(secrets.path().to_owned()));
         namespaces.create(&dev(), NamespaceMetadata::of_functions()).await.unwrap();
         let house = House::over(flavor, set, |engine| {
-            let logs = LocalLogs::new(host.host().logs, move |id| engine.view(id).is_some());
+            let created = move |id: &FunctionId| engine.view(id).map(|view| view.status.desired.unwrap().created_at);
+            let logs = LocalLogs::new(host.host().logs, created);
             (namespaces.clone(), namespaces.clone(), logs)
         });
         Self { house: house.await, namespaces, store, secrets, host }

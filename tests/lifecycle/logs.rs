@@ -1,9 +1,18 @@
 //! Whose logs are kept, and when they go.
 
+use std::time::Duration;
+
+use actord::engine::{LogLines, LogQuery, Logs as _, LogsRefused};
 use actord::function::{Exit, InstanceId};
-use actord::host::fake::Behaviour;
+use actord::host::HostError;
+use actord::host::fake::{Behaviour, Fault, Method, Rule};
+use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
 use crate::platform::{Platform, id, simulate};
+
+/// Longer than anything takes that is going to happen.
+const LONG: Duration = Duration::from_secs(600);
 
 /// The instances whose logs are kept, those that are gone first.
 async fn kept(platform: &Platform, function: &str) -> (Vec<InstanceId>, Vec<InstanceId>) {
@@ -66,5 +75,61 @@ fn an_actord_that_starts_removes_the_logs_of_functions_that_are_gone_and_of_thos
         next.until("they are gone", async |p| p.host.logged() == [id("f")].into()).await;
         next.until("f serves", async |p| !p.published("f").is_empty()).await;
         next.until("its own is kept", async |p| kept(p, "f").await == (Vec::new(), p.published("f"))).await;
+    });
+}
+
+/// All that is told of a function now.
+async fn told(platform: &Platform, function: &str) -> Vec<String> {
+    let lines = platform.engine.logs().read(query(function, false)).await.unwrap();
+    timeout(LONG, texts(lines)).await.expect("it ends")
+}
+
+fn query(function: &str, follow: bool) -> LogQuery {
+    LogQuery { function: id(function), instance: None, tail: None, since: None, follow }
+}
+
+async fn texts(lines: LogLines) -> Vec<String> {
+    let all: Vec<_> = lines.collect().await;
+    all.into_iter().flat_map(Result::unwrap).map(|line| line.text).collect()
+}
+
+#[test]
+fn a_namesake_has_only_its_own_lines_at_once_however_long_the_one_before_takes_to_end() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let slow = Behaviour::new().writes("old\n").ignores_term_for(Duration::from_secs(25));
+        platform.host.publish_image("slow:1", slow);
+        platform.host.publish_image("talks:1", Behaviour::new().writes("new\n"));
+        for _ in 0..3 {
+            platform.deploy("f", "slow:1").await.unwrap();
+            let old = platform.published("f").remove(0);
+            let follower = platform.engine.logs().read(query("f", true)).await.unwrap();
+            platform.delete("f").await.unwrap();
+            let refused = platform.engine.logs().read(query("f", false)).await.err();
+            assert_eq!(refused, Some(LogsRefused::NotFound(id("f"))));
+            platform.deploy("f", "talks:1").await.unwrap();
+            assert!(kept(&platform, "f").await.1.contains(&old), "it is not gone yet");
+            assert_eq!(told(&platform, "f").await, ["new"]);
+            platform.host.write_log(&old, b"bye\n", jiff::Timestamp::now());
+            assert_eq!(told(&platform, "f").await, ["new"]);
+            assert_eq!(timeout(LONG, texts(follower)).await.expect("it ends"), ["old", "bye"]);
+            platform.delete("f").await.unwrap();
+            platform.until("all is gone", async |p| !p.host.logged().contains(&id("f"))).await;
+        }
+    });
+}
+
+#[test]
+fn a_deletion_is_answered_also_where_its_logs_can_not_be_removed_now() {
+    simulate(async {
+        for fault in [Fault::Error(HostError::Failed("disk".into())), Fault::Panic, Fault::Hang] {
+            let platform = Platform::start().await;
+            platform.host.publish_image("talks:1", Behaviour::new().writes("hello\n"));
+            platform.deploy("f", "talks:1").await.unwrap();
+            platform.host.fault(Rule::on(Method::LogsForget, fault).times(3));
+            platform.delete("f").await.unwrap();
+            assert_eq!(platform.published("f"), []);
+            platform.until("they go later", async |p| !p.host.logged().contains(&id("f"))).await;
+        }
     });
 }

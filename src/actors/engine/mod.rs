@@ -44,7 +44,7 @@ impl LocalEngine {
     #[must_use]
     pub fn logs(&self) -> LocalLogs {
         let context = self.context.clone();
-        LocalLogs::new(self.context.host.logs.clone(), move |id| context.status_cache.is_deployed(id))
+        LocalLogs::new(self.context.host.logs.clone(), move |id| context.status_cache.created_at(id))
     }
 
     /// Returns once the registry has answered. The watchdog of the daemon asks this.

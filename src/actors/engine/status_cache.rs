@@ -61,9 +61,9 @@ impl StatusCache {
         self.statuses.get(id).and_then(|status| self.show(id, &status, now))
     }
 
-    /// Whether a function is there: not once it is deleted.
-    pub(in crate::actors) fn is_deployed(&self, id: &FunctionId) -> bool {
-        self.statuses.get(id).is_some_and(|status| status.is_deployed())
+    /// When a function was created, which tells it from others of its name; none once it is deleted.
+    pub(in crate::actors) fn created_at(&self, id: &FunctionId) -> Option<String> {
+        self.statuses.get(id).and_then(|status| status.desired.as_ref().map(|desired| desired.created_at.clone()))
     }
 
     /// The functions of a namespace, by name.

@@ -116,7 +116,6 @@ impl Function {
         match &event {
             Event::Removed(id) => drop(self.me.begun().remove(id)),
             Event::Wake => tracing::info!(function = %self.me.id, "a call waits at zero replicas: waking it"),
-            Event::Delete => log_retention::forget(&self.context, &self.me.id),
             Event::RollBack(before) => {
                 let refused = before.refused.as_ref().map(|refused| refused.generation.0);
                 tracing::warn!(function = %self.me.id, generation = before.generation.0, refused, "an update was refused, what was asked for before it is so again");
@@ -224,7 +223,11 @@ impl Function {
         let written = async move {
             match write {
                 Write::Put(desired) => context.store.put_with_secrets(&id, &desired, &context.secrets).await,
-                Write::Delete => context.store.delete(&id).await,
+                Write::Delete => {
+                    context.store.delete(&id).await?;
+                    log_retention::forget(&context, &id).await;
+                    Ok(())
+                }
             }
         };
         ctx.spawn(wrap_future(written).map(|written, this: &mut Self, ctx| {

@@ -69,7 +69,7 @@ fn may_heal(error: &ClientError) -> bool {
     matches!(error.exit(), ExitWith::Unreachable | ExitWith::Unable)
 }
 
-/// A function that is not there has no logs, as one that says nothing.
+/// To some gateways a function that is not there has no logs, as one that says nothing.
 async fn exists(client: &Client, id: &FunctionId) -> Result<(), ClientError> {
     let path = ["system", "function", id.name.as_str()];
     let query = [("namespace", id.namespace.as_str())];
@@ -95,6 +95,11 @@ impl LogsArgs {
                     _ if !self.follow => return Ok(ExitWith::Done),
                     _ => {}
                 },
+                Err(error) if error.is_not_found() && !seen.has_begun() => return Err(missing(error, &id)),
+                Err(error) if error.is_not_found() => {
+                    eprint_line(&format!("{id} is gone"));
+                    return Ok(ExitWith::Done);
+                }
                 Err(error) if self.follow && seen.has_begun() && may_heal(&error) => {
                     eprint_line(&format!("actord: {error}; trying again"));
                 }

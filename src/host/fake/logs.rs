@@ -47,6 +47,7 @@ impl State {
         for (id, log) in &mut self.logs {
             if before(&log.function).is_some_and(|before| log.born <= before) {
                 log.forgotten = true;
+                self.changes.note(&log.function);
                 gone.extend(log.ended.then(|| id.clone()));
             }
         }
@@ -78,6 +79,7 @@ impl Machine {
             begins: log.begins,
             ends: log.bytes.len() as u64,
             ended: log.ended,
+            forgotten: log.forgotten,
         });
         Ok(LogSet { logs: logs.collect(), version: state.changes.version(function) })
     }

@@ -1,6 +1,6 @@
 //! What its instances wrote: one list a function, which a follower goes on with until the function is gone.
 
-use actord::engine::{LogLine, LogLines, LogQuery, Logs, LogsUnreadable};
+use actord::engine::{LogLine, LogLines, LogQuery, Logs, LogsRefused};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 
@@ -8,9 +8,11 @@ use super::MemoryEngine;
 
 #[async_trait]
 impl Logs for MemoryEngine {
-    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsUnreadable> {
+    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsRefused> {
         let kept = self.0.kept.lock().unwrap();
-        let Some(function) = kept.functions.get(&query.function) else { return Ok(stream::empty().boxed()) };
+        let Some(function) = kept.functions.get(&query.function) else {
+            return Err(LogsRefused::NotFound(query.function));
+        };
         let log = function.log.subscribe();
         let (tail, follow) = (query.tail, query.follow);
         let wanted = move |line: &LogLine| query.wants(&line.instance) && query.wants_from(line.time);

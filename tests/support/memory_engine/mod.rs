@@ -123,6 +123,12 @@ impl MemoryEngine {
         self.0.apply(id, spec, Mode::Create).unwrap();
     }
 
+    /// As [`Self::put`], created at this time.
+    pub fn put_at(&self, id: &FunctionId, spec: Spec, at: Timestamp) {
+        self.put(id, spec);
+        self.0.kept.lock().unwrap().functions.get_mut(id).unwrap().desired.created_at = at.to_string();
+    }
+
     /// Lets a function be gone.
     pub fn remove(&self, id: &FunctionId) {
         self.0.delete(id).unwrap();

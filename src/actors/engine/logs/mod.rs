@@ -22,7 +22,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::{sleep, timeout};
 
 use self::reader::Reader;
-use crate::engine::{self, LogLine, LogLines, LogQuery, LogsUnreadable};
+use crate::engine::{self, LogLine, LogLines, LogQuery, LogsRefused, LogsUnreadable};
 use crate::function::FunctionId;
 use crate::host::{self, HostError};
 
@@ -35,38 +35,52 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// A host that can't be asked is not asked at once again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-type Exists = Arc<dyn Fn(&FunctionId) -> bool + Send + Sync>;
+/// Tells functions of one name apart: of one that is deployed, when it was created.
+type Deployed = Arc<dyn Fn(&FunctionId) -> Option<String> + Send + Sync>;
 
 /// The logs of this machine's functions.
 #[derive(Clone)]
 pub struct LocalLogs {
     logs: Arc<dyn host::Logs>,
-    exists: Exists,
+    deployed: Deployed,
 }
 
 impl LocalLogs {
-    /// Reads the host's logs. `exists` tells whether a function is still deployed: a reader that follows one that is not, and of
-    /// which nothing runs, has come to the end.
-    pub fn new(logs: Arc<dyn host::Logs>, exists: impl Fn(&FunctionId) -> bool + Send + Sync + 'static) -> Self {
-        Self { logs, exists: Arc::new(exists) }
+    /// Reads the host's logs. `deployed` tells when a function was created, if it is deployed: a reader that follows one that
+    /// is no longer, or is another one by now, and of which nothing runs, has come to the end.
+    pub fn new(
+        logs: Arc<dyn host::Logs>,
+        deployed: impl Fn(&FunctionId) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { logs, deployed: Arc::new(deployed) }
     }
 }
 
 #[async_trait]
 impl engine::Logs for LocalLogs {
-    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsUnreadable> {
-        let (follow, exists) = (query.follow, self.exists.clone());
-        let mut reader = Reader::open(self.logs.clone(), query).await?;
-        let first = reader.batch().await?;
+    async fn read(&self, query: LogQuery) -> Result<LogLines, LogsRefused> {
+        let (follow, deployed) = (query.follow, self.deployed.clone());
+        // First: what is kept under this name after it is this function's, or a later one's.
+        let Some(created) = deployed(&query.function) else { return Err(LogsRefused::NotFound(query.function)) };
+        let still = move |id: &FunctionId| deployed(id).as_ref() == Some(&created);
+        let unreadable = |error: HostError| LogsRefused::Unreadable(error.into());
+        let mut reader = Reader::open(self.logs.clone(), query).await.map_err(unreadable)?;
+        if !still(reader.function()) {
+            return Err(LogsRefused::NotFound(reader.function().clone()));
+        }
+        let first = reader.batch().await.map_err(unreadable)?;
         let first = stream::iter((!first.is_empty()).then_some(Ok(first)));
-        let rest = stream::unfold(Some(Following { reader, follow, exists }), |following| async {
-            let mut following = following?;
-            match following.next().await {
-                Ok(Some(lines)) => Some((Ok(lines), Some(following))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error.into()), None)),
-            }
-        });
+        let rest = stream::unfold(
+            Some(Following { reader, follow, still: Box::new(still), over: false }),
+            |following| async {
+                let mut following = following?;
+                match following.next().await {
+                    Ok(Some(lines)) => Some((Ok(lines), Some(following))),
+                    Ok(None) => None,
+                    Err(error) => Some((Err(error.into()), None)),
+                }
+            },
+        );
         Ok(first.chain(rest).boxed())
     }
 }
@@ -81,7 +95,10 @@ impl From<HostError> for LogsUnreadable {
 struct Following {
     reader: Reader,
     follow: bool,
-    exists: Exists,
+    /// Whether the function of this name is still the one whose logs are read.
+    still: Box<dyn Fn(&FunctionId) -> bool + Send + Sync>,
+    /// Whether it was seen that it is not: its instances may have last words, and there are no new ones.
+    over: bool,
 }
 
 impl Following {
@@ -92,11 +109,15 @@ impl Following {
             if !lines.is_empty() {
                 return Ok(Some(lines));
             }
-            if !self.follow || (!self.reader.grows && !(self.exists)(self.reader.function())) {
+            self.over |= !(self.still)(self.reader.function());
+            if !self.follow || (!self.reader.grows && self.over) {
                 return Ok(None);
             }
             self.wait().await;
-            self.reader.refresh().await?;
+            let kept = self.reader.look().await?;
+            // After the look: a log in it that is another function's was begun when that was deployed already.
+            self.over |= !(self.still)(self.reader.function());
+            self.reader.update(&kept, !self.over);
         }
     }
 

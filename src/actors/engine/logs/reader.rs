@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::start::places;
 use crate::engine::{LogLine, LogQuery};
 use crate::function::{FunctionId, InstanceId};
-use crate::host::{HostError, Log, Logs};
+use crate::host::{HostError, Log, LogSet, Logs};
 
 /// Lines are read in batches of at least this many bytes, where there are as many.
 const PORTION: usize = 32 * 1024;
@@ -30,7 +30,8 @@ impl Reader {
     /// At the place that is asked for, in each log.
     pub(super) async fn open(logs: Arc<dyn Logs>, query: LogQuery) -> Result<Self, HostError> {
         let kept = asked(logs.kept(&query.function)).await?;
-        let wanted: Vec<Log> = kept.logs.into_iter().filter(|log| query.wants(&log.id)).collect();
+        let wanted = |log: &Log| !log.forgotten && query.wants(&log.id);
+        let wanted: Vec<Log> = kept.logs.into_iter().filter(wanted).collect();
         let mut places = places(&*logs, &query, &wanted).await?;
         let at = |log: Log| Some((log.id.clone(), Cursor::at(places.remove(&log.id)?, &log)));
         let grows = wanted.iter().any(|log| !log.ended);
@@ -65,17 +66,23 @@ impl Reader {
     }
 
     /// Looks again at what there is.
-    pub(super) async fn refresh(&mut self) -> Result<(), HostError> {
-        let kept = asked(self.logs.kept(&self.query.function)).await?;
+    pub(super) async fn look(&self) -> Result<LogSet, HostError> {
+        asked(self.logs.kept(&self.query.function)).await
+    }
+
+    /// Goes on with what there is: with the logs that are read already, and with `more` that are not forgotten.
+    pub(super) fn update(&mut self, kept: &LogSet, more: bool) {
         self.version = kept.version;
         self.cursors.retain(|id, _| kept.logs.iter().any(|log| log.id == *id));
         self.grows = false;
         for log in kept.logs.iter().filter(|log| self.query.wants(&log.id)) {
+            if !self.cursors.contains_key(&log.id) && (!more || log.forgotten) {
+                continue;
+            }
             self.grows |= !log.ended;
             let cursor = self.cursors.entry(log.id.clone()).or_insert_with(|| Cursor::at(log.begins, log));
             cursor.update(log);
         }
-        Ok(())
     }
 
     /// Returns when there may be more.

@@ -153,7 +153,8 @@ async fn what_is_given_back_while_it_is_read_is_passed_over() {
     let (first, rest) = (first.len(), rest.len());
     assert!(first > 0 && rest >= 10 && first + rest < 30_000, "{rest}");
     host.remove_log(&instance(0));
-    reader.refresh().await.unwrap();
+    let kept = reader.look().await.unwrap();
+    reader.update(&kept, true);
     assert!(reader.batch().await.unwrap().is_empty());
     assert!(answer(&host, &query(Some(1), None)).await.is_empty());
 }

@@ -288,6 +288,7 @@ impl Logs for FileLogs {
                 begins: meta.head.begins,
                 ends: meta.ends,
                 ended: meta.ended,
+                forgotten: meta.forgotten,
             });
             Ok(LogSet { logs: logs.collect(), version })
         };

@@ -73,7 +73,10 @@ impl Inner {
         let (mut done, mut gone) = (Ok(()), Vec::new());
         for (id, meta) in metas.iter_mut() {
             let forgotten = before(&meta.head).is_some_and(|before| meta.head.born <= before);
-            meta.forgotten |= forgotten;
+            if forgotten && !meta.forgotten {
+                meta.forgotten = true;
+                self.changes.note(&meta.head.function);
+            }
             if forgotten && meta.ended {
                 match self.unlink(id, true) {
                     Ok(()) => gone.push((id.clone(), meta.head.function.clone())),

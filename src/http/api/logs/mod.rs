@@ -18,9 +18,10 @@ use tokio::time::timeout;
 use self::query::Unreadable;
 use super::error::HttpError;
 use super::params::LogRequest;
-use crate::engine::{LogLine, LogsUnreadable};
+use super::request::{Answer, Context};
+use crate::engine::{LogLine, LogsRefused, LogsUnreadable};
 use crate::function::FunctionId;
-use crate::http::Services;
+use crate::http::ApiFlavor;
 use crate::wire::LogMessage;
 
 /// Lines that are there come within this long, also on a disk that is busy.
@@ -29,29 +30,38 @@ const LAST_LINES: Duration = Duration::from_millis(250);
 /// What a function's instances wrote
 ///
 /// One JSON object a line, with `name`, `namespace`, `instance`, `timestamp` and `text`. Those who follow get what there is
-/// and then what comes, for as long as the function is there.
+/// and then what comes, for as long as the function is there. On the provider's listener a function that is not there has
+/// no lines, and is no 404: a gateway would make of that a 501, as if there were no logs at all.
 #[utoipa::path(get, path = "/system/logs", tag = "functions", params(LogRequest), responses(
-    (status = 200, description = "The lines; none of a function that is not there",
-        content_type = "application/x-ndjson", body = String),
+    (status = 200, description = "The lines", content_type = "application/x-ndjson", body = String),
+    (status = 404, description = "There is no such function", content_type = "text/plain", body = String),
     (status = 422, description = "The query can't be read", content_type = "text/plain", body = String),
     (status = 500, description = "The logs can't be read: actord's own log says why", content_type = "text/plain",
         body = String),
 ))]
-pub(super) async fn logs(request: HttpRequest, services: web::Data<Services>) -> Result<HttpResponse, HttpError> {
+pub(super) async fn logs(request: HttpRequest, (services, settings): Context) -> Answer {
     let unreadable = |_| HttpError::new(StatusCode::UNPROCESSABLE_ENTITY, "could not parse the log request");
     let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
     let pairs = pairs.map_err(|_| Unreadable).map_err(unreadable)?;
     let query = query::parse(&pairs, Timestamp::now()).map_err(unreadable)?;
     let mut answer = HttpResponse::Ok();
     answer.content_type("application/x-ndjson");
+    let mut unknown = |line: String| match settings.flavor {
+        ApiFlavor::Public => Err(HttpError::new(StatusCode::NOT_FOUND, line)),
+        ApiFlavor::Provider => Ok(answer.streaming(stream::empty::<Result<Bytes, LogsUnreadable>>())),
+    };
     let Some(query) = query else {
-        return Ok(answer.streaming(stream::empty::<Result<Bytes, LogsUnreadable>>()));
+        return unknown("no function can have that name: ask with ?name=NAME&namespace=NAMESPACE".to_owned());
     };
     let (function, follow) = (query.function.clone(), query.follow);
-    let lines = services.logs.read(query).await.map_err(|error| {
-        tracing::warn!(%function, %error, "its logs could not be read");
-        HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "function log request failed")
-    })?;
+    let lines = match services.logs.read(query).await {
+        Ok(lines) => lines,
+        Err(gone @ LogsRefused::NotFound(_)) => return unknown(format!("{gone}: it has no logs")),
+        Err(LogsRefused::Unreadable(error)) => {
+            tracing::warn!(%function, %error, "its logs could not be read");
+            return Err(HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, "function log request failed"));
+        }
+    };
     let draining = services.draining.clone();
     let portions = stream::unfold((lines, draining, function), move |(mut lines, draining, function)| async move {
         let next = tokio::select! {
