@@ -83,7 +83,7 @@ pub enum Verb {
 /// What can be done with images.
 #[derive(Debug, Subcommand)]
 pub enum ImageVerb {
-    /// Load the images of an archive, or of every archive in a directory, into actord's containerd
+    /// Load the images of an archive, or of every archive in a directory, into the containerd of the actord that runs
     Import(Box<ImageImportArgs>),
     /// Pack files into an OCI image archive with one layer
     Pack(Box<PackArgs>),

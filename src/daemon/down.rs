@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::context::{function_context, open_store};
 use super::machine::Machine;
-use super::{boot, multi_threaded, must_be_root, ownership};
+use super::{boot, last_run, multi_threaded, must_be_root, ownership};
 use crate::actors::tear_down;
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -26,6 +26,7 @@ use crate::store::Secrets;
 pub fn down(config: &Config) -> anyhow::Result<()> {
     must_be_root()?;
     let data = DataDir::open(&config.data_dir)?;
+    last_run::must_be_of_the_last(config, &data)?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
     remove_everything(config, &data, true)
@@ -53,6 +54,7 @@ pub(super) fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> 
         }
         machine.remove_shared().await?;
         ownership::release(config)?;
+        last_run::forget(data)?;
         tracing::info!("everything is removed; the data directory stays");
         Ok(())
     })

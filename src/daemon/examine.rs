@@ -1,5 +1,6 @@
 //! `actord doctor`: the facts of this machine, judged.
 
+use super::last_run;
 use super::machine::cni_options;
 use crate::config::Config;
 use crate::doctor::{Facts, Finding, Root};
@@ -11,5 +12,7 @@ use crate::doctor::{Facts, Finding, Root};
 pub fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let facts = runtime.block_on(Facts::gather(&Root::machine(), config, &cni_options(config)));
-    Ok(facts.findings())
+    let mut findings = facts.findings();
+    findings.extend(last_run::finding(config));
+    Ok(findings)
 }

@@ -5,19 +5,20 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::machine::{connect, daemon_options, images_options};
-use super::{multi_threaded, preload};
+use super::{last_run, multi_threaded, preload};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::host::Images as _;
 use crate::host::containerd::daemon::Daemon;
 use crate::host::containerd::images::ContainerdImages;
 
-/// `actord image import`: into the containerd of an actord that runs.
+/// `actord image import`: into the containerd of an actord that runs, by the settings that this has.
 ///
 /// # Errors
-/// Which archive could not be read or imported, or that no containerd runs.
+/// Which archive could not be read or imported, that no containerd runs, or that it can't be known which one is meant.
 pub fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
     let host_id = DataDir::host_id_of(&config.data_dir)?;
+    let config = &last_run::for_images(config)?;
     multi_threaded().block_on(async {
         if config.containerd.is_none() && Daemon::adopt(daemon_options(config)).await?.is_none() {
             let directory = config.images_dir();

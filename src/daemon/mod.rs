@@ -7,7 +7,7 @@
 //! ```
 //! `up` is [`mod@up`], with the host from `machine`, image archives from `preload`, listeners from `sockets` and `servers`,
 //! words to the service manager in `systemd`, and the periodic jobs begun in `housekeeping`. `boot` and `ownership` keep what
-//! the state directory says true. `main` parses the command line and calls the four functions below.
+//! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
 mod boot;
 mod context;
@@ -15,6 +15,7 @@ mod down;
 mod examine;
 mod housekeeping;
 mod import;
+mod last_run;
 mod machine;
 mod ownership;
 pub mod preload;

@@ -15,7 +15,7 @@ use super::down::remove_everything;
 use super::machine::Machine;
 use super::servers::Servers;
 use super::sockets::Sockets;
-use super::{boot, housekeeping, multi_threaded, must_be_root, ownership, preload, systemd};
+use super::{boot, housekeeping, last_run, multi_threaded, must_be_root, ownership, preload, systemd};
 use crate::actors::{LocalEngine, keep_invocations};
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -34,6 +34,7 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
+    last_run::note(config, &data)?;
     let sockets = Sockets::open(config)?;
     System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
     if stop_functions {

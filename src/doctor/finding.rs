@@ -39,7 +39,8 @@ impl Finding {
         Self { state: State::Unknown, ..Self::ok(check, why) }
     }
 
-    pub(super) fn warning(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// Something works less well than it could.
+    pub fn warning(check: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { state: State::Warning, remedy: Some(remedy.into()), ..Self::ok(check, found) }
     }
 

@@ -20,6 +20,7 @@ mod running;
 mod source;
 
 pub use finding::{Finding, State};
+pub use running::running_pid;
 pub use source::Root;
 
 use crate::config::Config;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -38,9 +39,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn read(root: &Root, config: &Config) -> Self {
-        let lock = config.data_dir.join("lock");
-        let locks = root.text("/proc/locks").unwrap_or_default();
-        let pid = fs::metadata(&lock).ok().and_then(|about| holder(&locks, about.ino()));
+        let pid = running_pid(root, &config.data_dir);
         let address = reachable(config.listen);
         let (mut healthz, mut info) = (Err("not asked".to_owned()), None);
         if pid.is_some() {
@@ -99,6 +98,13 @@ impl Running {
             Some(Err(error)) => Finding::unknown(check, error),
         }
     }
+}
+
+/// The process that has a data directory: an `actord up`, if not another verb that changes it.
+#[must_use]
+pub fn running_pid(root: &Root, data_dir: &Path) -> Option<u32> {
+    let about = fs::metadata(data_dir.join("lock")).ok()?;
+    holder(&root.text("/proc/locks").unwrap_or_default(), about.ino())
 }
 
 /// Who holds the exclusive flock of the file with this inode, by the text of `/proc/locks`.

@@ -51,6 +51,11 @@ async fn info_has_both_shapes(actord: &Actord) {
     let (public, provider) = (info(actord.public).await, info(actord.provider).await);
     assert!(public["provider"].is_object() && public["arch"].is_string(), "{public}");
     assert!(provider["provider"].is_string() && provider["orchestration"] == "containerd", "{provider}");
+    for version in [&public["version"], &public["provider"]["version"], &provider["version"]] {
+        for key in ["release", "sha"] {
+            assert!(version[key].as_str().is_some_and(|text| !text.is_empty()), "{key}: {version}");
+        }
+    }
 }
 
 async fn what_can_not_be_is_refused(actord: &Actord) {
@@ -131,4 +136,16 @@ async fn other_verbs_beside_a_running_actord(actord: &Actord) {
     assert_eq!(String::from_utf8_lossy(&imported.stdout), format!("{reference}\n"));
     actord.deploy("later", json!({ "image": "acme/later:3" })).await;
     assert_eq!(actord.get("/function/later/version").await.text(), "3\n");
+
+    // Told no more than the data directory: the settings are those of the actord that runs.
+    let archive = crate::sample::Sample::new("docker.io/acme/found:4").version("4").write(actord.directory());
+    let data = actord.data().display().to_string();
+    let others = ["--state-dir", "/run/actord-other", "--containerd-namespace", "other", "--snapshotter", "native"];
+    let verb = ["image", "import", archive.to_str().unwrap(), "--config", "/dev/null", "--data-dir", &data];
+    let imported = actord.plain(&[verb.as_slice(), &others].concat());
+    let words = String::from_utf8_lossy(&imported.stderr).into_owned();
+    assert!(imported.status.success(), "{words}");
+    assert!(words.contains("not --containerd-namespace other"), "{words}");
+    actord.deploy("found", json!({ "image": "acme/found:4" })).await;
+    assert_eq!(actord.get("/function/found/version").await.text(), "4\n");
 }

@@ -142,8 +142,13 @@ impl Actord {
     }
 
     fn command(&self, verb: &[&str], more: &[&str], log: File) -> Command {
+        let settings: Vec<&str> = self.settings.iter().map(String::as_str).collect();
+        self.bare_command(&[verb, &settings, more].concat(), log)
+    }
+
+    fn bare_command(&self, arguments: &[&str], log: File) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_actord"));
-        command.args(verb).args(&self.settings).args(more).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         // What the tester's shell says about actord is not meant for this one.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ACTORD_")) {
             command.env_remove(name);
@@ -153,11 +158,19 @@ impl Actord {
 
     /// Another verb with the same settings, beside the program that may be running.
     pub fn run(&self, verb: &[&str]) -> Output {
-        let (reader, writer) =
-            (self.run.directory().join("verb.log"), File::create(self.run.directory().join("verb.log")));
-        let child = self.command(verb, &[], writer.unwrap()).spawn().unwrap();
+        self.output(|log| self.command(verb, &[], log))
+    }
+
+    /// Another verb with these settings alone.
+    pub fn plain(&self, arguments: &[&str]) -> Output {
+        self.output(|log| self.bare_command(arguments, log))
+    }
+
+    fn output(&self, command: impl FnOnce(File) -> Command) -> Output {
+        let log = self.run.directory().join("verb.log");
+        let child = command(File::create(&log).unwrap()).spawn().unwrap();
         let output = child.wait_with_output().unwrap();
-        Output { stderr: fs::read(reader).unwrap(), ..output }
+        Output { stderr: fs::read(log).unwrap(), ..output }
     }
 
     pub fn pid(&self) -> i32 {
