@@ -11,7 +11,11 @@ use super::{Check, Probe};
 use crate::function::Answer;
 
 /// A status line is a few dozen bytes; whatever is longer is none.
-const STATUS_LINE_MAX: u64 = 1024;
+const STATUS_LINE_MAX: usize = 1024;
+/// The most that is read of an answer: interim ones, with their headers, may come before the one that counts.
+const HEADS_MAX: u64 = 16 * 1024;
+/// How every answer begins that can be understood.
+const HTTP: &[u8] = b"HTTP/1.";
 /// How much of a server's words is quoted in a reason.
 const QUOTED: usize = 80;
 
@@ -42,15 +46,35 @@ async fn ask(address: SocketAddr, path: &str) -> Result<Answer, String> {
     );
     // A server that speaks first and hangs up is not HTTP, but it is there: judge by what can be read.
     let _ = stream.write_all(request.as_bytes()).await;
-    let mut line = Vec::new();
-    let mut stream = stream.take(STATUS_LINE_MAX);
-    while !line.contains(&b'\n') {
-        match stream.read_buf(&mut line).await {
-            Ok(0) | Err(_) => break,
-            Ok(_) => {}
+    let mut stream = stream.take(HEADS_MAX);
+    let (mut read, mut interim) = (Vec::new(), None);
+    loop {
+        let answer = status(&read);
+        let is_interim = matches!(answer, Answer::Status(100 | 102..=199));
+        if is_interim && let Some(end) = head_end(&read) {
+            read.drain(..end);
+            interim = Some(answer);
+            continue;
+        }
+        if !is_interim && says_enough(&read) {
+            return Ok(answer);
+        }
+        if !matches!(stream.read_buf(&mut read).await, Ok(count) if count > 0) {
+            return Ok(if read.is_empty() { interim.unwrap_or(answer) } else { answer });
         }
     }
-    Ok(status(&line))
+}
+
+/// Whether this is a whole status line, or can't become one.
+fn says_enough(read: &[u8]) -> bool {
+    let begin = read.len().min(HTTP.len());
+    read.contains(&b'\n') || read.len() >= STATUS_LINE_MAX || read[..begin] != HTTP[..begin]
+}
+
+/// Where a head ends, if it is whole.
+fn head_end(read: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"\r\n\r\n";
+    read.windows(END.len()).position(|bytes| bytes == END).map(|at| at + END.len())
 }
 
 /// What to do about it, in words that need no look at the instance.
@@ -121,6 +145,13 @@ mod tests {
             (b"HTTP/1.0 204 No Content\r\n\r\n", 204),
             (b"HTTP/1.1 101 Switching\r\n\r\n", 101),
             (b"HTTP/1.1 503 Busy\r\n\r\n", 503),
+            // Interim answers are none.
+            (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", 200),
+            (
+                b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 302 Found\r\n",
+                302,
+            ),
+            (b"HTTP/1.1 100 Continue\r\n\r\n", 100),
         ] {
             assert_eq!(asked(sent).await, Answer::Status(status));
         }
@@ -131,6 +162,26 @@ mod tests {
         ] {
             let answer = asked(sent).await;
             assert!(matches!(&answer, Answer::NotHttp(text) if text.contains(quoted)), "{answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_become_no_status_line_is_an_answer_though_its_sender_waits_for_more() {
+        for greeting in [b"\x4a\x00\x00\x00".as_slice(), b"220 ready", b"HTTP/2", b"h"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let serve = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(greeting).await.unwrap();
+                std::future::pending::<()>().await;
+            };
+            let probe = HttpProbe;
+            let check = check(address, "/");
+            let answer = tokio::select! {
+                answer = probe.ask(&check) => answer.unwrap(),
+                () = serve => unreachable!(),
+            };
+            assert!(matches!(&answer, Answer::NotHttp(text) if text.contains("not HTTP")), "{answer:?}");
         }
     }
 

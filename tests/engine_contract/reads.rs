@@ -16,6 +16,8 @@ pub async fn a_list_is_sorted_by_name_and_of_its_namespace<S: Subject>(s: &mut S
     assert_eq!(names(s, &dev()).await, ["b"]);
     assert_eq!(names(s, &"nowhere".parse().unwrap()).await, [""; 0]);
     for listed in s.engine().list(&Namespace::default()).await.unwrap() {
+        // It serves by its own word, and no start is under way that could wait for something.
+        assert_eq!((listed.step, &listed.waits_for, &listed.judged), (None, &None, &None));
         assert_eq!(s.engine().get(&listed.id).await.unwrap(), Some(listed));
     }
 }
