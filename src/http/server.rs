@@ -20,7 +20,7 @@ use super::{Services, Settings, configure, configure_metrics, draining};
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long a client may go on sending a body that is not read, after its answer.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
 /// after the server was asked to stop.

@@ -219,3 +219,20 @@ async fn many_requests_share_one_connection_to_the_function() {
     accepted.recv().await.unwrap();
     assert!(accepted.try_recv().is_err(), "a second connection was opened");
 }
+
+#[actix_web::test]
+async fn a_client_that_still_sends_its_body_is_told_at_once_that_its_answer_was_all_and_is_not_cut_off() {
+    let house = House::public().await;
+    for line in ["POST /function/nosuch", "PUT /nosuch", "POST /system/functions"] {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nHost: h\r\nContent-Length: 9000000\r\n\r\nbeginning");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let reply = read_reply(&mut client).await;
+        assert!(matches!(reply.status, 401 | 404) && reply.complete, "{line}: {reply:?}");
+        assert_eq!(reply.header("connection").as_deref(), Some("close"), "{line}");
+        for _ in 0..20 {
+            client.write_all(&[b'x'; 10_000]).await.unwrap_or_else(|error| panic!("{line}: {error}"));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}

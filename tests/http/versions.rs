@@ -142,3 +142,25 @@ async fn what_has_no_length_and_no_body_is_the_same_to_both() {
         assert_eq!(length.parse::<usize>().unwrap(), body.len(), "{answer:?}");
     }
 }
+
+#[actix_web::test]
+async fn a_body_that_breaks_off_does_not_look_complete_to_a_client_that_waits_for_the_connections_end() {
+    let house = House::public().await;
+    for (name, answer) in [
+        ("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel"),
+        ("length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"),
+    ] {
+        let broken = crate::support::function(move |mut connection| async move {
+            connection.head().await;
+            connection.say(answer).await;
+        });
+        house.publish(name, broken.await);
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        client.write_all(format!("GET /function/{name} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut came = Vec::new();
+        let end = timeout(Duration::from_secs(10), client.read_to_end(&mut came)).await.expect("it goes on");
+        let came = String::from_utf8(came).unwrap();
+        // A length says it; else a reset does.
+        assert!(end.is_err() || came.contains("content-length: 5\r\n"), "{name}: {came}");
+    }
+}

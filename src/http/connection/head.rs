@@ -42,7 +42,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         return Ok(None);
     };
     let framing = framing(method, version, request.headers)?;
-    let encoded = encode(target)?.map(|(raw, encoded)| {
+    let encoded = encode(target, method == "CONNECT")?.map(|(raw, encoded)| {
         let at = target.as_ptr() as usize - bytes.as_ptr() as usize;
         (raw, [&bytes[..at], encoded.as_bytes(), &bytes[at + target.len()..length]].concat())
     });
@@ -141,7 +141,7 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
 }
 
 /// Path and query as they were sent and percent-encoded for actix, whose `Uri` takes no raw UTF-8; none if there is no need.
-fn encode(target: &str) -> Result<Option<(Box<str>, String)>, Refusal> {
+fn encode(target: &str, is_connect: bool) -> Result<Option<(Box<str>, String)>, Refusal> {
     let in_query = target.find('?').unwrap_or(target.len());
     let mut high = 0;
     for (at, byte) in target.bytes().enumerate() {
@@ -162,7 +162,8 @@ fn encode(target: &str) -> Result<Option<(Box<str>, String)>, Refusal> {
         target.bytes().map(encode).collect::<String>()
     });
     let checked = encoded.as_deref().unwrap_or(target);
-    if !checked.starts_with('/') && checked.parse::<actix_web::http::Uri>().is_err() {
+    let is_path = checked.starts_with('/') || checked == "*" || is_connect;
+    if !is_path && !checked.parse::<actix_web::http::Uri>().is_ok_and(|uri| uri.scheme().is_some()) {
         return Err(Refusal::bad("the request's target is no path, such as /function/NAME"));
     }
     Ok(encoded.map(|encoded| (path_and_query(target).into(), encoded)))

@@ -233,6 +233,15 @@ impl ClientStream {
     }
 }
 
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        if self.turn.is_cut_short() {
+            // A reset tells the client, which would take an end for the end of the body. Nothing can be done where it fails.
+            let _ = rustix::net::sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
+        }
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -286,8 +295,13 @@ impl AsyncWrite for ClientStream {
                         cx.waker().wake_by_ref();
                     }
                 }
-                // actix ends a connection where a body was not read to its end. What is left is no request.
-                State::Body(Framing::Length(_)) => this.state = State::Body(Framing::Endless),
+                // actix ends a connection where a body was not read to its end, after it has read away for a while what still
+                // comes. The client learns at once that this was all; what is left of its body is no request.
+                State::Body(Framing::Length(_)) => {
+                    this.state = State::Body(Framing::Endless);
+                    // Where that fails the connection has ended already.
+                    let _ = Pin::new(&mut this.tcp).poll_shutdown(cx);
+                }
                 _ => {}
             }
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Version;
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest};
@@ -19,6 +20,8 @@ use super::unread::Unread;
 pub(super) struct Turn {
     /// Whether its answer is complete, or given up.
     answered: Cell<bool>,
+    /// Whether its answer broke off where only the connection's end says that it is complete.
+    cut_short: Cell<bool>,
     /// Whether what follows its head is no body, but another protocol.
     is_tunnel: Cell<bool>,
     /// Path and query as they were sent, if actix was given them percent-encoded.
@@ -31,6 +34,10 @@ impl Turn {
         self.answered.set(false);
         self.is_tunnel.set(is_tunnel);
         self.sent.replace(sent.map(Rc::from));
+    }
+
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.cut_short.get()
     }
 
     pub(super) fn is_answered(&self) -> bool {
@@ -68,13 +75,17 @@ pub(in crate::http) async fn take_turns<B: MessageBody + Unpin + 'static>(
     if let Some(unread) = unread {
         unread.read_away().await;
     }
-    Ok(answer.map_body(|_, body| Answer { body, _answering: answering }))
+    let is_endless =
+        answer.request().version() < Version::HTTP_11 && answer.response().body().size() == BodySize::Stream;
+    Ok(answer.map_body(|_, body| Answer { body, is_endless, answering }))
 }
 
 /// The body of an answer; the turn ends with it.
 pub(in crate::http) struct Answer<B> {
     body: B,
-    _answering: Answering,
+    /// Whether nothing but the connection's end says where it ends.
+    is_endless: bool,
+    answering: Answering,
 }
 
 impl<B: MessageBody + Unpin> MessageBody for Answer<B>
@@ -88,6 +99,11 @@ where
     }
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(cx)
+        let this = self.get_mut();
+        let piece = Pin::new(&mut this.body).poll_next(cx);
+        if let (true, Poll::Ready(Some(Err(_))), Some(turn)) = (this.is_endless, &piece, &this.answering.0) {
+            turn.cut_short.set(true);
+        }
+        piece
     }
 }
