@@ -1,4 +1,7 @@
 //! Pulls as single flights: callers that want the same image share one pull, and only so many pulls run side by side.
+//!
+//! A pull ends with the last caller that waits for it: an image that no function wants any more holds no place and no
+//! line. What it fetched is kept for the next one for a while (`host`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,8 +36,7 @@ impl Pulls {
         Self { images, places, timeout: settings.pull_timeout, runtime, under_way: Mutex::default() }
     }
 
-    /// Makes an image complete on the machine. A pull goes on when its callers are gone: the next deploy finds what it
-    /// fetched.
+    /// Makes an image complete on the machine. Dropping this ends the pull, unless another caller waits for it.
     ///
     /// # Errors
     /// As for [`Images::ensure`]; [`HostError::Deadline`] when it takes longer than a pull may.
@@ -51,8 +53,6 @@ impl Pulls {
             return pull;
         }
         let pull = self.begin(reference.to_owned(), policy).boxed().shared();
-        // The task drives it, also when no caller waits for it any more.
-        self.runtime.spawn(pull.clone().map(drop));
         if let Some(weak) = pull.downgrade() {
             under_way.insert(key, weak);
         }
@@ -102,14 +102,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pull_goes_on_when_its_callers_are_gone() {
+    async fn a_pull_goes_on_for_as_long_as_one_of_its_callers_waits() {
         let host = FakeHost::new();
         host.publish_image("a:1", Behaviour::new().pulls_in(5 * SECOND));
         let pulls = pulls(&host, 1);
-        let left = tokio::time::timeout(SECOND, pulls.ensure("a:1", PullPolicy::Always)).await;
-        assert!(left.is_err());
+        // The first one to come is the one that drives it, and the first to go.
+        let first = tokio::time::timeout(SECOND, pulls.ensure("a:1", PullPolicy::Always));
         let begun = tokio::time::Instant::now();
-        pulls.ensure("a:1", PullPolicy::Always).await.unwrap();
-        assert_eq!((host.count(Method::ImagesEnsure), begun.elapsed().as_secs()), (1, 4));
+        let (left, done) = tokio::join!(first, pulls.ensure("a:1", PullPolicy::Always));
+        assert!(left.is_err() && done.is_ok());
+        assert_eq!((host.count(Method::ImagesEnsure), begun.elapsed().as_secs()), (1, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pull_that_no_caller_waits_for_ends_and_gives_its_place_back() {
+        let host = FakeHost::new();
+        host.publish_image("a:1", Behaviour::new().pulls_in(3600 * SECOND));
+        host.publish_image("b:1", Behaviour::new().pulls_in(SECOND));
+        let pulls = pulls(&host, 1);
+        let begun = tokio::time::Instant::now();
+        let leaves = |image| tokio::time::timeout(2 * SECOND, pulls.ensure(image, PullPolicy::Always));
+        let (one, two) = tokio::join!(leaves("a:1"), leaves("a:1"));
+        assert!(one.is_err() && two.is_err());
+        tokio::task::yield_now().await;
+        assert_eq!(host.host().images.progress("a:1"), None, "it goes on");
+        pulls.ensure("b:1", PullPolicy::Always).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 3, "the place was held");
+
+        // One that left while it waited for a place takes none.
+        let (held, waiting) = tokio::join!(leaves("a:1"), leaves("b:1"));
+        assert!(held.is_err() && waiting.is_err());
+        assert_eq!(pulls.places.available_permits(), 1);
+        assert_eq!(host.count(Method::ImagesEnsure), 3);
     }
 }

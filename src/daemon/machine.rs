@@ -92,6 +92,7 @@ pub(super) fn images_options(config: &Config) -> ImagesOptions {
         insecure_registries: config.insecure_registry.clone(),
         mirrors: config.registry_mirror.iter().map(mirror).collect(),
         authorities: config.registry_ca.clone(),
+        limit: config.pull_timeout,
         ..ImagesOptions::new(config.docker_config())
     }
 }

@@ -87,6 +87,8 @@ pub struct Progress {
     pub pulled: u64,
     /// Bytes that its layers have, once the registry has told.
     pub total: Option<u64>,
+    /// How long the registry asks to wait, while it is waited for.
+    pub wait: Option<Duration>,
 }
 
 /// Images: from a registry or an archive into the machine.

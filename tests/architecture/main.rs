@@ -78,7 +78,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("containerd_client", &["host::containerd"]),
     ("httparse", &["http"]),
     ("indicatif", &["cli"]),
-    ("oci_client", &["host::containerd"]),
     ("prost", &["host::containerd"]),
     ("prost_types", &["host::containerd"]),
     ("reqwest", &["host::containerd", "cli"]),

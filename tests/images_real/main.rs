@@ -4,13 +4,19 @@
 
 mod credentials;
 mod faults;
+mod given_up;
 mod import;
+mod index;
+mod login;
+mod parts;
 mod policy;
 mod proxy;
 mod prune;
 mod pull;
 mod reads;
+mod shelf;
 mod sources;
+mod waits;
 
 #[path = "../support/leaks.rs"]
 mod leaks;

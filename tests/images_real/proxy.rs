@@ -1,6 +1,7 @@
 //! A registry that misbehaves: a proxy before the real one that cuts, stalls, falsifies and counts.
 
 use std::sync::{Arc, Mutex};
+use tokio::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Bytes, Data};
@@ -18,6 +19,8 @@ pub(crate) enum Act {
     PassWhole,
     /// Ends the connection after that many bytes of the body.
     CutAfter(usize),
+    /// Both.
+    CutWholeAfter(usize),
     /// Says nothing more after that many bytes of the body.
     StallAfter(usize),
     /// Answers this instead.
@@ -34,6 +37,7 @@ pub(crate) struct Seen {
     pub(crate) authorization: Option<String>,
     pub(crate) body: String,
     pub(crate) sent: usize,
+    pub(crate) at: Option<Instant>,
 }
 
 type Rule = dyn Fn(&Seen, usize) -> Act + Send + Sync;
@@ -102,6 +106,7 @@ async fn answer(request: HttpRequest, body: Bytes, state: Data<State>) -> HttpRe
         authorization: header("authorization"),
         body: String::from_utf8_lossy(&body).into_owned(),
         sent: 0,
+        at: Some(Instant::now()),
     };
     let (before, number) = {
         let mut all = state.seen.lock().unwrap();
@@ -113,13 +118,13 @@ async fn answer(request: HttpRequest, body: Bytes, state: Data<State>) -> HttpRe
     if let Act::Answer(status, headers, body) = act {
         let mut answer = HttpResponse::build(StatusCode::from_u16(status).unwrap());
         for (name, value) in headers {
-            answer.insert_header((name, value));
+            answer.append_header((name, value));
         }
         return answer.body(body);
     }
     let mut forward = http_client().get(format!("http://{}{}", state.upstream, seen.path));
     for name in ["accept", "range", "authorization"] {
-        let dropped = name == "range" && matches!(act, Act::PassWhole);
+        let dropped = name == "range" && matches!(act, Act::PassWhole | Act::CutWholeAfter(_));
         if let Some(value) = header(name).filter(|_| !dropped) {
             forward = forward.header(name, value);
         }
@@ -134,7 +139,7 @@ async fn answer(request: HttpRequest, body: Bytes, state: Data<State>) -> HttpRe
     let length = upstream.content_length().unwrap();
     let body = upstream.bytes().await.unwrap();
     let (limit, end) = match act {
-        Act::CutAfter(limit) => (limit, Some(true)),
+        Act::CutAfter(limit) | Act::CutWholeAfter(limit) => (limit, Some(true)),
         Act::StallAfter(limit) => (limit, Some(false)),
         _ => (usize::MAX, None),
     };

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
+use actord::actors::Settings;
 use actord::engine::{Mode, Refused};
 use actord::function::Phase;
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use actord::routes::NoEndpoint;
 use futures_util::future::join_all;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::platform::{Platform, draft, id, simulate, spec};
 
@@ -192,6 +193,41 @@ fn a_function_is_deleted_in_the_middle_of_its_pull() {
         platform.delete("f").await.unwrap();
         platform.tidy(&["f"]).await;
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_pull_that_no_function_wants_any_more_ends_and_gives_its_place_to_the_next() {
+    simulate(async {
+        let settings = Settings { parallel_pulls: 1, deploy_wait: Duration::from_secs(5), ..Settings::default() };
+        let platform = Platform::start_with(settings).await;
+        for image in ["slow:1", "slow:2"] {
+            platform.host.publish_image(image, Behaviour::new().pulls_in(Duration::from_secs(500)));
+        }
+        platform.host.publish_image("quick:1", Behaviour::new().pulls_in(Duration::from_secs(1)));
+        let pulling = |image: &str| platform.host.host().images.progress(image).is_some();
+
+        // Two functions want it: it goes on until the last of them is gone.
+        platform.deploy("f", "slow:1").await.unwrap();
+        platform.deploy("g", "slow:1").await.unwrap();
+        platform.delete("f").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert!(pulling("slow:1"));
+        platform.delete("g").await.unwrap();
+        let began = Instant::now();
+        platform.deploy("h", "quick:1").await.unwrap();
+        assert_eq!(platform.phase("h").await, Some(Phase::Ready));
+        assert!(began.elapsed() < Duration::from_secs(3), "the place was held: {:?}", began.elapsed());
+        assert!(!pulling("slow:1"));
+
+        // The same where an update is replaced by one to another image.
+        platform.update("h", "slow:2").await.unwrap();
+        assert!(pulling("slow:2"));
+        let began = Instant::now();
+        platform.update("h", "good:2").await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(3), "the place was held: {:?}", began.elapsed());
+        assert!(!pulling("slow:2"));
+        platform.tidy(&["f", "g", "h"]).await;
     });
 }
 

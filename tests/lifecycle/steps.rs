@@ -35,6 +35,23 @@ fn a_start_is_seen_in_every_step_that_takes_time() {
 }
 
 #[test]
+fn a_registry_that_asks_to_wait_is_what_a_pull_waits_for() {
+    simulate(async {
+        let settings = Settings { deploy_wait: SECOND, ..Settings::default() };
+        let platform = Platform::start_with(settings).await;
+        platform.host.publish_image("busy:1", Behaviour::new().pulls_in(20 * SECOND).asks_to_wait(9 * SECOND));
+        platform.deploy("f", "busy:1").await.unwrap();
+        let view = platform.view("f").await.unwrap();
+        assert_eq!(
+            (view.step, view.waits_for.as_deref()),
+            (Some(Step::Pulling), Some("the registry asks to wait 9 s"))
+        );
+        platform.until("it serves", async |p| p.phase("f").await == Some(Phase::Ready)).await;
+        assert_eq!(platform.view("f").await.unwrap().waits_for, None);
+    });
+}
+
+#[test]
 fn an_update_shows_its_step_while_the_old_version_serves() {
     simulate(async {
         let platform = Platform::start().await;

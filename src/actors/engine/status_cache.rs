@@ -85,8 +85,12 @@ impl StatusCache {
         let (step, waits_for) = stage.map(|stage| (stage.step, stage.waits_for)).unzip();
         let judged = status.serving.and_then(|generation| self.judgements.of(id, generation));
         let pull = step.filter(|step| *step == Step::Pulling).and_then(|_| self.images.progress(&desired.spec.image));
+        let asked = pull.and_then(|pull| pull.wait).map(|wait| {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            format!("the registry asks to wait {seconds} s")
+        });
         let pull = pull.map(|pull| PullProgress { pulled: pull.pulled, total: pull.total });
-        let (waits_for, judged) = (waits_for.flatten(), judged.and_then(|judged| judged.note()));
+        let (waits_for, judged) = (waits_for.flatten().or(asked), judged.and_then(|judged| judged.note()));
         let mut status = status.clone();
         if let Some(fault) = self.network.fault() {
             cut_off(&mut status, fault);

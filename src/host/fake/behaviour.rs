@@ -10,6 +10,8 @@ use crate::function::{Answer, Exit};
 pub struct Behaviour {
     /// How long the pull takes.
     pub(super) pull: Duration,
+    /// How long the registry asks to wait meanwhile.
+    pub(super) wait: Option<Duration>,
     /// Why the registry refuses it.
     pub(super) unpullable: Option<String>,
     /// Why no container can be made of it.
@@ -42,6 +44,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         Self {
             pull: Duration::ZERO,
+            wait: None,
             unpullable: None,
             hopeless: None,
             ready: Ok(Duration::ZERO),
@@ -70,6 +73,13 @@ impl Behaviour {
     #[must_use]
     pub fn pulls_in(mut self, time: Duration) -> Self {
         self.pull = time;
+        self
+    }
+
+    /// While it is pulled, the registry asks to wait so long.
+    #[must_use]
+    pub fn asks_to_wait(mut self, time: Duration) -> Self {
+        self.wait = Some(time);
         self
     }
 

@@ -102,8 +102,9 @@ impl Machine {
         let reference = normal(reference);
         let state = self.lock();
         let (_, begun, takes) = state.pulls.iter().find(|(image, ..)| *image == reference)?;
+        let wait = state.registry.get(&reference).and_then(|(_, behaviour)| behaviour.wait);
         let part = begun.elapsed().as_nanos().min(takes.as_nanos()) * u128::from(SIZE) / takes.as_nanos().max(1);
-        Some(Progress { pulled: u64::try_from(part).unwrap_or(SIZE), total: Some(SIZE) })
+        Some(Progress { pulled: u64::try_from(part).unwrap_or(SIZE), total: Some(SIZE), wait })
     }
 
     pub(super) async fn import(&self, archive: &Path, _half: bool) -> Result<Vec<String>, HostError> {

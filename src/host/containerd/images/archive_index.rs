@@ -7,9 +7,11 @@ use oci_spec::image::{Descriptor, ImageIndex};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::content::{read_blob, sha256};
+use super::content::read_blob;
+use super::digest::sha256;
 use super::ingest::write_blob;
-use super::manifest::{self, Document, Platform};
+use super::manifest::{self, Document};
+use super::platform::Platform;
 use super::reference;
 use crate::host::HostError;
 use crate::host::containerd::connection::Lease;

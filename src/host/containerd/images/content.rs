@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::{Info, InfoRequest, ReadContentRequest, UpdateRequest};
 use containerd_client::tonic::Response;
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use oci_spec::image::{ImageConfiguration, ImageManifest};
 use prost_types::FieldMask;
-use sha2::{Digest as _, Sha256};
 
-use super::manifest::{self, DOCUMENT_LIMIT, Document, MAX_NESTING, Platform, wrong_document};
+use super::digest::sha256;
+use super::manifest::{DOCUMENT_LIMIT, wrong_document};
+use super::platform::Platform;
+use super::resolve::{Documents, PlatformManifest, resolve};
 use crate::host::HostError;
 use crate::host::containerd::connection::Containerd;
 
@@ -61,17 +64,6 @@ pub(crate) async fn label_blob(
     containerd.call(format!("label blob {digest}"), message).send(update).await.map(drop)
 }
 
-/// This platform's manifest of an image, and how the image's digest leads to it.
-#[derive(Debug, Clone)]
-pub(crate) struct PlatformManifest {
-    /// The indices on the way, outermost first, each with the entry that was followed.
-    pub(crate) indices: Vec<(String, Descriptor)>,
-    /// The manifest's digest.
-    pub(crate) digest: String,
-    /// The manifest.
-    pub(crate) manifest: ImageManifest,
-}
-
 /// An image in the content store, as this platform runs it.
 #[derive(Debug, Clone)]
 pub struct StoredImage {
@@ -100,22 +92,27 @@ pub async fn read_image(containerd: &Containerd, digest: &str) -> Result<StoredI
     Ok(StoredImage::new(platform, config))
 }
 
+/// What the content store has, as [`resolve`] reads it.
+struct Stored<'a>(&'a Containerd);
+
+#[async_trait]
+impl Documents for Stored<'_> {
+    async fn manifest(&self, digest: Option<&str>) -> Result<Vec<u8>, HostError> {
+        read_blob(self.0, digest.unwrap_or_default()).await
+    }
+
+    async fn config(&self, manifest: &ImageManifest) -> Result<ImageConfiguration, HostError> {
+        read_any_config(self.0, manifest).await
+    }
+
+    fn wrong(&self, digest: &str, why: &str) -> HostError {
+        wrong_document(digest, why)
+    }
+}
+
 /// Follows an index to this platform's manifest.
 pub(crate) async fn find_manifest(containerd: &Containerd, digest: &str) -> Result<PlatformManifest, HostError> {
-    let mut digest = digest.to_owned();
-    let mut indices = Vec::new();
-    while indices.len() <= MAX_NESTING {
-        let bytes = read_blob(containerd, &digest).await?;
-        match manifest::parse(&bytes).map_err(|why| wrong_document(&digest, &why))? {
-            Document::Manifest(manifest) => return Ok(PlatformManifest { indices, digest, manifest: *manifest }),
-            Document::Index(index) => {
-                let entry = Platform::host().choose(&index).map_err(|why| wrong_document(&digest, &why))?;
-                let next = entry.digest().to_string();
-                indices.push((std::mem::replace(&mut digest, next), entry.clone()));
-            }
-        }
-    }
-    Err(wrong_document(&digest, "its indices are nested too deep"))
+    Ok(resolve(&Stored(containerd), Some(digest), &Platform::host()).await?.platform)
 }
 
 /// Reads a manifest's config and checks that it is for this platform.
@@ -123,12 +120,21 @@ pub(crate) async fn read_config(
     containerd: &Containerd,
     manifest: &ImageManifest,
 ) -> Result<ImageConfiguration, HostError> {
+    let config = read_any_config(containerd, manifest).await?;
+    let digest = manifest.config().digest().as_ref();
+    Platform::host().check(&config).map_err(|why| wrong_document(digest, &why))?;
+    Ok(config)
+}
+
+/// Reads a manifest's config, whatever platform it is for.
+pub(crate) async fn read_any_config(
+    containerd: &Containerd,
+    manifest: &ImageManifest,
+) -> Result<ImageConfiguration, HostError> {
     let digest = manifest.config().digest().to_string();
     let bytes = read_blob(containerd, &digest).await?;
-    let config: ImageConfiguration = serde_json::from_slice(&bytes)
-        .map_err(|error| wrong_document(&digest, &format!("its config can't be read: {error}")))?;
-    Platform::host().check(&config).map_err(|why| wrong_document(&digest, &why))?;
-    Ok(config)
+    serde_json::from_slice(&bytes)
+        .map_err(|error| wrong_document(&digest, &format!("its config can't be read: {error}")))
 }
 
 /// The chain ids of an image's layers, bottom first: what snapshots are called.
@@ -141,20 +147,6 @@ pub(crate) fn chain_ids(diff_ids: &[String]) -> Vec<String> {
         });
     }
     chain
-}
-
-/// The digest of some bytes, as `sha256:...`.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    digest_name(Sha256::digest(bytes).as_slice())
-}
-
-/// A finished SHA-256 hash as a digest.
-pub(crate) fn digest_name(hash: &[u8]) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::from("sha256:"), |mut name, byte| {
-        let _ = write!(name, "{byte:02x}");
-        name
-    })
 }
 
 #[cfg(test)]
@@ -173,10 +165,5 @@ mod tests {
         let chain = chain_ids(&[first.clone(), second.clone(), third.clone()]);
         let second_chain = sha256(format!("{first} {second}").as_bytes());
         assert_eq!(chain, [first, second_chain.clone(), sha256(format!("{second_chain} {third}").as_bytes())]);
-    }
-
-    #[test]
-    fn digests_are_written_as_lower_case_hex() {
-        assert_eq!(sha256(b""), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     }
 }

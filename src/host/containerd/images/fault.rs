@@ -1,9 +1,11 @@
-//! Why a registry did not give what was asked: what oci-client says -> whether to ask again, and words for a person.
+//! Why a registry did not give what was asked: whether to ask again, and words for a person.
+//!
+//! What its answers mean is told by `registry::refusal`; here is what it means that no answer came.
 
 use std::error::Error;
 use std::io::ErrorKind;
+use std::time::Duration;
 
-use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use rustls::CertificateError;
 
 use crate::host::HostError;
@@ -13,6 +15,13 @@ use crate::host::HostError;
 pub(crate) enum Fault {
     /// Another attempt may succeed: the network, or a registry that is busy.
     Transient(String),
+    /// Another attempt may succeed, and the server says when.
+    Busy {
+        /// What it answered.
+        why: String,
+        /// How long it asks to be left alone.
+        wait: Duration,
+    },
     /// Nothing answers at its address: an unknown host, a refused connection. It heals with a start or a mended name, so
     /// only a registry that answered a moment ago is worth another attempt.
     Unreachable(String),
@@ -20,6 +29,10 @@ pub(crate) enum Fault {
     Untrusted(Untrusted),
     /// The registry wants other credentials than it got.
     Denied,
+    /// The registry does not have it.
+    NotFound,
+    /// The server does not have as much of it as was asked for.
+    NotInRange,
     /// Every attempt would end like this one.
     Permanent(String),
     /// The fault is not the registry's but of this machine.
@@ -59,46 +72,14 @@ impl From<HostError> for Fault {
 }
 
 impl Fault {
-    /// What an error of the transport means.
-    pub(crate) fn of(error: &OciDistributionError) -> Self {
-        use OciDistributionError as E;
-        match error {
-            E::AuthenticationFailure(_) | E::UnauthorizedError { .. } => Self::Denied,
-            E::RegistryError { envelope, .. } => {
-                Self::of_codes(envelope.errors.iter().map(|error| &error.code), || {
-                    envelope.errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("; ")
-                })
-            }
-            E::ServerError { code, message, .. } => Self::of_status(*code, message),
-            E::RequestError(error) => Self::of_request(error),
-            E::IoError(error) => Self::Transient(chain(error)),
-            E::DigestError(error) => Self::Permanent(format!("digest mismatch: {error}")),
-            other => Self::Permanent(format!("the registry's answer makes no sense: {other}")),
-        }
-    }
-
-    fn of_codes<'a>(codes: impl Iterator<Item = &'a OciErrorCode>, message: impl FnOnce() -> String) -> Self {
-        use OciErrorCode as C;
-        for code in codes {
-            match code {
-                C::ManifestUnknown | C::NameUnknown | C::NotFound | C::BlobUnknown | C::ManifestBlobUnknown => {
-                    return Self::not_found();
-                }
-                C::Unauthorized | C::Denied => return Self::Denied,
-                C::Toomanyrequests => return Self::Transient(format!("too many requests: {}", message())),
-                _ => {}
-            }
-        }
-        Self::Permanent(format!("the registry refused: {}", message()))
-    }
-
-    fn of_status(code: u16, message: &str) -> Self {
-        let message: String = message.trim().chars().take(200).collect();
-        match code {
-            401 | 403 => Self::Denied,
-            404 => Self::not_found(),
-            408 | 429 | 500.. => Self::Transient(format!("the registry answered {code}: {message}")),
-            _ => Self::Permanent(format!("the registry answered {code}: {message}")),
+    /// The same, said of `who` instead of the registry.
+    pub(crate) fn of(self, who: &str) -> Self {
+        match self {
+            Self::Transient(why) => Self::Transient(format!("{who}: {why}")),
+            Self::Busy { why, wait } => Self::Busy { why: format!("{who}: {why}"), wait },
+            Self::Unreachable(why) => Self::Unreachable(format!("{who}: {why}")),
+            Self::Permanent(why) => Self::Permanent(format!("{who}: {why}")),
+            other => other,
         }
     }
 
@@ -108,9 +89,6 @@ impl Fault {
             return Self::Permanent(chain(error));
         }
         let why = chain(error);
-        if error.is_decode() {
-            return Self::Permanent(format!("its answer can't be read: {why}"));
-        }
         if let Some(error) = cause::<rustls::Error>(error) {
             return Self::of_tls(error);
         }
@@ -125,6 +103,11 @@ impl Fault {
         Self::Transient(format!("it can't be reached: {why}"))
     }
 
+    /// What it means that the body of an answer ends early.
+    pub(crate) fn of_body(error: &reqwest::Error) -> Self {
+        Self::Transient(format!("the connection ended early: {}", chain(error)))
+    }
+
     fn of_tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::InvalidMessage(_) => Self::Permanent(
@@ -134,18 +117,6 @@ impl Fault {
             rustls::Error::InvalidCertificate(error) => Self::Untrusted(error.into()),
             other => Self::Permanent(format!("TLS can't be agreed on with it: {other}")),
         }
-    }
-
-    /// What the early end of a blob's bytes means.
-    pub(crate) fn of_stream(error: &std::io::Error) -> Self {
-        match error.get_ref().and_then(|cause| cause.downcast_ref::<DigestError>()) {
-            Some(error) => Self::Permanent(format!("digest mismatch: {error}")),
-            None => Self::Transient(chain(error)),
-        }
-    }
-
-    fn not_found() -> Self {
-        Self::Permanent("not found there: check the name and the tag".to_owned())
     }
 }
 
@@ -196,15 +167,6 @@ fn chain(error: &dyn Error) -> String {
 mod tests {
     use super::*;
 
-    fn envelope(code: &str) -> OciDistributionError {
-        let json = format!(r#"{{"errors":[{{"code":"{code}","message":"words"}}]}}"#);
-        OciDistributionError::RegistryError { envelope: serde_json::from_str(&json).unwrap(), url: String::new() }
-    }
-
-    fn status(code: u16) -> OciDistributionError {
-        OciDistributionError::ServerError { code, url: String::new(), message: "words".to_owned() }
-    }
-
     async fn asked(url: &str) -> Fault {
         let _ = rustls::crypto::ring::default_provider().install_default();
         Fault::of_request(&reqwest::get(url).await.unwrap_err())
@@ -239,22 +201,5 @@ mod tests {
         }
         let fault = asked(&format!("https://{address}/v2/")).await;
         assert!(matches!(&fault, Fault::Permanent(why) if why.contains("does not speak TLS")), "{fault:?}");
-    }
-
-    #[test]
-    fn a_registry_that_is_busy_or_broken_is_asked_again() {
-        for error in [status(429), status(500), status(503), envelope("TOOMANYREQUESTS")] {
-            assert!(matches!(Fault::of(&error), Fault::Transient(_)), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_there_or_not_allowed_is_not_asked_for_again() {
-        for error in [status(404), envelope("MANIFEST_UNKNOWN"), envelope("NAME_UNKNOWN"), status(400)] {
-            assert!(matches!(Fault::of(&error), Fault::Permanent(_)), "{error}");
-        }
-        for error in [status(401), status(403), envelope("DENIED"), envelope("UNAUTHORIZED")] {
-            assert!(matches!(Fault::of(&error), Fault::Denied), "{error}");
-        }
     }
 }

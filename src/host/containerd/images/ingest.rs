@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::content::sha256;
+use super::digest::sha256;
 use crate::host::HostError;
 use crate::host::containerd::connection::{CALL_DEADLINE, Containerd, Lease, host_error};
 

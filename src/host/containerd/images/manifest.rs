@@ -1,17 +1,16 @@
-//! Manifests: bytes -> index or manifest -> the entry that this machine runs. Pure.
+//! Manifests: bytes -> an index or a manifest, and whether it is a container image's. Pure.
 
-use std::fmt;
-
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{ImageIndex, ImageManifest, MediaType};
 use serde_json::Value;
 
+use super::index::is_image_config;
 use crate::host::HostError;
 
 /// The most bytes that a manifest, an index or a config may have: registries agree on 4 MiB.
 pub(crate) const DOCUMENT_LIMIT: u64 = 4 << 20;
 
 /// How deep indices may be nested: an index of indices is rare but legal, more is not worth following.
-pub(crate) const MAX_NESTING: usize = 2;
+pub(crate) const MAX_NESTING: usize = 4;
 
 /// What a manifest's digest or a tag may point at.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +25,9 @@ pub(crate) enum Document {
 ///
 /// A document that can be read as both is refused: two readers would take it for two different images.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Document, String> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| format!("its manifest is not JSON: {error}"))?;
+    let mut value: Value =
+        serde_json::from_slice(bytes).map_err(|error| format!("its manifest is not JSON: {error}"))?;
+    complete(&mut value);
     match value.get("schemaVersion").and_then(Value::as_u64) {
         Some(2) => {}
         Some(version) => {
@@ -48,6 +49,32 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Document, String> {
     }
 }
 
+/// Puts in what writers leave out: lists that are null, and in the entries of an index what only their manifests tell.
+fn complete(document: &mut Value) {
+    for list in ["manifests", "layers"] {
+        if document.get(list).is_some_and(Value::is_null) {
+            document[list] = Value::Array(Vec::new());
+        }
+    }
+    let entries = document.get_mut("manifests").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
+        entry.entry("mediaType").or_insert_with(|| MediaType::ImageManifest.to_string().into());
+        let Some(platform) = entry.get_mut("platform").and_then(Value::as_object_mut) else { continue };
+        let says = |platform: &serde_json::Map<String, Value>, key: &str| {
+            platform.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+        };
+        // The crate that reads it has another name for it.
+        if let Some(version) = platform.remove("os.version") {
+            platform.insert("os_version".to_owned(), version);
+        }
+        if !says(platform, "architecture") {
+            entry.remove("platform");
+        } else if !says(platform, "os") {
+            platform.insert("os".to_owned(), "linux".into());
+        }
+    }
+}
+
 /// The media type to keep a manifest under, where its descriptor has none.
 pub(crate) fn media_type(document: &Document) -> String {
     let (declared, default) = match document {
@@ -57,128 +84,52 @@ pub(crate) fn media_type(document: &Document) -> String {
     declared.as_ref().unwrap_or(&default).to_string()
 }
 
-/// Refuses layers that can't be fetched or unpacked, before anything is.
+/// What a manifest is where it is no container image: the kind of its config, or of a layer.
+pub(crate) fn foreign_kind(manifest: &ImageManifest) -> Option<String> {
+    let config = manifest.config().media_type();
+    if !is_image_config(config) {
+        // What has no config says its kind beside it.
+        let kind = manifest.artifact_type().as_ref().unwrap_or(config);
+        return Some(kind.to_string());
+    }
+    let kinds = manifest.layers().iter().map(|layer| layer.media_type().to_string());
+    kinds.into_iter().find(|kind| layer_form(kind).is_none() && !is_withheld(kind))
+}
+
+/// How a layer of an image is compressed: empty, `+gzip`, `.gzip` and so on. None: it is no image's layer.
+fn layer_form(kind: &str) -> Option<&str> {
+    let form = kind
+        .strip_prefix("application/vnd.oci.image.layer.v1.tar")
+        .or_else(|| kind.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"));
+    form.filter(|form| matches!(*form, "" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
+}
+
+/// Whether registries may not hand a layer out.
+fn is_withheld(kind: &str) -> bool {
+    kind.contains(".nondistributable.") || kind.contains(".foreign.")
+}
+
+/// Refuses what is no container image, and layers that can't be fetched or unpacked, before anything is.
 pub(crate) fn check_layers(manifest: &ImageManifest) -> Result<(), String> {
+    if let Some(kind) = foreign_kind(manifest) {
+        return Err(format!("it is of the kind {kind}: that is no container image"));
+    }
     if manifest.layers().is_empty() {
         return Err("it has no layers".to_owned());
     }
     for layer in manifest.layers() {
         let kind = layer.media_type().to_string();
-        if kind.contains(".nondistributable.") || kind.contains(".foreign.") {
+        if is_withheld(&kind) {
             return Err(format!(
                 "its layer {} may not be distributed by registries ({kind}): rebuild it on a base without such layers",
                 layer.digest()
             ));
-        }
-        let form = kind
-            .strip_prefix("application/vnd.oci.image.layer.v1.tar")
-            .or_else(|| kind.strip_prefix("application/vnd.docker.image.rootfs.diff.tar"));
-        if !matches!(form, Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd")) {
-            return Err(format!("its layer {} is of the kind {kind}: that is no container image", layer.digest()));
         }
         if layer.digest().algorithm().as_ref() != "sha256" {
             return Err(format!("its layer {} is not named by a sha256, which containerd needs", layer.digest()));
         }
     }
     Ok(())
-}
-
-/// An operating system, an architecture and its variant: `linux/arm/v7`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Platform {
-    os: String,
-    architecture: String,
-    variant: String,
-}
-
-impl fmt::Display for Platform {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
-    }
-}
-
-impl Platform {
-    /// The platform that this program was built for, and runs on.
-    pub(crate) fn host() -> Self {
-        let (architecture, variant) = match std::env::consts::ARCH {
-            "x86_64" => ("amd64", ""),
-            "x86" => ("386", ""),
-            "aarch64" => ("arm64", "v8"),
-            "arm" => ("arm", "v7"),
-            "powerpc64" if cfg!(target_endian = "little") => ("ppc64le", ""),
-            other => (other, ""),
-        };
-        Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
-    }
-
-    fn of(platform: &oci_spec::image::Platform) -> Self {
-        Self {
-            os: platform.os().to_string(),
-            architecture: platform.architecture().to_string(),
-            variant: platform.variant().clone().unwrap_or_default(),
-        }
-    }
-
-    /// How well an image for `offered` runs here; less is better, None is not at all.
-    ///
-    /// 32-bit arm runs its older variants too; an image that leaves the variant out means the common one.
-    fn rank(&self, offered: &Self) -> Option<u32> {
-        if self.os != offered.os || self.architecture != offered.architecture {
-            return None;
-        }
-        let version = |variant: &str| variant.trim_start_matches('v').parse::<u32>().ok();
-        let common = match self.architecture.as_str() {
-            "arm" => 7,
-            "arm64" => 8,
-            _ => 1,
-        };
-        let own = version(&self.variant).unwrap_or(common);
-        let theirs = if offered.variant.is_empty() { common } else { version(&offered.variant)? };
-        match self.architecture.as_str() {
-            "arm" => own.checked_sub(theirs),
-            _ => (own == theirs).then_some(0),
-        }
-    }
-
-    /// The entry of an index to run here: the best platform, or a sole entry that doesn't say its platform.
-    pub(crate) fn choose<'a>(&self, index: &'a ImageIndex) -> Result<&'a Descriptor, String> {
-        let entries = index.manifests();
-        let ranked = entries.iter().filter_map(|entry| {
-            let rank = self.rank(&Self::of(entry.platform().as_ref()?))?;
-            Some((rank, entry))
-        });
-        if let Some((_, entry)) = ranked.min_by_key(|(rank, _)| *rank) {
-            return Ok(entry);
-        }
-        if let [only] = entries.as_slice()
-            && only.platform().is_none()
-        {
-            return Ok(only);
-        }
-        let mut offered: Vec<String> = entries
-            .iter()
-            .filter_map(|entry| entry.platform().as_ref().map(|platform| Self::of(platform).to_string()))
-            .filter(|platform| !platform.starts_with("unknown/"))
-            .collect();
-        offered.sort();
-        offered.dedup();
-        Err(format!("it has no image for {self}, only for {}: build it for {self}", offered.join(", ")))
-    }
-
-    /// Refuses a config that is for another platform than this one.
-    pub(crate) fn check(&self, config: &ImageConfiguration) -> Result<(), String> {
-        let offered = Self {
-            os: config.os().to_string(),
-            architecture: config.architecture().to_string(),
-            variant: config.variant().clone().unwrap_or_default(),
-        };
-        // Some builders leave the platform out of the config altogether.
-        if offered.os.is_empty() || offered.architecture.is_empty() || self.rank(&offered).is_some() {
-            return Ok(());
-        }
-        Err(format!("it is for {offered}, this machine is {self}: build it for {self}"))
-    }
 }
 
 /// [`HostError::Image`] about a document of the content store.
@@ -189,60 +140,6 @@ pub(crate) fn wrong_document(digest: &str, why: &str) -> HostError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn index(platforms: &[&str]) -> ImageIndex {
-        let manifests: Vec<Value> = platforms
-            .iter()
-            .enumerate()
-            .map(|(at, platform)| {
-                let mut parts = platform.split('/');
-                serde_json::json!({
-                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                    "digest": format!("sha256:{at:064}"),
-                    "size": at,
-                    "platform": {
-                        "os": parts.next(), "architecture": parts.next(), "variant": parts.next(),
-                    },
-                })
-            })
-            .collect();
-        serde_json::from_value(serde_json::json!({"schemaVersion": 2, "manifests": manifests})).unwrap()
-    }
-
-    fn platform(architecture: &str, variant: &str) -> Platform {
-        Platform { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
-    }
-
-    fn chosen(host: &Platform, offers: &[&str]) -> Option<usize> {
-        host.choose(&index(offers)).ok().map(|entry| usize::try_from(entry.size()).unwrap())
-    }
-
-    #[test]
-    fn the_entry_of_this_architecture_is_chosen() {
-        let offers = ["linux/arm64/v8", "unknown/unknown", "linux/amd64", "windows/amd64"];
-        assert_eq!(chosen(&platform("amd64", ""), &offers), Some(2));
-        assert_eq!(chosen(&platform("arm64", "v8"), &offers), Some(0));
-    }
-
-    #[test]
-    fn arm_takes_the_newest_variant_that_it_can_run() {
-        let offers = ["linux/arm/v5", "linux/arm/v6", "linux/arm/v7"];
-        assert_eq!(chosen(&platform("arm", "v7"), &offers), Some(2));
-        assert_eq!(chosen(&platform("arm", "v6"), &offers), Some(1));
-        assert_eq!(chosen(&platform("arm", "v6"), &["linux/arm/v7"]), None);
-    }
-
-    #[test]
-    fn a_variant_that_is_left_out_means_the_common_one() {
-        assert_eq!(chosen(&platform("arm64", "v8"), &["linux/arm64"]), Some(0));
-        assert_eq!(chosen(&platform("amd64", ""), &["linux/amd64/v3", "linux/amd64/v1"]), Some(1));
-    }
-
-    #[test]
-    fn an_index_without_this_platform_says_what_it_has() {
-        let why = platform("amd64", "").choose(&index(&["linux/arm64/v8", "unknown/unknown"])).unwrap_err();
-        assert_eq!(why, "it has no image for linux/amd64, only for linux/arm64/v8: build it for linux/amd64");
-    }
 
     #[test]
     fn layers_that_can_not_be_had_or_unpacked_are_refused() {

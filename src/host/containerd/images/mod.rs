@@ -2,42 +2,49 @@
 //!
 //! ```text
 //! reference -> local?  record -> content -> snapshot there ------------------------------> Image
-//!           -> pull:   registry (credentials, certs_d, mirrors) -> content -> unpack -> record -> Image
+//!           -> pull:   registry (credentials, certs_d, mirrors) -> resolve -> content -> unpack -> record -> Image
 //! archive   -> import: tarball -> content -> unpack -> record
 //! ```
 
 mod archive_index;
+mod attempts;
 mod certs_d;
 pub mod content;
 mod credentials;
+mod digest;
 mod fault;
 mod import;
+mod index;
 mod ingest;
 mod manifest;
 mod mirrors;
+mod parked;
+mod platform;
 mod progress;
 mod prune;
 mod pull;
 mod record;
 mod reference;
 mod registry;
+mod resolve;
 mod tarball;
-mod token_exchange;
 mod unpack;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use containerd_client::types::Descriptor as Target;
 use oci_spec::distribution::Reference;
+use tokio::time::Instant;
 
 use self::content::{StoredImage, read_image, stat_blob};
 pub use self::mirrors::Mirror;
 use self::mirrors::Source;
+use self::parked::Parked;
 use self::progress::Pulls;
-use self::pull::Pull;
+use self::pull::{Pull, Terms};
 use self::record::Origin;
 use self::registry::{Access, Registry};
 use self::unpack::has_snapshot;
@@ -64,6 +71,8 @@ pub struct ImagesOptions {
     pub stall: Duration,
     /// How many attempts in a row may fail before a pull does.
     pub attempts: u32,
+    /// How long a pull may take: a registry that asks to wait longer is not waited for.
+    pub limit: Duration,
 }
 
 impl ImagesOptions {
@@ -79,6 +88,7 @@ impl ImagesOptions {
             parallel_layers: 3,
             stall: Duration::from_secs(60),
             attempts: 5,
+            limit: Duration::from_secs(30 * 60),
         }
     }
 }
@@ -91,6 +101,7 @@ pub struct ContainerdImages {
     access: Access,
     locks: KeyedLock<String>,
     pulls: Pulls,
+    parked: Parked,
 }
 
 impl ContainerdImages {
@@ -103,7 +114,8 @@ impl ContainerdImages {
             authorities: options.authorities.clone(),
             stall: options.stall,
         };
-        Self { containerd, options, access, locks: KeyedLock::default(), pulls: Pulls::default() }
+        let (locks, pulls, parked) = Default::default();
+        Self { containerd, options, access, locks, pulls, parked }
     }
 
     /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
@@ -173,17 +185,22 @@ impl ContainerdImages {
     }
 
     async fn pull(&self, reference: &Reference) -> Result<Image, HostError> {
-        let lease = self.lease().await?;
-        let pulled = self.pull_under(&lease, reference).await;
-        Ok(image(reference.whole(), lease.settle(pulled).await?))
+        let name = reference.whole();
+        let deadline = Instant::now() + self.options.limit;
+        let lease = self.parked.lease(&self.containerd, &name).await?;
+        let pull = async |lease: &Lease, fetched: &AtomicU64| {
+            self.pull_under(&Terms { lease, fetched, limit: self.options.limit, deadline }, reference).await
+        };
+        let pulled = lease.under(pull).await?;
+        Ok(image(name, pulled))
     }
 
     /// Pulls from the first mirror that can give the whole image, at last from the registry itself. What came from one
     /// that failed is kept for the next: a blob is known by its digest wherever it comes from.
-    async fn pull_under(&self, lease: &Lease, reference: &Reference) -> Result<StoredImage, HostError> {
+    async fn pull_under(&self, terms: &Terms<'_>, reference: &Reference) -> Result<StoredImage, HostError> {
         let mut failures = Vec::new();
         for source in mirrors::sources(reference, &self.options.mirrors) {
-            match self.pull_from(source, lease, reference).await {
+            match self.pull_from(source, terms, reference).await {
                 Err(HostError::Image(why)) => {
                     tracing::warn!(image = %reference, why, "a pull failed");
                     failures.push(why);
@@ -194,14 +211,19 @@ impl ContainerdImages {
         Err(HostError::Image(failures.join("; ")))
     }
 
-    async fn pull_from(&self, source: Source, lease: &Lease, reference: &Reference) -> Result<StoredImage, HostError> {
-        let begun = tokio::time::Instant::now();
+    async fn pull_from(
+        &self,
+        source: Source,
+        terms: &Terms<'_>,
+        reference: &Reference,
+    ) -> Result<StoredImage, HostError> {
+        let begun = Instant::now();
         // A mirror that stumbles is asked once more, and then another: that is what it is for.
         let attempts = if source.mirror { self.options.attempts.min(2) } else { self.options.attempts };
         let registry = Registry::new(source, &self.access).await?;
         let counters = self.pulls.begin(&reference.whole());
         let pull = Pull {
-            lease,
+            terms,
             locks: &self.locks,
             registry: &registry,
             reference,
@@ -209,10 +231,10 @@ impl ContainerdImages {
             attempts,
             stall: self.options.stall,
             counters: counters.clone(),
-            reached: AtomicBool::new(false),
         };
         let (target, stored) = pull.fetch().await?;
-        self.complete(lease, &stored, &target, &reference.whole(), Origin::Registry).await?;
+        let completed = self.complete(terms.lease, &stored, &target, &reference.whole(), Origin::Registry).await;
+        completed.map_err(|error| pull.blame(error))?;
         let (from, digest, bytes) = (registry.name(), &stored.platform.digest, counters.received());
         tracing::info!(image = %reference, from, digest, bytes, took = ?begun.elapsed(), "pulled");
         Ok(stored)

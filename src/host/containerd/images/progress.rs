@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use oci_spec::image::Descriptor;
+use tokio::time::Instant;
 
 use crate::host::Progress;
 
@@ -15,6 +17,8 @@ pub(crate) struct Counters {
     layers: OnceLock<Vec<Layer>>,
     /// Bytes that came, also those that came twice.
     received: AtomicU64,
+    /// The wait that the registry asked for, and when it is over.
+    waits: Mutex<Option<(Duration, Instant)>>,
 }
 
 #[derive(Debug)]
@@ -53,12 +57,23 @@ impl Counters {
         self.received.load(Ordering::Relaxed)
     }
 
+    /// The registry asks to be left alone so long. Of several such waits the one that is over last is told.
+    pub(crate) fn wait(&self, wait: Duration) {
+        let over = Instant::now() + wait;
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits.is_none_or(|(_, before)| before < over) {
+            *waits = Some((wait, over));
+        }
+    }
+
     /// How far the pull is.
     pub(crate) fn progress(&self) -> Progress {
+        let waits = *self.waits.lock().unwrap_or_else(PoisonError::into_inner);
         let layers = self.layers.get();
         Progress {
             pulled: layers.into_iter().flatten().map(|layer| layer.at.load(Ordering::Relaxed)).sum(),
             total: layers.map(|layers| layers.iter().map(|layer| layer.size).sum()),
+            wait: waits.filter(|(_, over)| Instant::now() < *over).map(|(wait, _)| wait),
         }
     }
 }
@@ -100,16 +115,27 @@ mod tests {
     #[test]
     fn the_total_is_known_with_the_manifest_and_what_is_here_never_exceeds_it() {
         let counters = Counters::default();
-        assert_eq!(counters.progress(), Progress { pulled: 0, total: None });
+        assert_eq!(counters.progress(), Progress { pulled: 0, total: None, wait: None });
         let layers = [layer('a', 100), layer('b', 50)];
         counters.expect(&layers);
         let a = layers[0].digest().to_string();
         counters.at(&a, 70);
-        assert_eq!(counters.progress(), Progress { pulled: 70, total: Some(150) });
+        assert_eq!(counters.progress(), Progress { pulled: 70, total: Some(150), wait: None });
         counters.at(&a, 10);
         counters.at("sha256:the-config", 10);
         counters.at(layers[1].digest().as_ref(), 9000);
-        assert_eq!(counters.progress(), Progress { pulled: 60, total: Some(150) });
+        assert_eq!(counters.progress(), Progress { pulled: 60, total: Some(150), wait: None });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_the_registry_asked_for_is_told_until_it_is_over() {
+        let counters = Counters::default();
+        counters.wait(Duration::from_secs(9));
+        counters.wait(Duration::from_secs(2));
+        for (after, told) in [(0, Some(9)), (8, Some(9)), (2, None)] {
+            tokio::time::sleep(Duration::from_secs(after)).await;
+            assert_eq!(counters.progress().wait, told.map(Duration::from_secs));
+        }
     }
 
     #[test]

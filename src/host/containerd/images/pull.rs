@@ -4,22 +4,28 @@
 //! ended -> digest compared by containerd. A blob that is there already is not fetched.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use containerd_client::types::Descriptor as Target;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use oci_spec::distribution::Reference;
-use oci_spec::image::Descriptor;
-use tokio::time::{sleep, timeout};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::content::{PlatformManifest, StoredImage, label_blob, read_config, sha256, stat_blob};
+use super::attempts::Attempts;
+use super::content::{StoredImage, label_blob, read_any_config, read_config, stat_blob};
+use super::digest::sha256;
 use super::fault::Fault;
 use super::ingest::{Blob, CHUNK, Ingest, Uncommitted, ingest_name, write_blob};
-use super::manifest::{self, DOCUMENT_LIMIT, Document, MAX_NESTING, Platform};
+use super::manifest::{self, DOCUMENT_LIMIT};
+use super::platform::Platform;
 use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
+use super::resolve::{Documents, PlatformManifest, Resolved, resolve};
 use crate::host::containerd::connection::Lease;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, Progress};
@@ -27,16 +33,23 @@ use crate::host::{HostError, Progress};
 /// How often a pull says in the log how far it is.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// The pauses between attempts: doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The longest that a mirror may ask us to wait: another place may have the image now.
+const MIRROR_PATIENCE: Duration = Duration::from_secs(5);
 
-/// An attempt that brought this much is no failure: a big image over a bad line comes to its end.
-const PROGRESS: u64 = 1 << 20;
+/// What a pull goes by, wherever the image comes from.
+pub(crate) struct Terms<'a> {
+    /// What is fetched is kept under this.
+    pub(crate) lease: &'a Lease,
+    /// How many bytes were fetched.
+    pub(crate) fetched: &'a AtomicU64,
+    /// How long a pull may take, and when this one will have taken so long.
+    pub(crate) limit: Duration,
+    pub(crate) deadline: Instant,
+}
 
 /// One image on its way from a registry into the content store.
 pub(crate) struct Pull<'a> {
-    pub(crate) lease: &'a Lease,
+    pub(crate) terms: &'a Terms<'a>,
     pub(crate) locks: &'a KeyedLock<String>,
     pub(crate) registry: &'a Registry,
     /// The image as it was asked for, whatever its name at a mirror is.
@@ -48,19 +61,32 @@ pub(crate) struct Pull<'a> {
     /// How long may pass without a byte.
     pub(crate) stall: Duration,
     pub(crate) counters: Arc<Counters>,
-    /// Whether the registry answered since the pull began.
-    pub(crate) reached: AtomicBool,
 }
 
-/// The attempts at one thing.
-#[derive(Debug, Default)]
-struct Attempts {
-    /// How many failed in a row.
-    failed: u32,
-    /// How many bytes the pull had when the last one failed.
-    bytes: u64,
-    /// Whether a fresh token was asked for.
-    renewed: bool,
+/// What of an image is fetched, as an error names it.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    /// What the reference names.
+    Named,
+    /// A manifest that an index names.
+    Manifest(&'a str),
+    Config(&'a str),
+    Layer {
+        digest: &'a str,
+        number: usize,
+        of: usize,
+    },
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("what it names"),
+            Self::Manifest(digest) => write!(f, "its manifest {digest}"),
+            Self::Config(digest) => write!(f, "its config {digest}"),
+            Self::Layer { digest, number, of } => write!(f, "its layer {digest} ({number} of {of})"),
+        }
+    }
 }
 
 impl Pull<'_> {
@@ -71,8 +97,7 @@ impl Pull<'_> {
     /// [`HostError::Image`] names the reference, the registry and why.
     pub(crate) async fn fetch(&self) -> Result<(Target, StoredImage), HostError> {
         let fetch = async {
-            self.log_in().await?;
-            let (target, platform) = self.resolve().await?;
+            let Resolved { target, platform } = resolve(self, None, &Platform::host()).await?;
             Ok((target, self.fetch_image(platform).await?))
         };
         tokio::select! {
@@ -81,101 +106,69 @@ impl Pull<'_> {
         }
     }
 
-    /// Follows the reference to this platform's manifest and stores what is on the way.
-    async fn resolve(&self) -> Result<(Target, PlatformManifest), HostError> {
-        let mut target = None;
-        let mut indices = Vec::new();
-        let mut next: Option<String> = None;
-        for _ in 0..=MAX_NESTING {
-            let bytes = self.fetch_manifest(next.as_deref()).await?;
-            let digest = sha256(&bytes);
-            let wanted = next.as_deref().or_else(|| self.reference.digest());
-            if wanted.is_some_and(|wanted| wanted != digest) {
-                return Err(self.failure(&format!("digest mismatch: its manifest is {digest}, not what was asked for")));
-            }
-            let document = manifest::parse(&bytes).map_err(|why| self.failure(&why))?;
-            write_blob(self.lease, &bytes).await?;
-            self.note_source(&digest).await?;
-            let described = Target {
-                media_type: manifest::media_type(&document),
-                digest: digest.clone(),
-                size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
-                annotations: HashMap::new(),
-            };
-            let target = target.get_or_insert(described);
-            match document {
-                Document::Manifest(manifest) => {
-                    return Ok((target.clone(), PlatformManifest { indices, digest, manifest: *manifest }));
-                }
-                Document::Index(index) => {
-                    let entry = Platform::host().choose(&index).map_err(|why| self.failure(&why))?;
-                    next = Some(entry.digest().to_string());
-                    indices.push((digest, entry.clone()));
-                }
-            }
-        }
-        Err(self.failure("its indices are nested too deep"))
-    }
-
     /// Fetches the config, and then the layers, several at once.
     async fn fetch_image(&self, platform: PlatformManifest) -> Result<StoredImage, HostError> {
         let manifest = &platform.manifest;
         manifest::check_layers(manifest).map_err(|why| self.failure(&why))?;
-        if manifest.config().size() > DOCUMENT_LIMIT {
-            return Err(self.failure("its config is too big"));
-        }
         // The config first: an image for another platform is refused before its layers are fetched.
-        self.fetch_blob(manifest.config()).await?;
-        let config = read_config(self.lease.containerd(), manifest).await.map_err(|error| match error {
-            HostError::Image(why) => self.failure(&why),
-            other => other,
-        })?;
+        self.fetch_config(manifest).await?;
+        let config = read_config(self.terms.lease.containerd(), manifest).await.map_err(|error| self.blame(error))?;
         self.counters.expect(manifest.layers());
-        stream::iter(manifest.layers().clone())
-            .map(|layer| self.fetch_layer(layer))
+        let of = manifest.layers().len();
+        stream::iter(manifest.layers().clone().into_iter().zip(1..))
+            .map(|(layer, number)| self.fetch_layer(layer, number, of))
             .buffer_unordered(self.parallel.max(1))
             .try_collect::<()>()
             .await?;
         Ok(StoredImage::new(platform, config))
     }
 
-    async fn fetch_layer(&self, layer: Descriptor) -> Result<(), HostError> {
-        self.fetch_blob(&layer).await?;
-        self.counters.at(layer.digest().as_ref(), layer.size());
+    async fn fetch_config(&self, manifest: &ImageManifest) -> Result<(), HostError> {
+        if manifest.config().size() > DOCUMENT_LIMIT {
+            return Err(self.failure("its config is too big"));
+        }
+        let digest = manifest.config().digest().to_string();
+        self.fetch_blob(manifest.config(), Part::Config(&digest)).await
+    }
+
+    async fn fetch_layer(&self, layer: Descriptor, number: usize, of: usize) -> Result<(), HostError> {
+        let digest = layer.digest().to_string();
+        self.fetch_blob(&layer, Part::Layer { digest: &digest, number, of }).await?;
+        self.counters.at(&digest, layer.size());
         Ok(())
     }
 
     /// Fetches one blob, unless it is there.
-    async fn fetch_blob(&self, descriptor: &Descriptor) -> Result<(), HostError> {
+    async fn fetch_blob(&self, descriptor: &Descriptor, part: Part<'_>) -> Result<(), HostError> {
         let digest = descriptor.digest().to_string();
         // Two images that share a layer fetch it once.
         let _locked = self.locks.lock(digest.as_str()).await;
-        self.lease.keep_blob(&digest).await?;
-        if stat_blob(self.lease.containerd(), &digest).await?.is_none() {
-            let mut attempts = Attempts::default();
-            while let Err(fault) = self.attempt(descriptor).await {
-                self.after(fault, &mut attempts).await?;
+        self.terms.lease.keep_blob(&digest).await?;
+        if stat_blob(self.terms.lease.containerd(), &digest).await?.is_none() {
+            let mut attempts = Attempts::new(self.attempts);
+            while let Err(fault) = self.attempt(descriptor, &mut attempts).await {
+                self.after(fault, &mut attempts, part).await?;
             }
         }
         self.note_source(&digest).await
     }
 
-    async fn attempt(&self, descriptor: &Descriptor) -> Result<(), Fault> {
+    async fn attempt(&self, descriptor: &Descriptor, attempts: &mut Attempts) -> Result<(), Fault> {
         let digest = descriptor.digest().to_string();
         let size = descriptor.size();
         let blob = Blob { digest: Some(&digest), size };
-        let Some(mut ingest) = Ingest::open(self.lease, &ingest_name(&digest), &blob).await? else { return Ok(()) };
-        let mut begun_at = ingest.offset();
+        let Some(mut ingest) = Ingest::open(self.terms.lease, &ingest_name(&digest), &blob).await? else {
+            return Ok(());
+        };
+        let begun_at = ingest.offset();
         if begun_at < size {
             let copied = async {
-                let Bytestream { resumed, stream } = self.registry.blob(descriptor, begun_at).await?;
-                if !resumed {
-                    begun_at = 0;
-                    ingest.restart();
-                }
-                self.copy(stream, &mut ingest, &digest, size).await
+                let bytes = self.registry.blob(descriptor, begun_at).await?;
+                self.copy(bytes, &mut ingest, descriptor).await
             };
-            if let Err(fault) = copied.await {
+            let copied = copied.await;
+            attempts.reached(ingest.offset());
+            if let Err(fault) = copied {
                 ingest.close().await;
                 return Err(fault);
             }
@@ -185,28 +178,43 @@ impl Pull<'_> {
             Err(Uncommitted::Host(error)) => Err(Fault::Host(error)),
             // What an earlier attempt left may be to blame: once more, from the first byte.
             Err(Uncommitted::Wrong(why)) if begun_at > 0 => Err(Fault::Transient(why)),
-            Err(Uncommitted::Wrong(why)) => Err(Fault::Permanent(format!("digest mismatch in {digest}: {why}"))),
+            Err(Uncommitted::Wrong(why)) => Err(Fault::Permanent(format!(
+                "digest mismatch: the registry has other bytes under that name: {why}: push the image again"
+            ))),
         }
     }
 
-    /// Writes what comes; on an error what came before it is written too, for the next attempt to go on from.
-    async fn copy<S>(&self, mut stream: S, ingest: &mut Ingest, digest: &str, size: u64) -> Result<(), Fault>
-    where
-        S: futures_util::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Unpin,
-    {
+    /// Writes what comes from where the ingest ends; on an error what came before it is written too, for the next attempt
+    /// to go on from.
+    async fn copy(&self, bytes: Bytestream, ingest: &mut Ingest, descriptor: &Descriptor) -> Result<(), Fault> {
+        let (digest, size) = (descriptor.digest().as_ref(), descriptor.size());
+        let Bytestream { resumed, size: found, mut stream } = bytes;
+        let damaged = |has: &str| {
+            Fault::Permanent(format!("damaged: the registry {has} that its manifest says: push the image again"))
+        };
+        match found {
+            Some(found) if found > size => return Err(damaged(&format!("has {found} bytes, more than the {size}"))),
+            Some(found) if found < size => return Err(damaged(&format!("has only {found} of the {size} bytes"))),
+            _ => {}
+        }
+        // A registry that knows no ranges sends again what is here already.
+        let mut skip = if resumed { 0 } else { ingest.offset() };
         let mut buffer = Vec::with_capacity(CHUNK);
         let ended = loop {
-            let chunk = match timeout(self.stall, stream.next()).await {
+            let mut chunk = match timeout(self.stall, stream.next()).await {
                 Ok(Some(Ok(chunk))) => chunk,
-                Ok(Some(Err(error))) => break Err(Fault::of_stream(&error)),
+                Ok(Some(Err(fault))) => break Err(fault),
                 Ok(None) => break Ok(()),
                 Err(_) => break Err(Fault::Transient(format!("no byte came for {:?}", self.stall))),
             };
             self.counters.receive(chunk.len());
+            self.terms.fetched.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            let skipped = chunk.split_to(usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len()));
+            skip -= skipped.len() as u64;
             let here = ingest.offset() + (buffer.len() + chunk.len()) as u64;
             self.counters.at(digest, here);
             if here > size {
-                return Err(Fault::Permanent(format!("the registry sent more than the {size} bytes of a blob")));
+                return Err(damaged(&format!("sends more than the {size} bytes")));
             }
             for part in chunk.chunks(CHUNK) {
                 if buffer.len() + part.len() > CHUNK {
@@ -228,7 +236,7 @@ impl Pull<'_> {
     /// Notes on a blob where it came from, as containerd's own clients do: a push can then mount it.
     async fn note_source(&self, digest: &str) -> Result<(), HostError> {
         let label = format!("containerd.io/distribution.source.{}", self.reference.registry());
-        let info = stat_blob(self.lease.containerd(), digest).await?.unwrap_or_default();
+        let info = stat_blob(self.terms.lease.containerd(), digest).await?.unwrap_or_default();
         let known = info.labels.get(&label).map_or("", String::as_str);
         let repository = self.reference.repository();
         if known.split(',').any(|name| name == repository) {
@@ -239,74 +247,117 @@ impl Pull<'_> {
         if label.len() + sources.len() > 4096 {
             return Ok(());
         }
-        label_blob(self.lease.containerd(), digest, HashMap::from([(label, sources)])).await
-    }
-
-    async fn log_in(&self) -> Result<(), HostError> {
-        let mut attempts = Attempts::default();
-        while let Err(fault) = self.registry.log_in().await {
-            self.after(fault, &mut attempts).await?;
-        }
-        self.reached.store(true, Ordering::Relaxed);
-        Ok(())
+        label_blob(self.terms.lease.containerd(), digest, HashMap::from([(label, sources)])).await
     }
 
     async fn fetch_manifest(&self, digest: Option<&str>) -> Result<bytes::Bytes, HostError> {
-        let mut attempts = Attempts::default();
+        let mut attempts = Attempts::new(self.attempts);
         loop {
             match self.registry.manifest(digest).await {
-                Ok(bytes) => {
-                    self.reached.store(true, Ordering::Relaxed);
-                    return Ok(bytes);
-                }
-                Err(fault) => self.after(fault, &mut attempts).await?,
+                Ok(bytes) => return Ok(bytes),
+                Err(fault) => self.after(fault, &mut attempts, digest.map_or(Part::Named, Part::Manifest)).await?,
             }
         }
     }
 
     /// After an attempt that failed: waits, or says why there is no point in another.
-    async fn after(&self, fault: Fault, attempts: &mut Attempts) -> Result<(), HostError> {
+    async fn after(&self, fault: Fault, attempts: &mut Attempts, part: Part<'_>) -> Result<(), HostError> {
+        let named = matches!(part, Part::Named);
+        let of_part = |why: &str| if named { self.failure(why) } else { self.failure(&format!("{part}: {why}")) };
         let why = match fault {
             Fault::Transient(why) => why,
+            Fault::Busy { why, wait } => match self.wait(&why, wait, attempts).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => why,
+                Err(why) => return Err(of_part(&why)),
+            },
             // It was there a moment ago: a restart.
-            Fault::Unreachable(why) if self.reached.load(Ordering::Relaxed) => why,
-            Fault::Unreachable(why) => return Err(self.failure(&why)),
+            Fault::Unreachable(why) if self.registry.was_answered() => why,
+            Fault::Unreachable(why) => return Err(of_part(&why)),
             Fault::Untrusted(why) => return Err(self.failure(&self.registry.distrust(&why))),
-            // The access token may have expired during a long pull.
-            Fault::Denied if self.registry.renews() && !std::mem::replace(&mut attempts.renewed, true) => {
-                return match self.registry.log_in().await {
-                    Err(Fault::Denied) => Err(self.failure(&self.registry.denial())),
-                    _ => Ok(()),
-                };
+            Fault::Denied => return Err(of_part(&self.registry.denial())),
+            Fault::NotFound if named => return Err(self.failure("not found there: check the name and the tag")),
+            Fault::NotFound => {
+                let why = "was pushed only in part, or has lost it since: push the image again";
+                return Err(self.failure(&format!("{part} is not there: the image {why}")));
             }
-            Fault::Denied => return Err(self.failure(&self.registry.denial())),
-            Fault::Permanent(why) => return Err(self.failure(&why)),
+            Fault::Permanent(why) => return Err(of_part(&why)),
+            Fault::NotInRange => return Err(of_part("it refused the range of the whole")),
             Fault::Host(error) => return Err(error),
         };
-        let bytes = self.counters.received();
-        if bytes.saturating_sub(attempts.bytes) >= PROGRESS {
-            *attempts = Attempts::default();
-        }
-        attempts.bytes = bytes;
-        attempts.failed += 1;
-        if attempts.failed >= self.attempts.max(1) {
-            return Err(self.failure(&format!("{why} (tried {} times)", attempts.failed)));
-        }
-        tracing::warn!(image = %self.reference, why, failed = attempts.failed, "pull: trying again");
-        let pause = FIRST_PAUSE.saturating_mul(1 << attempts.failed.min(8)).min(LONGEST_PAUSE);
+        let Some(pause) = attempts.fail() else {
+            return Err(of_part(&format!("{why} (tried {} times)", attempts.failed())));
+        };
+        tracing::warn!(image = %self.reference, %part, why, failed = attempts.failed(), "pull: trying again");
         sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
         Ok(())
+    }
+
+    /// Waits as long as the server asks for; whether it did. A mirror is not waited for: it counts as one that failed.
+    async fn wait(&self, why: &str, asked: Duration, attempts: &mut Attempts) -> Result<bool, String> {
+        let wait = attempts.wait(asked);
+        if self.registry.is_mirror() {
+            return match asked > MIRROR_PATIENCE {
+                true => Err(format!("{why}, and asks to wait {} s", asked.as_secs())),
+                false => Ok(false),
+            };
+        }
+        if wait >= self.terms.deadline.saturating_duration_since(Instant::now()) {
+            return Err(format!(
+                "{why}, and asks to wait {} s: that is longer than the pull may still take (pull-timeout, {} s)",
+                asked.as_secs(),
+                self.terms.limit.as_secs()
+            ));
+        }
+        tracing::warn!(image = %self.reference, why, wait = asked.as_secs(), "pull: the registry asks to wait");
+        self.counters.wait(wait);
+        // Those that were asked to wait equally long don't come back all at once.
+        sleep(wait + Duration::from_millis(rand::random_range(0..500))).await;
+        Ok(true)
+    }
+
+    /// An error about what came from this registry, with its name.
+    pub(crate) fn blame(&self, error: HostError) -> HostError {
+        match error {
+            HostError::Image(why) => self.failure(&why),
+            other => other,
+        }
     }
 
     async fn report(&self) -> std::convert::Infallible {
         loop {
             sleep(REPORT_EVERY).await;
-            let Progress { pulled, total } = self.counters.progress();
+            let Progress { pulled, total, .. } = self.counters.progress();
             tracing::info!(image = %self.reference, from = self.registry.name(), bytes = pulled, of = total, "pulling");
         }
     }
 
     fn failure(&self, why: &str) -> HostError {
         HostError::Image(format!("can't pull {} from {}: {why}", self.reference, self.registry.name()))
+    }
+}
+
+#[async_trait]
+impl Documents for Pull<'_> {
+    async fn manifest(&self, digest: Option<&str>) -> Result<Vec<u8>, HostError> {
+        let bytes = self.fetch_manifest(digest).await?;
+        let found = sha256(&bytes);
+        if digest.or_else(|| self.reference.digest()).is_some_and(|wanted| wanted != found) {
+            return Err(self.failure(&format!("digest mismatch: its manifest is {found}, not what was asked for")));
+        }
+        // What can't be read is not worth a place among the blobs.
+        manifest::parse(&bytes).map_err(|why| self.failure(&why))?;
+        write_blob(self.terms.lease, &bytes).await?;
+        self.note_source(&found).await?;
+        Ok(bytes.into())
+    }
+
+    async fn config(&self, manifest: &ImageManifest) -> Result<ImageConfiguration, HostError> {
+        self.fetch_config(manifest).await?;
+        read_any_config(self.terms.lease.containerd(), manifest).await.map_err(|error| self.blame(error))
+    }
+
+    fn wrong(&self, _digest: &str, why: &str) -> HostError {
+        self.failure(why)
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Archive, Entry, EntryType};
 use tokio::sync::mpsc;
 
-use super::content::digest_name;
+use super::digest::digest_name;
 use super::ingest::CHUNK;
 
 /// More entries than any image archive has.

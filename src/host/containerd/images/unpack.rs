@@ -52,12 +52,14 @@ pub(crate) async fn unpack(
         )));
     }
     let mut parent = String::new();
-    for ((layer, diff_id), chain_id) in layers.iter().zip(diff_ids).zip(chain_ids(diff_ids)) {
+    let of = layers.len();
+    for (((layer, diff_id), chain_id), number) in layers.iter().zip(diff_ids).zip(chain_ids(diff_ids)).zip(1..) {
         // Two images that share a layer unpack it once.
         let _locked = locks.lock(format!("{snapshotter}/{chain_id}")).await;
         lease.keep_snapshot(snapshotter, &chain_id).await?;
         if !has_snapshot(lease.containerd(), snapshotter, &chain_id).await? {
-            Layer { lease, snapshotter, layer, diff_id, chain_id: &chain_id }.unpack_on(&parent).await?;
+            let place = (number, of);
+            Layer { lease, snapshotter, layer, place, diff_id, chain_id: &chain_id }.unpack_on(&parent).await?;
         }
         parent = chain_id;
     }
@@ -69,6 +71,8 @@ struct Layer<'a> {
     lease: &'a Lease,
     snapshotter: &'a str,
     layer: &'a Descriptor,
+    /// Which one of how many it is.
+    place: (usize, usize),
     diff_id: &'a str,
     chain_id: &'a str,
 }
@@ -115,15 +119,17 @@ impl Layer<'_> {
         let applied = call.try_send(apply).await.map_err(|failure| match failure.status.message() {
             // Anything but a refused stream of bytes is the machine's fault: a full disk, a lost containerd.
             message if is_bad_archive(message) => {
-                HostError::Image(format!("layer {digest} can't be unpacked: {message}"))
+                HostError::Image(format!("its {} can't be unpacked: {message}: build the image again", self.name()))
             }
             _ => failure.into(),
         })?;
         let applied = applied.applied.unwrap_or_default();
         if applied.digest != self.diff_id {
             return Err(HostError::Image(format!(
-                "layer {digest} holds {}, the image's config says {}: build the image again",
-                applied.digest, self.diff_id
+                "its {} holds {}, the image's config says {}: build the image again",
+                self.name(),
+                applied.digest,
+                self.diff_id
             )));
         }
         let uncompressed = HashMap::from([("containerd.io/uncompressed".to_owned(), self.diff_id.to_owned())]);
@@ -158,6 +164,11 @@ impl Layer<'_> {
         self.lease.containerd().call(what, message).under(self.lease)
     }
 
+    /// What an error calls it.
+    fn name(&self) -> String {
+        format!("layer {} ({} of {})", self.layer.digest(), self.place.0, self.place.1)
+    }
+
     fn labels(&self) -> HashMap<String, String> {
         HashMap::from([(OWNER_LABEL.to_owned(), self.lease.containerd().owner.clone())])
     }
@@ -165,7 +176,18 @@ impl Layer<'_> {
 
 /// Whether containerd could not read a layer for what it is. It says so in words only.
 fn is_bad_archive(message: &str) -> bool {
-    ["archive/tar", "gzip:", "zstd", "unexpected EOF", "magic number", "invalid header", "breakout"]
-        .iter()
-        .any(|part| message.contains(part))
+    [
+        "archive/tar",
+        "gzip:",
+        "flate:",
+        "igzip",
+        "unpigz",
+        "zstd",
+        "unexpected EOF",
+        "magic number",
+        "invalid header",
+        "breakout",
+    ]
+    .iter()
+    .any(|part| message.contains(part))
 }
