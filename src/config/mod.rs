@@ -176,9 +176,13 @@ pub struct Config {
     #[arg(long, env = "ACTORD_LOG_MAX_SIZE", value_name = "SIZE", default_value = "16Mi", value_parser = value::log_size)]
     pub log_max_size: u64,
 
-    /// How long a function may take to begin its answer
+    /// How long a function may take to begin its answer, once it has the whole request
     #[arg(long, env = "ACTORD_UPSTREAM_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upstream_timeout: Duration,
+
+    /// How long a client may send nothing of a request body that it has begun
+    #[arg(long, env = "ACTORD_UPLOAD_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
+    pub upload_idle_timeout: Duration,
 
     /// How long a request waits for a function that has no ready instance
     #[arg(long, env = "ACTORD_PARK_TIME", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]

@@ -35,6 +35,7 @@ impl Servers {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let settings = |flavor| http::Settings {
             upstream_timeout: config.upstream_timeout,
+            upload_idle_timeout: config.upload_idle_timeout,
             answer_timeout: config.deploy_wait + config.host_timeout,
             function_label: config.function_label,
             ..http::Settings::new(credentials.clone(), flavor)

@@ -60,8 +60,11 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Which peer it stands for.
     pub flavor: ApiFlavor,
-    /// The longest time from a request for a function to the head of its answer, waiting for an instance included.
+    /// The longest time from a request for a function, waiting for an instance included, or from the end of its body to
+    /// the head of its answer.
     pub upstream_timeout: Duration,
+    /// The longest time in which a client may send nothing of a request body that it has begun.
+    pub upload_idle_timeout: Duration,
     /// The longest wait for the engine's answer; longer than a deployment waits for its instance.
     pub answer_timeout: Duration,
     /// Whether every status carries the label `faas_function` with the function's name.
@@ -71,13 +74,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: 60 s for a function, 55 s for the engine (faas-cli gives up after 60 s).
+    /// The defaults: 60 s for a function and for a client's body, 55 s for the engine (faas-cli gives up after 60 s).
     #[must_use]
     pub fn new(credentials: Credentials, flavor: ApiFlavor) -> Self {
         Self {
             credentials,
             flavor,
             upstream_timeout: Duration::from_secs(60),
+            upload_idle_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(55),
             function_label: false,
             release: Release {

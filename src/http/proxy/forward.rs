@@ -1,54 +1,29 @@
-//! Sends one request to one of a function's instances: lease, connect, wait for the head of the answer.
+//! Sends one request to one of a function's instances: lease, connection, wait for the head of the answer.
 //!
 //! An instance that died a moment ago is still in the table of routes until its actor knows. A request whose connection
-//! was refused has lost nothing: it takes another lease, which waits for the next instance if there is none.
+//! was refused has lost nothing: it takes another lease, which waits for the next instance if there is none. Nor has one
+//! whose connection was closed before anything of it came there. A request that the function may have got is sent again
+//! only if that does no harm.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::sleep;
 
-use super::body::Upload;
+use super::connection::{Connection, Unanswered};
 use super::headers::{self, CallHeaders};
-use super::pool::Connector;
+use super::pool::Pool;
+use super::upload::Upload;
 use crate::http::metrics::Metrics;
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
-
-/// Instances are on this machine: a connection takes microseconds, or its accept queue is full.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// An idle connection is closed before common servers close it (Node after 5 s), so that a request seldom meets a
-/// connection that is just ending.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Idle connections to one instance that a worker keeps.
-const IDLE_PER_INSTANCE: usize = 256;
 
 /// How often one request is tried, and the wait before its second try, which then doubles: 1.3 s in all.
 const TRIES: u32 = 9;
 const FIRST_WAIT: Duration = Duration::from_millis(5);
-
-/// The connections of one worker to the instances.
-pub(super) type Connections = Client<Connector, Upload>;
-
-/// Connections that are opened when they are needed.
-pub(super) fn connections(metrics: &Metrics) -> Connections {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_PER_INSTANCE)
-        .build(Connector { tcp, counts: metrics.connections().clone() })
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +34,30 @@ pub(super) enum UpstreamError {
     /// The request's path or method is none.
     #[error("the request can't be sent on: {0}")]
     Malformed(#[from] hyper::http::Error),
-    /// The instance could not be reached, or went away before it answered.
-    #[error("{0}")]
-    Unreachable(#[from] Error),
+    /// The client broke its body off, or what it sent is no body.
+    #[error("the request's body broke off, or can't be read")]
+    Incomplete,
+    /// The instance could not be reached.
+    #[error("can't be reached: {0}")]
+    Unreachable(#[from] std::io::Error),
+    /// It was reached, and gave no answer that can be passed on.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+impl UpstreamError {
+    /// Whether nothing of the request has reached a function.
+    fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Unanswered(Unanswered::Untaken))
+    }
+}
+
+/// The head of an answer, with what is needed for the rest of it.
+pub(super) struct Answer {
+    pub(super) head: Response<Incoming>,
+    pub(super) connection: Connection,
+    /// To be held until the body is out.
+    pub(super) lease: Lease,
 }
 
 /// A request that is about to be sent, as often as it takes.
@@ -75,45 +71,69 @@ pub(super) struct UpstreamRequest<'a> {
 }
 
 impl UpstreamRequest<'_> {
-    /// The function's answer, and the lease that must be held until its body is out.
+    /// The function's answer.
     pub(super) async fn send(
         self,
-        connections: &Connections,
+        pool: &Pool,
         metrics: &Metrics,
         entry: &FunctionEntry,
-    ) -> Result<(Response<Incoming>, Lease), UpstreamError> {
+    ) -> Result<Answer, UpstreamError> {
         let method = Method::from_bytes(self.request.method().as_str().as_bytes()).map_err(hyper::http::Error::from)?;
-        let mut again_once = self.upload.is_empty() && method.is_safe();
+        let mut harmless = self.upload.is_empty() && method.is_safe();
         let mut wait = FIRST_WAIT;
         let mut tried = 0;
         loop {
             tried += 1;
             let lease = lease(entry, metrics).await?;
-            let error = match connections.request(self.for_instance(lease.address(), &method)?).await {
-                Ok(answer) => return Ok((answer, lease)),
+            let error = match self.attempt(pool, lease.address(), &method).await {
+                Ok((head, connection)) => return Ok(Answer { head, connection, lease }),
+                Err(_) if self.upload.is_broken() => return Err(UpstreamError::Incomplete),
                 Err(error) => error,
             };
-            if error.is_connect() {
-                if tried == TRIES || !self.upload.is_whole() {
-                    return Err(error.into());
-                }
-            } else if !std::mem::take(&mut again_once) || !ended_before_answer(&error) {
-                return Err(error.into());
+            let again = match &error {
+                unsent if unsent.is_unsent() => tried < TRIES && self.upload.is_whole(),
+                // RFC 9110, 9.2.2: it met a connection or an instance that was just ending.
+                UpstreamError::Unanswered(Unanswered::Ended(_)) => std::mem::take(&mut harmless),
+                _ => false,
+            };
+            if !again {
+                return Err(error);
             }
-            tracing::debug!(function = %entry.function(), instance = %lease.instance(), %error, "instance not reached, trying again");
+            tracing::debug!(function = %entry.function(), instance = %lease.instance(), %error, "no answer, trying again");
             drop(lease);
             sleep(wait).await;
             wait *= 2;
         }
     }
 
-    fn for_instance(&self, address: SocketAddr, method: &Method) -> Result<Request<Upload>, hyper::http::Error> {
-        let slash = if self.path_and_query.starts_with('/') { "" } else { "/" };
-        let uri = Uri::try_from(format!("http://{address}{slash}{}", self.path_and_query))?;
-        let mut request = Request::new(self.upload.clone());
+    /// One try: on a connection that was kept, or on a new one where there is none or the function had closed it.
+    async fn attempt(
+        &self,
+        pool: &Pool,
+        address: SocketAddr,
+        method: &Method,
+    ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
+        if let Some(mut kept) = pool.take(address) {
+            match kept.send(self.on(&kept, method)?).await {
+                Ok(head) => return Ok((head, kept)),
+                Err(Unanswered::Untaken) if self.upload.is_whole() && !self.upload.is_broken() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut fresh = pool.open(address).await?;
+        let head = fresh.send(self.on(&fresh, method)?).await?;
+        Ok((head, fresh))
+    }
+
+    /// The request as it is sent on this connection.
+    fn on(&self, connection: &Connection, method: &Method) -> Result<Request<Upload>, hyper::http::Error> {
+        let path = self.path_and_query;
+        let uri = if path.starts_with('/') { Uri::try_from(path)? } else { Uri::try_from(format!("/{path}"))? };
+        let mut request = Request::new(self.upload.try_next());
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers();
+        request.headers_mut().insert(HOST, connection.authority());
         if self.upload.is_chunked() {
             // hyper leaves out a body of unknown length for the methods that seldom have one, unless it is told.
             request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -144,17 +164,4 @@ async fn lease(entry: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndp
     let leased = entry.lease().await;
     wait.end(leased.is_ok());
     leased
-}
-
-/// Whether the connection ended before the first byte of an answer: a safe request may then be sent again (RFC 9110,
-/// 9.2.2), since it met either a connection that was just being closed or an instance that was just ending.
-fn ended_before_answer(error: &Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<hyper::Error>());
-    cause.is_some_and(|cause| {
-        let io = std::error::Error::source(cause).and_then(|source| source.downcast_ref::<std::io::Error>());
-        cause.is_incomplete_message()
-            || io.is_some_and(|io| {
-                matches!(io.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe)
-            })
-    })
 }

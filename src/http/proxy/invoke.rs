@@ -18,15 +18,17 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
-use hyper::Response;
-use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::body::{Download, Held, Upload};
-use super::forward::{Connections, UpstreamError, UpstreamRequest, connections, wake};
+use super::connection::Unanswered;
+use super::deadline::{Late, Limits};
+use super::download::{Download, Held};
+use super::forward::{Answer, UpstreamError, UpstreamRequest, wake};
 use super::headers::{self, CallHeaders};
+use super::pool::Pool;
 use super::upgrade;
+use super::upload::Upload;
 use crate::http::metrics::{Invocation, Series};
 use crate::http::text::text;
 use crate::http::{ApiFlavor, Services, Settings, connection};
@@ -82,18 +84,38 @@ pub(in crate::http) struct Proxy {
     services: Arc<Services>,
     flavor: ApiFlavor,
     timeout: Duration,
-    connections: Connections,
+    upload_idle: Duration,
+    pool: Rc<Pool>,
     targets: RefCell<HashMap<Box<str>, Rc<Target>>>,
 }
 
-/// Why a request got no answer of its function.
+/// Why a request got no answer of its function: what is said after the function's name.
+#[derive(Debug, thiserror::Error)]
 enum ProxyError {
     /// There is no such function, or the name can be no function's.
+    #[error("not found")]
     Unknown,
+    #[error(transparent)]
     Upstream(UpstreamError),
     /// It switched protocols although the client did not ask for it.
+    #[error("switched protocols unasked")]
     Switched,
-    Timeout(Duration),
+    #[error(transparent)]
+    Late(Late),
+}
+
+impl ProxyError {
+    /// Whether the function did answer, and what it said can't be passed on.
+    fn is_of_the_answer(&self) -> bool {
+        use Unanswered::{Ended, Head, Headers, NoHttp, Untaken};
+        match self {
+            Self::Upstream(UpstreamError::Unanswered(why)) => match why {
+                Headers | Head | NoHttp(_) => true,
+                Ended(_) | Untaken => false,
+            },
+            _ => false,
+        }
+    }
 }
 
 impl From<UpstreamError> for ProxyError {
@@ -108,10 +130,11 @@ impl From<UpstreamError> for ProxyError {
 impl Proxy {
     pub(in crate::http) fn new(services: Arc<Services>, settings: &Settings) -> Self {
         Self {
-            connections: connections(&services.metrics),
+            pool: Pool::new(&services.metrics),
             services,
             flavor: settings.flavor,
             timeout: settings.upstream_timeout,
+            upload_idle: settings.upload_idle_timeout,
             targets: RefCell::default(),
         }
     }
@@ -133,49 +156,44 @@ impl Proxy {
         Some(target)
     }
 
-    async fn exchange(
-        &self,
-        upstream: UpstreamRequest<'_>,
-        target: &Target,
-    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    async fn exchange(&self, upstream: UpstreamRequest<'_>, target: &Target) -> Result<Answer, ProxyError> {
         // A call that wakes its function waits as long as a start may take. The limit is for the time after that.
         wake(&target.entry, &self.services.metrics).await.map_err(UpstreamError::from)?;
-        let limit = target.entry.limit().or(self.timeout);
-        let deadline = Instant::now() + limit;
-        let asked_to_switch = upstream.web_socket;
-        let answer = upstream.send(&self.connections, &self.services.metrics, &target.entry);
-        match timeout_at(deadline, answer).await {
-            Ok(Ok((head, _))) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch => {
-                Err(ProxyError::Switched)
-            }
-            Ok(result) => result.map_err(ProxyError::from),
-            Err(_) => Err(ProxyError::Timeout(limit)),
+        let (begun, answer) = (Instant::now(), target.entry.limit().or(self.timeout));
+        let limits = Limits { begun, answer, idle: self.upload_idle };
+        let (asked_to_switch, progress) = (upstream.web_socket, upstream.upload.progress());
+        let answer = upstream.send(&self.pool, &self.services.metrics, &target.entry);
+        let answer = limits.hold(answer, progress).await.map_err(ProxyError::Late)??;
+        if answer.head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch {
+            return Err(ProxyError::Switched);
         }
+        Ok(answer)
     }
 
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
     fn refuse(&self, name: &str, error: &ProxyError) -> HttpResponse {
         let (status, line) = match error {
             ProxyError::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
-            ProxyError::Upstream(UpstreamError::Malformed(error)) => {
-                return refusal(StatusCode::BAD_REQUEST, &format!("the request can't be sent on: {error}"));
+            ProxyError::Upstream(UpstreamError::Malformed(_) | UpstreamError::Incomplete) => {
+                (StatusCode::BAD_REQUEST, error.to_string())
             }
+            ProxyError::Late(Late::Sending(_)) => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
             ProxyError::Upstream(UpstreamError::NoEndpoint(why)) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
-            ProxyError::Upstream(UpstreamError::Unreachable(_)) => {
-                (StatusCode::BAD_GATEWAY, format!("function {name} can't be reached"))
+            ProxyError::Upstream(_) | ProxyError::Switched => {
+                (StatusCode::BAD_GATEWAY, format!("function {name} {error}"))
             }
-            ProxyError::Switched => (StatusCode::BAD_GATEWAY, format!("function {name} switched protocols unasked")),
-            ProxyError::Timeout(longest) => {
-                (StatusCode::GATEWAY_TIMEOUT, format!("function {name} did not answer within {longest:?}"))
-            }
+            ProxyError::Late(_) => (StatusCode::GATEWAY_TIMEOUT, format!("function {name} {error}")),
         };
         let mut answer = match (self.flavor, status) {
-            (ApiFlavor::Public, _) => refusal(status, &line),
+            (ApiFlavor::Public, _) | (_, StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT) => {
+                refusal(status, &line)
+            }
             (ApiFlavor::Provider, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE) => {
                 refusal(StatusCode::SERVICE_UNAVAILABLE, &format!("No endpoints available for: {name}."))
             }
             (ApiFlavor::Provider, _) => {
-                refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}."))
+                let line = if error.is_of_the_answer() { format!(" The {line}.") } else { String::new() };
+                refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}.{line}"))
             }
         };
         if let ProxyError::Upstream(UpstreamError::NoEndpoint(why)) = error
@@ -254,22 +272,23 @@ async fn call(
     let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
     let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, upload };
     match proxy.exchange(upstream, &target).await {
-        Ok((head, lease)) => {
-            invocation.answered(head.status().as_u16());
-            let in_flight = (lease, invocation);
+        Ok(answer) => {
+            let status = answer.head.status();
+            invocation.answered(status.as_u16());
             match socket {
-                Some(payload) if head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS => {
-                    upgrade::answer(head, payload, in_flight)
+                Some(payload) if status == hyper::StatusCode::SWITCHING_PROTOCOLS => {
+                    upgrade::answer(answer.head, payload, (answer.lease, invocation))
                 }
-                _ => stream(head, in_flight),
+                _ => stream(answer, &proxy.pool, invocation),
             }
         }
         Err(error) => {
             match &error {
                 ProxyError::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
-                ProxyError::Upstream(UpstreamError::Unreachable(error)) if target.may_say() => {
-                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-                    warn!(function = %target.entry.function(), %error, cause, "a request got no answer");
+                ProxyError::Upstream(UpstreamError::Unreachable(_) | UpstreamError::Unanswered(_))
+                    if target.may_say() =>
+                {
+                    warn!(function = %target.entry.function(), %error, "a request got no answer");
                 }
                 _ => {}
             }
@@ -299,8 +318,9 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(answer: Response<Incoming>, in_flight: InFlight) -> HttpResponse {
-    let (head, incoming) = answer.into_parts();
+fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -> HttpResponse {
+    let Answer { head, connection, lease } = answer;
+    let (head, incoming) = head.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     // A length beside chunks counts for nothing (RFC 9112, 6.3).
@@ -312,7 +332,9 @@ fn stream(answer: Response<Incoming>, in_flight: InFlight) -> HttpResponse {
         Some(length) => BodySize::Sized(length),
         None => BodySize::Stream,
     };
-    let mut answer = HttpResponse::with_body(status, Download::new(incoming, size, in_flight));
+    let held: InFlight = (lease, invocation);
+    let body = Download::new(incoming, size, (pool.clone(), connection), held);
+    let mut answer = HttpResponse::with_body(status, body);
     headers::to_client(&head.headers, false, &mut answer);
     answer.map_into_boxed_body()
 }

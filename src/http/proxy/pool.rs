@@ -1,83 +1,121 @@
-//! Connections to the instances, counted while they are open.
+//! The connections of one worker to the instances: those that are kept for the next request.
+//!
+//! ```text
+//! take -> (request, answer) -> give back -> kept for a moment -> taken again, or closed before the function closes it
+//! ```
+//! The one that was used last is taken first, so that those of a burst end.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
 
-use hyper::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tower::Service;
+use actix_web::rt;
+use hyper::client::conn::http1::Builder;
+use tokio::time::{Instant, sleep};
 
-use crate::http::metrics::{Connections, OpenConnection};
+use super::connection::{Connection, HEAD_MAX, HEADERS_MAX, IDLE_TIMEOUT};
+use crate::http::metrics::{Connections, Metrics};
 
-/// Opens connections and counts them.
-#[derive(Clone)]
-pub(super) struct Connector {
-    pub(super) tcp: HttpConnector,
-    pub(super) counts: Connections,
+/// Kept connections to one instance.
+const IDLE_PER_INSTANCE: usize = 256;
+
+/// A connection that waits for a request, since when.
+struct Idle {
+    connection: Connection,
+    since: Instant,
 }
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Counted>;
-    type Error = <HttpConnector as Service<Uri>>::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Counted>, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.tcp.poll_ready(cx)
-    }
-
-    fn call(&mut self, to: Uri) -> Self::Future {
-        let (connecting, counts) = (self.tcp.call(to), self.counts.clone());
-        Box::pin(async move {
-            let tcp = connecting.await?.into_inner();
-            Ok(TokioIo::new(Counted { tcp, _open: counts.opened() }))
-        })
+impl Idle {
+    fn is_usable(&self, now: Instant) -> bool {
+        now.duration_since(self.since) < self.connection.keep && !self.connection.is_closed()
     }
 }
 
-/// A connection that is counted until it is closed.
-pub(super) struct Counted {
-    tcp: TcpStream,
-    _open: OpenConnection,
+/// One worker's connections.
+pub(super) struct Pool {
+    http: Builder,
+    counts: Connections,
+    idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// Whether a task closes those that were kept long enough.
+    sweeping: Cell<bool>,
 }
 
-impl Connection for Counted {
-    fn connected(&self) -> Connected {
-        self.tcp.connected()
+impl Pool {
+    pub(super) fn new(metrics: &Metrics) -> Rc<Self> {
+        let mut http = Builder::new();
+        http.max_headers(HEADERS_MAX).max_buf_size(HEAD_MAX);
+        let counts = metrics.connections().clone();
+        Rc::new(Self { http, counts, idle: RefCell::default(), sweeping: Cell::default() })
+    }
+
+    /// A connection that was kept.
+    pub(super) fn take(&self, address: SocketAddr) -> Option<Connection> {
+        let mut all = self.idle.borrow_mut();
+        let kept = all.get_mut(&address)?;
+        let now = Instant::now();
+        while let Some(idle) = kept.pop() {
+            if idle.is_usable(now) {
+                return Some(idle.connection);
+            }
+        }
+        None
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// When the instance can't be reached.
+    pub(super) async fn open(&self, address: SocketAddr) -> io::Result<Connection> {
+        Connection::open(&self.http, address, || self.counts.opened()).await
+    }
+
+    /// Keeps a connection whose answer is through, once its request is through as well.
+    pub(super) fn give_back(self: &Rc<Self>, mut connection: Connection) {
+        if connection.is_ready() {
+            self.keep(connection);
+        } else if !connection.is_closed() {
+            let pool = self.clone();
+            rt::spawn(async move {
+                if connection.ready().await {
+                    pool.keep(connection);
+                }
+            });
+        }
+    }
+
+    fn keep(self: &Rc<Self>, connection: Connection) {
+        let mut all = self.idle.borrow_mut();
+        let kept = all.entry(connection.address).or_default();
+        if kept.len() < IDLE_PER_INSTANCE && !connection.keep.is_zero() {
+            kept.push(Idle { connection, since: Instant::now() });
+        }
+        if !self.sweeping.replace(true) {
+            rt::spawn(sweep(Rc::downgrade(self)));
+        }
+    }
+
+    /// Closes what was kept long enough; whether any is left.
+    fn close_old(&self) -> bool {
+        let now = Instant::now();
+        let mut all = self.idle.borrow_mut();
+        all.retain(|_, kept| {
+            kept.retain(|idle| idle.is_usable(now));
+            !kept.is_empty()
+        });
+        !all.is_empty()
     }
 }
 
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+/// Runs as long as there is something to close.
+async fn sweep(pool: Weak<Pool>) {
+    loop {
+        sleep(IDLE_TIMEOUT).await;
+        let Some(pool) = pool.upgrade() else { return };
+        if !pool.close_old() {
+            pool.sweeping.set(false);
+            return;
+        }
     }
 }

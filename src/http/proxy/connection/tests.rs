@@ -1,0 +1,115 @@
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+use hyper::Method;
+use hyper::header::{HOST, HeaderName};
+
+use super::super::pool::Pool;
+use super::*;
+use crate::http::Metrics;
+
+const HEAD: &str = "POST / HTTP/1.1\r\nhost: h\r\n\r\n";
+
+/// What a function does to a connection.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    /// Before anything is sent there: the request meets what this leaves.
+    CloseBefore,
+    ResetBefore,
+    /// With the whole request in its hands.
+    CloseAfterReading,
+    ResetAfterReading,
+    HalfAnswer,
+    /// With the request, or the end of it, in its kernel's hands.
+    CloseUnread,
+    CloseHalfRead,
+}
+
+/// Closes so that the other side sees a reset.
+fn reset(peer: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+    drop(peer);
+}
+
+fn read(peer: &mut TcpStream, count: usize) {
+    peer.read_exact(&mut vec![0; count]).unwrap();
+}
+
+/// What becomes of a request of [`HEAD`] on a connection that is open already.
+async fn outcome(act: Act) -> Result<Response<Incoming>, Unanswered> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pool = Pool::new(&Metrics::new().unwrap());
+    let mut connection = pool.open(listener.local_addr().unwrap()).await.unwrap();
+    let mut peer = listener.accept().unwrap().0;
+    // Nothing is awaited between this and the request: the connection's task has not looked at its socket since.
+    let function = match act {
+        Act::CloseBefore => {
+            drop(peer);
+            None
+        }
+        Act::ResetBefore => {
+            reset(peer);
+            None
+        }
+        later => Some(std::thread::spawn(move || match later {
+            Act::CloseAfterReading => read(&mut peer, HEAD.len()),
+            Act::ResetAfterReading => {
+                read(&mut peer, HEAD.len());
+                reset(peer);
+            }
+            Act::HalfAnswer => {
+                read(&mut peer, HEAD.len());
+                peer.write_all(b"HTTP/1.1 200 OK\r\nContent-").unwrap();
+            }
+            Act::CloseUnread => assert!(peer.peek(&mut [0; 1]).unwrap() > 0),
+            _ => read(&mut peer, HEAD.len() / 2),
+        })),
+    };
+    let mut request = Request::new(Upload::EMPTY);
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(HOST, HeaderValue::from_static("h"));
+    let outcome = connection.send(request).await;
+    if let Some(function) = function {
+        function.join().unwrap();
+    }
+    outcome
+}
+
+#[actix_web::test]
+async fn a_request_counts_as_unsent_only_if_the_function_can_not_have_got_any_of_it() {
+    for (act, untaken) in [
+        (Act::CloseBefore, true),
+        (Act::ResetBefore, true),
+        (Act::CloseAfterReading, false),
+        (Act::ResetAfterReading, false),
+        (Act::HalfAnswer, false),
+        (Act::CloseUnread, false),
+        (Act::CloseHalfRead, false),
+    ] {
+        for _ in 0..20 {
+            match outcome(act).await {
+                Err(Unanswered::Untaken) => assert!(untaken, "{act:?}"),
+                Err(Unanswered::Ended(_)) => assert!(!untaken, "{act:?}"),
+                other => panic!("{act:?}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_is_kept_for_less_than_the_function_says_and_never_longer_than_usual() {
+    for (said, millis) in [
+        (None, 1500),
+        (Some("timeout=1"), 750),
+        (Some("timeout=2, max=100"), 1500),
+        (Some("max=5,Timeout = 1"), 750),
+        (Some("timeout=0"), 0),
+        (Some("timeout=60"), 1500),
+        (Some("timeout=soon"), 1500),
+        (Some("timeout"), 1500),
+    ] {
+        let said = said.map(HeaderValue::from_static);
+        let headers = said.iter().map(|value| (HeaderName::from_static("keep-alive"), value.clone())).collect();
+        assert_eq!(keep(&headers), Duration::from_millis(millis), "{said:?}");
+    }
+}

@@ -1,0 +1,169 @@
+//! A request's body on its way to the function, piece by piece and never as a whole.
+//!
+//! It is polled by the task of the connection that it is sent on, which is on the worker's thread as actix's body is. The
+//! beginning is kept until the answer comes, so that it can be sent again where nothing of it was read.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::web::{Bytes, Payload};
+use futures_util::Stream as _;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::deadline::Progress;
+
+/// So much of a body is kept until its answer comes, in bytes, for the case that the connection turns out to have been
+/// closed before anything of it could be read there.
+const KEPT: usize = 64 * 1024;
+
+/// The client went away, or sent something that is no body, before the body was complete.
+#[derive(Debug, thiserror::Error)]
+#[error("the client did not send its whole request body")]
+pub(super) struct Incomplete;
+
+/// The pieces that were sent already, as long as they are all there.
+#[derive(Debug, Default)]
+struct Sent {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+    too_many: bool,
+}
+
+impl Sent {
+    fn note(&mut self, piece: &Bytes) {
+        self.bytes += piece.len();
+        if self.bytes <= KEPT {
+            self.pieces.push(piece.clone());
+        } else if !std::mem::replace(&mut self.too_many, true) {
+            self.pieces = Vec::new();
+        }
+    }
+}
+
+struct Source {
+    payload: RefCell<Payload>,
+    sent: RefCell<Sent>,
+    /// The number of the try that may take from it.
+    attempt: Cell<u32>,
+    progress: Cell<Progress>,
+    broken: Cell<bool>,
+}
+
+/// A request's body, for as many tries to send it as it can be sent again.
+pub(super) struct Upload {
+    source: Option<Rc<Source>>,
+    length: Option<u64>,
+    attempt: u32,
+    /// How many of the pieces that were sent before were sent again.
+    again: usize,
+    ended: bool,
+}
+
+impl Upload {
+    /// No body.
+    pub(super) const EMPTY: Self = Self { source: None, length: Some(0), attempt: 0, again: 0, ended: true };
+
+    /// The body of a request; `length` if the client said it, else it is sent in chunks.
+    pub(super) fn of(payload: Payload, length: Option<u64>) -> Self {
+        let source = Source {
+            payload: RefCell::new(payload),
+            sent: RefCell::default(),
+            attempt: Cell::new(0),
+            progress: Cell::new(Progress::Untouched),
+            broken: Cell::new(false),
+        };
+        Self { source: Some(Rc::new(source)), length, attempt: 0, again: 0, ended: false }
+    }
+
+    /// The body for the next try, from its beginning. What an earlier try still holds of it ends.
+    pub(super) fn try_next(&self) -> Self {
+        let Some(source) = &self.source else { return Self::EMPTY };
+        let attempt = source.attempt.get() + 1;
+        source.attempt.set(attempt);
+        Self { source: Some(source.clone()), length: self.length, attempt, again: 0, ended: false }
+    }
+
+    /// Whether it can still be sent from its beginning.
+    pub(super) fn is_whole(&self) -> bool {
+        self.source.as_ref().is_none_or(|source| !source.sent.borrow().too_many)
+    }
+
+    /// Whether the client broke it off.
+    pub(super) fn is_broken(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.broken.get())
+    }
+
+    /// Whether it is sent in chunks, since its length is not known.
+    pub(super) fn is_chunked(&self) -> bool {
+        self.length.is_none()
+    }
+
+    /// Whether there is no body at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.source.is_none()
+    }
+
+    /// How far it is; none if there is no body. To be asked again later.
+    pub(super) fn progress(&self) -> Option<impl Fn() -> Progress + use<>> {
+        let source = self.source.clone()?;
+        Some(move || source.progress.get())
+    }
+}
+
+impl Source {
+    /// The next piece, for the first time.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
+        let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(cx);
+        let now = Instant::now();
+        let (progress, next) = match polled {
+            Poll::Pending => match self.progress.get() {
+                waiting @ Progress::Awaited(_) => (waiting, Poll::Pending),
+                _ => (Progress::Awaited(now), Poll::Pending),
+            },
+            Poll::Ready(Some(Ok(piece))) => {
+                self.sent.borrow_mut().note(&piece);
+                (Progress::Taken(now), Poll::Ready(Some(Ok(piece))))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                self.broken.set(true);
+                (Progress::Complete(now), Poll::Ready(Some(Err(Incomplete))))
+            }
+            Poll::Ready(None) => (Progress::Complete(now), Poll::Ready(None)),
+        };
+        self.progress.set(progress);
+        next
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Incomplete;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let this = self.get_mut();
+        let Some(source) = this.source.as_ref().filter(|_| !this.ended) else { return Poll::Ready(None) };
+        if source.attempt.get() != this.attempt {
+            this.ended = true;
+            return Poll::Ready(Some(Err(Incomplete)));
+        }
+        let sent_before = source.sent.borrow().pieces.get(this.again).cloned();
+        let piece = match sent_before {
+            Some(piece) => Some(Ok(piece)),
+            None => ready!(source.poll(cx)),
+        };
+        this.again += 1;
+        this.ended = !matches!(piece, Some(Ok(_)));
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
