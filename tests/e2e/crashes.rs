@@ -102,3 +102,27 @@ async fn a_function_that_keeps_crashing_is_shown_with_its_reason_and_healed_by_a
     assert!(actord.log().contains("exited with code 7"), "{}", actord.log());
     actord.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_whose_process_ends_at_once_is_answered_long_before_the_wait_is_over() {
+    let actord = Actord::start_with(&["--deploy-wait", "1h"]).await;
+    for code in ["126", "127"] {
+        let answer = actord.apply("POST", "ends", json!({ "envVars": { "EXIT_AT_START": code } })).await;
+        assert_eq!(answer.status, 400, "{code}: {answer:?}");
+        assert!(answer.text().contains(&format!("exited with code {code}")), "{}", answer.text());
+        assert_eq!(actord.describe("ends").await, serde_json::Value::Null, "nothing is kept");
+    }
+    for code in ["0", "1", "255"] {
+        let answer = actord.apply("POST", "ends", json!({ "envVars": { "EXIT_AT_START": code } })).await;
+        assert_eq!(answer.status, 202, "{code}: {answer:?}");
+        let shown = actord.describe("ends").await;
+        assert_eq!(shown["lifecycle"]["phase"], "backing off", "{shown:#}");
+        let reason = shown["lifecycle"]["reason"].as_str().unwrap();
+        assert!(
+            reason.contains(&format!("exited with code {code} before it was ready: ")),
+            "its last words too: {reason}"
+        );
+        assert_eq!(actord.delete("ends").await.status, 202);
+    }
+    actord.finish().await;
+}

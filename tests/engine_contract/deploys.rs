@@ -6,7 +6,7 @@ use actord::routes::NoEndpoint;
 use futures_util::future::{join_all, poll_immediate};
 use jiff::Timestamp;
 
-use crate::fixture::{apply, create, delete, desired, draft, get, id, names, served, serves, spec, status};
+use crate::fixture::{apply, create, delete, desired, draft, get, id, names, served, serves, spec, status, until};
 use crate::subject::{Kind, Subject};
 
 pub async fn what_was_deployed_serves_and_is_shown_as_it_was_asked_for<S: Subject>(s: &mut S) {
@@ -55,7 +55,7 @@ pub async fn a_create_of_what_is_there_is_refused_and_changes_nothing<S: Subject
 }
 
 pub async fn a_create_that_cannot_run_leaves_nothing<S: Subject>(s: &mut S) {
-    for kind in [Kind::Unknown, Kind::Unrunnable] {
+    for kind in [Kind::Unknown, Kind::Unrunnable, Kind::FindsNoCommand] {
         let refused = create(s, "f", kind).await.unwrap_err();
         assert!(matches!(&refused, Refused::Unrunnable(reason) if !reason.is_empty()), "{kind:?}: {refused:?}");
         assert_eq!(get(s, "f").await, None);
@@ -67,22 +67,20 @@ pub async fn a_create_that_cannot_run_leaves_nothing<S: Subject>(s: &mut S) {
     served(s, "f").await;
 }
 
-/// Whether that is found while the caller waits, or after it was answered.
 pub async fn what_ends_at_once_never_serves_and_says_why<S: Subject>(s: &mut S) {
-    match create(s, "f", Kind::EndsAtOnce).await {
-        Err(Refused::Unrunnable(reason)) => {
-            assert!(!reason.is_empty());
-            assert_eq!(get(s, "f").await, None);
+    create(s, "f", Kind::EndsAtOnce).await.unwrap();
+    for restart in [false, true] {
+        if restart {
+            s.restart().await;
         }
-        accepted => {
-            accepted.unwrap();
-            let status = status(s, "f").await;
-            assert_eq!((status.ready, status.serving), (0, None));
-            assert!(status.failure.is_some_and(|failure| !failure.reason.is_empty()));
-            delete(s, "f").await;
-        }
+        let backs_off = async || matches!(status(s, "f").await.phase, Phase::BackingOff { .. });
+        until("it backs off", backs_off).await;
+        let status = status(s, "f").await;
+        assert_eq!((status.ready, status.serving, &desired(&status).failed), (0, None, &None));
+        assert!(status.failure.as_ref().is_some_and(|failure| failure.reason.contains("code 7")), "{status:?}");
     }
     assert_eq!(s.routes().published(&id("f")), []);
+    delete(s, "f").await;
 }
 
 pub async fn a_secret_that_is_not_there_is_refused_and_nothing_is_kept<S: Subject>(s: &mut S) {

@@ -41,6 +41,7 @@ fn publish_images(host: &FakeHost) {
         (Kind::Hello, hello.clone()),
         (Kind::HelloAgain, hello),
         (Kind::EndsAtOnce, Behaviour::new().exits_with(7)),
+        (Kind::FindsNoCommand, Behaviour::new().exits_with(127)),
         (Kind::Unrunnable, Behaviour::new().hopeless("no such program")),
         (Kind::Hangs, Behaviour::new().pulls_in(CASE)),
     ] {

@@ -26,7 +26,8 @@ fn routes() -> Arc<Routes> {
 
 fn image(reference: &str) -> Image {
     match reference {
-        "EndsAtOnce" => Image::Fails("it ends at once".to_owned()),
+        "EndsAtOnce" => Image::Ends("it ends at once, with code 7".to_owned()),
+        "FindsNoCommand" => Image::Fails("it finds no command".to_owned()),
         "Unrunnable" => Image::Fails("there is no program in it".to_owned()),
         "Unknown" => Image::Fails("there is no such image".to_owned()),
         "Hangs" => Image::Hangs,

@@ -47,11 +47,12 @@ pub fn run(case: impl AsyncFnOnce(&mut Real)) {
 
 impl Real {
     fn push_images(&self) {
-        for kind in [Kind::Hello, Kind::HelloAgain, Kind::EndsAtOnce, Kind::Unrunnable] {
+        for kind in [Kind::Hello, Kind::HelloAgain, Kind::EndsAtOnce, Kind::FindsNoCommand, Kind::Unrunnable] {
             let sample = Sample::new(&self.image(kind)).env("QUIET", "1");
             let sample = match kind {
                 Kind::HelloAgain => sample.version("2"),
                 Kind::EndsAtOnce => sample.env("EXIT_AT_START", "7"),
+                Kind::FindsNoCommand => sample.env("EXIT_AT_START", "127"),
                 _ => sample,
             };
             let mut package = sample.package();

@@ -12,8 +12,10 @@ pub enum Kind {
     Hello,
     /// As `Hello`, of another content.
     HelloAgain,
-    /// Ends at once.
+    /// Ends at once, with an exit code that says nothing of why.
     EndsAtOnce,
+    /// Ends at once, with the exit code of a shell that does not find its command.
+    FindsNoCommand,
     /// Has no program in it.
     Unrunnable,
     /// Is not in its registry.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use actord::engine::Refused;
 use actord::function::{Exit, Phase};
 use actord::host::fake::{Behaviour, Method};
 use tokio::time::{Instant, sleep};
@@ -66,4 +67,55 @@ fn a_process_that_ends_while_it_drains_is_torn_down() {
         platform.host.exit(lease.instance(), Exit::Code(0));
         platform.tidy(&["f"]).await;
     });
+}
+
+#[test]
+fn an_image_whose_process_ends_at_once_is_answered_as_its_exits_say_and_says_why() {
+    for (exit, refused) in [
+        (Exit::Code(126), true),
+        (Exit::Code(127), true),
+        (Exit::Code(0), false),
+        (Exit::Code(1), false),
+        (Exit::Code(125), false),
+        (Exit::Code(139), false),
+        (Exit::Signal(11), false),
+        (Exit::OutOfMemory, false),
+    ] {
+        simulate(async move {
+            let platform = Platform::start().await;
+            let ends =
+                Behaviour::new().exits_after(Duration::ZERO, exit.clone()).writes("reading config\nno such key\n");
+            platform.host.publish_image("ends:1", ends);
+            let began = Instant::now();
+            let answer = platform.deploy("f", "ends:1").await;
+            assert!(began.elapsed() < Duration::from_secs(3), "{exit}: {:?}", began.elapsed());
+            let view = platform.view("f").await;
+            let reason = match answer {
+                Err(Refused::Unrunnable(reason)) => {
+                    assert!(refused && view.is_none(), "{exit}: {view:?}");
+                    reason
+                }
+                accepted => {
+                    accepted.unwrap();
+                    let status = view.unwrap().status;
+                    assert!(!refused && matches!(status.phase, Phase::BackingOff { .. }), "{exit}: {:?}", status.phase);
+                    status.failure.unwrap().reason
+                }
+            };
+            for part in [exit.to_string().as_str(), "reading config", "no such key"] {
+                assert!(reason.contains(part), "{part}: {reason}");
+            }
+            // The same as an update of what serves.
+            platform.deploy("g", "good:1").await.unwrap();
+            let served = platform.published("g");
+            assert_eq!(platform.update("g", "ends:1").await.is_err(), refused);
+            let desired = platform.view("g").await.unwrap().status.desired.unwrap();
+            assert_eq!((platform.published("g"), desired.refused.is_some()), (served, refused));
+            assert_eq!(desired.spec.image, if refused { "good:1" } else { "ends:1" });
+            for name in ["f", "g"] {
+                let _ = platform.delete(name).await;
+            }
+            platform.tidy(&["f", "g"]).await;
+        });
+    }
 }

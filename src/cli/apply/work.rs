@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::report::{Outcome, Report, Verdict};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::rm::remove;
-use crate::function::{FunctionId, Spec};
+use crate::function::{FunctionId, Phase, Spec};
 use crate::wire::FunctionDeployment;
 
 /// When a gateway that says "not now" is asked again.
@@ -91,7 +91,9 @@ impl<'a> Work<'a> {
         };
         let watch = poll.follow(id, |state| {
             if let RolloutState::Coming { step, waiting_for, reason } = state {
-                self.progress.borrow_mut().step(id, &step, waiting_for.as_deref());
+                // What it backs off for is known, and worth more than the word.
+                let why = reason.as_deref().filter(|_| step == Phase::BACKING_OFF);
+                self.progress.borrow_mut().step(id, &step, waiting_for.as_deref().or(why));
                 last = Some((step, waiting_for.or(reason)));
             }
         });

@@ -66,7 +66,7 @@ impl<C> Waiting<C> {
                     self.waiters.push(Waiter { number, generation, caller });
                     continue;
                 }
-                Outcome::Ready | Outcome::Superseded => Ok(()),
+                Outcome::Ready | Outcome::Looping | Outcome::Superseded => Ok(()),
                 Outcome::Failed(reason) => Err(reason),
             };
             settled.push(Settled { generation, caller, result });

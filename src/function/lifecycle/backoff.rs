@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::status::Uptime;
+use super::status::{Exit, Uptime};
 
 /// An instance that served this long is stable: what failed before it is forgotten.
 const STABLE: Duration = Duration::from_secs(30);
@@ -19,17 +19,22 @@ pub struct Backoff {
     until: Option<Uptime>,
     /// Whether the last start failed in a way that time alone does not mend: those who wait for the next are told.
     pub(super) is_permanent: bool,
+    /// How the process of the last start ended, if it was that, and whether the one before it ended in the same way.
+    last_exit: Option<Exit>,
+    pub(super) ends_alike: bool,
 }
 
 impl Backoff {
-    /// Counts a start that failed. `jitter` is any random number.
-    pub fn start_failed(&mut self, now: Uptime, jitter: u64) {
+    /// Counts a start that failed; `exit` is how its process ended, if it was seen to. `jitter` is any random number.
+    pub fn start_failed(&mut self, now: Uptime, jitter: u64, exit: Option<&Exit>) {
         self.is_permanent = false;
         // Several instances of one generation fail together: that is one failure.
         if self.until.is_some_and(|until| until > now) {
             return;
         }
         self.failures = self.failures.saturating_add(1);
+        self.ends_alike = exit.is_some() && exit == self.last_exit.as_ref();
+        self.last_exit = exit.cloned();
         let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(6)).min(LONGEST);
         let less = doubled.mul_f64(0.1 * (jitter % 1000) as f64 / 1000.0);
         self.until = Some(now.after(doubled - less));
@@ -40,7 +45,7 @@ impl Backoff {
         if ran >= STABLE {
             self.reset();
         } else {
-            self.start_failed(now, jitter);
+            self.start_failed(now, jitter, None);
         }
     }
 
@@ -70,7 +75,7 @@ mod tests {
         let mut now = at(0);
         let mut waits = Vec::new();
         for _ in 0..9 {
-            backoff.start_failed(now, 0);
+            backoff.start_failed(now, 0, None);
             let until = backoff.until(now).unwrap();
             waits.push(until.since(now).as_secs());
             now = until;
@@ -82,7 +87,7 @@ mod tests {
     fn jitter_only_shortens_and_by_a_tenth_at_most() {
         for jitter in [0, 1, 499, 999, u64::MAX] {
             let mut backoff = Backoff::default();
-            backoff.start_failed(at(0), jitter);
+            backoff.start_failed(at(0), jitter, None);
             let wait = backoff.until(at(0)).unwrap().since(at(0));
             assert!(wait <= Duration::from_secs(1) && wait >= Duration::from_millis(900), "{wait:?}");
         }
@@ -101,8 +106,30 @@ mod tests {
     fn failures_at_the_same_time_count_once() {
         let mut backoff = Backoff::default();
         for _ in 0..5 {
-            backoff.start_failed(at(0), 0);
+            backoff.start_failed(at(0), 0, None);
         }
         assert_eq!(backoff.until(at(0)).unwrap(), at(1));
+    }
+
+    #[test]
+    fn two_ends_in_a_row_are_alike_if_they_are_of_two_starts_and_the_same() {
+        let (code, other) = (Exit::Code(1), Exit::Code(2));
+        let alike = |exits: &[(u64, Option<&Exit>)]| {
+            let mut backoff = Backoff::default();
+            exits.iter().for_each(|(then, exit)| backoff.start_failed(at(*then), 0, *exit));
+            backoff.ends_alike
+        };
+        for (exits, expected) in [
+            (&[(0, Some(&code))][..], false),
+            (&[(0, Some(&code)), (1, Some(&code))], true),
+            // Two instances of one start.
+            (&[(0, Some(&code)), (0, Some(&code))], false),
+            (&[(0, Some(&code)), (1, Some(&other))], false),
+            (&[(0, Some(&code)), (1, None), (3, Some(&code))], false),
+            (&[(0, None), (1, None)], false),
+            (&[(0, Some(&other)), (1, Some(&code)), (3, Some(&code))], true),
+        ] {
+            assert_eq!(alike(exits), expected, "{exits:?}");
+        }
     }
 }

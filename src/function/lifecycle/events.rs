@@ -78,6 +78,8 @@ pub enum Outcome {
     Pending,
     /// It serves with all its replicas.
     Ready,
+    /// Its process ended twice in a row, in the same way, before it was ready. It is tried on, and not worth a wait.
+    Looping,
     /// It will not heal by itself.
     Failed(String),
     /// A newer generation or a deletion took its place.

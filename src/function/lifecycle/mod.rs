@@ -187,6 +187,7 @@ impl Lifecycle {
             Some(desired) if desired.generation == generation => match &desired.failed {
                 Some(reason) => Outcome::Failed(reason.clone()),
                 None if self.ready_of(generation) >= desired.running_replicas() as usize => Outcome::Ready,
+                None if self.backoffs.get(&generation).is_some_and(|backoff| backoff.ends_alike) => Outcome::Looping,
                 None => Outcome::Pending,
             },
             _ => Outcome::Superseded,

@@ -86,7 +86,7 @@ impl Lifecycle {
                 } else {
                     let jitter = self.next_jitter();
                     let backoff = self.backoffs.entry(generation).or_default();
-                    backoff.start_failed(now, jitter);
+                    backoff.start_failed(now, jitter, error.exit());
                     backoff.is_permanent = error.is_permanent();
                 }
             }

@@ -84,10 +84,20 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether no later attempt can succeed: a generation that never served fails for good with it.
+    /// Whether no later attempt can succeed: a generation that never served fails for good with it. The exit codes are
+    /// those that a shell gives a command that it can't execute, or that is not there.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::Image(_) | Self::Spec(_))
+        matches!(self, Self::Image(_) | Self::Spec(_) | Self::Exited { exit: Exit::Code(126 | 127), .. })
+    }
+
+    /// How the process ended, if it was that and its end was seen.
+    pub(super) fn exit(&self) -> Option<&Exit> {
+        match self {
+            Self::Exited { exit: Exit::Vanished, .. } => None,
+            Self::Exited { exit, .. } => Some(exit),
+            _ => None,
+        }
     }
 }
 
@@ -169,13 +179,18 @@ pub enum Phase {
     Deleting,
 }
 
+impl Phase {
+    /// The word for [`Phase::BackingOff`].
+    pub const BACKING_OFF: &str = "backing off";
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Starting => "starting",
             Self::Unready => "not ready",
             Self::Ready => "ready",
-            Self::BackingOff { .. } => "backing off",
+            Self::BackingOff { .. } => Self::BACKING_OFF,
             Self::Failed => "failed",
             Self::Stopped => "stopped",
             Self::Deleting => "deleting",

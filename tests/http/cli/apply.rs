@@ -1,7 +1,7 @@
 //! `apply`: what it asks for, what it waits for, what it tells and what it leaves alone.
 
-use actord::engine::{Mode, Refused};
-use actord::function::{Failure, FunctionId, Generation, Phase, Step};
+use actord::engine::{Mode, Refused, View};
+use actord::function::{Failure, FunctionId, Generation, Phase, Step, Uptime};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -133,6 +133,24 @@ async fn each_step_of_a_start_is_told_once_until_the_function_is_ready() {
     tokio::time::timeout(PATIENCE, lines.read_to_string(&mut rest)).await.unwrap().unwrap();
     assert!(rest.starts_with("slow.openfaas-fn: updated in ") && rest.contains("\n1 of 1 done in "), "{rest}");
     assert_eq!(super::told(child).await.code, 0);
+}
+
+#[actix_web::test]
+async fn what_backs_off_is_told_with_the_last_words_of_its_process_while_and_after_it_is_waited_for() {
+    let house = House::public().await;
+    house.add("broken", "me/broken:0");
+    house.show("broken", |View { status, .. }| {
+        status.phase = Phase::BackingOff { until: Uptime::default() };
+        let reason = "the process exited with code 3 before it was ready: reading config\nno such key".to_owned();
+        status.failure = Some(Failure { generation: Generation(1), reason });
+    });
+    let person = Person::root(house.address);
+    let told = person.types(&["apply", "-f", "-", "--timeout", "2s"], stack(&[("broken", "")]).as_bytes()).await;
+    let why = "the process exited with code 3 before it was ready: reading config";
+    assert!(told.err.contains(&format!("broken.openfaas-fn: backing off: {why}")), "{}", told.err);
+    assert!(told.out.contains(why) && told.out.contains("no such key") && told.code == 1, "{told:?}");
+    let shown = person.types(&["describe", "broken"], b"").await;
+    assert!(shown.out.contains("State:       backing off\n") && shown.out.contains(why), "{}", shown.out);
 }
 
 #[actix_web::test]

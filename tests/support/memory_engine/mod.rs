@@ -18,7 +18,7 @@ use std::time::Duration;
 use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
 use actord::function::{
     Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase, RefusedUpdate,
-    SecretName, Spec, Status,
+    SecretName, Spec, Status, Uptime,
 };
 use actord::routes::Routes;
 use async_trait::async_trait;
@@ -35,6 +35,8 @@ pub enum Image {
     Runs(Vec<String>),
     /// No instance of it ever serves, for this reason.
     Fails(String),
+    /// Its instances end at once, again and again, in this way.
+    Ends(String),
     /// It is never here.
     Hangs,
 }
@@ -74,6 +76,8 @@ struct Kept {
 struct Function {
     desired: Desired,
     instances: Vec<InstanceId>,
+    /// How the instances of the newest generation end that never serve.
+    ends: Option<String>,
     /// The generation of the instances, once one could be started.
     serving: Option<Generation>,
     /// Closed with the function: its followers have come to the end then.
@@ -177,9 +181,11 @@ impl Function {
             Some(_) => Phase::Failed,
             None if desired.replicas == 0 => Phase::Stopped,
             None if self.serving == Some(desired.generation) => Phase::Ready,
+            None if self.ends.is_some() => Phase::BackingOff { until: Uptime::default() },
             None => Phase::Starting,
         };
-        let failure = desired.failed.clone().map(|reason| Failure { generation: desired.generation, reason });
+        let reason = desired.failed.clone().or_else(|| self.ends.clone());
+        let failure = reason.map(|reason| Failure { generation: desired.generation, reason });
         let ready = u32::try_from(self.instances.len()).unwrap();
         let serving = self.serving.filter(|_| ready > 0);
         let status = Status { desired: Some(desired.clone()), phase, ready, serving, restarts: 0, failure };
@@ -302,6 +308,7 @@ impl Life {
         let function = kept.functions.entry(id.clone()).or_insert_with(|| Function {
             desired: desired.clone(),
             instances: Vec::new(),
+            ends: None,
             serving: None,
             log: watch::Sender::default(),
         });
@@ -310,6 +317,7 @@ impl Life {
             old = std::mem::take(&mut function.instances);
             function.serving = Some(desired.generation);
         }
+        function.ends = if let Image::Ends(how) = &image { Some(how.clone()) } else { None };
         function.desired = desired;
         self.fill(&mut kept, id, &image);
         old.iter().for_each(|instance| self.retract(id, instance));

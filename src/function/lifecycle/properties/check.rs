@@ -164,7 +164,7 @@ impl World {
         let told = match self.life.outcome(desired.generation) {
             Outcome::Ready => desired.failed.is_none(),
             Outcome::Failed(_) => desired.failed.is_some(),
-            Outcome::Pending | Outcome::Superseded => false,
+            Outcome::Pending | Outcome::Looping | Outcome::Superseded => false,
         };
         check(told && status.ready as usize == right, Rule::QuiescenceReachesWhatIsDesired, || format!("{status:?}"))
     }

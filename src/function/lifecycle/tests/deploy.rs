@@ -319,3 +319,69 @@ fn what_is_put_back_is_not_started_sooner_than_its_own_failures_allow() {
     assert!(matches!(heart.status().phase, Phase::BackingOff { .. }));
     assert_eq!(brought_up(&heart.wait(64)), [Generation(1)]);
 }
+
+fn ended(exit: Exit) -> StartError {
+    StartError::Exited { exit, hint: Some("no config".into()) }
+}
+
+#[test]
+fn a_command_that_cannot_be_executed_fails_for_good_and_one_that_served_before_is_tried_on() {
+    for (exit, is_permanent) in [
+        (Exit::Code(126), true),
+        (Exit::Code(127), true),
+        (Exit::Code(0), false),
+        (Exit::Code(1), false),
+        (Exit::Code(125), false),
+        (Exit::Code(128), false),
+        (Exit::Code(255), false),
+        (Exit::Signal(9), false),
+        (Exit::OutOfMemory, false),
+        (Exit::Vanished, false),
+    ] {
+        let mut heart = Heart::new();
+        heart.apply("a");
+        let id = heart.starting();
+        heart.fail(&id, ended(exit.clone()));
+        assert_eq!(
+            matches!(heart.outcome(), Outcome::Failed(reason) if reason.contains("no config")),
+            is_permanent,
+            "{exit}"
+        );
+        let (mut heart, old) = Heart::serving("a", 1);
+        heart.crash(&old[0]);
+        let id = heart.starting();
+        heart.fail(&id, ended(exit.clone()));
+        assert_eq!(heart.outcome(), Outcome::Pending, "{exit}: it served before");
+        assert_eq!(brought_up(&heart.wait(1)), [Generation(1)]);
+    }
+}
+
+#[test]
+fn a_process_that_ends_twice_alike_is_not_waited_for_and_tried_on() {
+    for (first, second, loops) in [
+        (Exit::Code(1), Exit::Code(1), true),
+        (Exit::Code(0), Exit::Code(0), true),
+        (Exit::Signal(11), Exit::Signal(11), true),
+        (Exit::OutOfMemory, Exit::OutOfMemory, true),
+        (Exit::Code(1), Exit::Code(2), false),
+        (Exit::Code(9), Exit::Signal(9), false),
+        (Exit::Vanished, Exit::Vanished, false),
+    ] {
+        let mut heart = Heart::new();
+        heart.apply("a");
+        let id = heart.starting();
+        heart.fail(&id, ended(first.clone()));
+        assert_eq!(heart.outcome(), Outcome::Pending, "it may heal");
+        heart.wait(1);
+        let id = heart.starting();
+        heart.fail(&id, ended(second.clone()));
+        let status = heart.status();
+        assert_eq!(heart.outcome() == Outcome::Looping, loops, "{first}, then {second}");
+        assert!(matches!(status.phase, Phase::BackingOff { .. }));
+        assert_eq!(status.failure.unwrap().reason, format!("the process {second} before it was ready: no config"));
+        heart.wait(2);
+        let id = heart.starting();
+        heart.start(&id);
+        assert_eq!(heart.outcome(), Outcome::Ready);
+    }
+}
