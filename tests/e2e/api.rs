@@ -146,6 +146,9 @@ async fn other_verbs_beside_a_running_actord(actord: &Actord) {
     let words = String::from_utf8_lossy(&imported.stderr).into_owned();
     assert!(imported.status.success(), "{words}");
     assert!(words.contains("not --containerd-namespace other"), "{words}");
+    let looked = actord.plain(&[["doctor", "--config", "/dev/null", "--data-dir", &data].as_slice(), &others].concat());
+    let words = String::from_utf8_lossy(&looked.stdout).into_owned();
+    assert!(words.contains("doctor looked with --cgroup-parent /actord"), "{words}");
     actord.deploy("found", json!({ "image": "acme/found:4" })).await;
     assert_eq!(actord.get("/function/found/version").await.text(), "4\n");
 }

@@ -137,6 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn a_label_that_the_gateway_adds_is_no_difference_unless_it_is_asked_for() {
+        let own = json!({"l": "x", "faas_function": "f"});
+        for (shown, asked, same) in [
+            (own.clone(), json!({"l": "x"}), true),
+            (own.clone(), own.clone(), true),
+            (json!({"l": "x"}), own.clone(), false),
+            (json!({"l": "x", "faas_function": "other"}), json!({"l": "x"}), false),
+            (own, json!({}), false),
+        ] {
+            let deployed = function(json!({"name": "f", "namespace": "openfaas-fn", "image": "i", "labels": shown}));
+            let wanted = spec(json!({"image": "i", "labels": asked}));
+            let found = differences(Some(&deployed), &wanted);
+            assert_eq!(found.is_empty(), same, "{shown} {asked}: {found:?}");
+        }
+    }
+
+    #[test]
     fn each_difference_is_a_line() {
         let wanted = spec(json!({"image": "i:2", "env_vars": {"A": "1", "B": "2"}, "labels": {"l": "x"},
             "secrets": ["new"], "limits": {"memory": "64Mi", "amd.com/gpu": "2"},
