@@ -36,6 +36,8 @@ pub(super) struct Poll {
 pub(super) enum RolloutState {
     /// It is what it is asked to be.
     Ready,
+    /// It is, and none of it runs: an operator keeps it down, for this reason.
+    KeptDown(String),
     /// It will not become that by itself.
     Failed(String),
     /// It is on its way: the step that it is in, what it waits for in it, and what went wrong so far.
@@ -103,6 +105,7 @@ fn rollout_state(function: Option<&FunctionStatus>) -> RolloutState {
     let Some(function) = function else { return RolloutState::Missing };
     let lifecycle = function.lifecycle.clone().unwrap_or_default();
     match function.state() {
+        "stopped" if lifecycle.kept_down => RolloutState::KeptDown(lifecycle.reason.unwrap_or_default()),
         "ready" | "stopped" => RolloutState::Ready,
         "failed" => RolloutState::Failed(lifecycle.reason.unwrap_or_else(|| "it says no reason".to_owned())),
         state => {
@@ -131,7 +134,10 @@ mod tests {
             (json!({"name": "a", "replicas": 1, "availableReplicas": 1}), RolloutState::Ready),
             (json!({"name": "a", "replicas": 2, "availableReplicas": 1}), coming("not ready", None)),
             (json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting"}}), coming("starting", None)),
-            (json!({"name": "a", "lifecycle": {"phase": "stopped", "keptDown": true}}), RolloutState::Ready),
+            (
+                json!({"name": "a", "lifecycle": {"phase": "stopped", "keptDown": true, "reason": "by hand"}}),
+                RolloutState::KeptDown("by hand".to_owned()),
+            ),
             (
                 json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting", "step": "pulling"}}),
                 coming("pulling", None),

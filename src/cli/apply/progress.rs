@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::report::{Outcome, Verdict};
+use super::report::Outcome;
 use crate::cli::client::eprint_line;
 use crate::function::FunctionId;
 
@@ -75,7 +75,7 @@ impl Progress {
 
     /// It is over with a function: its line stays, its bar makes room for the next.
     pub(super) fn done(&mut self, outcome: &Outcome) {
-        let mark = if outcome.verdict == Verdict::Done { "" } else { "!! " };
+        let mark = if outcome.is_done() { "" } else { "!! " };
         let reason = if outcome.reason().is_empty() { String::new() } else { format!(": {}", outcome.reason()) };
         let time = outcome.took.as_secs_f64();
         let line = format!("{mark}{}: {} in {time:.1} s{reason}", outcome.id, outcome.result());

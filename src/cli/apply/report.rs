@@ -14,6 +14,8 @@ use crate::function::FunctionId;
 pub(super) enum Verdict {
     /// It is what the files say.
     Done,
+    /// It is, and none of it runs: an operator keeps it down, for this reason.
+    KeptDown(String),
     /// It is not, and will not be by itself.
     Failed(String),
     /// It is not yet, and may still become so.
@@ -35,7 +37,7 @@ impl Outcome {
     /// One or two words.
     pub(super) fn result(&self) -> &'static str {
         match self.verdict {
-            Verdict::Done => self.act.done(),
+            Verdict::Done | Verdict::KeptDown(_) => self.act.done(),
             Verdict::Failed(_) => "failed",
             Verdict::NotReady(_) => "not ready",
             Verdict::NotAsked => "not asked for",
@@ -45,8 +47,13 @@ impl Outcome {
     pub(super) fn reason(&self) -> &str {
         match &self.verdict {
             Verdict::Done | Verdict::NotAsked => "",
-            Verdict::Failed(reason) | Verdict::NotReady(reason) => reason,
+            Verdict::KeptDown(reason) | Verdict::Failed(reason) | Verdict::NotReady(reason) => reason,
         }
+    }
+
+    /// Whether it is what was asked for.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.verdict, Verdict::Done | Verdict::KeptDown(_))
     }
 }
 
@@ -74,7 +81,7 @@ impl Report {
     pub(super) fn exit(&self) -> ExitWith {
         if self.interrupted {
             ExitWith::Interrupted
-        } else if self.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Done) {
+        } else if self.outcomes.iter().all(Outcome::is_done) {
             ExitWith::Done
         } else {
             ExitWith::Failed
@@ -107,7 +114,7 @@ impl Report {
     /// One line for the person who waits.
     pub(super) fn summary(&self) -> String {
         let count = |is: &dyn Fn(&Outcome) -> bool| self.outcomes.iter().filter(|outcome| is(outcome)).count();
-        let done = count(&|outcome| outcome.verdict == Verdict::Done);
+        let done = count(&Outcome::is_done);
         let all = self.outcomes.len();
         let seconds = self.took.as_secs_f64();
         if self.interrupted {
@@ -142,9 +149,12 @@ mod tests {
         assert_eq!((report.exit(), report.summary().as_str()), (ExitWith::Done, "1 of 1 done in 2.0 s"));
         report.outcomes.push(outcome("b", Verdict::Failed("no such image".into())));
         assert_eq!((report.exit(), report.summary().as_str()), (ExitWith::Failed, "1 of 2 done in 2.0 s"));
+        report.outcomes.push(outcome("c", Verdict::KeptDown("kept down by hand".into())));
+        assert_eq!((report.exit(), report.summary().as_str()), (ExitWith::Failed, "2 of 3 done in 2.0 s"));
         let expected = json!({"set": "s", "seconds": 2.0, "interrupted": false, "functions": [
             {"function": "a.openfaas-fn", "result": "created", "ready": true, "seconds": 1.234, "reason": ""},
             {"function": "b.openfaas-fn", "result": "failed", "ready": false, "seconds": 1.234, "reason": "no such image"},
+            {"function": "c.openfaas-fn", "result": "created", "ready": false, "seconds": 1.234, "reason": "kept down by hand"},
         ]});
         assert_eq!(report.json("s"), expected);
     }

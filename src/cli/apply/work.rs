@@ -105,6 +105,7 @@ impl<'a> Work<'a> {
         });
         let verdict = match ended.await {
             Ok(Ok(RolloutState::Ready)) => Verdict::Done,
+            Ok(Ok(RolloutState::KeptDown(reason))) => Verdict::KeptDown(reason),
             Ok(Ok(RolloutState::Failed(reason))) => Verdict::Failed(reason),
             Ok(Ok(_)) => Verdict::Failed("it was removed meanwhile".to_owned()),
             Ok(Err(error)) => Verdict::Failed(error.to_string()),

@@ -92,6 +92,20 @@ async fn a_stack_is_created_and_applied_again_it_is_unchanged() {
 }
 
 #[actix_web::test]
+async fn a_function_that_is_stopped_by_hand_is_applied_and_not_waited_for() {
+    let house = House::public().await;
+    let person = Person::root(house.address);
+    house.add("one", "i:0");
+    assert_eq!(person.actord(&["stop", "one"]).await.code, 0);
+    std::fs::write(person.home().join("stack.yaml"), stack(&[("one", "")])).unwrap();
+    let told = person.actord(&["apply", "--output", "json"]).await;
+    let first = &told.json()["functions"][0];
+    assert_eq!((told.code, &first["result"], &first["ready"]), (0, &json!("updated"), &json!(false)));
+    assert!(first["reason"].as_str().unwrap().contains("`actord start one.openfaas-fn`"), "{first}");
+    assert!(house.engine.view(&id("one")).unwrap().status.desired.unwrap().kept_down);
+}
+
+#[actix_web::test]
 async fn one_that_fails_stops_none_of_the_others() {
     let house = House::public().await;
     house.add("old", "me/old:0");
