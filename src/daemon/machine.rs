@@ -66,6 +66,8 @@ impl Machine {
     pub(super) async fn remove_shared(self) -> Result<(), HostError> {
         let mut errors = Vec::new();
         errors.extend(self.network.teardown_all().await.err().map(|error| error.to_string()));
+        // Those of pulls that were cut off or given up: in a containerd of its own they end with it.
+        errors.extend(self.images.recover().await.err().map(|error| error.to_string()));
         self.runtime.remove_shared();
         if let Some(daemon) = self.daemon {
             errors.extend(daemon.stop().await.err().map(|error| error.to_string()));

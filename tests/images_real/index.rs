@@ -189,6 +189,10 @@ async fn an_index_without_an_image_of_this_platform_says_what_it_has() {
     let other_entry = other.entry(OTHER_ARCHITECTURE);
     let windows = json!({ "os": "windows", "architecture": architecture(), "os.version": "10.0.17763" });
     let listed = format!("only for linux/{OTHER_ARCHITECTURE}");
+    let mut deep = vec![index(std::slice::from_ref(&other_entry))];
+    for _ in 0..5 {
+        deep.push(index(&[nested(&deep[deep.len() - 1], Value::Null)]));
+    }
     let cases: Vec<(&str, Value, &str)> = vec![
         ("empty", index(&[]), "its index is empty"),
         ("null", json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": null }), "its index is empty"),
@@ -199,9 +203,12 @@ async fn an_index_without_an_image_of_this_platform_says_what_it_has() {
         ("artifacts that do not say so", index(&[untold(helm), untold(attestation)]), HELM),
         ("attestations", index(&[untold(attestation)]), IN_TOTO),
         ("of another platform and artifacts", index(&[untold(helm), other_entry]), &listed),
+        ("nested too deep", deep[5].clone(), "nested too deep"),
+        ("another platform, two indices deep", deep[2].clone(), &listed),
     ];
+    let below: Vec<_> = deep.iter().collect();
     for (what, top, expected) in cases {
-        let registry = all.shelf(&top, &[]).serve(|_, _| None);
+        let registry = all.shelf(&top, &below).serve(|_, _| None);
         let why = machine.refused(&format!("{}/fn:v1", registry.address)).await;
         assert!(why.contains(expected) && why.contains(&registry.address), "{what}: {why}");
         assert!(!why.contains("only for :") && !why.contains("only for build"), "{what}: {why}");

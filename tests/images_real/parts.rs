@@ -99,6 +99,26 @@ async fn an_error_names_the_config_and_the_manifest_too() {
 }
 
 #[tokio::test]
+async fn a_web_page_in_place_of_a_manifest_is_told_as_one() {
+    let machine = Machine::start();
+    for status in [200, 403, 404, 500] {
+        let registry = Shelf::default().serve(move |_, _| match page(&[], "") {
+            Act::Answer(_, fields, body) => Some(Act::Answer(status, fields, body)),
+            other => Some(other),
+        });
+        let machine_says = machine.refused(&format!("{}/fn:v1", registry.address)).await;
+        let expected = match status {
+            200 => "answered with a web page: is that a registry",
+            403 => "it wants credentials, or does not have the image",
+            404 => "not found there: check the name and the tag",
+            _ => "it answered 500: a web page (tried 3 times)",
+        };
+        assert!(machine_says.contains(expected) && !machine_says.contains("<html>"), "{status}: {machine_says}");
+    }
+    machine.check_empty();
+}
+
+#[tokio::test]
 async fn a_layer_that_is_stored_damaged_is_named_when_it_is_unpacked() {
     let machine = Machine::start();
     let good = || Layer::new("good", b"good", Compression::Gzip);

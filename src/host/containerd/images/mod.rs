@@ -19,6 +19,7 @@ mod ingest;
 mod manifest;
 mod mirrors;
 mod parked;
+mod part;
 mod platform;
 mod progress;
 mod prune;

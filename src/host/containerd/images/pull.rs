@@ -4,7 +4,6 @@
 //! ended -> digest compared by containerd. A blob that is there already is not fetched.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,6 +21,7 @@ use super::digest::sha256;
 use super::fault::Fault;
 use super::ingest::{Blob, CHUNK, Ingest, Uncommitted, ingest_name, write_blob};
 use super::manifest::{self, DOCUMENT_LIMIT};
+use super::part::Part;
 use super::platform::Platform;
 use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
@@ -61,32 +61,6 @@ pub(crate) struct Pull<'a> {
     /// How long may pass without a byte.
     pub(crate) stall: Duration,
     pub(crate) counters: Arc<Counters>,
-}
-
-/// What of an image is fetched, as an error names it.
-#[derive(Debug, Clone, Copy)]
-enum Part<'a> {
-    /// What the reference names.
-    Named,
-    /// A manifest that an index names.
-    Manifest(&'a str),
-    Config(&'a str),
-    Layer {
-        digest: &'a str,
-        number: usize,
-        of: usize,
-    },
-}
-
-impl fmt::Display for Part<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Named => f.write_str("what it names"),
-            Self::Manifest(digest) => write!(f, "its manifest {digest}"),
-            Self::Config(digest) => write!(f, "its config {digest}"),
-            Self::Layer { digest, number, of } => write!(f, "its layer {digest} ({number} of {of})"),
-        }
-    }
 }
 
 impl Pull<'_> {
