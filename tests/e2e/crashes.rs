@@ -56,15 +56,23 @@ async fn a_killed_function_comes_back_by_itself_and_no_request_goes_anywhere_els
     let described = actord.describe("phoenix").await;
     assert_eq!(described["availableReplicas"], 1);
 
-    // At zero nobody is asked, and the caller is told when to come back.
+    // At zero a call starts one.
     assert_eq!(actord.scale("phoenix", 0).await.status, 202);
+    until("it has no process", async || actord.processes_of("phoenix").is_empty()).await;
+    assert_eq!(actord.get("/function/phoenix").await.status, 200);
+
+    // Kept down by hand nobody is asked, and the caller is told when to come back.
+    let by_hand = async |act: &str| {
+        actord.system("POST", &format!("/system/function/phoenix/{act}"), serde_json::Value::Null).await.status
+    };
+    assert_eq!(by_hand("stop").await, 202);
     let answer = actord.get("/function/phoenix").await;
     assert_eq!((answer.status, answer.header("x-openfaas-internal")), (503, Some("proxy")), "{answer:?}");
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
     until("it has no process", async || actord.processes_of("phoenix").is_empty()).await;
     assert_eq!(actord.get("/function/phoenix").await.status, 503);
     assert_eq!(actord.describe("phoenix").await["availableReplicas"], serde_json::Value::Null);
-    assert_eq!(actord.scale("phoenix", 2).await.status, 202);
+    assert_eq!((by_hand("start").await, actord.scale("phoenix", 2).await.status), (202, 202));
     assert_eq!(actord.get("/function/phoenix").await.status, 200, "parked until it is there");
     until("both serve", async || actord.describe("phoenix").await["availableReplicas"] == 2).await;
     if let Some(decoy) = decoy {

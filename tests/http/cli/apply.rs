@@ -142,6 +142,10 @@ async fn each_step_of_a_start_is_told_once_until_the_function_is_ready() {
     let mut line = String::new();
     tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await.unwrap().unwrap();
     assert_eq!(line, "slow.openfaas-fn: waiting until ready\n");
+    house.show("slow", |view| view.waits_for = Some("nothing listens on port 8080".into()));
+    line.clear();
+    tokio::time::timeout(PATIENCE, lines.read_line(&mut line)).await.unwrap().unwrap();
+    assert_eq!(line, "slow.openfaas-fn: waiting until ready: nothing listens on port 8080\n");
     ready(&house, "slow");
     let mut rest = String::new();
     tokio::time::timeout(PATIENCE, lines.read_to_string(&mut rest)).await.unwrap().unwrap();
