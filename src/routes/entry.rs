@@ -46,6 +46,12 @@ impl FunctionEntry {
         self.function.state.borrow().limit
     }
 
+    /// Whether a safe request may be sent to it a second time when its connection broke before an answer.
+    #[must_use]
+    pub fn may_resend(&self) -> bool {
+        !self.function.state.borrow().once
+    }
+
     /// Counts an invocation, whatever came of it.
     pub fn count_call(&self) {
         self.function.calls.fetch_add(1, Ordering::Relaxed);

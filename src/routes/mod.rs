@@ -104,6 +104,8 @@ struct RouteEntry {
     /// What a request can expect while none is ready.
     outlook: Outlook<Instant>,
     limit: AnswerLimit,
+    /// Whether no request may be sent a second time.
+    once: bool,
     /// No instance will ever be ready here: a function of the same name that comes later gets an entry of its own.
     forgotten: bool,
 }
@@ -156,6 +158,12 @@ impl Routes {
     pub fn limit(&self, function: &FunctionId, limit: AnswerLimit) {
         let Some(entry) = self.get(function) else { return };
         entry.change(|state| std::mem::replace(&mut state.limit, limit) != limit);
+    }
+
+    /// Whether a safe request may be sent to it a second time when its connection broke before an answer.
+    pub fn resend(&self, function: &FunctionId, may: bool) {
+        let Some(entry) = self.get(function) else { return };
+        entry.change(|state| std::mem::replace(&mut state.once, !may) == may);
     }
 
     /// Makes the function known, and goes on counting its invocations from what an earlier process counted.

@@ -169,6 +169,33 @@ async fn a_safe_request_is_sent_again_when_its_connection_ends_without_an_answer
 }
 
 #[actix_web::test]
+async fn a_function_that_wants_no_request_twice_gets_a_safe_one_once_too() {
+    let house = House::public().await;
+    let (to, mut from) = mpsc::unbounded_channel();
+    let dying = function(move |mut connection| {
+        let to = to.clone();
+        async move {
+            to.send(connection.head().await).unwrap();
+        }
+    })
+    .await;
+    house.publish("dying", dying);
+    let id = "dying".parse().unwrap();
+    for (may, wanted) in [(false, 1), (true, 2), (false, 1)] {
+        house.routes.resend(&id, may);
+        for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
+            let reply = ask(house.address, &format!("{method} /function/dying HTTP/1.1\r\nHost: h\r\n"), "").await;
+            assert_eq!(reply.status, 502);
+            let mut tries = 0;
+            while from.try_recv().is_ok() {
+                tries += 1;
+            }
+            assert_eq!(tries, wanted, "{method}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_connection_that_the_function_closed_while_idle_costs_no_request() {
     let house = House::public().await;
     // Says that it keeps the connection, and closes it.

@@ -58,6 +58,33 @@ async fn a_request_that_meets_a_connection_just_closed_is_answered_and_acted_on_
     assert!(seen.values().all(|times| *times == 1), "{:?}", seen.iter().find(|(_, times)| **times > 1));
 }
 
+#[actix_web::test]
+async fn a_long_upload_that_meets_a_connection_just_closed_is_sent_whole_on_another() {
+    const UPLOAD: usize = 1_000_000;
+    let house = House::public().await;
+    let (closed, mut told) = mpsc::unbounded_channel();
+    let fickle = function(move |mut connection| {
+        let closed = closed.clone();
+        async move {
+            connection.head().await;
+            let body = connection.read(UPLOAD).await;
+            let sum = body.bytes().map(u64::from).sum::<u64>().to_string();
+            connection.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{sum}", sum.len())).await;
+            drop(connection);
+            closed.send(()).unwrap();
+        }
+    });
+    house.publish("fickle", fickle.await);
+    let body: Vec<u8> = (0..UPLOAD).map(|n| b'a' + u8::try_from(n % 23).unwrap()).collect();
+    let sum = body.iter().map(|byte| u64::from(*byte)).sum::<u64>().to_string();
+    let mut client = raw_client::Connection::open(house.address).await.unwrap();
+    for i in 0..100 {
+        let answer = client.send("POST", "/function/fickle", "", &body).await.unwrap();
+        assert_eq!((answer.status, answer.text()), (200, sum.clone()), "{i}");
+        told.recv().await.unwrap();
+    }
+}
+
 /// How often a function was connected to for three requests, each answered with these headers on a connection that it
 /// keeps.
 async fn connections(headers: &'static str) -> usize {

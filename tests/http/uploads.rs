@@ -24,7 +24,7 @@ enum End {
     SayAndClose,
     /// It says that it is done, reads on for a moment, and closes.
     Linger,
-    /// It keeps the connection and reads the body away.
+    /// It reads the body away, and keeps the connection unless the body is in chunks.
     ReadOn,
 }
 
@@ -37,7 +37,7 @@ async fn hasty(status: &'static str, end: End) -> SocketAddr {
                 return;
             }
             let chunked = head.contains("transfer-encoding: chunked");
-            let close = if matches!(end, End::ReadOn) { "" } else { "Connection: close\r\n" };
+            let close = if matches!(end, End::ReadOn) && !chunked { "" } else { "Connection: close\r\n" };
             connection.say(&format!("HTTP/1.1 {status}\r\n{close}Content-Length: 3\r\n\r\nno!")).await;
             match end {
                 End::Close => return,

@@ -170,3 +170,20 @@ fn a_function_answers_within_the_time_that_it_asks_for() {
         assert_eq!(limit(&second), Duration::from_secs(60));
     });
 }
+
+#[test]
+fn a_function_that_wants_no_request_twice_is_known_for_it_as_long_as_that_version_serves() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let mut spec = crate::platform::draft("good:1");
+        spec.annotations.insert("actord.resend".into(), "false".into());
+        platform.apply(actord::engine::Mode::Create, "f", spec.try_into().unwrap()).await.unwrap();
+        let may = |platform: &Platform| platform.routes.find(&id("f")).unwrap().may_resend();
+        assert!(!may(&platform));
+        let second = restarted(&platform).await;
+        second.until("it serves", async |p| p.phase("f").await == Some(Phase::Ready)).await;
+        assert!(!may(&second));
+        second.update("f", "good:2").await.unwrap();
+        assert!(may(&second));
+    });
+}

@@ -187,6 +187,7 @@ impl Function {
             (Some(desired), Some(outlook)) => {
                 self.context.routes.announce(&self.me.id, outlook.at(|until| self.context.moment(until)));
                 self.context.routes.limit(&self.me.id, desired.serving_spec().answer_limit());
+                self.context.routes.resend(&self.me.id, desired.serving_spec().resend());
             }
             _ => self.context.routes.forget(&self.me.id),
         }

@@ -6,6 +6,7 @@ mod name;
 mod namespace;
 mod pull_policy;
 mod quantity;
+mod resend;
 mod resources;
 mod scaling;
 mod timeout;
@@ -116,6 +117,7 @@ impl TryFrom<SpecDraft> for Spec {
         resources::pids_limit(&spec.annotations)?;
         pull_policy::annotated(&spec.annotations)?;
         AnswerLimit::parse(&spec.annotations, &spec.env_vars)?;
+        resend::annotated(&spec.annotations)?;
         Ok(spec)
     }
 }
@@ -180,6 +182,12 @@ impl Spec {
     #[must_use]
     pub fn answer_limit(&self) -> AnswerLimit {
         AnswerLimit::parse(&self.annotations, &self.env_vars).unwrap_or_default()
+    }
+
+    /// Whether a safe request may be sent to it a second time when its connection broke before an answer.
+    #[must_use]
+    pub fn resend(&self) -> bool {
+        resend::annotated(&self.annotations).unwrap_or(true)
     }
 
     /// How alerts scale it.

@@ -93,7 +93,7 @@ impl UpstreamRequest<'_> {
             let again = match &error {
                 unsent if unsent.is_unsent() => tried < TRIES && self.upload.is_whole(),
                 // RFC 9110, 9.2.2: it met a connection or an instance that was just ending.
-                UpstreamError::Unanswered(Unanswered::Ended(_)) => std::mem::take(&mut harmless),
+                UpstreamError::Unanswered(Unanswered::Ended(_)) => std::mem::take(&mut harmless) && entry.may_resend(),
                 _ => false,
             };
             if !again {

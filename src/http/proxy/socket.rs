@@ -1,8 +1,8 @@
 //! The socket of one connection to an instance, which hyper speaks HTTP over.
 //!
 //! A function may answer and close while it is still being sent a body. Its kernel then refuses the rest with a reset; the
-//! answer, which came before, can still be read. So a write that is refused fails nothing: what hyper writes from then on
-//! is dropped, and the reading side tells what there is, the answer first.
+//! answer, which came before, can still be read. So a write that is refused fails nothing: the reading side tells what there
+//! is, the answer first, and what hyper writes meanwhile is dropped.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::os::fd::AsRawFd as _;
@@ -48,33 +48,48 @@ impl Course {
     }
 }
 
+/// So many times a write that was refused lets others go first. The end of the connection can be read then, as soon as the
+/// worker looks at its sockets again, and no more of the request's body is taken in vain.
+const WAITS: u8 = 128;
+
 /// A socket that is counted until it is closed.
 pub(super) struct Socket {
     tcp: TcpStream,
     course: Arc<Course>,
     /// How the first write that was refused failed.
     refused: Option<ErrorKind>,
+    waited: u8,
     _open: OpenConnection,
 }
 
 impl Socket {
     pub(super) fn new(tcp: TcpStream, course: Arc<Course>, open: OpenConnection) -> Self {
-        Self { tcp, course, refused: None, _open: open }
+        Self { tcp, course, refused: None, waited: 0, _open: open }
     }
 
     /// What hyper is told of a write of `length` bytes.
-    fn written(&mut self, result: io::Result<usize>, length: usize) -> io::Result<usize> {
+    fn written(&mut self, result: io::Result<usize>, length: usize, cx: &Context<'_>) -> Poll<io::Result<usize>> {
         match result {
             Ok(count) => {
                 self.course.written.fetch_add(count as u64, Ordering::Relaxed);
-                Ok(count)
+                Poll::Ready(Ok(count))
             }
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
                 self.refused = Some(error.kind());
-                Ok(length)
+                self.dropped(length, cx)
             }
-            Err(error) => Err(error),
+            Err(error) => Poll::Ready(Err(error)),
         }
+    }
+
+    /// What hyper is told of a write after one that was refused.
+    fn dropped(&mut self, length: usize, cx: &Context<'_>) -> Poll<io::Result<usize>> {
+        if self.waited == WAITS {
+            return Poll::Ready(Ok(length));
+        }
+        self.waited += 1;
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// What hyper is told at the end of what comes.
@@ -110,10 +125,10 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.refused.is_some() {
-            return Poll::Ready(Ok(bytes.len()));
+            return self.dropped(bytes.len(), cx);
         }
         let result = ready!(Pin::new(&mut self.tcp).poll_write(cx, bytes));
-        Poll::Ready(self.written(result, bytes.len()))
+        self.written(result, bytes.len(), cx)
     }
 
     fn poll_write_vectored(
@@ -123,10 +138,10 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let length = pieces.iter().map(|piece| piece.len()).sum();
         if self.refused.is_some() {
-            return Poll::Ready(Ok(length));
+            return self.dropped(length, cx);
         }
         let result = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces));
-        Poll::Ready(self.written(result, length))
+        self.written(result, length, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -17,7 +17,7 @@ use super::deadline::Progress;
 
 /// So much of a body is kept until its answer comes, in bytes, for the case that the connection turns out to have been
 /// closed before anything of it could be read there.
-const KEPT: usize = 64 * 1024;
+const KEPT: usize = 256 * 1024;
 
 /// The client went away, or sent something that is no body, before the body was complete.
 #[derive(Debug, thiserror::Error)]
