@@ -169,10 +169,11 @@ impl Situation {
             (Self::Deploy, Some(Err(_))) => f.is_none(),
             (Self::Deploy, None) => f.is_none() || serves("good:1"),
             (Self::EarlyExit, Some(Ok(()))) => serves("good:2"),
-            (Self::EarlyExit, Some(Err(_))) => f.is_none_or(|f| f.failed.is_some()),
+            (Self::EarlyExit, Some(Err(_))) => f.is_none_or(|f| f.failed.is_some() || f.refused.is_some()),
             (Self::EarlyExit, None) => f.is_none() || serves("good:2"),
             (Self::Update, Some(Ok(()))) => serves("good:2"),
-            (Self::Update, Some(Err(_))) => f.is_some_and(|f| f.failed.is_some() && f.last_good.is_some()),
+            // What was asked for before is put back.
+            (Self::Update, Some(Err(_))) => serves("good:1") && f.is_some_and(|f| f.refused.is_some()),
             (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
             (Self::Wake, _) => serves("good:1") && replicas(1),
             (Self::Stop, Some(Ok(()))) => serves("good:1") && replicas(2) && f.is_some_and(|f| f.kept_down),
