@@ -207,6 +207,22 @@ fn what_is_wrong_is_named_with_its_file_and_key() {
             "functions:\n  f:\n    image: i\n    requests:\n      memroy: 1Gi\n",
             "functions.f: invalid limit or request \"memroy\": expected memory, cpu",
         ),
+        (
+            "functions:\n  f:\n    image: i\n    limits:\n      memory: 128m\n",
+            "functions.f: invalid memory quantity \"128m\": m means milli, thousandths of a byte: write 128Mi",
+        ),
+        (
+            "functions:\n  f:\n    image: i\n    environment:\n      \"\": b\n",
+            "functions.f: invalid environment variable \"\"",
+        ),
+        (
+            "functions:\n  f:\n    image: i\n    environment:\n      \"a=b\": c\n",
+            "functions.f: invalid environment variable \"a=b\": the name must not",
+        ),
+        (
+            "functions:\n  f:\n    image: i\n    environment:\n      a: \"b\\0\"\n",
+            "functions.f: invalid environment variable \"a\": the value holds a NUL",
+        ),
         ("functions:\n  F_1:\n    image: i\n", "functions.F_1: invalid function name"),
         ("functions:\n  f: {}\n", "functions.f: no image"),
         ("functions:\n  f:\n    image: i\n    environment_file: [gone.conf]\n", "gone.conf"),

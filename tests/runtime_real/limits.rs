@@ -1,8 +1,9 @@
 //! How much an instance may use, as its control groups and the process itself see it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actord::function::{Exit, Resources, SpecDraft};
+use actord::function::{Exit, Resources, Spec, SpecDraft};
 use actord::host::{HostError, InstanceConfig, Runtime, Signal};
 use tokio::time::{Instant, sleep};
 
@@ -110,7 +111,10 @@ async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
     // Too little for runc to set it, to make the process, and to start it.
     for memory in ["64Ki", "1Mi", "2500Ki"] {
         let limits = of(Some(memory), None);
-        let creation = world.creation_of("f", "root", SpecDraft { limits, ..SpecDraft::default() });
+        let mut creation = world.creation_of("f", "root", SpecDraft::default());
+        // A deploy with less than 1Mi is refused; a store of an older actord may have one.
+        let draft = SpecDraft { limits, ..SpecDraft::from((*creation.spec).clone()) };
+        creation.spec = Arc::new(Spec::accepted_before(draft));
         let error = match world.runtime.create(&creation).await {
             Ok(()) => world.runtime.start(&creation.id).await.expect_err("too little"),
             Err(error) => error,

@@ -2,6 +2,7 @@
 
 mod checks;
 mod duration;
+mod meant;
 mod name;
 mod namespace;
 mod pull_policy;

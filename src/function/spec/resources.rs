@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::quantity::{check_cpu, check_memory};
 use super::{Invalid, parse_cpu_millis, parse_memory_bytes};
 
 /// The annotation with the most processes and threads of one instance.
@@ -59,8 +60,8 @@ impl Resources {
     }
 
     pub(super) fn check(&self) -> Result<(), Invalid> {
-        self.memory.as_deref().map(parse_memory_bytes).transpose()?;
-        self.cpu.as_deref().map(parse_cpu_millis).transpose()?;
+        self.memory.as_deref().map_or(Ok(()), check_memory)?;
+        self.cpu.as_deref().map_or(Ok(()), check_cpu)?;
         if self.others.len() > OTHERS_MOST {
             return Err(Invalid(format!("too many kinds of limits or requests: expected at most {OTHERS_MOST}")));
         }
