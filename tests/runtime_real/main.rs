@@ -9,3 +9,4 @@ mod limits;
 mod refused;
 mod remains;
 mod support;
+mod volumes;

@@ -58,6 +58,16 @@ fn main() {
             };
             println!("{} {:?}", file.metadata().unwrap().len() >> 20, error.kind());
         }
+        "volumes" => rest.split(' ').for_each(look_at),
+        "fill-volume" => {
+            let mut file = std::fs::File::create(format!("{rest}/file")).unwrap();
+            let error = loop {
+                if let Err(error) = std::io::Write::write_all(&mut file, &[1; 1 << 16]) {
+                    break error;
+                }
+            };
+            println!("{} {:?}", file.metadata().unwrap().len() >> 20, error.kind());
+        }
         "ask" => {
             while !std::fs::read_to_string("/etc/resolv.conf").unwrap().lines().any(|line| line == rest) {
                 std::thread::sleep(std::time::Duration::from_millis(10));
@@ -80,6 +90,23 @@ unsafe extern "C" {
 extern "C" fn ended_by(number: i32) {
     // SAFETY: may be called in a signal handler.
     unsafe { _exit(number) }
+}
+
+/// Prints what there is at a path: owner, mode, kind of file system, names in it, and whether it can be written to.
+fn look_at(path: &str) {
+    let Ok(about) = std::fs::metadata(path) else { return println!("{path} missing") };
+    let mut names: Vec<_> = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let own = mounts.lines().any(|line| line.split(' ').nth(4) == Some(path) && line.contains(" - tmpfs "));
+    let written = std::fs::write(format!("{path}/written"), "x").map_err(|error| error.kind());
+    let (uid, gid, mode) = (about.uid(), about.gid(), about.mode() & 0o7777);
+    let place = if own { "memory" } else { "disk" };
+    println!("{path} {uid}:{gid} {mode:o} {place} [{}] {written:?}", names.join(","));
 }
 
 /// Another process like this one, which does something else.

@@ -1,4 +1,4 @@
-//! Making an instance: lease -> snapshot -> user -> files -> container -> task. What fails half-way is `remove`d. All that
+//! Making an instance: lease -> snapshot -> user and volumes -> files -> container -> task. What fails half-way is `remove`d. All that
 //! there is to know of the image is in [`Image`]: nothing is read again.
 
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use containerd_client::types::Mount;
 use super::containers;
 use super::instance_dir::{Files, HostName};
 use super::oci::{Instance, Places};
-use super::rootfs::read_accounts;
 use super::user::{Identity, UserText};
-use super::{Inner, tasks};
+use super::volumes::{self, Volume};
+use super::{Inner, rootfs, tasks};
 use crate::function::InstanceId;
 use crate::host::containerd::connection::Lease;
 use crate::host::{HostError, Image, InstanceConfig};
@@ -29,30 +29,30 @@ impl Inner {
         let InstanceConfig { id, image, .. } = creation;
         let labels = containers::labels(&containerd.owner, creation)?;
         let mounts = containers::prepare_snapshot(lease, &options.snapshotter, id, &image.chain_id).await?;
-        let identity = self.identity(id, image, &mounts).await?;
+        let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
         let files = self.write_files(creation, &identity).await?;
-        let spec = self.runtime_spec(creation, &identity, &files)?;
+        let spec = self.runtime_spec(creation, &identity, &volumes, &files)?;
         let runc_root = options.runc_root.to_string_lossy();
         containers::create_container(lease, &options.snapshotter, &runc_root, creation, labels, spec).await?;
         tasks::create(containerd, id, mounts, &self.logs.path(id)).await
     }
 
-    /// Who the image's process runs as; its root file system is looked into only where its config does not say.
-    async fn identity(
+    /// Who the image's process runs as, and its volumes; its root file system is looked into only where its config does
+    /// not say, or declares volumes.
+    async fn prepare_root(
         self: &Arc<Self>,
         id: &InstanceId,
         image: &Image,
         mounts: &[Mount],
-    ) -> Result<Identity, HostError> {
-        let text = image.config.config().as_ref().and_then(|config| config.user().clone());
-        if let Some(identity) = UserText::new(text.as_deref()).by_number() {
-            return Ok(identity);
+    ) -> Result<(Identity, Vec<Volume>), HostError> {
+        let user = image.config.config().as_ref().and_then(|config| config.user().clone());
+        let paths = volumes::declared(&image.config)?;
+        if let Some(identity) = UserText::new(user.as_deref()).by_number().filter(|_| paths.is_empty()) {
+            return Ok((identity, Vec::new()));
         }
         let (at, mounts) = (self.dirs.rootfs(id), mounts.to_vec());
-        let accounts = self
-            .blocking(format!("read the account files of {id}'s image"), move |_| read_accounts(&mounts, &at))
-            .await?;
-        UserText::new(text.as_deref()).resolve(&accounts)
+        let prepare = move |_: &Self| rootfs::prepare(&mounts, &at, UserText::new(user.as_deref()), &paths);
+        self.blocking(format!("prepare the root file system of {id}"), prepare).await?
     }
 
     async fn write_files(self: &Arc<Self>, creation: &InstanceConfig, identity: &Identity) -> Result<Files, HostError> {
@@ -72,6 +72,7 @@ impl Inner {
         &self,
         creation: &InstanceConfig,
         identity: &Identity,
+        volumes: &[Volume],
         files: &Files,
     ) -> Result<Vec<u8>, HostError> {
         let places = Places {
@@ -83,8 +84,15 @@ impl Inner {
         };
         let hostname = creation.function.name.as_str();
         let machine = self.cgroups.machine(self.options.pids_limit);
-        let instance =
-            Instance { image: &creation.image.config, spec: &creation.spec, hostname, identity, places, machine };
+        let instance = Instance {
+            image: &creation.image.config,
+            spec: &creation.spec,
+            hostname,
+            identity,
+            volumes,
+            places,
+            machine,
+        };
         serde_json::to_vec(&instance.runtime_spec()?)
             .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
     }

@@ -2,7 +2,7 @@
 //! instance, so that a caller who goes away leaves nothing half-done.
 //!
 //! ```text
-//! create: lease -> snapshot -> user (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
+//! create: lease -> snapshot -> user, volumes (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
 //! remove: task -> container -> snapshot -> lease -> cgroup -> remains of shim and runc -> files
 //! ```
 
@@ -21,6 +21,7 @@ mod sockets;
 mod tasks;
 mod usage;
 mod user;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! A look into an instance's root file system before it runs: the image's account files.
+//! An instance's root file system before it runs: the image's account files are read there, its volumes made.
 
 use std::fs;
 use std::io::{self, Read};
@@ -10,7 +10,9 @@ use containerd_client::types::Mount;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::user::Accounts;
+use super::user::{Accounts, Identity, UserText};
+use super::volumes::{self, Volume};
+use crate::host::HostError;
 
 /// The longest account file that is read.
 const ACCOUNTS_MAX: u64 = 4 << 20;
@@ -18,11 +20,29 @@ const ACCOUNTS_MAX: u64 = 4 << 20;
 /// The kernel takes one page of mount options.
 const OPTIONS_MAX: usize = 4_000;
 
-/// Mounts the root at `at`, reads its account files and unmounts it again. A file that is not there is empty.
-pub(super) fn read_accounts(mounts: &[Mount], at: &Path) -> io::Result<Accounts> {
+/// Mounts the root at `at`, tells who its process runs as, makes the volumes at `paths`, and unmounts it again. An account
+/// file that is not there is empty.
+///
+/// # Errors
+/// The outer one where the machine fails; the inner one where the image has no such user, or something else at a path.
+pub(super) fn prepare(
+    mounts: &[Mount],
+    at: &Path,
+    user: UserText<'_>,
+    paths: &[PathBuf],
+) -> io::Result<Result<(Identity, Vec<Volume>), HostError>> {
     fs::create_dir_all(at)?;
-    let root = Mounted::new(mounts, at)?;
-    Ok(Accounts { passwd: root.read("etc/passwd")?, group: root.read("etc/group")? })
+    let access = if paths.is_empty() { MountFlags::RDONLY } else { MountFlags::empty() };
+    let root = Mounted::new(mounts, at, access)?;
+    let identity = match user.by_number() {
+        Some(identity) => Ok(identity),
+        None => user.resolve(&Accounts { passwd: root.read("etc/passwd")?, group: root.read("etc/group")? }),
+    };
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(volumes::make(at, paths, &identity)?.map(|volumes| (identity, volumes)))
 }
 
 /// Unmounts whatever is mounted at `at`, once or several times over; nothing there is fine.
@@ -39,11 +59,11 @@ pub(super) fn unmount_all(at: &Path) -> io::Result<()> {
 struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
-    fn new(mounts: &[Mount], at: &'a Path) -> io::Result<Self> {
+    fn new(mounts: &[Mount], at: &'a Path, access: MountFlags) -> io::Result<Self> {
         let mounted = Self(at);
         for wanted in mounts {
             let plan = Plan::of(wanted)?;
-            let flags = plan.flags | MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
+            let flags = plan.flags | access | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
             mount(&wanted.source, at, &wanted.r#type, flags, plan.options.as_deref())?;
         }
         Ok(mounted)
@@ -156,10 +176,22 @@ mod tests {
         for layers in [2, 100] {
             let base = tempfile::tempdir().unwrap();
             let at = base.path().join("root");
-            let accounts = read_accounts(&[overlay(base.path(), layers)], &at).unwrap();
-            assert_eq!((accounts.passwd.as_str(), accounts.group.as_str()), ("low:x:1:1::/:\n", "top:x:2:\n"));
+            let user = UserText::new(Some("low:top"));
+            let (identity, volumes) = prepare(&[overlay(base.path(), layers)], &at, user, &[]).unwrap().unwrap();
+            assert_eq!((identity.uid, identity.gid, volumes), (1, 2, Vec::new()));
             assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "unmounted");
         }
+    }
+
+    #[test]
+    fn a_volume_is_made_in_the_instances_own_layer_and_not_in_the_images() {
+        let base = tempfile::tempdir().unwrap();
+        let at = base.path().join("root");
+        let (mounts, paths) = ([overlay(base.path(), 2)], [PathBuf::from("data")]);
+        let (_, volumes) = prepare(&mounts, &at, UserText::new(Some("5:6")), &paths).unwrap().unwrap();
+        assert_eq!((volumes[0].uid, volumes[0].gid, volumes[0].empty), (5, 6, true));
+        assert!(base.path().join("upper/data").is_dir());
+        assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "unmounted");
     }
 
     #[test]
@@ -167,7 +199,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let at = base.path().join("root");
         fs::create_dir_all(&at).unwrap();
-        let root = Mounted::new(&[overlay(base.path(), 2)], &at).unwrap();
+        let root = Mounted::new(&[overlay(base.path(), 2)], &at, MountFlags::RDONLY).unwrap();
         assert_eq!(root.read("etc/shadow").unwrap(), "low:x:1:1::/:\n");
     }
 }

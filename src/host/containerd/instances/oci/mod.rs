@@ -18,10 +18,12 @@ use oci_spec::runtime::{
     get_default_maskedpaths, get_default_readonly_paths,
 };
 
+pub(super) use mounts::RESERVED;
 pub use process::OPEN_FILES;
 
 use super::seccomp;
 use super::user::Identity;
+use super::volumes::Volume;
 use crate::function::Spec;
 use crate::host::{HostError, Termination, stop_signal};
 
@@ -57,6 +59,7 @@ pub(super) struct Instance<'a> {
     /// The function's name.
     pub(super) hostname: &'a str,
     pub(super) identity: &'a Identity,
+    pub(super) volumes: &'a [Volume],
     pub(super) places: Places<'a>,
     pub(super) machine: Machine,
 }
@@ -94,7 +97,7 @@ impl Instance<'_> {
             .annotations(annotations.into_iter().collect::<HashMap<_, _>>())
             .hostname(self.hostname)
             .root(root)
-            .mounts(mounts::mounts(self.spec, &self.places)?)
+            .mounts(mounts::mounts(self.spec, self.volumes, &self.places)?)
             .process(process::process(self, arguments)?)
             .linux(linux.build()?)
             .build()

@@ -5,13 +5,20 @@ use std::path::{Path, PathBuf};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Mount, MountBuilder};
 
+use super::super::volumes::Volume;
 use super::Places;
 use crate::function::Spec;
 
 /// Where a function finds its secrets.
 pub(super) const SECRETS: &str = "/var/openfaas/secrets";
 
-pub(super) fn mounts(spec: &Spec, places: &Places<'_>) -> Result<Vec<Mount>, OciSpecError> {
+/// Paths that are the kernel's or ours, with all below them: an image's volumes can't be there.
+pub(in super::super) const RESERVED: [&str; 6] = ["/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts", SECRETS];
+
+/// Where there is a place to write though the root is read-only.
+const SCRATCH: &str = "/tmp";
+
+pub(super) fn mounts(spec: &Spec, volumes: &[Volume], places: &Places<'_>) -> Result<Vec<Mount>, OciSpecError> {
     let kernel: [(&str, &str, &str, &[&str]); 7] = [
         ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         ("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -28,19 +35,32 @@ pub(super) fn mounts(spec: &Spec, places: &Places<'_>) -> Result<Vec<Mount>, Oci
     ];
     let kernel = kernel.into_iter().map(|(at, kind, source, options)| (at, kind, PathBuf::from(source), options));
     let bound = bound.into_iter().filter_map(|(at, source, options)| Some((at, "bind", source?.to_owned(), options)));
-    let mounts = kernel.chain(bound).map(|(at, kind, source, options)| {
+    let made = |(at, kind, source, options): (&str, &str, PathBuf, &[&str])| {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         MountBuilder::default().destination(at).typ(kind).source(source).options(options).build()
-    });
-    mounts.chain(scratch(spec)).collect()
+    };
+    // A volume may have our files below it.
+    kernel.map(made).chain(in_memory(spec, volumes)).chain(bound.map(made)).collect()
 }
 
-/// A `/tmp` in memory where the root can't be written: watchdogs keep their lock file there. What lies in it counts
-/// towards the memory limit. It holds half of that, as it would hold half of the machine's memory without one: a
-/// program that fills it is told that it is full, and not killed.
-fn scratch(spec: &Spec) -> Option<Result<Mount, OciSpecError>> {
-    let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned()];
-    options.extend(spec.memory_limit_bytes().map(|bytes| format!("size={}", bytes / 2)));
-    let mount = || MountBuilder::default().destination("/tmp").typ("tmpfs").source("tmpfs").options(options).build();
-    spec.read_only_root_filesystem.then(mount)
+/// Places in memory where the root can't be written: the image's volumes, each on top of the one that it lies in, and a
+/// `/tmp`, in which watchdogs keep their lock file, unless that is one of them. What lies in one counts towards the memory
+/// limit. Each holds half of that, as it would hold half of the machine's memory without one: a program that fills it is
+/// told that it is full, and not killed.
+fn in_memory<'a>(spec: &'a Spec, volumes: &'a [Volume]) -> impl Iterator<Item = Result<Mount, OciSpecError>> + use<'a> {
+    let mount = |at: &Path, mut options: Vec<String>| {
+        options.extend(["nosuid", "nodev"].map(str::to_owned));
+        options.extend(spec.memory_limit_bytes().map(|bytes| format!("size={}", bytes / 2)));
+        MountBuilder::default().destination(at).typ("tmpfs").source("tmpfs").options(options).build()
+    };
+    let volume = |Volume { uid, gid, mode, empty, .. }: &Volume| {
+        let mut options = vec![format!("mode={mode:o}"), format!("uid={uid}"), format!("gid={gid}")];
+        // runc copies what the image has there into it.
+        options.extend((!empty).then(|| "tmpcopyup".to_owned()));
+        options
+    };
+    let given = volumes.iter().any(|volume| volume.at == Path::new(SCRATCH));
+    let scratch = (!given).then(|| (Path::new(SCRATCH), vec!["mode=1777".to_owned()]));
+    let all = scratch.into_iter().chain(volumes.iter().map(move |it| (it.at.as_path(), volume(it))));
+    all.filter(|_| spec.read_only_root_filesystem).map(move |(at, options)| mount(at, options))
 }

@@ -25,7 +25,10 @@ fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
     let machine = Machine { open_files: 20_000, swap_limit: true, pids_limit: 4_096 };
     let identity = Identity { uid: 100, gid: 101, groups: vec![7] };
     let image = image(config);
-    let instance = Instance { image: &image, spec: &spec, hostname: "f", identity: &identity, places, machine };
+    let volume = |at: &str, empty| Volume { at: at.into(), uid: 7, gid: 8, mode: 0o1750, empty };
+    let volumes = [volume("/data", false), volume("/data/inner", true), volume("/etc", true)];
+    let (identity, volumes) = (&identity, &volumes);
+    let instance = Instance { image: &image, spec: &spec, hostname: "f", identity, volumes, places, machine };
     instance.runtime_spec().map(|made| serde_json::to_value(made).unwrap())
 }
 
@@ -155,8 +158,8 @@ fn secrets_are_one_read_only_directory_and_absent_without_secrets() {
 #[test]
 fn the_root_is_read_only_when_asked_for_and_then_there_is_another_place_to_write() {
     for (asked, memory, options) in [
-        (true, None, Some(json!(["nosuid", "nodev", "mode=1777"]))),
-        (true, Some("32Mi"), Some(json!(["nosuid", "nodev", "mode=1777", "size=16777216"]))),
+        (true, None, Some(json!(["mode=1777", "nosuid", "nodev"]))),
+        (true, Some("32Mi"), Some(json!(["mode=1777", "nosuid", "nodev", "size=16777216"]))),
         (false, Some("32Mi"), None),
     ] {
         let draft = SpecDraft { read_only_root_filesystem: asked, limits: of(memory, None), ..SpecDraft::default() };
@@ -165,4 +168,24 @@ fn the_root_is_read_only_when_asked_for_and_then_there_is_another_place_to_write
         let scratch = made["mounts"].as_array().unwrap().iter().find(|mount| mount["destination"] == "/tmp");
         assert_eq!(scratch.map(|mount| mount["options"].clone()), options);
     }
+}
+
+#[test]
+fn volumes_are_in_memory_where_the_root_is_read_only_each_on_top_of_the_one_that_it_lies_in() {
+    let draft = |read_only_root_filesystem| SpecDraft {
+        read_only_root_filesystem,
+        limits: of(Some("32Mi"), None),
+        ..SpecDraft::default()
+    };
+    let mounts =
+        |read_only| made(&json!({ "Cmd": ["/c"] }), draft(read_only)).unwrap()["mounts"].as_array().unwrap().clone();
+    let read_only = mounts(true);
+    let order: Vec<_> = read_only.iter().filter_map(|mount| mount["destination"].as_str()).collect();
+    assert_eq!(order[7..], ["/tmp", "/data", "/data/inner", "/etc", "/etc/resolv.conf", "/etc/hosts"]);
+    let options = |at: usize| read_only[at]["options"].clone();
+    let usual = ["mode=1750", "uid=7", "gid=8", "nosuid", "nodev", "size=16777216"];
+    assert_eq!(options(9), json!(usual), "nothing to be copied");
+    assert!(options(8).as_array().unwrap().contains(&json!("tmpcopyup")));
+    let at = |path: &str| mounts(false).iter().any(|mount| mount["destination"] == path);
+    assert!(at("/etc/hosts") && !at("/data"), "a part of the snapshot");
 }
