@@ -34,7 +34,10 @@ pub fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
             false => vec![path.to_owned()],
         };
         if archives.is_empty() {
-            bail!("{} holds no archive: no file in it ends with .tar, .tar.gz or .tgz", path.display());
+            bail!(
+                "{} holds no archive: no file in it ends with .tar, .tar.gz, .tgz, .tar.zst or .tzst",
+                path.display()
+            );
         }
         for archive in archives {
             for reference in images.import(&archive).await? {

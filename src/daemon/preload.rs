@@ -38,7 +38,7 @@ pub async fn import_before_start(images: Arc<dyn Images>, directory: PathBuf, de
     }
 }
 
-/// Imports every `*.tar` and `*.tar.gz` of a directory that is not imported yet. An archive that can't be imported is
+/// Imports every `*.tar`, `*.tar.gz` and `*.tar.zst` of a directory that is not imported yet. An archive that can't be imported is
 /// logged and does not keep the others, or actord, from starting.
 async fn import_new(images: &dyn Images, directory: &Path) {
     let memory = directory.join(MEMORY);
@@ -71,7 +71,7 @@ async fn import_new(images: &dyn Images, directory: &Path) {
 pub(super) fn archives(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let is_archive = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        !name.starts_with('.') && [".tar", ".tar.gz", ".tgz"].iter().any(|end| name.ends_with(end))
+        !name.starts_with('.') && [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"].iter().any(|end| name.ends_with(end))
     };
     let mut archives: Vec<PathBuf> =
         std::fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;

@@ -82,7 +82,7 @@ impl Machine {
     }
 
     /// Checks that an archive is refused for a reason with these words, and nothing of it is left.
-    async fn import_refused(&self, path: &Path, words: &str) {
+    pub(crate) async fn import_refused(&self, path: &Path, words: &str) {
         match self.images.import(path).await {
             Err(HostError::Image(why)) => {
                 assert!(why.contains(words) && why.contains(path.to_str().unwrap()), "{words:?} is not in {why:?}");

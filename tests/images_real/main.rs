@@ -7,6 +7,7 @@ mod faults;
 mod given_up;
 mod import;
 mod index;
+mod layouts;
 mod login;
 mod parts;
 mod policy;

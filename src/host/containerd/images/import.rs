@@ -1,4 +1,5 @@
-//! Importing: an archive -> content store -> images. Reads what docker save, OCI tools and actord itself write.
+//! Importing: an archive -> content store -> images. Reads what docker, podman, skopeo, crane, buildkit and actord itself
+//! write.
 //!
 //! The archive is read once, in its order. Its layers go into the content store as they come, under a lease; its small
 //! files are kept until all is read. Then every image in it is checked and unpacked, and only then is any of them named:
@@ -9,7 +10,8 @@ use std::path::Path;
 use containerd_client::types::Descriptor as Target;
 
 use super::ContainerdImages;
-use super::archive_index::{self, Contents, Stored, Wanted};
+use super::archive_contents::{Contents, Stored, Wanted};
+use super::archive_index::{self, Nameless};
 use super::content::{StoredImage, find_manifest, read_config, stat_blob};
 use super::ingest::{Blob, Ingest, Uncommitted, ingest_name};
 use super::manifest::{self, DOCUMENT_LIMIT};
@@ -37,7 +39,7 @@ impl ContainerdImages {
 
     async fn import_under(&self, lease: &Lease, archive: &Path) -> Result<Vec<String>, HostError> {
         let contents = Storing { lease, locks: &self.locks }.store(archive).await?;
-        let wanted = archive_index::read(lease, &contents).await?;
+        let wanted = archive_index::read(lease, &contents, &Nameless::of(archive)).await?;
         for Wanted { target, .. } in &wanted {
             let stored = whole_image(lease, target).await?;
             self.prepare(lease, &stored).await?;
@@ -71,7 +73,7 @@ impl Storing<'_> {
                 Part::Link { path, target } => {
                     contents.links.insert(path, target);
                 }
-                Part::Begin { path, size } => match Place::of(&path) {
+                Part::Begin { path, size } => match Place::of(&path, size) {
                     Place::Blob(digest) => {
                         let stored = self.store_file(&mut parts, &path, size, Some(&digest)).await?;
                         contents.stored.insert(path, stored);
@@ -147,24 +149,23 @@ impl Storing<'_> {
 enum Place {
     /// A blob under its digest.
     Blob(String),
-    /// A layer of docker's own format.
+    /// A layer of docker's own format; anything that is too big for a document may be one.
     Layer,
     /// A file to keep until the archive is read.
     Document,
 }
 
 impl Place {
-    fn of(path: &str) -> Self {
+    fn of(path: &str, size: u64) -> Self {
         if let Some(hash) = path.strip_prefix("blobs/sha256/")
             && hash.len() == 64
             && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         {
             return Self::Blob(format!("sha256:{hash}"));
         }
-        match [".tar", ".tar.gz", ".tgz"].iter().any(|end| path.ends_with(end)) {
-            true => Self::Layer,
-            false => Self::Document,
-        }
+        let layer = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tzst"].iter().any(|end| path.ends_with(end));
+        let too_big = size > DOCUMENT_LIMIT && !path.ends_with(".json");
+        if layer || too_big { Self::Layer } else { Self::Document }
     }
 }
 
@@ -240,10 +241,14 @@ mod tests {
     #[test]
     fn files_go_where_their_path_says() {
         let hash = "a".repeat(64);
-        assert_eq!(Place::of(&format!("blobs/sha256/{hash}")), Place::Blob(format!("sha256:{hash}")));
-        assert_eq!(Place::of("0123/layer.tar"), Place::Layer);
+        assert_eq!(Place::of(&format!("blobs/sha256/{hash}"), 1), Place::Blob(format!("sha256:{hash}")));
+        for layer in ["0123/layer.tar", "sha256:0123.tar.gz", "0123.tar.zst"] {
+            assert_eq!(Place::of(layer, 1), Place::Layer);
+        }
+        assert_eq!(Place::of("blobs/layer-1", DOCUMENT_LIMIT + 1), Place::Layer);
+        assert_eq!(Place::of("huge.json", DOCUMENT_LIMIT + 1), Place::Document, "which is refused");
         for document in ["index.json", "manifest.json", "blobs/sha256/short", "0123/VERSION"] {
-            assert_eq!(Place::of(document), Place::Document);
+            assert_eq!(Place::of(document, 1), Place::Document);
         }
     }
 }

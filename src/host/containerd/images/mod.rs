@@ -6,12 +6,15 @@
 //! archive   -> import: tarball -> content -> unpack -> record
 //! ```
 
+mod archive_contents;
 mod archive_index;
 mod attempts;
 mod certs_d;
 pub mod content;
 mod credentials;
 mod digest;
+mod docker_saved;
+mod docker_v1;
 mod fault;
 mod import;
 mod index;
@@ -30,6 +33,7 @@ mod registry;
 mod resolve;
 mod tarball;
 mod unpack;
+mod zstd;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;

@@ -1,4 +1,4 @@
-//! Reading a tar archive, plain or gzipped, on a thread of its own: files come out in parts, none of them held whole.
+//! Reading a tar archive, plain or compressed by gzip or zstd, on a thread of its own: files come out in parts, none of them held whole.
 //!
 //! Nothing is written to the file system here, and still a path that points outside of the archive ends the reading:
 //! who sends one means no good.
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::digest::digest_name;
 use super::ingest::CHUNK;
+use super::zstd::{self, Frames};
 
 /// More entries than any image archive has.
 const MOST_ENTRIES: usize = 100_000;
@@ -85,11 +86,20 @@ fn read_all(path: &Path, parts: &Parts) -> Result<(), Ended> {
     match file.fill_buf()? {
         [] => Err(Ended::Broken("it is empty".to_owned())),
         [0x1f, 0x8b, ..] => read_tar(MultiGzDecoder::new(file), parts),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            Err(Ended::Broken("it is compressed with zstd: decompress it first, or use gzip".to_owned()))
-        }
+        start if is_zstd(start) => read_tar(Frames::new(file), parts),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(compressed("xz")),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => Err(compressed("bzip2")),
         _ => read_tar(file, parts),
     }
+}
+
+/// Whether a file is zstd's: its first frame may be one to skip, as parallel compressors write it.
+fn is_zstd(start: &[u8]) -> bool {
+    start.starts_with(&zstd::MAGIC) || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+fn compressed(how: &str) -> Ended {
+    Ended::Broken(format!("it is compressed with {how}: decompress it first, or use gzip or zstd"))
 }
 
 fn read_tar(reader: impl Read, parts: &Parts) -> Result<(), Ended> {
@@ -143,7 +153,7 @@ fn outside(path: &Path) -> Ended {
 }
 
 /// A path without `.` and `..`; None when it is not inside the archive, or not text.
-fn inside(path: &Path) -> Option<String> {
+pub(crate) fn inside(path: &Path) -> Option<String> {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {
