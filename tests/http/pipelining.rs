@@ -68,6 +68,8 @@ fn requests() -> Vec<Request> {
 fn last_requests() -> Vec<Request> {
     let plain = |name, text: &str| Request { name, bytes: text.as_bytes().to_vec() };
     vec![
+        request("upgrade, function", "GET /function/echo", "Connection: Upgrade\r\nUpgrade: h2c\r\n", ""),
+        request("upgrade, API", "GET /healthz", "Connection: Upgrade\r\nUpgrade: h2c\r\n", ""),
         request("close", "GET /function/echo", "Connection: close\r\n", ""),
         request("close, chunks back", "POST /function/echo/chunks", "Connection: close\r\nContent-Length: 1\r\n", "x"),
         plain("HTTP/1.0", "GET /function/echo HTTP/1.0\r\n\r\n"),

@@ -93,13 +93,24 @@ async fn when_the_function_ends_a_web_socket_the_client_sees_its_end() {
 async fn an_upgrade_that_is_not_passed_on_is_answered_plainly_and_the_connection_closed() {
     let house = House::public().await;
     house.publish("chat", mirror().await);
-    let mut client = TcpStream::connect(house.address).await.unwrap();
-    let ask = "GET /function/chat HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-               HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n";
-    client.write_all(ask.as_bytes()).await.unwrap();
-    let reply = crate::support::read_reply(&mut client).await;
-    assert_eq!((reply.status, reply.header("connection").as_deref()), (200, Some("close")));
-    assert!(!reply.text().contains("upgrade") && !reply.text().contains("http2-settings"), "{reply:?}");
+    let paths = [
+        ("/function/chat", 200),
+        ("/function/nosuch", 404),
+        ("/healthz", 200),
+        ("/system/info", 401),
+        ("/nosuch", 404),
+    ];
+    for (path, status) in paths {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        let ask = format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+             HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"
+        );
+        client.write_all(ask.as_bytes()).await.unwrap();
+        let reply = crate::support::read_reply(&mut client).await;
+        assert_eq!((reply.status, reply.header("connection").as_deref()), (status, Some("close")), "{path}");
+        assert!(!reply.text().contains("upgrade") && !reply.text().contains("http2-settings"), "{reply:?}");
+    }
 }
 
 #[actix_web::test]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Version;
+use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest};
@@ -62,7 +62,7 @@ impl Drop for Answering {
 }
 
 /// Around every route: tells the connection when an answer is complete, and reads away a short body that no route has read,
-/// so that the connection can go on.
+/// so that the connection can go on. An upgrade that is not granted is told its end.
 pub(in crate::http) async fn take_turns<B: MessageBody + Unpin + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
@@ -71,7 +71,12 @@ pub(in crate::http) async fn take_turns<B: MessageBody + Unpin + 'static>(
     let is_tunnel = turn.as_ref().is_some_and(|turn| turn.is_tunnel.get());
     let answering = Answering(turn);
     let unread = if is_tunnel { None } else { Unread::watch(&mut request) };
-    let answer = next.call(request).await?;
+    let is_upgrade = request.head().upgrade();
+    let mut answer = next.call(request).await?;
+    // An upgrade that was asked for and not granted ends the connection: both sides would have to guess what comes next on it.
+    if is_upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     if let Some(unread) = unread {
         unread.read_away().await;
     }

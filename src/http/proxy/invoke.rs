@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use actix_web::body::BodySize;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Payload};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use tokio::time::Instant;
@@ -223,13 +223,7 @@ responses(
     (status = 504, description = "On the public listener: the function did not begin its answer in time"),
 ))]
 pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
-    let mut answer = answer(&request, payload, &proxy).await;
-    // An upgrade that was asked for and not granted would leave both sides guessing what comes next on the connection.
-    let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if !switched && request.head().upgrade() {
-        answer.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    answer
+    answer(&request, payload, &proxy).await
 }
 
 async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpResponse {
