@@ -63,7 +63,10 @@ impl DataDir {
     pub fn host_id_of(path: &Path) -> Result<String, DataDirError> {
         let path = path.join("host-id");
         if !path.exists() {
-            return Err(DataDirError::Content(path, "is not there: no actord ever ran with this data directory"));
+            return Err(DataDirError::Content(
+                path,
+                "is not there: no actord ever ran with this data directory; name the right one by --data-dir",
+            ));
         }
         host_id(&path)
     }

@@ -226,7 +226,9 @@ async fn archives_that_end_early_or_are_none_are_refused_and_leave_nothing() {
         machine.import_refused(&machine.write(&bytes), "ends early").await;
     }
     machine.import_refused(&machine.write(b""), "empty").await;
-    machine.import_refused(&machine.write(&noise(5, 5000)), "can't").await;
+    for bytes in [noise(5, 5000), b"junk".repeat(1000), b"PK\x03\x04".repeat(300), gzip(&b"junk".repeat(1000))] {
+        machine.import_refused(&machine.write(&bytes), "it is no tar archive").await;
+    }
     machine.import_refused(&machine.write(&tar(&vec![("x".to_owned(), vec![1])])), "no image archive").await;
     machine.import_refused(machine.daemon.directory(), "not a regular file").await;
     machine.import_refused(Path::new("/nonexistent.tar"), "No such file").await;

@@ -108,9 +108,17 @@ fn read_tar(reader: impl Read, parts: &Parts) -> Result<(), Ended> {
         if count >= MOST_ENTRIES {
             return Err(Ended::Broken(format!("it has more than {MOST_ENTRIES} entries")));
         }
-        read_entry(entry?, parts)?;
+        read_entry(entry.map_err(|error| if count == 0 { no_tar(error) } else { error.into() })?, parts)?;
     }
     Ok(())
+}
+
+/// What it means that the first entry can't be read. The words of the tar crate quote the file's bytes.
+fn no_tar(error: io::Error) -> Ended {
+    match error.kind() {
+        io::ErrorKind::Other => Ended::Broken("it is no tar archive: export the image with `docker save`".to_owned()),
+        _ => error.into(),
+    }
 }
 
 fn read_entry(mut entry: Entry<'_, impl Read>, parts: &Parts) -> Result<(), Ended> {
