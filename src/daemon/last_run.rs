@@ -1,4 +1,5 @@
-//! Where the actord of a data directory works, as it noted when it started: for verbs that are given other settings.
+//! Where the actord of a data directory works, as it noted when the machine had taken its settings: for verbs that are given
+//! other ones.
 //!
 //! ```text
 //! up -> <data-dir>/last-run.json -> image import: takes what the running actord has
@@ -80,7 +81,7 @@ fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("last-run.json")
 }
 
-/// Notes the settings of the actord that starts with this data directory.
+/// Notes the settings of the actord that starts with this data directory, once the machine has taken them.
 pub(super) fn note(config: &Config, data: &DataDir) -> anyhow::Result<()> {
     let run = Run { pid: std::process::id(), settings: Places::of(config) };
     Ok(write_atomically(&file(data.path()), serde_json::to_string(&run)?.as_bytes(), 0o600)?)

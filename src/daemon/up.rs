@@ -34,7 +34,6 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
-    last_run::note(config, &data)?;
     let sockets = Sockets::open(config)?;
     System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
     if stop_functions {
@@ -55,6 +54,10 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     let running = systemd::patiently(async {
         systemd::status("waiting for containerd");
         let machine = Machine::open(config, data.host_id()).await?;
+        // Not before: settings that this machine refuses are not those by which what runs on it is found.
+        if let Err(error) = last_run::note(config, data) {
+            tracing::warn!(%error, "other verbs can't tell which settings this actord has: give them the same");
+        }
         systemd::status("importing images");
         if let Err(error) = machine.images.recover().await {
             tracing::warn!(%error, "leases of interrupted pulls stay until they expire");

@@ -59,6 +59,26 @@ async fn functions_outlive_actord_and_containerd_untouched() {
     actord.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_a_start_refuses_are_not_those_that_down_asks_for() {
+    let mut actord = Actord::start().await;
+    actord.deploy("stays", json!({})).await;
+    assert!(actord.stop().await.success(), "{}", actord.log());
+    let traces = actord.traces();
+    let directories = [actord.data(), actord.state()].map(|directory| directory.display().to_string());
+    let mistaken = [
+        ["up", "--config=/dev/null", "--listen=127.0.0.1:0", "--provider-listen=127.0.0.1:0"].as_slice(),
+        &["--metrics-listen=127.0.0.1:0", "--data-dir", &directories[0], "--state-dir", &directories[1]],
+        // No subnet of a test's own is in there.
+        &["--cni-bridge", &traces.bridge, "--cni-name", &traces.bridge, "--cni-subnet", "10.240.7.0/24"],
+    ];
+    let refused = actord.plain(&mistaken.concat());
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("from an earlier start"), "{words}");
+    // Which `down` does with the settings that it did run with.
+    actord.finish().await;
+}
+
 /// Whether that is still the process of the function.
 fn serves_at(actord: &Actord, pid: i32) -> bool {
     actord.process("stays") == pid
