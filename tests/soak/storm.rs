@@ -182,12 +182,18 @@ impl Storm {
             sleep(Duration::from_millis(100)).await;
         }
         self.longest = self.longest.max(begun.elapsed());
-        for name in self.beliefs.keys().chain(self.steady.keys()) {
+        let names: Vec<String> = self.beliefs.keys().chain(self.steady.keys()).cloned().collect();
+        for name in &names {
             let expected = self.beliefs.get(name).map(|belief| belief.0[0].clone());
             let answer = self.actord.get(&format!("/function/{name}/env")).await;
             match expected {
                 Some(None) => assert_eq!(answer.status, 404, "{name}"),
-                Some(Some(Wish { replicas: 0, .. })) => assert_eq!(answer.status, 503, "{name}"),
+                Some(Some(asleep @ Wish { replicas: 0, .. })) => {
+                    assert_eq!(answer.status, 200, "{name} was not woken: {answer:?}");
+                    // That it was woken is written behind: a kill may lose it.
+                    let woken = Some(Wish { replicas: 1, ..asleep });
+                    self.beliefs.entry(name.clone()).and_modify(|belief| belief.0.push(woken));
+                }
                 Some(Some(Wish { version, number, .. })) => {
                     let lines = [format!("N={number}\n"), format!("VERSION={version}\n")];
                     assert!(lines.iter().all(|line| answer.text().contains(line)), "{name}: {answer:?}");

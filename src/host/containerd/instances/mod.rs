@@ -15,6 +15,7 @@ mod name_servers;
 mod oci;
 mod refusal;
 mod remove;
+mod reserved;
 mod rootfs;
 mod seccomp;
 mod sockets;

@@ -23,7 +23,7 @@ use oci_spec::image::ImageConfiguration;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, readlinkat};
 use rustix::io::Errno;
 
-use super::oci::RESERVED;
+use super::reserved::RESERVED;
 use super::user::Identity;
 use crate::host::HostError;
 

@@ -18,7 +18,6 @@ use oci_spec::runtime::{
     get_default_maskedpaths, get_default_readonly_paths,
 };
 
-pub(super) use mounts::RESERVED;
 pub use process::OPEN_FILES;
 
 use super::seccomp;

@@ -5,15 +5,10 @@ use std::path::{Path, PathBuf};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{Mount, MountBuilder};
 
+use super::super::reserved::SECRETS;
 use super::super::volumes::Volume;
 use super::Places;
 use crate::function::Spec;
-
-/// Where a function finds its secrets.
-pub(super) const SECRETS: &str = "/var/openfaas/secrets";
-
-/// Paths that are the kernel's or ours, with all below them: an image's volumes can't be there.
-pub(in super::super) const RESERVED: [&str; 6] = ["/proc", "/dev", "/sys", "/etc/resolv.conf", "/etc/hosts", SECRETS];
 
 /// Where there is a place to write though the root is read-only.
 const SCRATCH: &str = "/tmp";

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::mounts::SECRETS;
+use super::super::reserved::SECRETS;
 use super::process::CAPABILITIES;
 use super::*;
 use crate::function::{Resources, SpecDraft};
