@@ -159,13 +159,13 @@ async fn reader() -> SocketAddr {
 
 #[actix_web::test]
 async fn an_upload_that_takes_longer_than_the_answer_may_is_answered() {
-    let house = House::with(ApiFlavor::Public, |settings| settings.upstream_timeout = MOMENT).await;
+    let house = House::with(ApiFlavor::Public, |settings| settings.upstream_timeout = 5 * MOMENT).await;
     house.publish("reader", reader().await);
     let mut client = TcpStream::connect(house.address).await.unwrap();
     let head = "POST /function/reader HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\nConnection: close\r\n\r\n";
     client.write_all(head.as_bytes()).await.unwrap();
     for _ in 0..20 {
-        sleep(MOMENT / 4).await;
+        sleep(MOMENT / 2).await;
         client.write_all(b"x").await.unwrap();
     }
     let reply = read_reply(&mut client).await;

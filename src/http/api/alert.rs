@@ -13,9 +13,8 @@ use crate::wire::{self, Alert, Alerts};
 
 /// Scales functions as AlertManager says
 ///
-/// An alert that fires adds a step of replicas, one that is resolved goes back to the least; a function at zero
-/// stays there. Every function that is named
-/// is scaled, as far as it goes.
+/// An alert that fires adds a step of replicas, one that is resolved goes back to the least, and wakes nothing that is at
+/// zero. Every function that is named is scaled, as far as it goes.
 #[utoipa::path(post, path = "/system/alert", tag = "functions",
 request_body(content = serde_json::Value, content_type = "application/json",
     description = "What AlertManager sends to a webhook; of each alert its status and its label `function_name` are read"),
