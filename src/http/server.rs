@@ -13,14 +13,11 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 
-use super::connection::{Connections, fit_version, introduce, take_turns};
+use super::connection::{Connections, UNREAD_LINGER, fit_version, introduce, take_turns};
 use super::{Services, Settings, configure, configure_metrics, draining};
 
 /// A client's idle connection is closed after this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long a client may go on sending a body that is not read, after its answer.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
 /// after the server was asked to stop.
@@ -76,7 +73,7 @@ where
             .keep_alive(KEEP_ALIVE)
             // `connection` bounds the wait for a head.
             .client_request_timeout(Duration::ZERO)
-            .client_disconnect_timeout(LINGER)
+            .client_disconnect_timeout(UNREAD_LINGER)
             // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
             .h1_allow_half_closed(false)
             .local_addr(address)

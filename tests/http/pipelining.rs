@@ -295,6 +295,23 @@ async fn a_body_that_no_route_reads_and_that_does_not_come_ends_the_connection_a
 }
 
 #[actix_web::test]
+async fn chunks_that_no_route_reads_and_that_do_not_end_end_the_connection_after_the_answer() {
+    let house = house().await;
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    let long = format!("40000\r\n{}\r\n1\r\n", "x".repeat(0x40000));
+    for line in ["POST /function/nosuch", "POST /nosuch", "POST /system/functions"] {
+        for body in ["5\r\nhel", &long] {
+            let request = request("waits", line, chunked, body);
+            let mut client = Client::new(house.address).await;
+            client.stream.write_all(&request.bytes).await.unwrap();
+            let answer = client.answer(&request).await;
+            assert!(answer.starts_with("HTTP/1.1 40") && answer.contains("connection: close"), "{line}: {answer}");
+            assert!(!client.more().await, "{line}");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_client_that_leaves_while_its_requests_wait_leaves_nothing_behind() {
     let house = house().await;
     let one = request("slow", "GET /function/echo/slow", "", "");

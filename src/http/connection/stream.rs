@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Head -> Body -> Answering -> Head ...        Head or Body -> Refusing -> Lingering -> Closed
+//!                                              Body, answered before it is through  -> Lingering
 //! ```
 //! actix keeps version, method and connection type of the request that it read last, and frames every answer by them. So it
 //! must not read the next request before it has answered.
@@ -35,6 +36,9 @@ const AHEAD: usize = 64 << 10;
 /// How long a client that was refused may go on sending: an answer is lost where its connection ends before that.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a client that was answered may go on sending a body that is not read.
+pub(in crate::http) const UNREAD_LINGER: Duration = Duration::from_secs(5);
+
 /// The connection of one client.
 pub(in crate::http) struct ClientStream {
     tcp: TcpStream,
@@ -65,7 +69,7 @@ enum State {
     Answering,
     /// What is left of the refusal.
     Refusing(Bytes),
-    /// It was refused, and what it still sends is read away.
+    /// It was refused, or answered before its chunks had come, and what it still sends is read away.
     Lingering,
     Closed,
 }
@@ -301,6 +305,16 @@ impl AsyncWrite for ClientStream {
                     this.state = State::Body(Framing::Endless);
                     // Where that fails the connection has ended already.
                     let _ = Pin::new(&mut this.tcp).poll_shutdown(cx);
+                }
+                // Chunks actix would read away for as long as they come, and then go on.
+                State::Body(Framing::Chunked(_)) => {
+                    this.held.clear();
+                    this.passed = 0;
+                    this.timer = Some(Box::pin(sleep(UNREAD_LINGER)));
+                    this.state = State::Lingering;
+                    // As above.
+                    let _ = Pin::new(&mut this.tcp).poll_shutdown(cx);
+                    cx.waker().wake_by_ref();
                 }
                 _ => {}
             }

@@ -77,8 +77,11 @@ pub(in crate::http) async fn take_turns<B: MessageBody + Unpin + 'static>(
     if is_upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    if let Some(unread) = unread {
-        unread.read_away().await;
+    if let Some(unread) = unread
+        && !unread.read_away().await
+    {
+        // actix says so of a body whose length it knows. Of chunks it would read whatever still comes.
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let is_endless =
         answer.request().version() < Version::HTTP_11 && answer.response().body().size() == BodySize::Stream;

@@ -49,14 +49,14 @@ impl Unread {
         Some(Self(shared))
     }
 
-    /// Reads what is left, unless the route still does; gives up where that is too long or takes too long.
-    pub(super) async fn read_away(self) {
+    /// Reads what is left, unless the route still does. False where that is too long or takes too long, and is given up.
+    pub(super) async fn read_away(self) -> bool {
         if !self.0.borrow().is_read && Rc::strong_count(&self.0) > 1 {
             // The task that carries the body to a function lets it go in a moment, when the function wants none of it.
             yield_now().await;
         }
         if self.0.borrow().is_read || Rc::strong_count(&self.0) > 1 {
-            return;
+            return true;
         }
         let mut body = Body(self.0);
         let all = async {
@@ -64,12 +64,12 @@ impl Unread {
             while let Some(Ok(bytes)) = body.next().await {
                 read += bytes.len() as u64;
                 if read > LENGTH {
-                    return;
+                    return false;
                 }
             }
+            true
         };
-        // What is not read in time ends the connection, as it did before.
-        let _ = timeout(WITHIN, all).await;
+        timeout(WITHIN, all).await.unwrap_or(false)
     }
 }
 
