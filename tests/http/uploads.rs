@@ -229,6 +229,28 @@ async fn a_function_that_stops_to_read_is_given_up() {
 }
 
 #[actix_web::test]
+async fn a_function_that_read_everything_and_says_nothing_is_told_as_one_that_does_not_answer() {
+    let house = House::with(ApiFlavor::Public, |settings| settings.upstream_timeout = MOMENT).await;
+    let mute = function(|mut connection| async move {
+        let mut body = Vec::new();
+        connection.0.read_to_end(&mut body).await.ok();
+    });
+    house.publish("mute", mute.await);
+    for request in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Content-Length: 0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        let request = format!("POST /function/mute HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{request}");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let reply = read_reply(&mut client).await;
+        let due = "function mute did not answer within 200ms\n";
+        assert_eq!((reply.status, reply.text().as_str()), (504, due), "{request}");
+    }
+}
+
+#[actix_web::test]
 async fn a_body_that_can_not_be_read_is_not_told_as_the_functions_fault() {
     let house = House::public().await;
     let waiting = function(|mut connection| async move {

@@ -114,8 +114,8 @@ impl Upload {
 }
 
 impl Source {
-    /// The next piece, for the first time.
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
+    /// The next piece, for the first time, of a body of `length` bytes, if that is known.
+    fn poll(&self, length: Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
         let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(cx);
         let now = Instant::now();
         let (progress, next) = match polled {
@@ -124,8 +124,12 @@ impl Source {
                 _ => (Progress::Awaited(now), Poll::Pending),
             },
             Poll::Ready(Some(Ok(piece))) => {
-                self.sent.borrow_mut().note(&piece);
-                (Progress::Taken(now), Poll::Ready(Some(Ok(piece))))
+                let mut sent = self.sent.borrow_mut();
+                sent.note(&piece);
+                // hyper does not ask what comes after the last byte of a length that it knows.
+                let is_last = length.is_some_and(|length| sent.bytes as u64 >= length);
+                let progress = if is_last { Progress::Complete(now) } else { Progress::Taken(now) };
+                (progress, Poll::Ready(Some(Ok(piece))))
             }
             Poll::Ready(Some(Err(_))) => {
                 self.broken.set(true);
@@ -152,7 +156,7 @@ impl Body for Upload {
         let sent_before = source.sent.borrow().pieces.get(this.again).cloned();
         let piece = match sent_before {
             Some(piece) => Some(Ok(piece)),
-            None => ready!(source.poll(cx)),
+            None => ready!(source.poll(this.length, cx)),
         };
         this.again += 1;
         this.ended = !matches!(piece, Some(Ok(_)));
