@@ -92,3 +92,21 @@ async fn a_mirror_that_asks_to_wait_long_is_passed_over() {
     machine.check_runnable(&image).await;
     assert_eq!(mirror.requests_for("/manifests/").len(), 1);
 }
+
+#[tokio::test]
+async fn a_pull_that_is_asked_to_wait_holds_up_no_other_of_the_same_layers() {
+    let machine = Machine::start();
+    let (busy, other) = (busy("/blobs/", usize::MAX, 429, || "600".to_owned()), shelf().serve(|_, _| None));
+    let waits = format!("{}/fn:v1", busy.address);
+    let pulled = async {
+        while machine.images.progress(&waits).and_then(|progress| progress.wait).is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        machine.pull(&format!("{}/fn:v1", other.address)).await
+    };
+    let image = tokio::select! {
+        image = pulled => image,
+        waited = machine.refused(&waits) => panic!("it did not wait: {waited}"),
+    };
+    machine.check_runnable(&image).await;
+}

@@ -114,17 +114,23 @@ impl Pull<'_> {
 
     /// Fetches one blob, unless it is there.
     async fn fetch_blob(&self, descriptor: &Descriptor, part: Part<'_>) -> Result<(), HostError> {
+        let mut attempts = Attempts::new(self.attempts);
+        while let Err(fault) = self.attempt_alone(descriptor, &mut attempts).await {
+            // While this one waits, another pull may fetch the blob from elsewhere.
+            self.after(fault, &mut attempts, part).await?;
+        }
+        Ok(())
+    }
+
+    /// One attempt, beside no other at the same blob: two images that share a layer fetch it once.
+    async fn attempt_alone(&self, descriptor: &Descriptor, attempts: &mut Attempts) -> Result<(), Fault> {
         let digest = descriptor.digest().to_string();
-        // Two images that share a layer fetch it once.
         let _locked = self.locks.lock(digest.as_str()).await;
         self.terms.lease.keep_blob(&digest).await?;
         if stat_blob(self.terms.lease.containerd(), &digest).await?.is_none() {
-            let mut attempts = Attempts::new(self.attempts);
-            while let Err(fault) = self.attempt(descriptor, &mut attempts).await {
-                self.after(fault, &mut attempts, part).await?;
-            }
+            self.attempt(descriptor, attempts).await?;
         }
-        self.note_source(&digest).await
+        Ok(self.note_source(&digest).await?)
     }
 
     async fn attempt(&self, descriptor: &Descriptor, attempts: &mut Attempts) -> Result<(), Fault> {
