@@ -39,6 +39,11 @@ async fn an_error_names_the_layer_and_the_registry() {
         ("too long", |bytes, _| ok([bytes, b"more"].concat()), "bytes, more than the"),
         ("a web page", page, "answered with a web page"),
         ("denied", |_, _| Act::Answer(403, vec![], vec![]), "wants credentials, or does not have"),
+        (
+            "denied with words",
+            |_, _| Act::Answer(403, vec![], br#"{"errors":[{"code":"DENIED","message":"archived"}]}"#.to_vec()),
+            "does not have the image (it says: archived)",
+        ),
         ("gone", |_, _| Act::Answer(410, vec![], vec![]), "is not there"),
         (
             "broken",

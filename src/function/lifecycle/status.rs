@@ -51,8 +51,8 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(signal) => write!(f, "killed by signal {signal}"),
-            Self::OutOfMemory => f.write_str("killed: out of memory"),
+            Self::Signal(signal) => write!(f, "was killed by signal {signal}"),
+            Self::OutOfMemory => f.write_str("was killed: out of memory"),
             Self::Vanished => f.write_str("vanished"),
         }
     }

@@ -357,6 +357,18 @@ fn a_command_that_cannot_be_executed_fails_for_good_and_one_that_served_before_i
 }
 
 #[test]
+fn a_reason_is_a_sentence_however_the_process_ended() {
+    for (exit, reason) in [
+        (Exit::Code(3), "the process exited with code 3 before it was ready: no config"),
+        (Exit::Signal(11), "the process was killed by signal 11 before it was ready: no config"),
+        (Exit::OutOfMemory, "the process was killed: out of memory before it was ready: no config"),
+        (Exit::Vanished, "the process vanished before it was ready: no config"),
+    ] {
+        assert_eq!(ended(exit).to_string(), reason);
+    }
+}
+
+#[test]
 fn a_process_that_ends_twice_alike_is_not_waited_for_and_tried_on() {
     for (first, second, loops) in [
         (Exit::Code(1), Exit::Code(1), true),

@@ -27,8 +27,8 @@ pub(crate) enum Fault {
     Unreachable(String),
     /// Its certificate is refused.
     Untrusted(Untrusted),
-    /// The registry wants other credentials than it got.
-    Denied,
+    /// The registry wants other credentials than it got, or grants nothing to these; with its words, if it has any.
+    Denied(String),
     /// The registry does not have it.
     NotFound,
     /// The server does not have as much of it as was asked for.
@@ -72,6 +72,11 @@ impl From<HostError> for Fault {
 }
 
 impl Fault {
+    /// A denial without words.
+    pub(crate) fn denied() -> Self {
+        Self::Denied(String::new())
+    }
+
     /// The same, said of `who` instead of the registry.
     pub(crate) fn of(self, who: &str) -> Self {
         match self {

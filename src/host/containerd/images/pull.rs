@@ -255,7 +255,7 @@ impl Pull<'_> {
             Fault::Unreachable(why) if self.registry.was_answered() => why,
             Fault::Unreachable(why) => return Err(of_part(&why)),
             Fault::Untrusted(why) => return Err(self.failure(&self.registry.distrust(&why))),
-            Fault::Denied => return Err(of_part(&self.registry.denial())),
+            Fault::Denied(words) => return Err(of_part(&self.registry.denial(&words))),
             Fault::NotFound if named => return Err(self.failure("not found there: check the name and the tag")),
             Fault::NotFound => {
                 let why = "was pushed only in part, or has lost it since: push the image again";

@@ -165,17 +165,18 @@ impl Registry {
         certs_d::advice(why, &self.access.authorities, self.reference.registry())
     }
 
-    /// Why a registry denied us, with what to do about it.
-    pub(crate) fn denial(&self) -> String {
+    /// Why a registry denied us, with its own words, if there are any, and with what to do about it.
+    pub(crate) fn denial(&self, words: &str) -> String {
+        let words = if words.is_empty() { String::new() } else { format!(" (it says: {words})") };
         let host = self.reference.registry();
         let file = &self.access.docker_config;
         let (name, command) = (file.display(), credentials::login_command(file, host));
         match self.session.credentials() {
             // Registries don't tell strangers what they don't have.
             Credentials::Anonymous => format!(
-                "it wants credentials, or does not have the image; {name} has none for it: check the name, or run {command}"
+                "it wants credentials, or does not have the image{words}; {name} has none for it: check the name, or run {command}"
             ),
-            _ => format!("it refused the credentials that {name} has for it: renew them with {command}"),
+            _ => format!("it refused the credentials that {name} has for it{words}: renew them with {command}"),
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::host::containerd::images::fault::Fault;
 const READ_LIMIT: usize = 16 << 10;
 const TOLD_LIMIT: usize = 200;
 
+/// What stands for the words of a web page.
+const PAGE: &str = "a web page";
+
 /// What the body of an answer may have at most, in bytes, where it is no document: a token.
 const BODY_LIMIT: usize = 1 << 20;
 
@@ -41,7 +44,7 @@ impl Refusal {
         }
         let (codes, mut message) = words(&body);
         if is_page {
-            message = "a web page".to_owned();
+            message = PAGE.to_owned();
         }
         Self { status, wait, codes, message }
     }
@@ -67,7 +70,7 @@ impl Refusal {
         let fault = self.fault("it");
         match (self.status.as_u16(), &fault) {
             (_, Fault::Busy { .. } | Fault::Transient(_)) => fault,
-            _ if self.has_code(&["UNAUTHORIZED", "DENIED"]) => Fault::Denied,
+            _ if self.has_code(&["UNAUTHORIZED", "DENIED"]) => Fault::Denied(self.grounds()),
             (404 | 410, _) => Fault::NotFound,
             _ if self.has_code(&[
                 "MANIFEST_UNKNOWN",
@@ -79,9 +82,16 @@ impl Refusal {
             {
                 Fault::NotFound
             }
-            (401 | 403, _) => Fault::Denied,
+            (401 | 403, _) => Fault::Denied(self.grounds()),
             _ => fault,
         }
+    }
+
+    /// Why it denies us, in its words: a quota, a policy, an archived project. A 401 only says that it wants to know us,
+    /// and pages and documents are no words.
+    fn grounds(&self) -> String {
+        let is_told = self.status != StatusCode::UNAUTHORIZED && self.message != PAGE && !self.message.starts_with('<');
+        if is_told { self.message.clone() } else { String::new() }
     }
 
     fn has_code(&self, codes: &[&str]) -> bool {
@@ -150,11 +160,14 @@ mod tests {
             (503, Some(9), String::new(), "Busy { why: \"it answered 503\", wait: 9s }"),
             (404, Some(9), String::new(), "NotFound"),
             (404, None, code("MANIFEST_UNKNOWN"), "NotFound"),
-            (404, None, code("DENIED"), "Denied"),
+            (404, None, code("DENIED"), "Denied(\"words\")"),
             (400, None, code("NAME_UNKNOWN"), "NotFound"),
-            (401, None, String::new(), "Denied"),
-            (403, None, "<Error/>".to_owned(), "Denied"),
-            (400, None, code("unauthorized"), "Denied"),
+            (401, None, String::new(), "Denied(\"\")"),
+            (401, None, code("UNAUTHORIZED"), "Denied(\"\")"),
+            (403, None, code("DENIED"), "Denied(\"words\")"),
+            (403, None, "blocked by policy".to_owned(), "Denied(\"blocked by policy\")"),
+            (403, None, "<Error/>".to_owned(), "Denied(\"\")"),
+            (400, None, code("unauthorized"), "Denied(\"words\")"),
             (
                 400,
                 None,

@@ -159,11 +159,11 @@ impl Session {
                     return Ok(granted);
                 }
                 // The next one is weaker, and may do.
-                Err(fault @ (Fault::Denied | Fault::Permanent(_))) => failed = failed.or(Some(fault)),
+                Err(fault @ (Fault::Denied(_) | Fault::Permanent(_))) => failed = failed.or(Some(fault)),
                 Err(fault) => return Err(fault),
             }
         }
-        Err(failed.unwrap_or(Fault::Denied))
+        Err(failed.unwrap_or_else(Fault::denied))
     }
 
     async fn meet(
@@ -173,7 +173,7 @@ impl Session {
     ) -> Result<Arc<Authorization>, Fault> {
         let (value, expires) = match (challenge, &self.credentials) {
             // It is the registry's own, and the registry refused it.
-            (_, Credentials::Bearer(_)) => return Err(Fault::Denied),
+            (_, Credentials::Bearer(_)) => return Err(Fault::denied()),
             (Challenge::Bearer(realm), credentials) => {
                 let address = self.token_server(realm)?;
                 let server = TokenServer { client: &self.client, address: &address, realm, default_scope: &self.scope };
@@ -187,17 +187,17 @@ impl Session {
                         .to_owned(),
                 ));
             }
-            (Challenge::Basic, Credentials::Anonymous) => return Err(Fault::Denied),
+            (Challenge::Basic, Credentials::Anonymous) => return Err(Fault::denied()),
             (Challenge::Other(scheme), _) => {
                 return Err(Fault::Permanent(format!(
                     "it wants to be logged in to by the scheme {scheme}: only Basic and Bearer are known here"
                 )));
             }
         };
-        let granted = Authorization::new(&value, expires).ok_or(Fault::Denied)?;
+        let granted = Authorization::new(&value, expires).ok_or_else(Fault::denied)?;
         match refused {
             // The same name and password again would end the same.
-            Some(refused) if refused.value == granted.value => Err(Fault::Denied),
+            Some(refused) if refused.value == granted.value => Err(Fault::denied()),
             _ => Ok(granted),
         }
     }

@@ -119,8 +119,8 @@ impl TokenServer<'_> {
                 self.name()
             )),
             // RFC 6749, section 5.2: a grant that is void is a 400.
-            Credentials::Identity(_) if status == StatusCode::BAD_REQUEST => Fault::Denied,
-            _ if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Fault::Denied,
+            Credentials::Identity(_) if status == StatusCode::BAD_REQUEST => Fault::denied(),
+            _ if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Fault::denied(),
             _ => refusal.fault(&self.name()),
         }
     }
