@@ -2,6 +2,7 @@
 //! default route leads into a link that swallows everything: a packet that leaves by it is counted, and goes nowhere.
 
 use std::io;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 
@@ -68,6 +69,24 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 fn refusals(bed: &Bed) -> usize {
     let routes = sh("ip route show type unreachable");
     routes.lines().filter(|line| line.contains(&bed.options.subnet.to_string())).count()
+}
+
+/// What is written to the log on this thread for as long as the guard lives.
+fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let written: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || Log(writer.clone())).finish();
+    (written, tracing::subscriber::set_default(subscriber))
 }
 
 /// The host's end of an instance's link.
@@ -173,7 +192,14 @@ fn a_link_of_another_kind_in_the_bridges_place_is_told_and_left_alone() {
         let (id, bridge) = (bed.id("first"), bed.options.bridge.clone());
         let at = bed.network.attach(&id).await.unwrap();
         sh(&format!("ip link delete {bridge}; ip link add {bridge} type veth peer name other0"));
+        let (written, guard) = log();
         let error = bed.network.keep_bridge().await.unwrap_err().to_string();
+        for _ in 0..5 {
+            assert_eq!(bed.network.keep_bridge().await.unwrap_err().to_string(), error);
+        }
+        drop(guard);
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.matches("putting it back").count(), 1, "once, however often it is tried: {written}");
         assert!(
             error.contains(&bridge) && error.contains("another kind") && error.contains("remove that link"),
             "{error}"

@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::PoisonError;
 
 use rscni_types::types::CNIResult;
 use tracing::{info, warn};
@@ -118,12 +119,16 @@ impl Cni {
         let CniOptions { bridge, .. } = &self.options;
         let attached = self.attached();
         let hardware_address = attached.iter().find_map(|(_, result)| hardware_address(result, bridge));
+        // What can't be mended is told once, and not at every try.
+        let is_news = self.told().is_none();
         let mut last = None;
         while let Some(flaw) = look(&self.options).map_err(|error| self.unmended(&error))? {
             if last == Some(flaw) {
                 return Err(self.unmended(&format!("it {flaw}, again as soon as it was put back")));
             }
-            warn!(%bridge, "the functions' bridge {flaw}: putting it back");
+            if is_news {
+                warn!(%bridge, "the functions' bridge {flaw}: putting it back");
+            }
             self.tell(Some(format!("bridge {bridge} {flaw}: it is being put back")));
             mend(&self.options, flaw, hardware_address)
                 .map_err(|error| self.unmended(&format!("it {flaw}: {error}")))?;
@@ -185,9 +190,13 @@ impl Cni {
         ))
     }
 
+    /// What is wrong with the bridge, until it is mended.
+    pub(super) fn told(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn tell(&self, fault: Option<String>) {
-        let mut told = self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *told = fault;
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 }
 

@@ -273,7 +273,7 @@ impl Network for CniNetwork {
     }
 
     fn fault(&self) -> Option<String> {
-        self.0.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.told()
     }
 
     async fn list(&self) -> Result<Vec<InstanceId>, HostError> {
