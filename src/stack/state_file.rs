@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::function::{Desired, Generation, RefusedUpdate, Spec};
+use crate::function::{Desired, Generation, RefusedUpdate, Spec, SpecDraft};
 
 /// The form of the file that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;
@@ -39,7 +39,13 @@ pub(super) struct Kept {
 #[serde(deny_unknown_fields)]
 struct Good {
     generation: Generation,
+    #[serde(deserialize_with = "accepted_before")]
     spec: Arc<Spec>,
+}
+
+/// It was accepted once, perhaps by an older program with fewer rules, and stands in no file that a person would mend.
+fn accepted_before<'de, D: Deserializer<'de>>(file: D) -> Result<Arc<Spec>, D::Error> {
+    SpecDraft::deserialize(file).map(|draft| Arc::new(Spec::accepted_before(draft)))
 }
 
 impl Kept {

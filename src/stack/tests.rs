@@ -243,6 +243,22 @@ fn what_is_wrong_is_named_with_its_file_and_key() {
 }
 
 #[test]
+fn a_spec_to_fall_back_on_is_read_as_it_was_written_though_it_would_be_refused_today() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("state");
+    let limits = Some(Resources { memory: Some("512Ki".into()), cpu: Some("500".into()), ..Resources::default() });
+    let good = SpecDraft { image: "i:5".into(), limits, ..SpecDraft::default() };
+    assert!(Spec::try_from(good.clone()).is_err());
+    let kept = Desired {
+        last_good: Some((Generation(5), Arc::new(Spec::accepted_before(good)))),
+        ..desired(SpecDraft { image: "i:7".into(), ..SpecDraft::default() })
+    };
+    let id: FunctionId = "f".parse().unwrap();
+    write(&dir, &[(id.clone(), kept.clone())], &SecretValues::new()).unwrap();
+    assert_eq!(read(&dir).unwrap().functions, [(id, Found::Kept(kept))].into());
+}
+
+#[test]
 fn values_of_secrets_are_written_only_when_asked_for_and_for_the_owner_alone() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("state");
