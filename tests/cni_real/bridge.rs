@@ -174,10 +174,12 @@ fn a_start_after_a_kill_takes_the_route_for_its_own_and_one_with_another_subnet_
         let again = CniNetwork::new(bed.options.clone()).unwrap();
         again.keep_open().await.unwrap();
         assert_eq!(refusals(&bed), 1);
+        let other = CniOptions { subnet: "198.18.7.0/24".parse().unwrap(), ..bed.options.clone() };
+        assert!(CniNetwork::new(other.clone()).unwrap_err().to_string().contains("from an earlier start"));
+        assert_eq!(refusals(&bed), 1, "functions of the earlier subnet may be running");
         bed.network.detach(&id).await.unwrap();
         sh(&format!("ip link delete {}", bed.options.bridge));
         assert_eq!(refusals(&bed), 1);
-        let other = CniOptions { subnet: "198.18.7.0/24".parse().unwrap(), ..bed.options.clone() };
         let other = CniNetwork::new(other).unwrap();
         assert_eq!(refusals(&bed), 0);
         other.teardown_all().await.unwrap();

@@ -150,7 +150,7 @@ impl Cni {
     }
 
     fn mend_ports(&self, attached: &[(InstanceId, CNIResult)]) {
-        let Ok(Some(bridge)) = netlink::link(&self.options.bridge) else { return };
+        let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return };
         for (id, result) in attached {
             let ends = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
             for end in ends.filter(|end| end.name != self.options.bridge) {

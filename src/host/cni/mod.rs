@@ -89,8 +89,8 @@ impl CniNetwork {
             plugins.find(binary).map_err(|error| HostError::Failed(error.to_string()))?;
         }
         if options.conflist.is_none() {
+            routes::check(&options, refusal::earlier(&options))?;
             refusal::forget_earlier(&options)?;
-            routes::check(&options)?;
         }
         if (options.conflist.is_none() || list.needs_iptables()) && !Iptables::installed() {
             let text =

@@ -8,7 +8,7 @@ use super::bridge::Flaw;
 use super::cache::names;
 use super::conflist::Conflist;
 use super::plugin::Plugins;
-use super::{CniOptions, bridge, routes};
+use super::{CniOptions, bridge, refusal, routes};
 use crate::host::HostError;
 
 /// A plugin that the list asks for.
@@ -90,7 +90,7 @@ impl CniOptions {
     pub fn overlap(&self, table: &str) -> Result<(), String> {
         match &self.conflist {
             Some(_) => Ok(()),
-            None => routes::check_against(table, &self.bridge, self.subnet),
+            None => routes::check_against(table, &self.bridge, self.subnet, refusal::earlier(self)),
         }
     }
 }

@@ -45,12 +45,15 @@ pub(super) fn ensure(options: &CniOptions) -> Result<bool, HostError> {
     Ok(true)
 }
 
-/// Removes the route that an earlier start made for another subnet.
+/// The subnet that an earlier start made the route for.
+pub(super) fn earlier(options: &CniOptions) -> Option<Ipv4Net> {
+    fs::read_to_string(record(options)).ok()?.trim().parse().ok()
+}
+
+/// Removes the route that an earlier start made for another subnet. Once it is known that this one can be had: functions
+/// of the earlier one may be running.
 pub(super) fn forget_earlier(options: &CniOptions) -> Result<(), HostError> {
-    let Ok(text) = fs::read_to_string(record(options)) else { return Ok(()) };
-    let Some(earlier) = text.trim().parse::<Ipv4Net>().ok().filter(|earlier| *earlier != options.subnet) else {
-        return Ok(());
-    };
+    let Some(earlier) = earlier(options).filter(|earlier| *earlier != options.subnet) else { return Ok(()) };
     netlink::delete_route(earlier, ROUTE).map_err(failed(earlier))?;
     forget(options).map_err(failed(earlier))?;
     info!(subnet = %earlier, "removed the route that refused the functions' earlier subnet");

@@ -24,15 +24,21 @@ struct Route {
 }
 
 /// Refuses a subnet that this host routes elsewhere: replies to some of its machines would go to functions.
-pub(super) fn check(options: &CniOptions) -> Result<(), HostError> {
+/// `earlier` is the subnet that an earlier start made a route for that refuses it.
+pub(super) fn check(options: &CniOptions, earlier: Option<Ipv4Net>) -> Result<(), HostError> {
     let text = std::fs::read_to_string(ROUTES).map_err(|error| HostError::Failed(format!("{ROUTES}: {error}")))?;
-    check_against(&text, &options.bridge, options.subnet).map_err(HostError::Failed)
+    check_against(&text, &options.bridge, options.subnet, earlier).map_err(HostError::Failed)
 }
 
 /// As [`check`], by the table's text.
-pub(super) fn check_against(table: &str, bridge: &str, subnet: Ipv4Net) -> Result<(), String> {
+pub(super) fn check_against(
+    table: &str,
+    bridge: &str,
+    subnet: Ipv4Net,
+    earlier: Option<Ipv4Net>,
+) -> Result<(), String> {
     for Route { link, network, refusal } in table.lines().skip(1).filter_map(parse) {
-        if refusal && network == subnet {
+        if refusal && (network == subnet || Some(network) == earlier) {
             // Ours, which stays while the bridge comes and goes. An actord with this subnet and another bridge is found by
             // that bridge's own route.
         } else if link == bridge {
@@ -78,7 +84,7 @@ mod tests {
         br7\t0005070A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
 
     fn check(bridge: &str, subnet: &str) -> Result<(), String> {
-        check_against(TABLE, bridge, subnet.parse().unwrap())
+        check_against(TABLE, bridge, subnet.parse().unwrap(), None)
     }
 
     #[test]
@@ -102,11 +108,20 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn the_route_that_refuses_our_own_subnet_is_no_overlap_and_another_subnets_is() {
-        let refused = |flags: &str, metric: u32| {
+        let told = |flags: &str, metric: u32, earlier: Option<&'static str>| {
             let line = format!("*\t0007E70A\t00000000\t{flags}\t0\t0\t{metric}\t00FFFFFF\t0\t0\t0\n");
-            move |subnet: &str| check_against(&format!("{TABLE}{line}"), "br0", subnet.parse().unwrap())
+            move |subnet: &str| {
+                check_against(
+                    &format!("{TABLE}{line}"),
+                    "br0",
+                    subnet.parse().unwrap(),
+                    earlier.map(|it| it.parse().unwrap()),
+                )
+            }
         };
+        let refused = |flags: &str, metric: u32| told(flags, metric, None);
         refused("0201", refusal::METRIC)("10.231.7.0/24").unwrap();
+        told("0201", refusal::METRIC, Some("10.231.7.0/24"))("10.231.0.0/16").unwrap();
         for overlap in ["10.231.0.0/16", "10.231.7.0/25"] {
             let error = refused("0201", refusal::METRIC)(overlap).unwrap_err();
             assert!(error.contains("10.231.7.0/24"), "{error}");
