@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use actord::engine::Refused;
+use actord::engine::{Mode, Refused};
 use actord::function::{Generation, Phase};
 use actord::host::fake::{Behaviour, Fault, Method, Rule};
 use actord::routes::NoEndpoint;
 use tokio::time::{Instant, sleep};
 
-use crate::platform::{Platform, id, simulate};
+use crate::platform::{Platform, id, secretive, simulate};
 use crate::recovers::restarted;
 
 #[test]
@@ -224,6 +224,25 @@ fn many_callers_of_refused_updates_are_all_told_and_a_delete_meanwhile_frees_the
         let _ = update.await.unwrap();
         assert_eq!(platform.view("f").await, None);
         platform.tidy(&["f"]).await;
+    });
+}
+
+#[test]
+fn a_refused_update_is_undone_though_a_secret_of_the_version_before_is_gone() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.write_secret("db", "one");
+        platform.host.publish_image("mute:1", Behaviour::new().never_ready());
+        platform.apply(Mode::Create, "f", secretive("mute:1", &["db"])).await.unwrap();
+        platform.host.fault(Rule::on(Method::ImagesEnsure, Fault::Delay(Duration::from_secs(3))));
+        let updating = platform.clone();
+        let update = actix::spawn(async move { updating.update("f", "typo:2").await });
+        sleep(Duration::from_secs(1)).await;
+        platform.secrets.remove(&id("f").namespace, &"db".parse().unwrap()).unwrap();
+        let answer = update.await.unwrap();
+        assert!(matches!(&answer, Err(Refused::Unrunnable(reason)) if reason.contains("typo:2")), "{answer:?}");
+        let kept = platform.store.get(&id("f")).await.unwrap().unwrap();
+        assert_eq!((kept.spec.image.as_str(), kept.is_put_back()), ("mute:1", true));
     });
 }
 

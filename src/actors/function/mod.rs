@@ -223,6 +223,9 @@ impl Function {
         let (context, id) = (self.context.clone(), self.me.id.clone());
         let written = async move {
             match write {
+                // What is put back was accepted with its secrets. One that was deleted since is missed by its next start, and
+                // is no reason to keep the update that was refused.
+                Write::Put(desired) if desired.is_put_back() => context.store.put(&id, &desired).await,
                 Write::Put(desired) => context.store.put_with_secrets(&id, &desired, &context.secrets).await,
                 Write::Delete => {
                     context.store.delete(&id).await?;

@@ -90,6 +90,12 @@ impl Desired {
         std::iter::once(&self.spec).chain(good).map(|spec| &**spec)
     }
 
+    /// Whether it was put back, because a newer generation was refused.
+    #[must_use]
+    pub fn is_put_back(&self) -> bool {
+        self.refused.as_ref().is_some_and(|refused| refused.generation > self.generation)
+    }
+
     /// The newest generation that was accepted, refused ones included: the next one is greater.
     #[must_use]
     pub fn newest_generation(&self) -> Generation {
