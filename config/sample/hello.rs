@@ -410,6 +410,11 @@ impl<'a> Answer<'a> {
 
     /// Writes the head. Without a length the body is chunked, or ends with the connection for HTTP/1.0.
     fn head(&mut self, status: u16, kind: &str, length: Option<u64>) -> io::Result<()> {
+        let head = self.begin(status, kind, length);
+        self.to.write_all(head.as_bytes())
+    }
+
+    fn begin(&mut self, status: u16, kind: &str, length: Option<u64>) -> String {
         self.status = status;
         self.close |= STOPPING.load(SeqCst) || (length.is_none() && self.http_1_0);
         let reason = if status < 400 { "OK" } else { "Error" };
@@ -423,7 +428,7 @@ impl<'a> Answer<'a> {
             None => head += "Transfer-Encoding: chunked\r\n",
         }
         head += if self.close { "Connection: close\r\n\r\n" } else { "\r\n" };
-        self.to.write_all(head.as_bytes())
+        head
     }
 
     fn chunk(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -443,9 +448,13 @@ impl<'a> Answer<'a> {
         if self.head_only || self.http_1_0 { Ok(()) } else { self.to.write_all(b"0\r\n\r\n") }
     }
 
+    /// Writes head and text at once: a process that is killed has answered, or it has not begun to.
     fn text(&mut self, status: u16, text: &str) -> io::Result<()> {
-        self.head(status, "text/plain; charset=utf-8", Some(text.len() as u64))?;
-        if self.head_only { Ok(()) } else { self.to.write_all(text.as_bytes()) }
+        let mut answer = self.begin(status, "text/plain; charset=utf-8", Some(text.len() as u64));
+        if !self.head_only {
+            answer += text;
+        }
+        self.to.write_all(answer.as_bytes())
     }
 }
 
