@@ -85,13 +85,13 @@ impl Inner {
             }
             gone(fs::remove_file(&socket))?;
             let namespace = &inner.containerd.namespace;
-            gone(fs::remove_dir_all(inner.options.runc_root.join(namespace).join(id.as_str())))?;
+            remove_tree(&inner.options.runc_root.join(namespace).join(id.as_str()))?;
             for directory in [&inner.options.containerd_state, &inner.options.containerd_root] {
                 // containerd renames a bundle before it removes it, and never looks at the new name again.
                 for name in [id.as_str().to_owned(), format!(".{id}")] {
                     let bundle = directory.join(BUNDLES).join(namespace).join(name);
                     unmount_all(&bundle.join("rootfs"))?;
-                    gone(fs::remove_dir_all(&bundle))?;
+                    remove_tree(&bundle)?;
                 }
             }
             Ok(())
@@ -131,4 +131,17 @@ fn kill_shims(id: &InstanceId) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes a directory with all in it. A shim that is just ending, or containerd after it, may still put a file there.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    const TRIES: usize = 20;
+    let mut removed = gone(fs::remove_dir_all(path));
+    for _ in 1..TRIES {
+        match &removed {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => removed = gone(fs::remove_dir_all(path)),
+            _ => break,
+        }
+    }
+    removed
 }
