@@ -144,24 +144,30 @@ async fn a_request_whose_instance_just_died_waits_for_the_next_with_its_body_who
     assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
 }
 
-#[actix_web::test]
-async fn a_safe_request_is_sent_again_when_its_connection_ends_without_an_answer_but_only_once() {
-    let house = House::public().await;
-    let (to, mut from) = mpsc::unbounded_channel();
+/// Publishes a function that reads a request's head and ends the connection. Tells of each head.
+async fn publish_dying(house: &House) -> mpsc::UnboundedReceiver<String> {
+    let (to, from) = mpsc::unbounded_channel();
     let dying = function(move |mut connection| {
         let to = to.clone();
         async move {
             to.send(connection.head().await).unwrap();
         }
-    })
-    .await;
-    house.publish("dying", dying);
+    });
+    house.publish("dying", dying.await);
+    from
+}
+
+/// How many heads came since this was last asked.
+fn tries(from: &mut mpsc::UnboundedReceiver<String>) -> usize {
+    std::iter::from_fn(|| from.try_recv().ok()).count()
+}
+
+#[actix_web::test]
+async fn a_safe_request_is_sent_again_when_its_connection_ends_without_an_answer_but_only_once() {
+    let house = House::public().await;
+    let mut from = publish_dying(&house).await;
     assert_eq!(house.get("/function/dying").await.status, 502);
-    let mut tries = 0;
-    while from.try_recv().is_ok() {
-        tries += 1;
-    }
-    assert_eq!(tries, 2);
+    assert_eq!(tries(&mut from), 2);
 
     let reply = ask(house.address, "POST /function/dying HTTP/1.1\r\nHost: h\r\n", "").await;
     assert_eq!(reply.status, 502);
@@ -171,26 +177,14 @@ async fn a_safe_request_is_sent_again_when_its_connection_ends_without_an_answer
 #[actix_web::test]
 async fn a_function_that_wants_no_request_twice_gets_a_safe_one_once_too() {
     let house = House::public().await;
-    let (to, mut from) = mpsc::unbounded_channel();
-    let dying = function(move |mut connection| {
-        let to = to.clone();
-        async move {
-            to.send(connection.head().await).unwrap();
-        }
-    })
-    .await;
-    house.publish("dying", dying);
+    let mut from = publish_dying(&house).await;
     let id = "dying".parse().unwrap();
     for (may, wanted) in [(false, 1), (true, 2), (false, 1)] {
         house.routes.resend(&id, may);
         for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
             let reply = ask(house.address, &format!("{method} /function/dying HTTP/1.1\r\nHost: h\r\n"), "").await;
             assert_eq!(reply.status, 502);
-            let mut tries = 0;
-            while from.try_recv().is_ok() {
-                tries += 1;
-            }
-            assert_eq!(tries, wanted, "{method}");
+            assert_eq!(tries(&mut from), wanted, "{method}");
         }
     }
 }

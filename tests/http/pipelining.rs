@@ -281,16 +281,21 @@ async fn many_requests_in_one_packet_get_the_answers_that_they_get_alone() {
     }
 }
 
+/// The answer says that it is the last, and it is.
+async fn ends_after_the_answer(address: SocketAddr, line: &str, request: &Request) {
+    let mut client = Client::new(address).await;
+    client.stream.write_all(&request.bytes).await.unwrap();
+    let answer = client.answer(request).await;
+    assert!(answer.starts_with("HTTP/1.1 40") && answer.contains("connection: close"), "{line}: {answer}");
+    assert!(!client.more().await, "{line}");
+}
+
 #[actix_web::test]
 async fn a_body_that_no_route_reads_and_that_does_not_come_ends_the_connection_after_the_answer() {
     let house = house().await;
     for line in ["POST /function/nosuch", "POST /nosuch", "POST /system/functions"] {
         let request = request("waits", line, "Content-Length: 5\r\n", "he");
-        let mut client = Client::new(house.address).await;
-        client.stream.write_all(&request.bytes).await.unwrap();
-        let answer = client.answer(&request).await;
-        assert!(answer.starts_with("HTTP/1.1 40") && answer.contains("connection: close"), "{line}: {answer}");
-        assert!(!client.more().await, "{line}");
+        ends_after_the_answer(house.address, line, &request).await;
     }
 }
 
@@ -302,11 +307,7 @@ async fn chunks_that_no_route_reads_and_that_do_not_end_end_the_connection_after
     for line in ["POST /function/nosuch", "POST /nosuch", "POST /system/functions"] {
         for body in ["5\r\nhel", &long] {
             let request = request("waits", line, chunked, body);
-            let mut client = Client::new(house.address).await;
-            client.stream.write_all(&request.bytes).await.unwrap();
-            let answer = client.answer(&request).await;
-            assert!(answer.starts_with("HTTP/1.1 40") && answer.contains("connection: close"), "{line}: {answer}");
-            assert!(!client.more().await, "{line}");
+            ends_after_the_answer(house.address, line, &request).await;
         }
     }
 }

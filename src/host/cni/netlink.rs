@@ -116,7 +116,7 @@ pub(super) fn set_master(index: u32, bridge: u32) -> io::Result<()> {
 pub(super) fn delete_link(name: &str) -> io::Result<()> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-    gone(ask(RouteNetlinkMessage::DelLink(message), 0), Errno::NODEV)
+    done_or(ask(RouteNetlinkMessage::DelLink(message), 0), Errno::NODEV)
 }
 
 /// Whether a link has an address with this prefix.
@@ -146,7 +146,7 @@ pub(super) fn add_address(index: u32, address: Ipv4Net) -> io::Result<()> {
         AddressAttribute::Address(own),
         AddressAttribute::Broadcast(address.broadcast()),
     ];
-    known(ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL))
+    done_or(ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL), Errno::EXIST)
 }
 
 /// The link by which packets to an address leave, if any; asked of the kernel's own lookup, which costs the same however
@@ -194,12 +194,12 @@ pub(super) fn is_refused(subnet: Ipv4Net, metric: u32, protocol: u8) -> io::Resu
 
 /// Adds a route to a subnet; one that is there is added already.
 pub(super) fn add_route(subnet: Ipv4Net, route: Route) -> io::Result<()> {
-    known(ask(RouteNetlinkMessage::NewRoute(message_of(subnet, route)), NLM_F_CREATE | NLM_F_EXCL))
+    done_or(ask(RouteNetlinkMessage::NewRoute(message_of(subnet, route)), NLM_F_CREATE | NLM_F_EXCL), Errno::EXIST)
 }
 
 /// Deletes a route to a subnet; one that is not there is deleted already.
 pub(super) fn delete_route(subnet: Ipv4Net, route: Route) -> io::Result<()> {
-    gone(ask(RouteNetlinkMessage::DelRoute(message_of(subnet, route)), 0), Errno::SRCH)
+    done_or(ask(RouteNetlinkMessage::DelRoute(message_of(subnet, route)), 0), Errno::SRCH)
 }
 
 fn message_of(subnet: Ipv4Net, route: Route) -> RouteMessage {
@@ -225,12 +225,8 @@ fn message_of(subnet: Ipv4Net, route: Route) -> RouteMessage {
     message
 }
 
-fn known(result: io::Result<Vec<RouteNetlinkMessage>>) -> io::Result<()> {
-    gone(result, Errno::EXIST)
-}
-
-/// What was asked for is so already.
-fn gone(result: io::Result<Vec<RouteNetlinkMessage>>, already: Errno) -> io::Result<()> {
+/// Success, or the error that says that what was asked for is so already.
+fn done_or(result: io::Result<Vec<RouteNetlinkMessage>>, already: Errno) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(already.raw_os_error()) => Ok(()),
         other => other.map(drop),

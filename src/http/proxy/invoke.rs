@@ -223,15 +223,11 @@ responses(
     (status = 504, description = "On the public listener: the function did not begin its answer in time"),
 ))]
 pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
-    answer(&request, payload, &proxy).await
-}
-
-async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpResponse {
     let since = Instant::now();
     if *request.method() == Method::CONNECT {
         return text(StatusCode::METHOD_NOT_ALLOWED, "no function is called by CONNECT");
     }
-    let sent = connection::sent(request);
+    let sent = connection::sent(&request);
     let path_and_query = sent.as_deref().or_else(|| Some(request.uri().path_and_query()?.as_str()));
     let Some((name, path_and_query)) = path_and_query.and_then(split) else {
         return text(StatusCode::NOT_FOUND, "404 page not found");
@@ -239,10 +235,10 @@ async fn answer(request: &HttpRequest, payload: Payload, proxy: &Proxy) -> HttpR
     if name.is_empty() {
         return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
     }
-    let call_headers = (proxy.flavor == ApiFlavor::Public).then(|| CallHeaders::of(request));
+    let call_headers = (proxy.flavor == ApiFlavor::Public).then(|| CallHeaders::of(&request));
     let mut answer = match proxy.target(name) {
         Some(target) => {
-            call(request, payload, proxy, (name, path_and_query), target, call_headers.as_ref(), since).await
+            call(&request, payload, &proxy, (name, path_and_query), target, call_headers.as_ref(), since).await
         }
         None => proxy.refuse(name, &ProxyError::Unknown),
     };

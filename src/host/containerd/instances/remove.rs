@@ -136,12 +136,11 @@ fn kill_shims(id: &InstanceId) -> io::Result<()> {
 /// Removes a directory with all in it. A shim that is just ending, or containerd after it, may still put a file there.
 fn remove_tree(path: &Path) -> io::Result<()> {
     const TRIES: usize = 20;
-    let mut removed = gone(fs::remove_dir_all(path));
     for _ in 1..TRIES {
-        match &removed {
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => removed = gone(fs::remove_dir_all(path)),
-            _ => break,
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => return gone(removed),
         }
     }
-    removed
+    gone(fs::remove_dir_all(path))
 }
