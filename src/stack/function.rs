@@ -111,11 +111,9 @@ impl Function {
         }
     }
 
-    /// What it asks for. Files of variables were merged into the environment before.
-    pub(super) fn spec(self) -> Result<Spec, Invalid> {
-        let draft: SpecDraft =
-            serde_json::from_value(Value::Object(self.fields)).map_err(|error| Invalid(error.to_string()))?;
-        draft.try_into()
+    /// What it asks for, unchecked. Files of variables were merged into the environment before.
+    pub(super) fn draft(self) -> Result<SpecDraft, Invalid> {
+        serde_json::from_value(Value::Object(self.fields)).map_err(|error| Invalid(error.to_string()))
     }
 }
 

@@ -14,7 +14,7 @@ use super::state_file::{FORMAT, Kept, StateFile};
 use super::substitute::{Variables, substitute};
 use super::yaml::{EnvironmentFile, StackFile};
 use super::{Contents, Found, SECRETS_DIR, SECRETS_FILE, STATE_FILE, SecretValues, StackError, StackFiles};
-use crate::function::{FunctionId, Namespace, SecretName, Spec};
+use crate::function::{FunctionId, Invalid, Namespace, SecretName, Spec, SpecDraft};
 
 /// Reads a directory of stack files, and what lies beside them.
 ///
@@ -27,7 +27,12 @@ pub fn read(dir: &Path) -> Result<Contents, StackError> {
         let kept = state.get(&id.to_string()).cloned();
         (id, kept.map_or_else(|| Found::Asked(Arc::new(spec.clone())), |kept| Found::Kept(kept.with(spec.clone()))))
     };
-    let functions = read_stacks(&stacks, &|text| Ok(text))?.functions.into_iter().map(kept).collect();
+    // What stands in the state file was exported: it was accepted when there were fewer rules, perhaps.
+    let check = |id: &FunctionId, draft: SpecDraft| match state.contains_key(&id.to_string()) {
+        true => Spec::exported(draft),
+        false => draft.try_into(),
+    };
+    let functions = read_stacks(&stacks, &|text| Ok(text), &check)?.functions.into_iter().map(kept).collect();
     Ok(Contents { functions, secrets: secrets(dir)? })
 }
 
@@ -43,18 +48,21 @@ pub fn read_stack_files(paths: &[PathBuf], variables: Variables<'_>) -> Result<S
             false => stacks.push(path.clone()),
         }
     }
-    read_stacks(&stacks, &|text| substitute(&text, variables))
+    read_stacks(&stacks, &|text| substitute(&text, variables), &|_, draft| draft.try_into())
 }
 
 /// What is done to a file's text before it is read as YAML.
 type Preparation<'a> = &'a dyn Fn(String) -> Result<String, String>;
 
-fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>) -> Result<StackFiles, StackError> {
+/// How what a function asks for is checked.
+type Check<'a> = &'a dyn Fn(&FunctionId, SpecDraft) -> Result<Spec, Invalid>;
+
+fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>, check: Check<'_>) -> Result<StackFiles, StackError> {
     let mut all = StackFiles::default();
     let mut from: BTreeMap<FunctionId, &Path> = BTreeMap::new();
     for path in stacks {
         let text = prepare(text(path)?).map_err(|reason| wrong(path, reason))?;
-        let StackFiles { functions, gateways } = read_stack(path, &text)?;
+        let StackFiles { functions, gateways } = read_stack(path, &text, check)?;
         all.gateways.extend(gateways);
         for (id, spec) in functions {
             if let Some(other) = from.insert(id.clone(), path) {
@@ -82,7 +90,7 @@ fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
     Ok(paths)
 }
 
-fn read_stack(path: &Path, text: &str) -> Result<StackFiles, StackError> {
+fn read_stack(path: &Path, text: &str, check: Check<'_>) -> Result<StackFiles, StackError> {
     let stack: StackFile<Function> = yaml(path, text)?;
     if let Some(version) = stack.version.filter(|version| version != "1.0") {
         return Err(wrong(path, format!("version: {version:?} is not known, expected \"1.0\"")));
@@ -104,7 +112,8 @@ fn read_stack(path: &Path, text: &str) -> Result<StackFiles, StackError> {
         };
         let id = FunctionId::new(name.parse().map_err(|reason| invalid(&reason))?, namespace);
         merge_environment_files(path, &mut function)?;
-        functions.insert(id, function.spec().map_err(|reason| invalid(&reason))?);
+        let spec = function.draft().and_then(|draft| check(&id, draft)).map_err(|reason| invalid(&reason))?;
+        functions.insert(id, spec);
     }
     Ok(StackFiles { functions, gateways })
 }

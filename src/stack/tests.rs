@@ -259,6 +259,32 @@ fn a_spec_to_fall_back_on_is_read_as_it_was_written_though_it_would_be_refused_t
 }
 
 #[test]
+fn an_export_is_read_though_its_keys_of_scaling_would_be_refused_today_and_a_stack_file_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("state");
+    let keys = [
+        ("com.openfaas.scale.min", "3"),
+        ("com.openfaas.scale.max", "2"),
+        ("com.openfaas.scale.factor", "none"),
+        ("com.openfaas.scale.zero", "soon"),
+    ];
+    let labels = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let draft = SpecDraft { image: "i:7".into(), labels, ..SpecDraft::default() };
+    let refused = Spec::try_from(draft.clone()).unwrap_err().to_string();
+    let spec = Arc::new(Spec::accepted_before(draft));
+    let before = desired(SpecDraft { image: "i:7".into(), ..SpecDraft::default() });
+    let kept = Desired { spec: spec.clone(), last_good: Some((Generation(5), spec)), ..before };
+    let id: FunctionId = "f".parse().unwrap();
+    write(&dir, &[(id.clone(), kept.clone())], &SecretValues::new()).unwrap();
+    assert_eq!(read(&dir).unwrap().functions, [(id, Found::Kept(kept))].into());
+
+    let deployed = read_stack_files(std::slice::from_ref(&dir), &|_| None).unwrap_err().to_string();
+    assert!(deployed.contains(&format!("functions.f: {refused}")), "{deployed}");
+    fs::remove_file(dir.join("actord.json")).unwrap();
+    assert!(read(&dir).unwrap_err().to_string().contains(&refused));
+}
+
+#[test]
 fn values_of_secrets_are_written_only_when_asked_for_and_for_the_owner_alone() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("state");

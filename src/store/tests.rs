@@ -248,12 +248,15 @@ async fn a_store_of_an_older_program_is_kept_beside_the_migrated_one() {
 #[tokio::test]
 async fn what_was_accepted_under_fewer_rules_is_neither_damage_nor_dropped() {
     let home = Home::with(1).await;
-    let label = [("com.openfaas.scale.min".to_owned(), "many".to_owned())].into();
-    let draft = SpecDraft { image: "i".into(), labels: label, ..SpecDraft::default() };
-    assert!(Spec::try_from(draft.clone()).is_err());
-    let old = Desired { spec: Arc::new(Spec::accepted_before(draft)), ..desired(1) };
-    Store::open(&home.store).unwrap().put(&id(1), &old).await.unwrap();
-    assert_eq!(Store::open(&home.store).unwrap().get(&id(1)).await.unwrap(), Some(old));
+    for (key, value) in [("com.openfaas.scale.min", "many"), ("com.openfaas.scale.max", "0"), ("actord.spare", "x")] {
+        let [labels, annotations] = [(); 2].map(|()| [(key.to_owned(), value.to_owned())].into());
+        let draft = SpecDraft { image: "i".into(), labels, annotations, ..SpecDraft::default() };
+        assert!(Spec::try_from(draft.clone()).is_err());
+        let spec = Arc::new(Spec::accepted_before(draft));
+        let old = Desired { last_good: Some((Generation(0), spec.clone())), spec, ..desired(1) };
+        Store::open(&home.store).unwrap().put(&id(1), &old).await.unwrap();
+        assert_eq!(Store::open(&home.store).unwrap().get(&id(1)).await.unwrap(), Some(old));
+    }
     assert!(home.remains().is_empty());
 }
 

@@ -82,6 +82,16 @@ async fn what_can_not_be_a_deployment_is_a_400_that_says_why_and_reaches_nobody(
             "com.openfaas.image.pull-policy=\"sometimes\": expected always",
         ),
         (
+            r#"{"service":"a","image":"i","labels":{"com.openfaas.scale.max":"many"}}"#,
+            "invalid label com.openfaas.scale.max=\"many\": expected a number from 1 to 1000",
+        ),
+        (
+            r#"{"service":"a","image":"i","annotations":{"com.openfaas.scale.zero-duration":"15 m"}}"#,
+            "invalid annotation com.openfaas.scale.zero-duration=\"15 m\": expected a time such as 90s, 15m or 1h30m",
+        ),
+        (r#"{"service":"a","image":"i","annotations":{"actord.freeze-after":"soon"}}"#, "actord.freeze-after=\"soon\""),
+        (r#"{"service":"a","image":"i","annotations":{"actord.spare":"many"}}"#, "actord.spare=\"many\""),
+        (
             r#"{"service":"a","image":"i","limits":{"memory":"128m"}}"#,
             "m means milli, thousandths of a byte: write 128Mi",
         ),

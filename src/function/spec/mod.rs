@@ -2,6 +2,7 @@
 
 mod checks;
 mod duration;
+mod keys;
 mod meant;
 mod name;
 mod namespace;
@@ -9,7 +10,9 @@ mod pull_policy;
 mod quantity;
 mod resend;
 mod resources;
+mod resting;
 mod scaling;
+mod spare;
 mod timeout;
 mod upstream;
 
@@ -20,21 +23,20 @@ use serde::{Deserialize, Serialize};
 
 pub use self::checks::{Checks, HttpCheck};
 pub use self::duration::parse_duration;
+use self::keys::Keys;
 pub use self::name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
 pub use self::namespace::{NamespaceMetadata, OPENFAAS};
 pub use self::pull_policy::PullPolicy;
 pub use self::quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use self::resources::{Resources, parse_pids_limit};
-use self::scaling::REPLICAS_MAX;
-pub use self::scaling::Scaling;
+pub use self::resting::Resting;
+use self::resting::RestingKeys;
+pub use self::scaling::{LoadType, Rule, Scaling, Signal};
 pub use self::timeout::{AnswerLimit, GracePeriod};
 pub use self::upstream::{Whereabouts, upstream_port};
 
 /// Annotations are kept on the container as labels under this prefix.
 pub const ANNOTATION_PREFIX: &str = "com.openfaas.annotations.";
-
-/// The label that gives a function's least number of replicas.
-const SCALE_MIN: &str = "com.openfaas.scale.min";
 
 /// Linux refuses to start a process with a longer `NAME=value`, the closing NUL included (MAX_ARG_STRLEN).
 const VARIABLE_MAX: usize = 128 * 1024;
@@ -90,6 +92,23 @@ impl TryFrom<SpecDraft> for Spec {
     /// [`Invalid`] with the field and the rule: no image, a quantity that can't be read, a label that collides with an
     /// annotation, an environment variable that can't be one, an annotation of ours that can't be read.
     fn try_from(draft: SpecDraft) -> Result<Self, Invalid> {
+        let spec = Self::exported(draft)?;
+        let mut keys = Keys::of(&spec);
+        Scaling::read(&mut keys);
+        RestingKeys::read(&mut keys);
+        spare::spare(&mut keys);
+        keys.fault()?;
+        Ok(spec)
+    }
+}
+
+impl Spec {
+    /// A spec that an actord wrote down which had accepted it: checked like a new one, but for the keys of scaling and
+    /// resting. They had no rules once, and what can't be read there counts as not given.
+    ///
+    /// # Errors
+    /// As for a new one.
+    pub fn exported(draft: SpecDraft) -> Result<Self, Invalid> {
         if draft.image.trim().is_empty() {
             return Err(Invalid("no image: give an image reference such as docker.io/functions/figlet:latest".into()));
         }
@@ -112,7 +131,9 @@ impl TryFrom<SpecDraft> for Spec {
         }
         check_variable("fprocess", &draft.env_process).map_err(|Invalid(why)| Invalid(format!("envProcess: {why}")))?;
         let spec = Self(draft);
-        spec.parse_min_replicas()?;
+        let mut keys = Keys::of(&spec);
+        scaling::min_replicas(&mut keys);
+        keys.fault()?;
         Checks::parse(&spec.annotations)?;
         checks::drain_timeout(&spec.annotations, &spec.env_vars)?;
         resources::pids_limit(&spec.annotations)?;
@@ -145,20 +166,10 @@ impl Spec {
         Self(draft)
     }
 
-    fn parse_min_replicas(&self) -> Result<u32, Invalid> {
-        let Some(text) = self.labels.get(SCALE_MIN) else { return Ok(1) };
-        match text.parse::<u32>() {
-            Ok(n) if n <= REPLICAS_MAX => Ok(n.max(1)),
-            _ => {
-                Err(Invalid(format!("invalid label {SCALE_MIN}={text:?}: expected a number from 0 to {REPLICAS_MAX}")))
-            }
-        }
-    }
-
-    /// Replicas that a fresh deployment begins with: the label `com.openfaas.scale.min`, else 1.
+    /// Replicas that a fresh deployment begins with: `com.openfaas.scale.min`, else 1.
     #[must_use]
     pub fn min_replicas(&self) -> u32 {
-        self.parse_min_replicas().unwrap_or(1)
+        scaling::min_replicas(&mut Keys::of(self))
     }
 
     /// How its instances are asked whether they are ready and well.
@@ -191,10 +202,22 @@ impl Spec {
         resend::annotated(&self.annotations).unwrap_or(true)
     }
 
-    /// How alerts scale it.
+    /// Between which bounds and by which rule it is scaled.
     #[must_use]
     pub fn scaling(&self) -> Scaling {
-        Scaling::of(&self.labels, self.min_replicas())
+        Scaling::read(&mut Keys::of(self))
+    }
+
+    /// After how long without a call it rests, where `usual` is usual for functions that rest.
+    #[must_use]
+    pub fn resting(&self, usual: Resting) -> Resting {
+        RestingKeys::read(&mut Keys::of(self)).or(usual)
+    }
+
+    /// How many instances are kept beyond those that are asked for, to take over when one dies.
+    #[must_use]
+    pub fn spare(&self) -> u32 {
+        spare::spare(&mut Keys::of(self))
     }
 
     /// The memory limit in bytes, if one is set.
