@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::{Function, Lease, NoEndpoint};
+use super::endpoint::Lease;
+use super::function::Function;
+use super::no_endpoint::NoEndpoint;
+use super::wait::Wait;
 use crate::function::{AnswerLimit, FunctionId, Outlook};
 
 /// A function that is deployed. It stays the entry of that one function when another of the same name comes after it.
@@ -17,7 +21,7 @@ pub struct FunctionEntry {
 pub struct Load {
     /// Requests that hold an instance, those that are leaving included.
     pub in_flight: usize,
-    /// Requests that wait for an instance.
+    /// Requests that wait for an instance, or for the thaw of one.
     pub parked: usize,
 }
 
@@ -71,27 +75,39 @@ impl FunctionEntry {
     /// How busy it is.
     #[must_use]
     pub fn load(&self) -> Load {
-        let ready = self.function.state.borrow().ready.clone();
-        let leaving = self.function.leaving().clone();
-        let leases = ready.iter().chain(&leaving).map(|endpoint| endpoint.leases.load(Ordering::Relaxed));
-        Load { in_flight: leases.sum(), parked: self.function.queue().len() }
+        self.function.load()
     }
 
-    /// A lease on a ready instance, in turn, if there is one at this moment.
+    /// How long no request has held an instance or waited for one; zero while one does. An instance that is published
+    /// counts as a use.
     #[must_use]
-    pub fn try_lease(&self) -> Option<Lease> {
+    pub fn idle_for(&self) -> Duration {
+        self.function.idle_for()
+    }
+
+    /// How many of its instances are frozen.
+    #[must_use]
+    pub fn frozen(&self) -> usize {
+        self.function.state.borrow().ready.iter().filter(|endpoint| endpoint.is_frozen()).count()
+    }
+
+    /// A lease on an instance that is awake, in turn, or what there is to wait for. A request that finds the function at
+    /// zero is demand: an instance is started for it. One that finds it frozen lets it be thawed.
+    ///
+    /// # Errors
+    /// [`Wait`], if none is awake at this moment.
+    pub fn take(&self) -> Result<Lease, Wait<'_>> {
         self.function.take()
     }
 
-    /// As [`FunctionEntry::try_lease`], but waits for an instance within the bounds of [`super::Parking`]. One that finds
-    /// the function at zero is demand: an instance is started for it.
+    /// As [`FunctionEntry::take`], and waits for an instance within the bounds of [`super::Parking`].
     ///
     /// # Errors
     /// [`NoEndpoint`] says why there is none.
     pub async fn lease(&self) -> Result<Lease, NoEndpoint> {
-        match self.try_lease() {
-            Some(lease) => Ok(lease),
-            None => self.function.park().await,
+        match self.take() {
+            Ok(lease) => Ok(lease),
+            Err(wait) => wait.end().await,
         }
     }
 

@@ -3,26 +3,35 @@
 //! The data path reads this table and nothing else. The function actors write it (`Publish`, `Retract`, and the outlook
 //! of a request that finds no instance). A lease keeps an instance from being torn down while it answers: draining waits
 //! for its count to fall to zero. Requests that are parked while no instance is asked for are demand, which an actor
-//! watches ([`FunctionEntry::demand`]).
+//! watches ([`FunctionEntry::demand`]). An instance may be frozen while it has no lease; the request that then comes is
+//! what its task watches for ([`Routes::called`]).
 
+mod endpoint;
 mod entry;
+mod frozen;
+mod function;
+mod idle;
 mod no_endpoint;
-mod parked;
+mod queue;
+mod route_entry;
 #[cfg(test)]
 pub(crate) mod tests;
+mod wait;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use self::endpoint::Endpoint;
+pub use self::endpoint::Lease;
 pub use self::entry::{FunctionEntry, Load};
+use self::function::Function;
 pub use self::no_endpoint::NoEndpoint;
-use self::parked::Queue;
+pub use self::wait::Wait;
 use crate::function::{AnswerLimit, FunctionId, InstanceId, Outlook};
 
 /// How long and how many requests may wait for a function that has no ready instance.
@@ -42,41 +51,6 @@ impl Default for Parking {
     }
 }
 
-/// One ready instance and the count of requests that it has.
-#[derive(Debug)]
-struct Endpoint {
-    id: InstanceId,
-    address: SocketAddr,
-    leases: AtomicUsize,
-    released: Notify,
-}
-
-/// The right to send one request to an instance. While it is held the instance is not torn down by an update.
-#[derive(Debug)]
-pub struct Lease(Arc<Endpoint>);
-
-impl Lease {
-    /// Where the instance listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.0.address
-    }
-
-    /// Which instance it is.
-    #[must_use]
-    pub fn instance(&self) -> &InstanceId {
-        &self.0.id
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.0.leases.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.released.notify_waiters();
-        }
-    }
-}
-
 /// What is left to wait for after an instance was retracted.
 #[derive(Debug)]
 pub struct Drained(Option<Arc<Endpoint>>);
@@ -84,50 +58,10 @@ pub struct Drained(Option<Arc<Endpoint>>);
 impl Drained {
     /// Returns when the instance has no request left.
     pub async fn wait(self) {
-        let Some(endpoint) = self.0 else { return };
-        loop {
-            let released = endpoint.released.notified();
-            tokio::pin!(released);
-            released.as_mut().enable();
-            if endpoint.leases.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            released.await;
+        if let Some(endpoint) = self.0 {
+            endpoint.drained().await;
         }
     }
-}
-
-/// The ready instances of one function; replaced as a whole at every change.
-#[derive(Debug, Default, Clone)]
-struct RouteEntry {
-    ready: Arc<[Arc<Endpoint>]>,
-    /// What a request can expect while none is ready.
-    outlook: Outlook<Instant>,
-    limit: AnswerLimit,
-    /// Whether no request may be sent a second time.
-    once: bool,
-    /// No instance will ever be ready here: a function of the same name that comes later gets an entry of its own.
-    forgotten: bool,
-}
-
-#[derive(Debug)]
-struct Function {
-    id: FunctionId,
-    /// Changed by [`Function::change`] alone.
-    state: watch::Sender<RouteEntry>,
-    turn: AtomicUsize,
-    /// Requests that wait for an instance, in the order in which they came. Locked while `state` is held, never before.
-    queue: Mutex<Queue>,
-    /// Told when a request is parked that no instance is on its way for.
-    demand: Notify,
-    parking: Parking,
-    /// Whether it was called since this was last asked.
-    used: AtomicBool,
-    /// Invocations that came to an end, and how many of them are kept through a restart.
-    calls: AtomicU64,
-    calls_kept: AtomicU64,
-    /// Instances that were retracted and still have requests, so that draining finds them.
-    leaving: Mutex<Vec<Arc<Endpoint>>>,
 }
 
 /// The table.
@@ -187,7 +121,9 @@ impl Routes {
     pub fn forget(&self, function: &FunctionId) {
         if let Some((_, entry)) = self.functions.remove(function) {
             entry.change(|state| {
-                *state = RouteEntry { forgotten: true, ..RouteEntry::default() };
+                let before = std::mem::take(state);
+                before.ready.iter().for_each(|endpoint| endpoint.retract());
+                state.forgotten = true;
                 true
             });
         }
@@ -200,10 +136,10 @@ impl Routes {
             if state.ready.iter().any(|endpoint| endpoint.id == *id) {
                 return false;
             }
-            let endpoint = entry.returning(id, address).unwrap_or_else(|| {
-                Arc::new(Endpoint { id: id.clone(), address, leases: AtomicUsize::new(0), released: Notify::new() })
-            });
+            let new = || Arc::new(Endpoint::new(id.clone(), address, entry.last_use.clone()));
+            let endpoint = entry.returning(id, address).unwrap_or_else(new);
             state.ready = state.ready.iter().cloned().chain([endpoint]).collect();
+            entry.last_use.note();
             true
         });
     }
@@ -215,9 +151,7 @@ impl Routes {
             let Some(at) = state.ready.iter().position(|endpoint| endpoint.id == *id) else { return false };
             let leaving = state.ready[at].clone();
             state.ready = state.ready.iter().filter(|endpoint| endpoint.id != *id).cloned().collect();
-            let mut all = entry.leaving();
-            all.retain(|endpoint| endpoint.leases.load(Ordering::Acquire) > 0);
-            all.push(leaving);
+            entry.leave(leaving);
             true
         });
     }
@@ -280,56 +214,7 @@ impl Routes {
     }
 
     fn function_or_new(&self, function: &FunctionId) -> Arc<Function> {
-        let new = || {
-            Arc::new(Function {
-                id: function.clone(),
-                state: watch::Sender::new(RouteEntry::default()),
-                turn: AtomicUsize::new(0),
-                queue: Mutex::default(),
-                demand: Notify::new(),
-                parking: self.parking,
-                used: AtomicBool::new(false),
-                calls: AtomicU64::new(0),
-                calls_kept: AtomicU64::new(0),
-                leaving: Mutex::default(),
-            })
-        };
+        let new = || Arc::new(Function::new(function.clone(), self.parking));
         self.functions.entry(function.clone()).or_insert_with(new).value().clone()
-    }
-}
-
-impl Function {
-    fn leaving(&self) -> MutexGuard<'_, Vec<Arc<Endpoint>>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An instance that was retracted and comes back: the requests that it still has count when it leaves for good.
-    fn returning(&self, id: &InstanceId, address: SocketAddr) -> Option<Arc<Endpoint>> {
-        let mut leaving = self.leaving();
-        let at = leaving.iter().position(|endpoint| endpoint.id == *id && endpoint.address == address)?;
-        Some(leaving.swap_remove(at))
-    }
-
-    /// The next ready instance in turn, if there is one.
-    fn take(&self) -> Option<Lease> {
-        self.take_of(&self.state.borrow())
-    }
-
-    /// The next ready instance in turn. The count is raised while the entry is held, so that a retract either comes
-    /// before (and the instance is not chosen) or sees the lease.
-    fn take_of(&self, state: &RouteEntry) -> Option<Lease> {
-        let ready = &state.ready;
-        let turn = match ready.len() {
-            0 => return None,
-            1 => 0,
-            many => self.turn.fetch_add(1, Ordering::Relaxed) % many,
-        };
-        // Looked at first: a write would take the cache line from the other workers.
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
-        let endpoint = ready[turn].clone();
-        endpoint.leases.fetch_add(1, Ordering::AcqRel);
-        Some(Lease(endpoint))
     }
 }

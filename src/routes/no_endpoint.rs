@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use super::{Parking, RouteEntry};
-use crate::function::{FunctionId, Outlook};
+use crate::function::FunctionId;
 
 /// Why no instance can be leased.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,30 +39,5 @@ impl NoEndpoint {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::BackingOff { wait, .. } = self { Some(*wait) } else { None }
-    }
-}
-
-impl RouteEntry {
-    /// Why a request that finds no instance ready is answered at once; none if it is worth its wait.
-    pub(super) fn refusal(&self, function: &FunctionId, parking: Parking) -> Option<NoEndpoint> {
-        if self.forgotten {
-            return Some(NoEndpoint::Unknown(function.clone()));
-        }
-        match &self.outlook {
-            Outlook::Coming | Outlook::Waking | Outlook::AtZero => None,
-            Outlook::KeptDown => Some(NoEndpoint::KeptDown(function.clone())),
-            Outlook::Failed(reason) => Some(NoEndpoint::Failed(function.clone(), reason.clone())),
-            Outlook::BackingOff { until, is_permanent, reason } => {
-                let wait = until.saturating_duration_since(Instant::now());
-                let pointless = wait > parking.time || *is_permanent && !wait.is_zero();
-                let (function, reason) = (function.clone(), reason.clone());
-                pointless.then_some(NoEndpoint::BackingOff { function, wait, reason })
-            }
-        }
-    }
-
-    /// How long a request may wait that comes now.
-    pub(super) fn patience(&self, parking: Parking) -> Duration {
-        if matches!(self.outlook, Outlook::AtZero | Outlook::Waking) { parking.waking } else { parking.time }
     }
 }

@@ -157,11 +157,12 @@ pub(super) async fn wake(entry: &FunctionEntry, metrics: &Metrics) -> Result<(),
 
 /// An instance to send to, and how long that took if it took any time.
 async fn lease(entry: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
-    if let Some(lease) = entry.try_lease() {
-        return Ok(lease);
-    }
-    let wait = metrics.wait();
-    let leased = entry.lease().await;
-    wait.end(leased.is_ok());
+    let wait = match entry.take() {
+        Ok(lease) => return Ok(lease),
+        Err(wait) => wait,
+    };
+    let waited = metrics.wait();
+    let leased = wait.end().await;
+    waited.end(leased.is_ok());
     leased
 }
