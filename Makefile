@@ -46,7 +46,7 @@ $(abspath $(TARGET))/before/actord-%: | setup
 	cp $(@D)/target/debug/actord $@
 	git worktree remove --force $(@D)/source
 
-bench: setup ## measure deploy, update, delete and invoke beside a bare containerd
+bench: setup ## measure deploy, update, delete, invoke and rest beside a bare containerd
 	cargo bench --locked
 
 setup: ## install what building and running needs (Debian packages; as root)
