@@ -146,6 +146,8 @@ fn desired(image: &str) -> Desired {
         spec: spec(image.to_owned()),
         replicas: 3,
         kept_down: true,
+        idle: false,
+        adjusted: None,
         last_good: Some((Generation(5), spec(format!("{image}-good")))),
         has_served: false,
         failed: Some("pull failed".into()),

@@ -1,16 +1,16 @@
 //! Every message that one actor sends another, on one page.
 //!
 //! ```text
-//! engine --To(id, Apply | Scale | KeepDown | Delete)--> Registry --Apply | Scale | KeepDown | Delete--> Function
-//!                                                           ^                                             |  ^  |
-//!                                                           +--SupervisorEvent: finished, died------------+  |  +--Attach, Detach--> Network
-//!                                                                                            LifecycleEvent--+
+//! engine --To(id, Apply | Scale | KeepDown | Adjust | Rest | Delete)--> Registry --the same, without To--> Function
+//!                                                                           ^                             |  ^  |
+//!                                                                           +--SupervisorEvent: finished, --+  |  +--Attach, Detach--> Network
+//!                                                                              died          LifecycleEvent--+
 //! ```
 
 use actix::Message;
 
 use crate::engine::{Mode, Refused};
-use crate::function::{Event, FunctionId, InstanceId, Spec};
+use crate::function::{Adjusted, Event, FunctionId, InstanceId, Spec, Tier};
 use crate::host::{Attachment, HostError};
 
 // ---- to the registry ---------------------------------------------------------------------------------------------
@@ -56,6 +56,16 @@ pub(super) struct KeepDown {
     /// Whether nothing of it should run.
     pub(super) down: bool,
 }
+
+/// Lets so many instances run as the load needs. Answered when the lifecycle was told.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub(super) struct Adjust(pub(super) Adjusted);
+
+/// Lets a function that nothing calls go down to a tier, or up to ready. Answered when the lifecycle was told.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub(super) struct Rest(pub(super) Tier);
 
 /// Deletes a function. Answered when the deletion is durable and no new request reaches it.
 #[derive(Debug, Clone, Copy, Message)]

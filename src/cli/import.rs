@@ -121,6 +121,8 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
             generation: Generation(1),
             replicas: spec.min_replicas(),
             kept_down: false,
+            idle: false,
+            adjusted: None,
             spec,
             last_good: None,
             has_served: false,
@@ -134,13 +136,15 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
                 Found::Asked(spec) => (before.replicas.max(spec.min_replicas()), before.kept_down),
             };
             if *found.spec() == *before.spec && before.failed.is_none() {
-                return Desired { replicas, kept_down, ..before };
+                return Desired { kept_down, ..before.scaled(replicas) };
             }
             Desired {
                 generation: before.newest_generation().next(),
                 spec: Arc::new(found.spec().clone()),
                 replicas,
                 kept_down,
+                idle: false,
+                adjusted: None,
                 last_good: if before.has_served { Some((before.generation, before.spec)) } else { before.last_good },
                 has_served: false,
                 failed: None,

@@ -24,7 +24,7 @@ pub use namespace::{NamespaceRefused, SecretRefused};
 pub use refused::Refused;
 pub use view::{Mode, PullProgress, Used, View};
 
-use crate::function::{FunctionId, Namespace, NamespaceMetadata, SecretName, Spec};
+use crate::function::{FunctionId, Namespace, NamespaceMetadata, SecretName, Spec, Tier};
 
 /// Runs functions.
 #[async_trait]
@@ -58,6 +58,24 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// As for [`Engine::delete`].
     async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused>;
+
+    /// Lets `wanted` instances run in place of the number that was asked for, for this reason, which the function's status
+    /// carries. What was asked for stays as it is, and a later [`Engine::scale`] takes the place of this. It wakes nothing:
+    /// of a function that is idle, kept down or asked to have none it changes nothing, and no more does `wanted` 0. Returns
+    /// when the engine knows of it; it is made durable behind that, and lost at most by a crash right then.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`], [`Refused::Busy`].
+    async fn adjust(&self, id: &FunctionId, wanted: u32, reason: String) -> Result<(), Refused>;
+
+    /// Lets a function that nothing calls go down to a tier; [`Tier::Ready`] ends its idleness. What can't go down just now
+    /// (a request is under way, it is not ready, the version was never proven) stays as it is, and it is asked again later.
+    /// A call brings it back, and so does [`Engine::scale`] to 1 or more and [`Engine::apply`]. Returns when the engine knows
+    /// of it; that a function is idle is made durable behind that, and losing it costs one start.
+    ///
+    /// # Errors
+    /// As for [`Engine::adjust`].
+    async fn rest(&self, id: &FunctionId, tier: Tier) -> Result<(), Refused>;
 
     /// One function as it stands; none once its deletion was accepted.
     ///

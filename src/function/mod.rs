@@ -9,8 +9,8 @@ mod readiness;
 mod spec;
 
 pub use lifecycle::{
-    Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed, ObservedState,
-    Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Uptime,
+    Adjusted, Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed,
+    ObservedState, Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Tier, Uptime,
 };
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{

@@ -69,6 +69,9 @@ impl Kept {
             spec: Arc::new(spec),
             replicas: self.replicas,
             kept_down: self.kept_down,
+            // What the load of that machine asked for is not what that of another does.
+            idle: false,
+            adjusted: None,
             last_good: self.good.map(|good| (good.generation, good.spec)),
             has_served: self.proven,
             failed: self.failed,

@@ -13,6 +13,8 @@ fn desired(spec: SpecDraft) -> Desired {
         spec: Arc::new(spec.try_into().unwrap()),
         replicas: 3,
         kept_down: true,
+        idle: false,
+        adjusted: None,
         last_good: Some((
             Generation(5),
             Arc::new(SpecDraft { image: "i:5".into(), ..SpecDraft::default() }.try_into().unwrap()),

@@ -8,17 +8,17 @@ use rusqlite::{Connection, Row, named_params};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::function::{Desired, FunctionId, Generation, RefusedUpdate, Spec, SpecDraft};
+use crate::function::{Adjusted, Desired, FunctionId, Generation, RefusedUpdate, Spec, SpecDraft};
 
 pub(super) const SELECT_ALL: &str = "SELECT * FROM functions ORDER BY namespace, name";
 pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
 pub(super) const SELECT_ONE: &str = "SELECT * FROM functions WHERE namespace = ?1 AND name = ?2";
 
 const WRITE: &str = "INSERT OR REPLACE INTO functions
-    (namespace, name, generation, replicas, kept_down, spec, proven, failed, good_generation, good_spec, created_at,
+    (namespace, name, generation, replicas, kept_down, idle, adjusted, spec, proven, failed, good_generation, good_spec, created_at,
      refused, checksum) VALUES
-    (:namespace, :name, :generation, :replicas, :kept_down, :spec, :proven, :failed, :good_generation, :good_spec,
-     :created_at, :refused, :checksum)";
+    (:namespace, :name, :generation, :replicas, :kept_down, :idle, :adjusted, :spec, :proven, :failed,
+     :good_generation, :good_spec, :created_at, :refused, :checksum)";
 
 /// Every function's record, by namespace and name.
 pub(super) fn all(db: &Connection) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
@@ -34,6 +34,9 @@ pub(super) struct Record {
     generation: i64,
     replicas: u32,
     kept_down: bool,
+    idle: bool,
+    /// JSON of the number that the load asks for.
+    adjusted: Option<String>,
     spec: String,
     proven: bool,
     failed: Option<String>,
@@ -72,6 +75,8 @@ impl Record {
         let spec = |spec: &Spec| serde_json::to_string(spec).map_err(|why| unwritable("the spec", &why));
         let refusal =
             |refused: &RefusedUpdate| serde_json::to_string(refused).map_err(|why| unwritable("the refusal", &why));
+        let adjusted =
+            |adjusted: &Adjusted| serde_json::to_string(adjusted).map_err(|why| unwritable("the number", &why));
         // SQLite's integers are signed.
         let number =
             |generation: Generation| i64::try_from(generation.0).map_err(|why| unwritable("the generation", &why));
@@ -82,6 +87,8 @@ impl Record {
             generation: number(desired.generation)?,
             replicas: desired.replicas,
             kept_down: desired.kept_down,
+            idle: desired.idle,
+            adjusted: desired.adjusted.as_ref().map(adjusted).transpose()?,
             spec: spec(&desired.spec)?,
             proven: desired.has_served,
             failed: desired.failed.clone(),
@@ -109,6 +116,12 @@ impl Record {
         if self.kept_down {
             text.push_str("kept down");
         }
+        if self.idle {
+            text.push_str("idle");
+        }
+        if let Some(adjusted) = &self.adjusted {
+            text += adjusted;
+        }
         if let Some(refused) = &self.refused {
             text += refused;
         }
@@ -122,6 +135,8 @@ impl Record {
             ":generation": self.generation,
             ":replicas": self.replicas,
             ":kept_down": self.kept_down,
+            ":idle": self.idle,
+            ":adjusted": self.adjusted,
             ":spec": self.spec,
             ":proven": self.proven,
             ":failed": self.failed,
@@ -141,6 +156,8 @@ impl Record {
             generation: row.get("generation")?,
             replicas: row.get("replicas")?,
             kept_down: later(row, "kept_down")?.unwrap_or(false),
+            idle: later(row, "idle")?.unwrap_or(false),
+            adjusted: later(row, "adjusted")?,
             spec: row.get("spec")?,
             proven: row.get("proven")?,
             failed: row.get("failed")?,
@@ -174,11 +191,17 @@ impl Record {
             Some(text) => Some(serde_json::from_str(text).map_err(|why| damaged(&why))?),
             None => None,
         };
+        let adjusted = match &self.adjusted {
+            Some(text) => Some(serde_json::from_str(text).map_err(|why| damaged(&why))?),
+            None => None,
+        };
         let desired = Desired {
             generation: generation(self.generation)?,
             spec: spec(&self.spec)?,
             replicas: self.replicas,
             kept_down: self.kept_down,
+            idle: self.idle,
+            adjusted,
             last_good: good,
             has_served: self.proven,
             failed: self.failed.clone(),

@@ -7,8 +7,16 @@ use super::record;
 
 type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
-const STEPS: &[Step] =
-    &[make_functions, add_checksums, make_uses, make_namespaces, make_invocations, add_kept_down, add_refusals];
+const STEPS: &[Step] = &[
+    make_functions,
+    add_checksums,
+    make_uses,
+    make_namespaces,
+    make_invocations,
+    add_kept_down,
+    add_refusals,
+    add_load,
+];
 
 fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch(
@@ -68,6 +76,14 @@ fn add_kept_down(db: &Transaction<'_>) -> Result<(), StoreError> {
 /// The last update of a function that was refused, as JSON.
 fn add_refusals(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch("ALTER TABLE functions ADD COLUMN refused TEXT")?)
+}
+
+/// Whether a function is idle, and the number that its load asks for, as JSON.
+fn add_load(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch(
+        "ALTER TABLE functions ADD COLUMN idle INTEGER NOT NULL DEFAULT 0;
+         ALTER TABLE functions ADD COLUMN adjusted TEXT",
+    )?)
 }
 
 /// The version that this program reads and writes.

@@ -95,6 +95,8 @@ mod tests {
             generation: Generation(2),
             replicas: 1,
             kept_down: false,
+            idle: false,
+            adjusted: None,
             spec: spec(secrets),
             last_good: good.map(|secrets| (Generation(1), spec(secrets))),
             has_served: false,

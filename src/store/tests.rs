@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::function::NamespaceMetadata;
-use crate::function::{Generation, Namespace, RefusedUpdate, Resources, Spec, SpecDraft};
+use crate::function::{Adjusted, Generation, Namespace, RefusedUpdate, Resources, Spec, SpecDraft};
 
 fn desired(generation: u64) -> Desired {
     let draft = SpecDraft { image: format!("image:{generation}"), ..SpecDraft::default() };
@@ -16,6 +16,8 @@ fn desired(generation: u64) -> Desired {
         spec: Arc::new(Spec::try_from(draft).unwrap()),
         replicas: 1,
         kept_down: false,
+        idle: false,
+        adjusted: None,
         last_good: None,
         has_served: true,
         failed: None,
@@ -82,6 +84,8 @@ async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
         spec: spec("i:2"),
         replicas: 3,
         kept_down: true,
+        idle: true,
+        adjusted: Some(Adjusted { replicas: 7, reason: "12 requests in flight".into() }),
         last_good: Some((Generation(1), spec("i:1"))),
         has_served: false,
         failed: Some("pull failed".into()),

@@ -138,6 +138,8 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
         spec: std::sync::Arc::new(Spec::try_from(draft).unwrap()),
         replicas: 1,
         kept_down: false,
+        idle: false,
+        adjusted: None,
         last_good: None,
         has_served: false,
         failed: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actord::engine::{Mode, Refused, View};
-use actord::function::{Desired, FunctionId, Namespace, Spec, SpecDraft, Status};
+use actord::function::{Desired, FunctionId, Namespace, Spec, SpecDraft, Status, Tier};
 use tokio::time::{sleep, timeout};
 
 use crate::subject::{Kind, Subject};
@@ -55,6 +55,16 @@ pub async fn scale<S: Subject>(s: &S, name: &str, replicas: u32) {
 
 pub async fn keep_down<S: Subject>(s: &S, name: &str, down: bool) {
     timeout(LONG, s.engine().keep_down(&id(name), down)).await.expect("an answer comes").unwrap();
+}
+
+/// Lets so many run, for a reason that says so.
+pub async fn adjust<S: Subject>(s: &S, name: &str, wanted: u32) {
+    let adjusted = s.engine().adjust(&id(name), wanted, format!("{wanted} needed")).await;
+    adjusted.unwrap();
+}
+
+pub async fn rest<S: Subject>(s: &S, name: &str, tier: Tier) {
+    timeout(LONG, s.engine().rest(&id(name), tier)).await.expect("an answer comes").unwrap();
 }
 
 pub async fn get<S: Subject>(s: &S, name: &str) -> Option<View> {

@@ -18,6 +18,7 @@ mod memory;
 mod namespaces;
 mod reads;
 mod real;
+mod resting;
 mod scale;
 mod secrets;
 mod subject;
@@ -110,6 +111,14 @@ contract! {
         what_was_stopped_or_started_by_hand_is_so_after_a_restart
         a_request_under_way_is_finished_before_what_is_stopped_is_gone
         a_stop_of_what_is_not_there_is_refused_and_a_stopped_function_can_be_deleted;
+    resting:
+        an_idle_function_runs_nothing_and_the_next_call_brings_back_what_was_asked_for
+        a_number_an_update_and_a_start_by_hand_end_idleness
+        what_is_idle_starts_nothing_after_a_restart
+        as_many_run_as_the_load_asks_for_and_what_was_asked_for_stays
+        the_number_that_the_load_asked_for_is_there_after_a_restart
+        the_load_wakes_nothing
+        a_function_that_is_not_there_neither_rests_nor_is_adjusted;
     reads:
         a_list_is_sorted_by_name_and_of_its_namespace
         what_runs_is_measured_and_what_does_not_is_left_out

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
 use actord::engine::{self, Changes, Engine, Mode, Refused, Used, View};
-use actord::function::{FunctionId, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft};
+use actord::function::{FunctionId, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier};
 use actord::host::fake::FakeHost;
 use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
@@ -114,6 +114,14 @@ impl Engine for Scripted {
     async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused> {
         self.note(Seen::KeptDown(id.clone(), down))?;
         self.engine.keep_down(id, down).await
+    }
+
+    async fn adjust(&self, id: &FunctionId, wanted: u32, reason: String) -> Result<(), Refused> {
+        self.engine.adjust(id, wanted, reason).await
+    }
+
+    async fn rest(&self, id: &FunctionId, tier: Tier) -> Result<(), Refused> {
+        self.engine.rest(id, tier).await
     }
 
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {

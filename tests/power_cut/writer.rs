@@ -112,6 +112,8 @@ fn desired(generation: u64) -> Desired {
         spec: spec.clone(),
         replicas: 1,
         kept_down: false,
+        idle: false,
+        adjusted: None,
         last_good: Some((Generation(1), spec)),
         has_served: true,
         failed: None,

@@ -52,6 +52,8 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         spec: spec(hello(3)),
         replicas: 1,
         kept_down: false,
+        idle: false,
+        adjusted: None,
         last_good: Some((Generation(2), spec(SpecDraft { env_vars: texts([("N", "2")]), ..hello(2) }))),
         has_served: false,
         failed: Some(
@@ -81,6 +83,8 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         spec: spec(plain),
         replicas: 2,
         kept_down: false,
+        idle: false,
+        adjusted: None,
         last_good: None,
         has_served: true,
         failed: None,

@@ -1,7 +1,8 @@
 //! The engine of one machine: [`Engine`] as the actors implement it.
 //!
 //! ```text
-//! apply, scale, keep_down, delete -> Registry -> the function's actor        get, list, watch -> StatusCache      measure -> host
+//! apply, scale, keep_down, adjust, rest, delete -> Registry -> the function's actor
+//! get, list, watch -> StatusCache      measure -> host
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
 
@@ -16,10 +17,10 @@ use actix::{Handler, MailboxError, Message};
 use async_trait::async_trait;
 
 pub use self::logs::LocalLogs;
-use crate::actors::messages::{Apply, Delete, KeepDown, Ping, Scale, To};
+use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, Ping, Rest, Scale, To};
 use crate::actors::{Context, Registry, Settings, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
-use crate::function::{FunctionId, Namespace, Spec};
+use crate::function::{Adjusted, FunctionId, Namespace, Spec, Tier};
 use crate::store::StoreError;
 
 /// See the module. Cheap to clone.
@@ -93,6 +94,14 @@ impl Engine for LocalEngine {
 
     async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused> {
         self.ask(id.clone(), KeepDown { down }).await
+    }
+
+    async fn adjust(&self, id: &FunctionId, wanted: u32, reason: String) -> Result<(), Refused> {
+        self.ask(id.clone(), Adjust(Adjusted { replicas: wanted, reason })).await
+    }
+
+    async fn rest(&self, id: &FunctionId, tier: Tier) -> Result<(), Refused> {
+        self.ask(id.clone(), Rest(tier)).await
     }
 
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {

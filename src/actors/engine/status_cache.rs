@@ -103,8 +103,8 @@ impl StatusCache {
 /// need not: nothing of theirs has to be replaced.
 fn cut_off(status: &mut Status, fault: String) {
     let Some(generation) = status.serving else { return };
-    status.ready = 0;
-    if status.phase == Phase::Ready {
+    (status.ready, status.frozen) = (0, 0);
+    if matches!(status.phase, Phase::Ready | Phase::Frozen) {
         status.phase = Phase::Unready;
     }
     status.failure = Some(Failure { generation, reason: fault });

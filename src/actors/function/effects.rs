@@ -73,7 +73,14 @@ impl Function {
             }
         });
         self.me.begun().insert(id.clone());
-        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, was_up });
+        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, freeze: Arc::default(), was_up });
+    }
+
+    /// Asks an instance's task to freeze it when it can.
+    pub(super) fn freeze(&self, id: &InstanceId) {
+        if let Some(running) = self.instances.get(id) {
+            running.freeze.notify_one();
+        }
     }
 
     /// Waits for an instance's last request, for as long as its function gives it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,6 +15,8 @@ pub(super) struct InstanceHandle {
     pub(super) tasks: TaskTracker,
     /// What it was started from: it has a say in how long it may take to leave.
     pub(super) spec: Arc<Spec>,
+    /// Asks its task to freeze it.
+    pub(super) freeze: Arc<Notify>,
     /// Whether it ever was up, so that it may have something to finish.
     pub(super) was_up: Arc<AtomicBool>,
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Apply, Scale, KeepDown, Delete -> intents -> store -> event --+
-//! LifecycleEvent ---------------------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
+//! Adjust, Rest, LifecycleEvent -------------------------> event --+-> Lifecycle -> effects -> tasks -> LifecycleEvent
 //!                                                                     |
 //!                                                      routes, status_cache, waiting callers
 //! ```
@@ -37,7 +37,7 @@ pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
 use super::log_retention;
-use super::messages::{ActorExit, Apply, Delete, KeepDown, LifecycleEvent, Scale, SupervisorEvent};
+use super::messages::{ActorExit, Adjust, Apply, Delete, KeepDown, LifecycleEvent, Rest, Scale, SupervisorEvent};
 use crate::engine::{Mode, Refused};
 use crate::function::intents::{Answer, Command, Intents, Refusal, WaitNumber, Write};
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
@@ -159,6 +159,7 @@ impl Function {
                 routes.publish(&self.me.id, &id, address);
             }
             Effect::Retract(id) => routes.retract(&self.me.id, &id),
+            Effect::Freeze(id) => self.freeze(&id),
             Effect::Drain(id) => self.drain(id, ctx),
             Effect::TearDown(id) => self.tear_down(id, ctx),
             Effect::RetryAfter(delay) => {
@@ -203,6 +204,16 @@ impl Function {
         self.advance(ctx);
         let id = self.me.id.clone();
         Box::pin(async move { answer.await.unwrap_or_else(|_| Err(interrupted(&id))) })
+    }
+
+    /// Feeds what needs no write before it may be told.
+    fn tell_if_deployed(&mut self, event: Event, ctx: &mut actix::Context<Self>) -> Result<(), Refused> {
+        self.handled += 1;
+        if self.life.desired().is_none() {
+            return Err(Refused::NotFound(self.me.id.clone()));
+        }
+        self.feed(event, ctx);
+        Ok(())
     }
 
     /// Answers what can be answered, and writes the next intent if no write is under way.
@@ -331,6 +342,22 @@ impl Handler<Delete> for Function {
 
     fn handle(&mut self, Delete: Delete, ctx: &mut actix::Context<Self>) -> Self::Result {
         self.ask(Command::Delete, ctx)
+    }
+}
+
+impl Handler<Adjust> for Function {
+    type Result = Result<(), Refused>;
+
+    fn handle(&mut self, Adjust(adjusted): Adjust, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.tell_if_deployed(Event::Adjust(adjusted), ctx)
+    }
+}
+
+impl Handler<Rest> for Function {
+    type Result = Result<(), Refused>;
+
+    fn handle(&mut self, Rest(tier): Rest, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.tell_if_deployed(Event::Rest(tier), ctx)
     }
 }
 

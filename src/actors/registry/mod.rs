@@ -28,7 +28,7 @@ use crate::actors::context::Context;
 use crate::actors::function::{Function, Incarnation, tear_down};
 use crate::actors::housekeeping;
 use crate::actors::log_retention;
-use crate::actors::messages::{ActorExit, Apply, Delete, KeepDown, Ping, Scale, SupervisorEvent, To};
+use crate::actors::messages::{ActorExit, Adjust, Apply, Delete, KeepDown, Ping, Rest, Scale, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -313,6 +313,22 @@ impl Handler<To<KeepDown>> for Registry {
 
     fn handle(&mut self, To(id, keep_down): To<KeepDown>, _: &mut actix::Context<Self>) -> Self::Result {
         self.pass_on(&id, keep_down, false)
+    }
+}
+
+impl Handler<To<Adjust>> for Registry {
+    type Result = ResponseFuture<Result<(), Refused>>;
+
+    fn handle(&mut self, To(id, adjust): To<Adjust>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, adjust, false)
+    }
+}
+
+impl Handler<To<Rest>> for Registry {
+    type Result = ResponseFuture<Result<(), Refused>>;
+
+    fn handle(&mut self, To(id, rest): To<Rest>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, rest, false)
     }
 }
 

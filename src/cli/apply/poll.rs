@@ -106,7 +106,7 @@ fn rollout_state(function: Option<&FunctionStatus>) -> RolloutState {
     let lifecycle = function.lifecycle.clone().unwrap_or_default();
     match function.state() {
         "stopped" if lifecycle.kept_down => RolloutState::KeptDown(lifecycle.reason.unwrap_or_default()),
-        "ready" | "stopped" => RolloutState::Ready,
+        "ready" | "frozen" | "idle" | "stopped" => RolloutState::Ready,
         "failed" => RolloutState::Failed(lifecycle.reason.unwrap_or_else(|| "it says no reason".to_owned())),
         state => {
             let step = lifecycle.step.unwrap_or_else(|| state.to_owned());

@@ -1,7 +1,7 @@
 //! What one intent comes to, given how the function stands now: a write, or answers at once.
 
 use super::{Command, Commit, Intent, Intents, Next, Refusal, Then, Write, unrunnable};
-use crate::function::lifecycle::{Desired, Event, Lifecycle};
+use crate::function::lifecycle::{Event, Lifecycle};
 use crate::function::spec::Spec;
 
 impl<C, E: Clone> Intents<C, E> {
@@ -19,19 +19,19 @@ impl<C, E: Clone> Intents<C, E> {
             (Intent::Asked(Command::Scale(replicas), caller), Some(desired)) => {
                 // A number that the lifecycle learnt by itself may not be on the disk yet.
                 let is_durable = !self.record && !self.unrecorded;
-                if desired.replicas == replicas && is_durable {
+                let scaled = desired.clone().scaled(replicas);
+                if scaled == *desired && is_durable {
                     self.undo_to(replicas);
                     next.answers.push((caller, Ok(())));
                 } else {
-                    let record = Desired { replicas, ..desired.clone() };
-                    self.write(Write::Put(record), Some(Event::Scale(replicas)), Then::Accept(caller), next);
+                    self.write(Write::Put(scaled), Some(Event::Scale(replicas)), Then::Accept(caller), next);
                 }
             }
             (Intent::Asked(Command::KeepDown(down), caller), Some(desired)) => {
                 if desired.kept_down == down {
                     next.answers.push((caller, Ok(())));
                 } else {
-                    let record = Desired { kept_down: down, ..desired.clone() };
+                    let record = desired.clone().stopped(down);
                     self.write(Write::Put(record), Some(Event::KeepDown(down)), Then::Accept(caller), next);
                 }
             }

@@ -35,8 +35,8 @@ impl<C, E: Clone> Intents<C, E> {
             }
             Event::Scale(replicas) => self.undo_to(*replicas),
             Event::KeepDown(down) => {
-                if let Some(before) = self.undo.as_mut().and_then(|undo| undo.before.as_mut()) {
-                    before.kept_down = *down;
+                if let Some(undo) = &mut self.undo {
+                    undo.before = undo.before.take().map(|before| Box::new(before.stopped(*down)));
                 }
             }
             Event::Delete => self.undo = None,
@@ -48,9 +48,7 @@ impl<C, E: Clone> Intents<C, E> {
     pub(super) fn undo_to(&mut self, replicas: u32) {
         let Some(undo) = &mut self.undo else { return };
         undo.replicas = replicas;
-        if let Some(before) = &mut undo.before {
-            before.replicas = replicas;
-        }
+        undo.before = undo.before.take().map(|before| Box::new(before.scaled(replicas)));
     }
 
     pub(super) fn can_undo(&self, generation: Generation) -> bool {

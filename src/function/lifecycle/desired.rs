@@ -39,6 +39,15 @@ pub struct RefusedUpdate {
     pub at: String,
 }
 
+/// How many instances run in place of the number that was asked for, and why: the scaler's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjusted {
+    /// How many instances should serve.
+    pub replicas: u32,
+    /// Why, for a person.
+    pub reason: String,
+}
+
 /// What was last asked of a function, as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
@@ -51,6 +60,13 @@ pub struct Desired {
     /// Whether `actord stop` keeps it down: nothing runs until `actord start`, whatever is asked for or called.
     #[serde(default)]
     pub kept_down: bool,
+    /// Whether nothing runs because nothing was called for a while: a call starts what is asked for. Nothing waits for this
+    /// to be durable; losing it costs one start, or one wake.
+    #[serde(default)]
+    pub idle: bool,
+    /// The number that runs in place of `replicas`, as the load asks for it. Written behind, too.
+    #[serde(default)]
+    pub adjusted: Option<Adjusted>,
     /// The newest generation before `generation` that ever served: what serves if `generation` fails, and what is still
     /// adopted if actord restarts in the middle of a rolling update.
     #[serde(rename = "good")]
@@ -67,10 +83,34 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// How many instances should run just now: as many as were asked for, and none while it is kept down.
+    /// How many instances should run just now: as many as were asked for or the load needs, and none while it is kept down
+    /// or idle. A zero that was asked for is never adjusted.
     #[must_use]
     pub fn running_replicas(&self) -> u32 {
-        if self.kept_down { 0 } else { self.replicas }
+        match &self.adjusted {
+            _ if self.kept_down || self.idle || self.replicas == 0 => 0,
+            Some(adjusted) => adjusted.replicas,
+            None => self.replicas,
+        }
+    }
+
+    /// The load's number for another spec: within its bounds, and none where its load moves nothing.
+    pub(super) fn adjusted_for(&self, spec: &Spec) -> Option<Adjusted> {
+        let scaling = spec.scaling();
+        let adjusted = self.adjusted.clone().filter(|_| scaling.rule.is_some())?;
+        Some(Adjusted { replicas: adjusted.replicas.clamp(scaling.min, scaling.max), ..adjusted })
+    }
+
+    /// The same with another number, which was asked for: it stands in place of what the load asked for, and ends idleness.
+    #[must_use]
+    pub fn scaled(self, replicas: u32) -> Self {
+        Self { replicas, idle: false, adjusted: None, ..self }
+    }
+
+    /// The same kept down, or no longer: then it runs, idle or not.
+    #[must_use]
+    pub fn stopped(self, kept_down: bool) -> Self {
+        Self { kept_down, idle: self.idle && kept_down, ..self }
     }
 
     /// The spec that requests are for: the newest unless it failed, else the one to fall back on.

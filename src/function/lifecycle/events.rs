@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Adjusted, Tier};
 use crate::function::{Desired, Exit, Generation, InstanceId, Spec, StartError};
 
 /// Something that happened.
@@ -17,6 +18,14 @@ pub enum Event {
     KeepDown(bool),
     /// A request waits although no instance is asked for.
     Wake,
+    /// The load asks for another number of instances than an operator did.
+    Adjust(Adjusted),
+    /// Nothing was called for a while: it may go down to this tier.
+    Rest(Tier),
+    /// The processes of an instance are frozen: the next call thaws them.
+    Frozen(InstanceId),
+    /// The processes of an instance run again.
+    Thawed(InstanceId),
     /// The deletion was accepted and is durable.
     Delete,
     /// The newest generation was refused, and it is durable that what was asked for before it is asked for again.
@@ -55,6 +64,9 @@ pub enum Effect {
     Publish(InstanceId, SocketAddr),
     /// Send no new request to this instance.
     Retract(InstanceId),
+    /// Freeze an instance if no request or check has it just now, and thaw it for the next one; answer with `Frozen`, and
+    /// later `Thawed`. Where it can't be, there is no answer: the next `Rest` asks again.
+    Freeze(InstanceId),
     /// Wait for the requests that the instance has; answer with `Drained`.
     Drain(InstanceId),
     /// Remove all there is of the instance, whatever there is, also while it is still being brought up; answer with
@@ -63,7 +75,7 @@ pub enum Effect {
     /// Send `RetryDue` after this long.
     RetryAfter(Duration),
     /// Something was learnt of this generation that should outlive a restart: the store takes `last_good`, `has_served`,
-    /// `failed` and the replicas of a function that was woken from it, if it still holds this generation. (It may hold a
+    /// `failed`, `idle`, `adjusted` and the replicas of a function that was woken from it, if it still holds this generation. (It may hold a
     /// newer one, another number of replicas or a deletion that was committed a moment ago and is about to be told.)
     Record(Desired),
     /// The function is deleted and nothing of it is left. (A new deployment may have been committed meanwhile and be about

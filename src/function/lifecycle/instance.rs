@@ -35,7 +35,7 @@ impl Instance {
 
     /// Serving, or running and not yet looked at.
     pub(super) fn serves(&self) -> bool {
-        matches!(self.phase, InstancePhase::Ready | InstancePhase::Adopting)
+        self.phase.is_ready() || self.phase == InstancePhase::Adopting
     }
 
     /// Serving, or on its way to it.
@@ -46,7 +46,8 @@ impl Instance {
     /// Which instances are kept when some are too many: the greater, the longer. One that starts loses nothing.
     pub(super) fn keep_priority(&self) -> u8 {
         match self.phase {
-            InstancePhase::Ready => 3,
+            InstancePhase::Ready => 4,
+            InstancePhase::Frozen => 3,
             InstancePhase::Adopting => 2,
             InstancePhase::Unready => 1,
             InstancePhase::Starting | InstancePhase::Draining | InstancePhase::Removing => 0,

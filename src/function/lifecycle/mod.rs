@@ -12,11 +12,16 @@
 //!                           | <------------      |
 //!                           |      Ready         |
 //!                           +---- Unhealthy -----+-------> like Exited
+//!
+//!                                   Frozen
+//!                         READY ------------> FROZEN       serves as READY does: the next call thaws it
+//!                               <------------
+//!                                   Thawed
 //! ```
 //! [`Lifecycle::on`] first notes what the event says (`observe`), then compares desired with observed and asks for
 //! whatever is missing (`reconcile`). Events may be late, doubled or out of order: the next comparison still comes to the
 //! right answer. Every effect is answered in the end; where an answer got lost with the task that owed it, the owner starts
-//! over with [`Lifecycle::recover`]. (Freezing an idle instance will be one more [`InstancePhase`].)
+//! over with [`Lifecycle::recover`].
 
 mod backoff;
 mod desired;
@@ -27,6 +32,7 @@ mod outlook;
 #[cfg(test)]
 mod properties;
 mod reconcile;
+mod resting;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -36,10 +42,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::backoff::Backoff;
-pub use self::desired::{Desired, Generation, RefusedUpdate};
+pub use self::desired::{Adjusted, Desired, Generation, RefusedUpdate};
 pub use self::events::{Effect, Event, Observed, ObservedState, Outcome};
 use self::instance::Instance;
 pub use self::outlook::Outlook;
+pub use self::resting::Tier;
 pub use self::status::{Exit, Failure, InstancePhase, Phase, StartError, Status, Step, Uptime};
 use super::spec::{FunctionName, InstanceId, InstanceIds, Spec};
 
@@ -63,6 +70,8 @@ pub struct Lifecycle {
     failure: Option<Failure>,
     /// Whether nothing has served since the last time that no instance was to run.
     from_zero: bool,
+    /// The phase after the last event, and since when it is that.
+    phase: (Phase, Uptime),
     gone: bool,
 }
 
@@ -82,6 +91,7 @@ impl Lifecycle {
             restarts: 0,
             failure: None,
             from_zero: false,
+            phase: (Phase::Deleting, Uptime::default()),
             gone: true,
         }
     }
@@ -118,6 +128,7 @@ impl Lifecycle {
             }
         }
         life.reconcile(now, &mut effects);
+        life.note_phase(now);
         (life, effects)
     }
 
@@ -132,6 +143,10 @@ impl Lifecycle {
             Event::Scale(replicas) => self.scale(replicas, now),
             Event::KeepDown(down) => self.keep_down(down, now),
             Event::Wake => self.wake(now, &mut effects),
+            Event::Adjust(adjusted) => self.adjust(adjusted, now, &mut effects),
+            Event::Rest(tier) => self.rest(tier, now, &mut effects),
+            Event::Frozen(id) => self.frozen(&id),
+            Event::Thawed(id) => self.thawed(&id),
             Event::Delete => self.desired = None,
             Event::RollBack(before) => self.roll_back(before, now, &mut effects),
             Event::Started(id, address) => self.started(&id, address, now, &mut effects),
@@ -146,6 +161,7 @@ impl Lifecycle {
             Event::RetryDue => {}
         }
         self.reconcile(now, &mut effects);
+        self.note_phase(now);
         effects
     }
 
@@ -158,12 +174,14 @@ impl Lifecycle {
         let least = spec.min_replicas();
         match &self.desired {
             Some(now) if *now.spec == spec && now.failed.is_none() => {
-                Desired { replicas: now.replicas.max(least), ..now.clone() }
+                Desired { replicas: now.replicas.max(least), idle: false, ..now.clone() }
             }
             before => Desired {
                 generation: self.newest.next(),
                 replicas: before.as_ref().map_or(least, |before| before.replicas.max(least)),
                 kept_down: before.as_ref().is_some_and(|before| before.kept_down),
+                idle: false,
+                adjusted: before.as_ref().and_then(|before| before.adjusted_for(&spec)),
                 last_good: before.as_ref().and_then(Desired::newest_good),
                 created_at: before.as_ref().map_or(created_at, |before| &before.created_at).to_owned(),
                 spec: Arc::new(spec),
@@ -198,26 +216,44 @@ impl Lifecycle {
     #[must_use]
     pub fn status(&self, now: Uptime) -> Status {
         let ready = || self.instances.values().filter(|instance| instance.serves());
-        let phase = match &self.desired {
-            None => Phase::Deleting,
-            Some(desired) if desired.kept_down => Phase::Stopped,
-            Some(desired) if desired.failed.is_some() => Phase::Failed,
-            Some(desired) if desired.replicas == 0 => Phase::Stopped,
-            Some(desired) if self.ready_of(desired.generation) >= desired.replicas as usize => Phase::Ready,
-            Some(desired) => match self.backoff_of(desired.generation, now) {
-                Some(until) => Phase::BackingOff { until },
-                None if self.have_unready(desired) => Phase::Unready,
-                None => Phase::Starting,
-            },
-        };
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (noted, since) = self.phase;
+        let phase = self.phase(now);
         Status {
             desired: self.desired.clone(),
             phase,
-            ready: u32::try_from(ready().count()).unwrap_or(u32::MAX),
+            since: if is_like(phase, noted) { since } else { now },
+            ready: number(ready().count()),
+            frozen: number(ready().filter(|instance| instance.phase == InstancePhase::Frozen).count()),
             serving: ready().map(|instance| instance.generation).max(),
             restarts: self.restarts,
             failure: self.failure.clone(),
         }
+    }
+
+    fn phase(&self, now: Uptime) -> Phase {
+        let Some(desired) = &self.desired else { return Phase::Deleting };
+        let (asked, ready) = (desired.running_replicas() as usize, self.ready_of(desired.generation));
+        let awake = || self.count(|instance| instance.phase == InstancePhase::Ready);
+        match desired {
+            Desired { kept_down: true, .. } => Phase::Stopped,
+            Desired { failed: Some(_), .. } => Phase::Failed,
+            Desired { replicas: 0, .. } => Phase::Stopped,
+            Desired { idle: true, .. } => Phase::Idle,
+            _ if ready >= asked && awake() == 0 => Phase::Frozen,
+            _ if ready >= asked => Phase::Ready,
+            _ => match self.backoff_of(desired.generation, now) {
+                Some(until) => Phase::BackingOff { until },
+                None if self.have_unready(desired) => Phase::Unready,
+                None => Phase::Starting,
+            },
+        }
+    }
+
+    fn note_phase(&mut self, now: Uptime) {
+        let phase = self.phase(now);
+        let since = if is_like(phase, self.phase.0) { self.phase.1 } else { now };
+        self.phase = (phase, since);
     }
 
     /// Every instance that is known, with its generation and where it stands.
@@ -228,11 +264,11 @@ impl Lifecycle {
     /// Whether the newest generation would serve with all its replicas if those that are not ready were.
     fn have_unready(&self, desired: &Desired) -> bool {
         let unready = self.count(|i| i.generation == desired.generation && i.phase == InstancePhase::Unready);
-        unready > 0 && self.ready_of(desired.generation) + unready >= desired.replicas as usize
+        unready > 0 && self.ready_of(desired.generation) + unready >= desired.running_replicas() as usize
     }
 
     fn ready_of(&self, generation: Generation) -> usize {
-        self.count(|i| i.generation == generation && i.phase == InstancePhase::Ready)
+        self.count(|i| i.generation == generation && i.phase.is_ready())
     }
 
     /// The spec of a generation that may still serve: the newest unless it failed, and the last good one.
@@ -243,4 +279,9 @@ impl Lifecycle {
         }
         desired.last_good.as_ref().filter(|(good, _)| *good == generation).map(|(_, spec)| spec.clone())
     }
+}
+
+/// Whether two phases are the same one, whatever they carry.
+fn is_like(one: Phase, other: Phase) -> bool {
+    std::mem::discriminant(&one) == std::mem::discriminant(&other)
 }

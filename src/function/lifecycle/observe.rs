@@ -15,10 +15,13 @@ impl Lifecycle {
         match &before {
             // More replicas of what is there: what was learnt while it was being committed stays.
             Some(before) if before.generation == next.generation => {
-                next = Desired { replicas: next.replicas, ..before.clone() };
+                next = Desired { replicas: next.replicas, idle: false, ..before.clone() };
             }
-            // The generation before may have served while this one was being committed.
-            Some(before) => next.last_good = before.newest_good(),
+            // The generation before may have served while this one was being committed, and the load may have changed.
+            Some(before) => {
+                next.last_good = before.newest_good();
+                next.adjusted = before.adjusted_for(&next.spec);
+            }
             None => {}
         }
         if next != accepted {
@@ -99,7 +102,7 @@ impl Lifecycle {
         let Some(instance) = self.instances.get(id) else { return };
         let (generation, ran) = (instance.generation, now.since(instance.since));
         match instance.phase {
-            InstancePhase::Ready | InstancePhase::Unready => {
+            InstancePhase::Ready | InstancePhase::Frozen | InstancePhase::Unready => {
                 self.replace(id, generation, ran, format!("the process {exit}"), now, effects);
             }
             InstancePhase::Starting | InstancePhase::Adopting => {
@@ -116,7 +119,7 @@ impl Lifecycle {
         let Some(instance) = self.instances.get(id) else { return };
         let (generation, ran) = (instance.generation, now.since(instance.since));
         match instance.phase {
-            InstancePhase::Ready | InstancePhase::Unready => {
+            InstancePhase::Ready | InstancePhase::Frozen | InstancePhase::Unready => {
                 self.replace(id, generation, ran, reason, now, effects);
             }
             InstancePhase::Starting | InstancePhase::Adopting => {
@@ -146,7 +149,7 @@ impl Lifecycle {
     /// It may be heard of one that is being adopted, too: its process runs, and is not killed for what may pass.
     pub(super) fn unready(&mut self, id: &InstanceId, reason: String, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get(id) else { return };
-        if matches!(instance.phase, InstancePhase::Ready | InstancePhase::Adopting) {
+        if instance.serves() {
             let generation = instance.generation;
             self.mark_unready(id, effects);
             self.note_failure(generation, reason);

@@ -53,7 +53,7 @@ impl Lifecycle {
         Some(match desired {
             Desired { kept_down: true, .. } => Outlook::KeptDown,
             Desired { failed: Some(reason), last_good: None, .. } => Outlook::Failed(reason.clone()),
-            Desired { replicas: 0, .. } => Outlook::AtZero,
+            Desired { replicas: 0, .. } | Desired { idle: true, .. } => Outlook::AtZero,
             _ => self.waits_until(now).unwrap_or(if self.from_zero { Outlook::Waking } else { Outlook::Coming }),
         })
     }

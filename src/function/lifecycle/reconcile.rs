@@ -93,7 +93,7 @@ impl Lifecycle {
         for id in self.ids_where(superseded) {
             self.remove(&id, now, effects);
         }
-        let confirmed = self.count(|i| wanted.is_target(i) && i.phase == InstancePhase::Ready);
+        let confirmed = self.count(|i| wanted.is_target(i) && i.phase.is_ready());
         let others = self.ids_where(|i| i.counts() && !wanted.is_target(i));
         self.drain_beyond(wanted.replicas.saturating_sub(confirmed), others, now, effects);
         let current = self.ids_where(|i| i.counts() && wanted.is_target(i));
@@ -101,11 +101,11 @@ impl Lifecycle {
     }
 
     /// Keeps `enough` of the instances. What would lose least goes first: what starts, what is not ready, what is being
-    /// adopted (which may turn out not to serve, so it stays until enough is known to), older generations, and then the
-    /// youngest.
+    /// adopted (which may turn out not to serve, so it stays until enough is known to), what is frozen, older generations,
+    /// and then the youngest.
     fn drain_beyond(&mut self, enough: usize, mut ids: Vec<InstanceId>, now: Uptime, effects: &mut Vec<Effect>) {
         let in_phase = |phase| ids.iter().filter(|id| self.instances[*id].phase == phase).count();
-        let ready = in_phase(InstancePhase::Ready);
+        let ready = in_phase(InstancePhase::Ready) + in_phase(InstancePhase::Frozen);
         let idle = in_phase(InstancePhase::Starting) + in_phase(InstancePhase::Unready);
         let expendable = if ready >= enough { ids.len() } else { idle };
         let too_many = ids.len().saturating_sub(enough).min(expendable);
@@ -129,7 +129,7 @@ impl Lifecycle {
             let missing = wanted.replicas.saturating_sub(have);
             let others = self.count(|i| i.counts() && !wanted.is_target(i));
             let unserved = wanted.replicas.saturating_sub(have + others);
-            let unready = self.count(|i| wanted.is_target(i) && i.counts() && i.phase != InstancePhase::Ready);
+            let unready = self.count(|i| wanted.is_target(i) && i.counts() && !i.phase.is_ready());
             let beside = usize::from(unready == 0);
             let count = if others == 0 { missing } else { missing.min(unserved.max(beside)) };
             self.start(*generation, spec, count, now, effects);

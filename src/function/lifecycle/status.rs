@@ -119,12 +119,22 @@ pub enum InstancePhase {
     Adopting,
     /// Serving.
     Ready,
+    /// As ready, with its processes frozen until the next call.
+    Frozen,
     /// Served before, and says that it can't just now: gets no request until it says that it can again.
     Unready,
     /// Takes no new request, finishes those it has.
     Draining,
     /// Being torn down.
     Removing,
+}
+
+impl InstancePhase {
+    /// Whether it serves: at once, or as soon as it is thawed for a call.
+    #[must_use]
+    pub fn is_ready(self) -> bool {
+        matches!(self, Self::Ready | Self::Frozen)
+    }
 }
 
 /// What an instance that is being brought up waits for. The later step is the greater.
@@ -166,6 +176,10 @@ pub enum Phase {
     Unready,
     /// As many instances serve as asked for, all of the newest generation.
     Ready,
+    /// As ready, and all of its instances are frozen until the next call.
+    Frozen,
+    /// Nothing is to run until the next call, because nothing was called for a while.
+    Idle,
     /// The next start waits until then, because the last ones failed.
     BackingOff {
         /// When the next start is due.
@@ -173,7 +187,7 @@ pub enum Phase {
     },
     /// The newest generation will not heal by itself; an older one may be serving.
     Failed,
-    /// Nothing is to run: it is scaled to zero, or kept down.
+    /// Nothing is to run: it was scaled to zero, or kept down.
     Stopped,
     /// Deleted; its instances are on their way out.
     Deleting,
@@ -190,6 +204,8 @@ impl fmt::Display for Phase {
             Self::Starting => "starting",
             Self::Unready => "not ready",
             Self::Ready => "ready",
+            Self::Frozen => "frozen",
+            Self::Idle => "idle",
             Self::BackingOff { .. } => Self::BACKING_OFF,
             Self::Failed => "failed",
             Self::Stopped => "stopped",
@@ -205,8 +221,12 @@ pub struct Status {
     pub desired: Option<Desired>,
     /// Where it stands.
     pub phase: Phase,
-    /// Instances serving, of whatever generation.
+    /// Since when it is in that phase.
+    pub since: Uptime,
+    /// Instances serving, of whatever generation, frozen ones included.
     pub ready: u32,
+    /// How many of those are frozen.
+    pub frozen: u32,
     /// The newest generation with an instance serving.
     pub serving: Option<Generation>,
     /// How often an instance that served had to be replaced since this process took the function over.

@@ -46,11 +46,13 @@ async fn scale(alert: &Alert, services: &Services, settings: &Settings) -> Resul
     };
     let scaling = desired.serving_spec().scaling();
     // An alert that is resolved takes away, and never wakes what was scaled to zero meanwhile.
-    let replicas = if firing { scaling.up(desired.replicas) } else { scaling.min.min(desired.replicas) };
-    if replicas == desired.replicas {
+    // Nor what is idle, or kept down.
+    let now = if desired.kept_down { desired.replicas } else { desired.running_replicas() };
+    let replicas = if firing { scaling.up(now) } else { scaling.min.min(now) };
+    if replicas == now {
         return Ok(());
     }
-    info!(function = %id, from = desired.replicas, to = replicas, firing, "scaled by an alert");
+    info!(function = %id, from = now, to = replicas, firing, "scaled by an alert");
     Ok(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await??)
 }
 

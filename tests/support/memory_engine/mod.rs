@@ -1,7 +1,7 @@
 //! An engine in memory: `Engine`, `Secrets`, `Namespaces` and `Logs` without actors, a lifecycle or a machine.
 //!
 //! ```text
-//! apply, scale, keep_down, delete, a call at zero -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
+//! apply, scale, keep_down, adjust, rest, delete, a call at zero -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
 //! ```
 //! For tests of what stands on an engine. It passes the same suite as the engine of one machine: tests/engine_contract.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses its own part of this")]
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
 use actord::function::{
-    Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase, RefusedUpdate,
-    SecretName, Spec, Status, Uptime,
+    Adjusted, Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase,
+    RefusedUpdate, SecretName, Spec, Status, Tier, Uptime,
 };
 use actord::routes::Routes;
 use async_trait::async_trait;
@@ -157,7 +157,7 @@ impl MemoryEngine {
 
 /// What is desired of a function when this spec was accepted after `before`, given what comes of its image.
 pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timestamp) -> Desired {
-    let least = spec.min_replicas();
+    let (least, by_load) = (spec.min_replicas(), spec.scaling().rule.is_some());
     let last_good =
         before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
     Desired {
@@ -165,6 +165,8 @@ pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timesta
         spec: Arc::new(spec),
         replicas: before.map_or(least, |before| before.replicas.max(least)),
         kept_down: before.is_some_and(|before| before.kept_down),
+        idle: false,
+        adjusted: before.and_then(|before| before.adjusted.clone()).filter(|_| by_load),
         last_good,
         has_served: matches!(image, Image::Runs(_)),
         failed: image.failure(),
@@ -180,6 +182,7 @@ impl Function {
             _ if desired.kept_down => Phase::Stopped,
             Some(_) => Phase::Failed,
             None if desired.replicas == 0 => Phase::Stopped,
+            None if desired.idle => Phase::Idle,
             None if self.serving == Some(desired.generation) => Phase::Ready,
             None if self.ends.is_some() => Phase::BackingOff { until: Uptime::default() },
             None => Phase::Starting,
@@ -188,7 +191,16 @@ impl Function {
         let failure = reason.map(|reason| Failure { generation: desired.generation, reason });
         let ready = u32::try_from(self.instances.len()).unwrap();
         let serving = self.serving.filter(|_| ready > 0);
-        let status = Status { desired: Some(desired.clone()), phase, ready, serving, restarts: 0, failure };
+        let status = Status {
+            desired: Some(desired.clone()),
+            phase,
+            since: Uptime::default(),
+            ready,
+            frozen: 0,
+            serving,
+            restarts: 0,
+            failure,
+        };
         View { id: id.clone(), status, retry_in: None, step: None, waits_for: None, pull: None, judged: None }
     }
 }
@@ -238,7 +250,7 @@ impl Life {
         let Some(routes) = &self.routes else { return };
         let outlook = match desired {
             Desired { kept_down: true, .. } => Outlook::KeptDown,
-            Desired { replicas: 0, .. } => Outlook::AtZero,
+            Desired { replicas: 0, .. } | Desired { idle: true, .. } => Outlook::AtZero,
             _ => Outlook::Coming,
         };
         let at_zero = outlook == Outlook::AtZero;
@@ -259,8 +271,11 @@ impl Life {
         let mut kept = self.kept.lock().unwrap();
         let Some(function) = kept.functions.get_mut(id) else { return };
         let desired = &mut function.desired;
-        if desired.replicas == 0 && !desired.kept_down {
-            desired.replicas = desired.serving_spec().min_replicas();
+        if desired.running_replicas() == 0 && !desired.kept_down {
+            desired.idle = false;
+            if desired.replicas == 0 {
+                desired.replicas = desired.serving_spec().min_replicas();
+            }
             self.fill_again(&mut kept, id);
         }
     }
@@ -301,7 +316,7 @@ impl Life {
         }
         let desired = match before {
             Some(before) if *before.spec == spec && before.failed.is_none() => {
-                Desired { replicas: before.replicas.max(spec.min_replicas()), ..before }
+                Desired { replicas: before.replicas.max(spec.min_replicas()), idle: false, ..before }
             }
             before => desired(before.as_ref(), spec, &image, (self.now)()),
         };
@@ -354,7 +369,7 @@ impl Engine for MemoryEngine {
     async fn scale(&self, id: &FunctionId, replicas: u32) -> Result<(), Refused> {
         let mut kept = self.0.kept.lock().unwrap();
         let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
-        function.desired.replicas = replicas;
+        function.desired = function.desired.clone().scaled(replicas);
         self.0.fill_again(&mut kept, id);
         Ok(())
     }
@@ -362,7 +377,30 @@ impl Engine for MemoryEngine {
     async fn keep_down(&self, id: &FunctionId, down: bool) -> Result<(), Refused> {
         let mut kept = self.0.kept.lock().unwrap();
         let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
-        function.desired.kept_down = down;
+        function.desired = function.desired.clone().stopped(down);
+        self.0.fill_again(&mut kept, id);
+        Ok(())
+    }
+
+    async fn adjust(&self, id: &FunctionId, wanted: u32, reason: String) -> Result<(), Refused> {
+        let mut kept = self.0.kept.lock().unwrap();
+        let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
+        if function.desired.running_replicas() > 0 && wanted > 0 {
+            function.desired.adjusted = Some(Adjusted { replicas: wanted, reason });
+            self.0.fill_again(&mut kept, id);
+        }
+        Ok(())
+    }
+
+    async fn rest(&self, id: &FunctionId, tier: Tier) -> Result<(), Refused> {
+        let mut kept = self.0.kept.lock().unwrap();
+        let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
+        let proven = function.desired.has_served || function.desired.failed.is_some();
+        match tier {
+            Tier::Stopped if proven && function.desired.running_replicas() > 0 => function.desired.idle = true,
+            Tier::Ready => function.desired.idle = false,
+            Tier::Frozen | Tier::Stopped => {}
+        }
         self.0.fill_again(&mut kept, id);
         Ok(())
     }

@@ -39,6 +39,11 @@ impl World {
                     format!("{left:?} is left of {desired:?}")
                 })
             }
+            Effect::Freeze(id) => {
+                let phase = self.life.instances().find(|(known, ..)| *known == id).map(|(.., phase)| phase);
+                let serves = phase == Some(InstancePhase::Ready) && self.published.contains(id);
+                check(serves, Rule::OnlyWhatServesFreezes, || format!("{id} is {phase:?}"))
+            }
             Effect::Adopt(..) | Effect::Retract(_) | Effect::RetryAfter(_) | Effect::Record(_) => Ok(()),
         }
     }
@@ -79,7 +84,7 @@ impl World {
                 matching.filter(|(_, _, phase)| wanted(*phase)).count()
             };
             let own = of(|phase| !matches!(phase, InstancePhase::Draining | InstancePhase::Removing), true);
-            let others = of(|phase| phase == InstancePhase::Ready, false);
+            let others = of(InstancePhase::is_ready, false);
             let newest = self.life.desired().is_some_and(|desired| desired.generation == *generation);
             let crowded = newest && others > 0 && own + others > replicas + 1;
             check(own <= replicas && !crowded, Rule::OneStartAtATimeBesideWhatServes, || {
@@ -106,7 +111,7 @@ impl World {
         let (store, life) = (self.store.as_ref(), self.life.desired());
         let same = if lost_a_record {
             // What was asked for was committed; only what was learnt since may be lost.
-            // (A number of replicas is learnt by a wake alone.)
+            // (A number of replicas is learnt by a wake alone; idleness and the load's number are only written behind.)
             let known = |of: &Desired| (of.generation, of.spec.clone(), of.kept_down);
             let number = store.map(|of| of.replicas);
             store.map(known) == life.map(known) && (number == Some(0) || number == life.map(|of| of.replicas))
@@ -191,11 +196,15 @@ fn subject(event: &Event) -> Option<&InstanceId> {
         | Event::Unhealthy(id, _)
         | Event::Drained(id)
         | Event::Removed(id)
+        | Event::Frozen(id)
+        | Event::Thawed(id)
         | Event::RemoveFailed(id, _) => Some(id),
         Event::Apply(_)
         | Event::Scale(_)
         | Event::KeepDown(_)
         | Event::Wake
+        | Event::Adjust(_)
+        | Event::Rest(_)
         | Event::Delete
         | Event::RollBack(_)
         | Event::RetryDue => None,
@@ -207,6 +216,6 @@ fn told_of(pending: &Pending) -> Option<&InstanceId> {
     match pending {
         Pending::Adopt(id) | Pending::TearDown(id) => Some(id),
         Pending::Told(event) => subject(event),
-        Pending::BringUp(..) | Pending::Drain(_) | Pending::Timer(_) | Pending::Probe(_) => None,
+        Pending::BringUp(..) | Pending::Freeze(_) | Pending::Drain(_) | Pending::Timer(_) | Pending::Probe(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use super::rule::Rule;
 use crate::function::lifecycle::instance::Instance;
 use crate::function::{
     Desired, Effect, Event, FunctionName, Generation, InstanceId, InstanceIds, InstancePhase, Lifecycle, Observed,
-    ObservedState, Outlook, Uptime,
+    ObservedState, Outlook, Tier, Uptime,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,16 @@ pub(super) enum Flaw {
     PromisesWhatBacksOff,
     ForgetsTheNumberOfARefusedGeneration,
     PutsBackWithoutAskingForIt,
+    FreezesWhatDoesNotServe,
+    StopsWhatIsOnTrial,
+    WakesForTheLoad,
+    KeepsIdlenessToItself,
+    TakesAFrozenInstanceForUnready,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 26] = [
+    pub(super) const ALL: [(Self, &[Rule]); 31] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -76,7 +81,7 @@ impl Flaw {
         (Self::SaysGoneTooEarly, &[Rule::GoneMeansNothingIsLeft]),
         (Self::KeepsAnUnreadyEndpointPublished, &[Rule::WhatIsNotReadyGetsNoRequests]),
         (Self::ForgetsAnInstanceThatIsReadyAgain, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
-        (Self::CountsAnUnreadyInstanceAsServing, &[Rule::TheNewAnswersBeforeTheOldGoes]),
+        (Self::CountsAnUnreadyInstanceAsServing, &[Rule::TheNewAnswersBeforeTheOldGoes, Rule::OnlyWhatServesFreezes]),
         (Self::CutsTheRequestsOfAnUnreadyInstance, &[Rule::RequestsAreFinishedBeforeTearDown]),
         // (It counts no failure then, either.)
         (Self::LeavesAnUnhealthyInstanceAlone, &[Rule::NothingIsLeftBehind, Rule::StartsWaitForTheBackoff]),
@@ -85,6 +90,19 @@ impl Flaw {
         (Self::PromisesWhatBacksOff, &[Rule::TheOutlookIsTrue]),
         (Self::ForgetsTheNumberOfARefusedGeneration, &[Rule::GenerationsAreNeverReused]),
         (Self::PutsBackWithoutAskingForIt, &[Rule::TheStoreKnowsWhatIsDesired]),
+        (Self::FreezesWhatDoesNotServe, &[Rule::OnlyWhatServesFreezes]),
+        (Self::StopsWhatIsOnTrial, &[Rule::OnlyWhatIsProvenRests]),
+        (Self::WakesForTheLoad, &[Rule::TheLoadMovesOnlyWhatRuns]),
+        (Self::KeepsIdlenessToItself, &[Rule::TheStoreKnowsWhatIsDesired]),
+        (
+            Self::TakesAFrozenInstanceForUnready,
+            &[
+                Rule::TheNewAnswersBeforeTheOldGoes,
+                Rule::QuiescenceReachesWhatIsDesired,
+                Rule::AtMostReplicasServe,
+                Rule::WhatIsNotReadyGetsNoRequests,
+            ],
+        ),
     ];
 
     pub(super) fn recover(
@@ -128,6 +146,17 @@ impl Flaw {
         }
         if let (Self::WakesWhatIsKeptDown, Event::Wake, Some(desired)) = (self, &event, &mut life.desired) {
             desired.kept_down = false;
+        }
+        if let (Self::StopsWhatIsOnTrial, Event::Rest(Tier::Stopped), Some(desired)) = (self, &event, &mut life.desired)
+        {
+            desired.idle = true;
+        }
+        if let (Self::WakesForTheLoad, Event::Adjust(_), Some(desired)) = (self, &event, &mut life.desired) {
+            desired.idle = false;
+        }
+        if self == Self::TakesAFrozenInstanceForUnready {
+            let frozen = in_phase(life, InstancePhase::Frozen);
+            change_phase(life, &frozen, InstancePhase::Frozen, InstancePhase::Unready);
         }
         let unready = in_phase(life, InstancePhase::Unready);
         let mistaken = self == Self::CountsAnUnreadyInstanceAsServing && !matches!(event, Event::Ready(..));
@@ -200,6 +229,13 @@ impl Flaw {
             }
             (Self::KeepsAnUnreadyEndpointPublished, Event::Unready(id, _)) => {
                 effects.retain(|effect| *effect != Effect::Retract(id.clone()));
+            }
+            (Self::FreezesWhatDoesNotServe, Event::Rest(Tier::Frozen)) => {
+                let starting = in_phase(life, InstancePhase::Starting);
+                effects.extend(starting.into_iter().map(Effect::Freeze));
+            }
+            (Self::KeepsIdlenessToItself, Event::Rest(_)) => {
+                effects.retain(|effect| !matches!(effect, Effect::Record(_)));
             }
             (Self::ForgetsTheNumberOfARefusedGeneration, Event::RollBack(before)) => life.newest = before.generation,
             (Self::SaysGoneTooEarly, Event::Delete) if !effects.contains(&Effect::Gone) => effects.push(Effect::Gone),

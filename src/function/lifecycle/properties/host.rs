@@ -13,7 +13,7 @@ fn address() -> SocketAddr {
 
 impl Real {
     fn new(generation: Generation, alive: bool, watched: bool) -> Self {
-        Self { generation, alive, watched, ready: true, told_ready: true, sick: false, requests: 0 }
+        Self { generation, alive, watched, ready: true, told_ready: true, sick: false, requests: 0, frozen: false }
     }
 }
 
@@ -44,6 +44,7 @@ impl World {
                 };
                 self.pending.push(Pending::Told(answer));
             }
+            Pending::Freeze(id) => self.freeze(&id, how)?,
             Pending::Drain(id) => {
                 if how == How::Well && self.host.get(&id).is_some_and(|real| real.requests > 0) {
                     self.pending.push(Pending::Drain(id));
@@ -72,10 +73,24 @@ impl World {
         Ok(())
     }
 
+    /// An instance's task freezes it, unless a request has it or it gets none any more; it tells so at once, since what a
+    /// task tells keeps its order.
+    fn freeze(&mut self, id: &InstanceId, how: How) -> Result<(), Violation> {
+        let published = self.published.contains(id);
+        let Some(real) = self.host.get_mut(id) else { return Ok(()) };
+        if how != How::Well || !published || !real.alive || !real.watched || real.requests > 0 {
+            return Ok(());
+        }
+        real.frozen = true;
+        self.froze = true;
+        self.deliver(&Event::Frozen(id.clone()))
+    }
+
     /// Looks at a living instance, and begins to watch it.
     fn take_over(&mut self, id: &InstanceId) -> Event {
         let Some(real) = self.host.get_mut(id) else { return Event::Started(id.clone(), address()) };
         real.watched = true;
+        real.frozen = false;
         real.told_ready = real.ready;
         if real.sick {
             self.pending.push(Pending::Told(Event::Unhealthy(id.clone(), "no pulse".into())));
@@ -100,7 +115,8 @@ impl World {
         self.deliver(&event)
     }
 
-    /// Instances whose checks are under way: those that live and that the lifecycle knows to have served.
+    /// Instances whose checks are under way: those that live and that the lifecycle knows to have served. A frozen one is
+    /// asked nothing.
     fn watched(&self) -> Vec<InstanceId> {
         let served = |phase| matches!(phase, InstancePhase::Ready | InstancePhase::Unready);
         let known = self.life.instances().filter(|(_, _, phase)| served(*phase)).map(|(id, ..)| id.clone());

@@ -84,6 +84,10 @@ struct Reached {
     wavered: u32,
     sickened: u32,
     woken: u32,
+    idle: u32,
+    adjusted: u32,
+    froze: u32,
+    thawed: u32,
     kept_down: u32,
     rolled_back: u32,
     back_on_trial: u32,
@@ -98,6 +102,10 @@ impl Reached {
         self.several_replicas += u32::from(world.published.len() > 1);
         self.none += u32::from(desired.replicas == 0);
         self.woken += u32::from(world.woken);
+        self.idle += u32::from(desired.idle);
+        self.adjusted += u32::from(desired.adjusted.is_some());
+        self.froze += u32::from(world.froze);
+        self.thawed += u32::from(world.thawed);
         self.kept_down += u32::from(desired.kept_down);
         self.fallen_back += u32::from(desired.failed.is_some() && desired.last_good.is_some());
         self.failed_for_good += u32::from(desired.failed.is_some() && desired.last_good.is_none());
@@ -124,6 +132,10 @@ impl Reached {
             self.wavered,
             self.sickened,
             self.woken,
+            self.idle,
+            self.adjusted,
+            self.froze,
+            self.thawed,
             self.kept_down,
             self.rolled_back,
             self.back_on_trial,

@@ -38,6 +38,12 @@ pub(super) enum Rule {
     TheStoreKnowsWhatIsDesired,
     /// What is kept down runs nothing, however it is called, and goes on where it was when it may.
     WhatIsKeptDownStaysDown,
+    /// What the load asks for changes a number that runs, and never starts what is at zero or takes it there.
+    TheLoadMovesOnlyWhatRuns,
+    /// Idleness stops what was proven or failed behind what was, and nothing else.
+    OnlyWhatIsProvenRests,
+    /// Only what serves is asked to freeze.
+    OnlyWhatServesFreezes,
     /// A request that waits at zero starts what the function has at least.
     DemandEndsAZero,
     /// A request is told to wait for what is on its way, and to come back for what is not.

@@ -1,5 +1,7 @@
 //! One step of a random history, decoded from a number so that twenty thousand histories are cheap to make and shrink.
 
+use crate::function::Tier;
+
 /// How the host does a piece of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
@@ -70,6 +72,14 @@ pub(super) enum Step {
     Delete {
         meanwhile: Option<usize>,
     },
+    /// The load asks for so many.
+    Adjust {
+        replicas: u32,
+    },
+    /// Nothing was called for a while.
+    Rest {
+        tier: Tier,
+    },
     /// A request waits and no instance is asked for, or was not a moment ago.
     Wake,
     /// The newest generation failed and is refused: what was asked for before it is made durable again, and told.
@@ -85,7 +95,7 @@ pub(super) enum Step {
 
 impl Step {
     pub(super) fn decode(word: u32) -> Self {
-        let (kind, rest) = (word % 41, word / 41);
+        let (kind, rest) = (word % 45, word / 45);
         let pick = (rest / 16) as usize;
         let meanwhile = (rest / 8).is_multiple_of(2).then_some(pick);
         match kind {
@@ -121,6 +131,10 @@ impl Step {
             35 => Self::KeepDown { down: rest.is_multiple_of(3), meanwhile },
             36..=37 => Self::Wake,
             38..=39 => Self::RollBack { meanwhile },
+            40 => Self::Adjust { replicas: rest % 5 },
+            41..=43 => {
+                Self::Rest { tier: [Tier::Frozen, Tier::Stopped, Tier::Frozen, Tier::Ready][(rest % 4) as usize] }
+            }
             _ => Self::Delete { meanwhile },
         }
     }

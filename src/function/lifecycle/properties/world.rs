@@ -9,8 +9,8 @@ use super::flaw::Flaw;
 use super::rule::{Rule, Violation, check};
 use super::step::{How, Step};
 use crate::function::{
-    Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, RefusedUpdate, Spec,
-    SpecDraft, Uptime,
+    Adjusted, Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, RefusedUpdate,
+    Spec, SpecDraft, Tier, Uptime,
 };
 
 /// What there is of one instance on the host.
@@ -26,6 +26,8 @@ pub(super) struct Real {
     /// Whether it is unwell, which is told once a lifecycle.
     pub(super) sick: bool,
     pub(super) requests: u32,
+    /// Whether its processes are frozen: the next request thaws them.
+    pub(super) frozen: bool,
 }
 
 /// What is still to come.
@@ -33,6 +35,7 @@ pub(super) struct Real {
 pub(super) enum Pending {
     BringUp(InstanceId, Generation, Arc<Spec>),
     Adopt(InstanceId),
+    Freeze(InstanceId),
     Drain(InstanceId),
     TearDown(InstanceId),
     Timer(Uptime),
@@ -69,6 +72,9 @@ pub(super) struct World {
     pub(super) committing: bool,
     /// Whether a request ever woke it.
     pub(super) woken: bool,
+    /// Whether an instance ever froze, and whether a request thawed one.
+    pub(super) froze: bool,
+    pub(super) thawed: bool,
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) fallback: bool,
     /// Whether a generation was ever refused, and whether what it was put back to was still on trial.
@@ -114,6 +120,8 @@ impl World {
             gone: true,
             committing: false,
             woken: false,
+            froze: false,
+            thawed: false,
             fallback: false,
             late_start: false,
             rolled_back: false,
@@ -159,8 +167,8 @@ impl World {
             Step::Sicken { pick } => self.sicken(pick),
             Step::Request { pick } => {
                 let published: Vec<_> = self.published.iter().cloned().collect();
-                if let Some(real) = pick_of(&published, pick).and_then(|id| self.host.get_mut(&id)) {
-                    real.requests += u32::from(real.alive);
+                if let Some(id) = pick_of(&published, pick) {
+                    self.request(&id)?;
                 }
             }
             Step::Answer { pick } => {
@@ -181,15 +189,17 @@ impl World {
             }
             Step::Scale { replicas, meanwhile } => {
                 if let Some(desired) = self.life.desired().cloned() {
-                    self.commit(Some(Desired { replicas, ..desired }), meanwhile, &Event::Scale(replicas))?;
+                    self.commit(Some(desired.scaled(replicas)), meanwhile, &Event::Scale(replicas))?;
                 }
             }
             Step::KeepDown { down, meanwhile } => {
                 if let Some(desired) = self.life.desired().cloned() {
-                    self.commit(Some(Desired { kept_down: down, ..desired }), meanwhile, &Event::KeepDown(down))?;
+                    self.commit(Some(desired.stopped(down)), meanwhile, &Event::KeepDown(down))?;
                 }
             }
             Step::Wake => self.wake()?,
+            Step::Adjust { replicas } => self.adjust(replicas)?,
+            Step::Rest { tier } => self.rest(tier)?,
             Step::Delete { meanwhile } => self.commit(None, meanwhile, &Event::Delete)?,
             Step::RollBack { meanwhile } => self.roll_back(meanwhile)?,
             Step::Restart { death, bits } => self.restart(death, bits)?,
@@ -210,8 +220,8 @@ impl World {
             Event::Apply(next) if self.life.desired().is_none_or(|now| now.generation != next.generation) => {
                 self.before = self.life.desired().cloned();
             }
-            Event::Scale(replicas) => self.before.iter_mut().for_each(|before| before.replicas = *replicas),
-            Event::KeepDown(down) => self.before.iter_mut().for_each(|before| before.kept_down = *down),
+            Event::Scale(replicas) => self.before = self.before.take().map(|before| before.scaled(*replicas)),
+            Event::KeepDown(down) => self.before = self.before.take().map(|before| before.stopped(*down)),
             Event::Delete => self.before = None,
             _ => {}
         }
@@ -221,14 +231,49 @@ impl World {
     /// A request is parked, and what the routes' watcher makes of it.
     fn wake(&mut self) -> Result<(), Violation> {
         let kept_down = self.life.desired().is_some_and(|desired| desired.kept_down);
-        let before = self.life.desired().map(|desired| desired.replicas);
+        let before = self.life.desired().cloned();
         self.deliver(&Event::Wake)?;
         let after = self.life.desired().cloned();
-        let stays = after.as_ref().is_none_or(|after| after.kept_down && Some(after.replicas) == before);
+        let stays = after == before;
         check(!kept_down || stays, Rule::WhatIsKeptDownStaysDown, || format!("{after:?}"))?;
-        let awake = after.as_ref().is_none_or(|after| after.kept_down || after.replicas > 0);
-        self.woken |= before == Some(0) && !kept_down;
+        let awake = after.as_ref().is_none_or(|after| after.kept_down || after.running_replicas() > 0);
+        self.woken |= before.is_some_and(|before| before.running_replicas() == 0) && !kept_down;
         check(awake, Rule::DemandEndsAZero, || format!("{after:?}"))
+    }
+
+    /// A request on its way to an instance thaws it, which its task tells of afterwards.
+    fn request(&mut self, id: &InstanceId) -> Result<(), Violation> {
+        let Some(real) = self.host.get_mut(id).filter(|real| real.alive) else { return Ok(()) };
+        real.requests += 1;
+        if std::mem::take(&mut real.frozen) {
+            self.thawed = true;
+            self.deliver(&Event::Thawed(id.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// The scaler asks for another number.
+    fn adjust(&mut self, replicas: u32) -> Result<(), Violation> {
+        let running = |life: &Lifecycle| life.desired().map(Desired::running_replicas);
+        let before = running(&self.life);
+        self.deliver(&Event::Adjust(Adjusted { replicas, reason: "load".into() }))?;
+        let after = running(&self.life);
+        let expected = before.map(|before| if before == 0 || replicas == 0 { before } else { replicas });
+        check(after == expected, Rule::TheLoadMovesOnlyWhatRuns, || format!("{before:?} to {replicas} is {after:?}"))
+    }
+
+    /// Nothing was called for a while.
+    fn rest(&mut self, tier: Tier) -> Result<(), Violation> {
+        let before = self.life.desired().cloned();
+        self.deliver(&Event::Rest(tier))?;
+        let Some((before, after)) = before.zip(self.life.desired().cloned()) else { return Ok(()) };
+        let may = before.running_replicas() > 0 && (before.has_served || before.failed.is_some());
+        let idle = match tier {
+            Tier::Ready => false,
+            Tier::Frozen => before.idle,
+            Tier::Stopped => before.idle || may,
+        };
+        check(after.idle == idle, Rule::OnlyWhatIsProvenRests, || format!("{tier:?}: {after:?}"))
     }
 
     /// Every number that is given is new.
@@ -323,6 +368,7 @@ impl World {
                 Effect::Retract(id) => {
                     self.published.remove(&id);
                 }
+                Effect::Freeze(id) => self.pending.push(Pending::Freeze(id)),
                 Effect::Drain(id) => self.pending.push(Pending::Drain(id)),
                 Effect::TearDown(id) => {
                     self.condemned.insert(id.clone());
@@ -344,7 +390,7 @@ impl World {
     fn note_backoff(&mut self, event: &Event) {
         let (Event::StartFailed(id, _) | Event::Exited(id, _) | Event::Unhealthy(id, _)) = event else { return };
         let Some(instance) = self.life.instances.get(id) else { return };
-        let served = matches!(instance.phase, InstancePhase::Ready | InstancePhase::Unready);
+        let served = instance.phase.is_ready() || instance.phase == InstancePhase::Unready;
         let crashed = served && !matches!(event, Event::StartFailed(..));
         let counts = crashed || matches!(instance.phase, InstancePhase::Starting | InstancePhase::Adopting);
         let generation = instance.generation;
@@ -363,8 +409,8 @@ impl World {
         let Some(record) = self.unwritten.take() else { return };
         if let Some(stored) = self.store.take_if(|stored| stored.generation == record.generation) {
             let now = self.life.desired().filter(|now| now.generation == record.generation);
-            let (replicas, kept_down) = now.map_or((stored.replicas, stored.kept_down), |n| (n.replicas, n.kept_down));
-            self.store = Some(Desired { replicas, kept_down, ..record });
+            let Desired { replicas, kept_down, idle, adjusted, .. } = now.cloned().unwrap_or(stored);
+            self.store = Some(Desired { replicas, kept_down, idle, adjusted, ..record });
         }
     }
 }

@@ -3,6 +3,7 @@
 mod checks;
 mod deploy;
 mod recover;
+mod resting;
 mod run;
 mod zero;
 
