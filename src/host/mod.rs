@@ -249,6 +249,22 @@ pub trait Runtime: Send + Sync {
     /// [`HostError::Unavailable`] or [`HostError::Failed`].
     async fn list(&self) -> Result<Vec<InstanceRecord>, HostError>;
 
+    /// Stops all processes of an instance that runs, until [`Runtime::thaw`]: they use no cpu and answer nothing, but keep
+    /// their memory and their connections. What only reads or changes files ([`Runtime::list`], where it still runs,
+    /// [`Runtime::usage`], [`Runtime::listening`], [`Runtime::update_secrets`] ...) goes on working; [`Runtime::kill`] and
+    /// [`Runtime::remove`] thaw it first. Idempotent. On an error it is not frozen, not even in part, unless the error says
+    /// that it could not be thawed either. A caller that goes away before the answer can't know: it thaws.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when no process of it runs, else [`HostError::Failed`].
+    async fn freeze(&self, id: &InstanceId) -> Result<(), HostError>;
+
+    /// Lets the processes of a frozen instance go on. Idempotent: one that is not frozen is success.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when no process of it runs, else [`HostError::Failed`].
+    async fn thaw(&self, id: &InstanceId) -> Result<(), HostError>;
+
     /// What an instance that runs has used so far.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ fn is_called(method: Method, situation: Situation) -> bool {
         Method::RuntimeLogTail => situation == EarlyExit,
         Method::RuntimeUpdateSecrets => matches!(situation, SecretChange | Recovery),
         Method::RuntimeUsage => situation == Measure,
+        // Nothing is idle for long enough to be frozen.
+        Method::RuntimeFreeze | Method::RuntimeThaw => false,
         // Not by actors: see `imports`.
         Method::ImagesImport => false,
         // Not by actors: see `tests/http/logs.rs`.

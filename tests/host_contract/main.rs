@@ -8,6 +8,7 @@
 
 mod fake;
 mod fixture;
+mod freezing;
 mod images;
 mod logs;
 mod network;
@@ -73,6 +74,16 @@ contract! {
         an_imported_image_needs_no_registry
         an_archive_can_be_imported_again
         what_is_no_archive_is_an_image_error_that_names_the_file;
+    freezing:
+        a_frozen_instance_answers_nothing_until_it_is_thawed
+        what_is_frozen_can_be_frozen_and_what_is_not_can_be_thawed
+        what_does_not_run_is_neither_frozen_nor_thawed
+        one_is_frozen_and_another_of_the_same_function_goes_on
+        a_frozen_instance_runs_and_all_is_told_of_it_and_its_secrets_change
+        a_frozen_instance_is_ended_as_any_other
+        a_signal_that_is_ignored_thaws_all_the_same
+        a_frozen_instance_is_removed_and_who_waits_for_it_is_told
+        the_last_call_decides_whether_it_is_frozen;
     logs:
         what_an_instance_writes_is_told_with_its_time_and_the_same_again
         a_log_outlives_its_instance_until_it_is_forgotten

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -70,6 +71,13 @@ pub fn sweep(traces: &Traces) {
     let mut traces = traces.clone();
     let named = format!("{}.", traces.bridge);
     traces.instances.extend(traces.namespaces().iter().filter_map(|name| name.strip_prefix(&named)).map(str::to_owned));
+    for group in traces.cgroups() {
+        // Where it is frozen, version 1 delivers no signal. Each group has one of the two files, or none.
+        for (file, thawed) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
+            let _ =
+                fs::OpenOptions::new().write(true).open(group.join(file)).map(|mut it| it.write_all(thawed.as_bytes()));
+        }
+    }
     // A process that is ended may have been about to start another.
     for _ in 0..3 {
         for (pid, _) in traces.processes() {

@@ -103,16 +103,60 @@ pub(super) struct Written {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     pub(super) started: Option<Instant>,
+    /// When it will end by itself; later by as long as it is frozen.
     pub(super) ends: Option<(Instant, Exit)>,
+    /// Since when it is frozen.
+    frozen: Option<Instant>,
+    /// For how long it was frozen before.
+    asleep: Duration,
 }
 
 impl Process {
+    pub(super) fn started(now: Instant, ends: Option<(Instant, Exit)>) -> Self {
+        Self { started: Some(now), ends, ..Self::default() }
+    }
+
     pub(super) fn ended(&self, now: Instant) -> Option<Exit> {
-        self.ends.as_ref().filter(|(at, _)| *at <= now).map(|(_, exit)| exit.clone())
+        self.ends.as_ref().filter(|(at, _)| *at <= self.awake_until(now)).map(|(_, exit)| exit.clone())
     }
 
     pub(super) fn runs(&self, now: Instant) -> bool {
         self.started.is_some() && self.ended(now).is_none()
+    }
+
+    /// When it ends unless something comes between.
+    pub(super) fn ends_at(&self) -> Option<Instant> {
+        let (at, _) = self.ends.as_ref()?;
+        self.frozen.is_none_or(|since| *at <= since).then_some(*at)
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// How long it has run, without the times in which it was frozen; nothing unless it was started.
+    pub(super) fn awake(&self, now: Instant) -> Duration {
+        let started = self.started.map(|started| self.awake_until(now) - started);
+        started.unwrap_or_default().saturating_sub(self.asleep)
+    }
+
+    fn awake_until(&self, now: Instant) -> Instant {
+        self.frozen.map_or(now, |since| since.min(now))
+    }
+
+    fn freeze(&mut self, now: Instant) {
+        self.frozen.get_or_insert(now);
+    }
+
+    fn thaw(&mut self, now: Instant) {
+        let Some(since) = self.frozen.take() else { return };
+        let slept = now - since;
+        self.asleep += slept;
+        if let Some((at, _)) = &mut self.ends
+            && *at > since
+        {
+            *at += slept;
+        }
     }
 }
 
@@ -142,7 +186,24 @@ impl State {
         HostError::Failed(what)
     }
 
-    /// Ends a process at that time, unless it has ended or will have by then. Says whether there was one to end.
+    /// Freezes or thaws a process; says whether there was one that runs.
+    pub(super) fn set_frozen(&mut self, id: &InstanceId, frozen: bool) -> bool {
+        let now = Instant::now();
+        let Some(container) = self.containers.get(id).filter(|it| it.process.borrow().runs(now)) else { return false };
+        container.process.send_if_modified(|process| {
+            let changes = process.is_frozen() != frozen;
+            if frozen {
+                process.freeze(now);
+            } else {
+                process.thaw(now);
+            }
+            changes
+        });
+        true
+    }
+
+    /// Ends a process at that time, unless it has ended or will have by then; one that is frozen is thawed. Says whether
+    /// there was one to end.
     pub(super) fn end(&mut self, id: &InstanceId, at: Instant, exit: Exit) -> bool {
         let now = Instant::now();
         let Some(container) = self.containers.get_mut(id) else { return false };
@@ -150,11 +211,13 @@ impl State {
             return false;
         }
         container.process.send_if_modified(|process| {
+            let frozen = process.is_frozen();
+            process.thaw(now);
             let sooner = process.ends.as_ref().is_none_or(|(planned, _)| at < *planned);
             if sooner {
                 process.ends = Some((at, exit));
             }
-            sooner
+            sooner || frozen
         });
         if at <= now {
             container.beside = None;

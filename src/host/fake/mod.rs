@@ -188,6 +188,25 @@ impl FakeHost {
         state.containers.iter().filter(|(_, it)| it.process.borrow().runs(now)).map(|(id, _)| id.clone()).collect()
     }
 
+    /// The instances whose process runs and is frozen.
+    #[must_use]
+    pub fn frozen(&self) -> BTreeSet<InstanceId> {
+        let now = Instant::now();
+        let state = self.machine.lock();
+        let frozen = |process: &machine::Process| process.runs(now) && process.is_frozen();
+        state.containers.iter().filter(|(_, it)| frozen(&it.process.borrow())).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Returns when an instance is not frozen, at once if it is not there: what a test's own server of it waits for
+    /// before each answer (see [`FakeHost::on_start`]).
+    pub async fn thawed(&self, id: &InstanceId) {
+        let process = self.machine.lock().containers.get(id).map(|it| it.process.subscribe());
+        if let Some(mut process) = process {
+            // The last value outlives the container, and what was removed was thawed.
+            let _ = process.wait_for(|process| !process.is_frozen()).await;
+        }
+    }
+
     /// Where an instance is, if it is attached.
     #[must_use]
     pub fn address(&self, id: &InstanceId) -> Option<SocketAddr> {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::PORT;
 use super::machine::{Machine, State};
@@ -85,8 +85,20 @@ impl Machine {
         Ok(self.lock().attachments.keys().cloned().collect())
     }
 
-    /// What is attached at the address answers as its behaviour says, whatever it is asked for.
+    /// What is attached at the address answers as its behaviour says, whatever it is asked for: what is frozen, when it is
+    /// thawed while it is being asked.
     pub(super) async fn ask(&self, check: &Check, _half: bool) -> Result<Answer, String> {
+        let frozen = {
+            let state = self.lock();
+            let instance = state.instance_at(check.address.ip()).filter(|_| check.address.port() == PORT);
+            instance.and_then(|id| state.containers.get(&id)).map(|it| it.process.subscribe())
+        };
+        if let Some(mut process) = frozen {
+            let thawed = timeout(check.timeout, process.wait_for(|process| !process.is_frozen())).await.is_ok();
+            if !thawed {
+                return Err(format!("ask {}: no answer in time", check.address));
+            }
+        }
         let now = Instant::now();
         let state = self.lock();
         let refused = |address: SocketAddr| format!("connect to {address}: connection refused");
@@ -95,11 +107,11 @@ impl Machine {
             return Err(refused(check.address));
         };
         let process = container.process.borrow().clone();
-        match (&container.behaviour.ready, process.started) {
-            (Ok(after), Some(started)) if process.runs(now) && now >= started + *after => {
-                Ok(container.behaviour.answer(now - started))
+        match &container.behaviour.ready {
+            Ok(after) if process.runs(now) && process.awake(now) >= *after => {
+                Ok(container.behaviour.answer(process.awake(now)))
             }
-            (Err(reason), Some(_)) if process.runs(now) => Err(reason.clone()),
+            Err(reason) if process.runs(now) => Err(reason.clone()),
             _ => Err(refused(check.address)),
         }
     }

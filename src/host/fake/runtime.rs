@@ -95,7 +95,7 @@ impl Machine {
                 words.clone_from(&container.behaviour.log);
                 container.log = Some(words.clone());
                 let ends = container.behaviour.exits.clone().map(|(after, exit)| (now + after, exit));
-                container.process.send_replace(Process { started: Some(now), ends });
+                container.process.send_replace(Process::started(now, ends));
             }
             state.write_log(id, words.as_bytes(), Timestamp::now());
             state.on_start.clone().zip(address)
@@ -115,14 +115,15 @@ impl Machine {
             return Ok(Exit::Vanished);
         };
         loop {
-            let ends = process.borrow_and_update().ends.clone();
-            if let Some((at, exit)) = &ends
-                && *at <= Instant::now()
-            {
-                return Ok(exit.clone());
+            let now = Instant::now();
+            let (ended, ends_at) = {
+                let process = process.borrow_and_update();
+                (process.ended(now), process.ends_at())
+            };
+            if let Some(exit) = ended {
+                return Ok(exit);
             }
-            let far = Instant::now() + Duration::from_secs(86_400 * 365);
-            let at = ends.map_or(far, |(at, _)| at);
+            let at = ends_at.unwrap_or(now + Duration::from_secs(86_400 * 365));
             tokio::select! {
                 () = sleep_until(at) => {}
                 changed = process.changed() => if changed.is_err() && process.borrow().ends.is_none() {
@@ -141,6 +142,7 @@ impl Machine {
     pub(super) async fn kill(&self, id: &InstanceId, signal: Signal, _half: bool) -> Result<(), HostError> {
         let now = Instant::now();
         let mut state = self.lock();
+        state.set_frozen(id, false);
         let Some(container) = state.containers.get(id) else { return Ok(()) };
         let runs = container.process.borrow().runs(now);
         let created = container.process.borrow().started.is_none();
@@ -155,6 +157,21 @@ impl Machine {
         };
         state.signals.push((id.clone(), signal));
         Ok(())
+    }
+
+    pub(super) async fn freeze(&self, id: &InstanceId, _half: bool) -> Result<(), HostError> {
+        self.set_frozen(id, true)
+    }
+
+    pub(super) async fn thaw(&self, id: &InstanceId, _half: bool) -> Result<(), HostError> {
+        self.set_frozen(id, false)
+    }
+
+    fn set_frozen(&self, id: &InstanceId, frozen: bool) -> Result<(), HostError> {
+        match self.lock().set_frozen(id, frozen) {
+            true => Ok(()),
+            false => Err(HostError::NotFound(format!("process of {id}"))),
+        }
     }
 
     pub(super) async fn update_secrets(
@@ -204,9 +221,10 @@ impl Machine {
         let state = self.lock();
         let container = state.containers.get(id).filter(|it| it.process.borrow().runs(now));
         let container = container.ok_or_else(|| HostError::NotFound(format!("process of {id}")))?;
-        let age = container.process.borrow().started.map(|started| now - started).unwrap_or_default();
+        let process = container.process.borrow();
+        let age = process.started.map(|started| now - started).unwrap_or_default();
         let Behaviour { cpu_millis, memory_bytes, .. } = container.behaviour;
-        Ok(Usage { cpu: age * cpu_millis / 1_000, memory_bytes, age })
+        Ok(Usage { cpu: process.awake(now) * cpu_millis / 1_000, memory_bytes, age })
     }
 
     pub(super) async fn listening(&self, id: &InstanceId, _half: bool) -> Result<Option<Vec<SocketAddr>>, HostError> {
@@ -218,7 +236,7 @@ impl Machine {
         if *own_network_stack {
             return Ok(None);
         }
-        let age = container.process.borrow().started.map(|started| now - started).unwrap_or_default();
+        let age = container.process.borrow().awake(now);
         let serves = ready.as_ref().ok().map(|from| (*from, SocketAddr::from(([0, 0, 0, 0], PORT))));
         let all = serves.into_iter().chain(listens.iter().copied());
         let mut open: Vec<_> = all.filter(|(from, _)| *from <= age).map(|(_, address)| address).collect();

@@ -80,6 +80,8 @@ seam! {
             about Subject::Instance(id.clone()), does termination;
         RuntimeKill: kill(id: &InstanceId, signal: Signal) -> (),
             about Subject::Instance(id.clone()), does kill;
+        RuntimeFreeze: freeze(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does freeze;
+        RuntimeThaw: thaw(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does thaw;
         RuntimeUpdateSecrets: update_secrets(id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> (),
             about Subject::Instance(id.clone()), does update_secrets;
         RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;

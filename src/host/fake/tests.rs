@@ -122,6 +122,8 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(RuntimeCreate, host.runtime.create(&creation));
     call!(RuntimeStart, host.runtime.start(&a));
     call!(RuntimeUsage, host.runtime.usage(&a));
+    call!(RuntimeFreeze, host.runtime.freeze(&a));
+    call!(RuntimeThaw, host.runtime.thaw(&a));
     call!(RuntimeUpdateSecrets, host.runtime.update_secrets(&a, &BTreeMap::new()));
     call!(
         ProbeAsk,
@@ -271,6 +273,40 @@ async fn what_a_test_runs_beside_a_process_starts_and_ends_with_it() {
     assert_eq!(Arc::strong_count(&beside), 2);
     assert!(!fake.exit(&a, Exit::Code(1)), "it has ended already");
     assert_eq!(host.runtime.wait(&a).await.unwrap(), Exit::Code(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_process_neither_works_nor_ends_by_itself_but_can_be_ended() {
+    let dies = Behaviour::new().uses(500, 1 << 20).ready_after(2 * SECOND).exits_after(4 * SECOND, Exit::Code(3));
+    let (fake, host) = fake(dies);
+    let (a, b) = (id("echo", 1), id("echo", 2));
+    run(&host, &a).await;
+    run(&host, &b).await;
+    tokio::time::sleep(SECOND).await;
+    host.runtime.freeze(&a).await.unwrap();
+    host.runtime.freeze(&b).await.unwrap();
+    assert_eq!(fake.frozen(), [a.clone(), b.clone()].into());
+    timeout(3600 * SECOND, host.runtime.wait(&a)).await.expect_err("it does not come to its end");
+    let used = host.runtime.usage(&a).await.unwrap();
+    assert_eq!((used.cpu, used.age), (SECOND / 2, 3601 * SECOND));
+    assert_eq!(host.runtime.listening(&a).await.unwrap(), Some(Vec::new()), "it is not ready yet");
+
+    let begun = Instant::now();
+    let server = async {
+        fake.thawed(&a).await;
+        begun.elapsed()
+    };
+    let thaw = async {
+        tokio::time::sleep(SECOND).await;
+        host.runtime.thaw(&a).await.unwrap();
+    };
+    assert_eq!(tokio::join!(server, thaw).0, SECOND);
+    assert_eq!(host.runtime.wait(&a).await.unwrap(), Exit::Code(3));
+    assert_eq!(begun.elapsed(), 4 * SECOND, "it had 3 seconds left when it was frozen");
+
+    assert!(fake.exit(&b, Exit::OutOfMemory));
+    assert_eq!(host.runtime.wait(&b).await.unwrap(), Exit::OutOfMemory);
+    assert!(fake.frozen().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

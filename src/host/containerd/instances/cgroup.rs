@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::sleep;
 
+use super::freezer::{Freezer, thaw_group};
 use super::oci::Machine;
 use crate::function::InstanceId;
 
@@ -79,14 +80,11 @@ impl Cgroups {
         fs::read_to_string(group.join(file)).is_ok_and(|text| oom_kills(&text) > 0)
     }
 
-    /// Kills every process that is left in the instance's groups. The id is never used twice, so they are its own.
+    /// Kills every process that is left in the instance's groups, frozen or not. The id is never used twice, so they are
+    /// its own.
     pub(super) fn kill(&self, id: &InstanceId) {
         for hierarchy in &self.hierarchies {
-            let processes = fs::read_to_string(self.group(hierarchy, id).join("cgroup.procs")).unwrap_or_default();
-            // 0 stands for a process of another pid namespace, which is none that we started.
-            for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
-                let _ = kill_process(pid, Signal::KILL);
-            }
+            kill_tree(&self.group(hierarchy, id));
         }
     }
 
@@ -121,8 +119,32 @@ impl Cgroups {
         Some((self.group(hierarchy, id), version))
     }
 
+    /// What freezes an instance; none on a machine without control groups.
+    pub(super) fn freezer(&self, id: &InstanceId) -> Option<Freezer> {
+        let (group, version) = self.group_of("freezer", id)?;
+        Some(match version {
+            Version::One => Freezer::One(group),
+            Version::Two => Freezer::Two(group),
+        })
+    }
+
     fn group(&self, hierarchy: &Hierarchy, id: &InstanceId) -> PathBuf {
         hierarchy.mount.join(&self.parent).join(id.as_str())
+    }
+}
+
+/// Kills the processes of a group and of those that they made in it, and thaws them: until then version 1 ends none.
+fn kill_tree(group: &Path) {
+    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    // 0 stands for a process of another pid namespace, which is none that we started.
+    for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    thaw_group(group);
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            kill_tree(&entry.path());
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod cgroup;
 mod containers;
 mod create;
 pub mod dns;
+mod freezer;
 mod instance_dir;
 mod name_servers;
 mod oci;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::oneshot;
 
 use self::cgroup::Cgroups;
 pub use self::dns::Dns;
@@ -82,6 +84,8 @@ struct Inner {
     logs: FileLogs,
     /// One at a time of what makes and removes an instance: a removal waits for a creation whose caller went away.
     changing: KeyedLock<InstanceId>,
+    /// One at a time of what freezes and thaws an instance: the last one that asked has its will.
+    freezing: KeyedLock<InstanceId>,
 }
 
 /// The exit status of a process that SIGKILL ended, as the kernel's out-of-memory killer sends it.
@@ -106,7 +110,8 @@ impl ContainerdRuntime {
         let at = options.logs_dir.clone();
         let logs = FileLogs::open(at, options.log_max_size)
             .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
-        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing: KeyedLock::default() })))
+        let (changing, freezing) = (KeyedLock::default(), KeyedLock::default());
+        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing, freezing })))
     }
 
     /// What the instances write.
@@ -186,7 +191,20 @@ impl ContainerdRuntime {
     where
         F: Future<Output = Result<(), HostError>> + Send + 'static,
     {
-        let locked = self.0.changing.lock(id.clone()).await;
+        self.alone(&self.0.changing, id, act).await
+    }
+
+    /// Runs `act` on an instance, to its end, while this lock is held.
+    async fn alone<F>(
+        &self,
+        lock: &KeyedLock<InstanceId>,
+        id: &InstanceId,
+        act: impl FnOnce(Arc<Inner>, InstanceId) -> F,
+    ) -> Result<(), HostError>
+    where
+        F: Future<Output = Result<(), HostError>> + Send + 'static,
+    {
+        let locked = lock.lock(id.clone()).await;
         let act = act(Arc::clone(&self.0), id.clone());
         to_its_end("a call to containerd", async move {
             let _locked = locked;
@@ -228,7 +246,22 @@ impl Runtime for ContainerdRuntime {
     }
 
     async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
+        match self.thaw(id).await {
+            Ok(()) | Err(HostError::NotFound(_)) => {}
+            // The signal may still do: one that is not frozen is the rule.
+            Err(error) => tracing::warn!(%id, %error, "an instance that has to end may be frozen"),
+        }
         tasks::kill(&self.0.containerd, id, signal).await
+    }
+
+    async fn freeze(&self, id: &InstanceId) -> Result<(), HostError> {
+        // Dropped with this future.
+        let (_waits, caller_left) = oneshot::channel();
+        self.alone(&self.0.freezing, id, |inner, id| async move { inner.freeze(&id, caller_left).await }).await
+    }
+
+    async fn thaw(&self, id: &InstanceId) -> Result<(), HostError> {
+        self.alone(&self.0.freezing, id, |inner, id| async move { inner.thaw(&id).await }).await
     }
 
     async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {
