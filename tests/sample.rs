@@ -131,6 +131,23 @@ fn sigterm_can_be_ignored_for_tests_of_the_grace_period() {
 }
 
 #[test]
+fn it_can_answer_one_request_after_the_other() {
+    for (environment, ticks, waits) in [(&[][..], 1000, false), (&[("ONE_AT_A_TIME", "1")], 3, true)] {
+        let hello = Running::new(environment);
+        // Its head comes before its first tick, and the second request after the head.
+        let mut first = hello.send(&format!("GET /stream?n={ticks}&ms=100 HTTP/1.1\nConnection: close\n\n"));
+        first.read_exact(&mut [0; 12]).unwrap();
+        assert!(hello.get("/_/health").ends_with("OK\n"));
+        hello.get("/version");
+        first.set_nonblocking(true).unwrap();
+        let mut read = Vec::new();
+        let _ = first.read_to_end(&mut read);
+        let read = String::from_utf8(read).unwrap();
+        assert_eq!(read.contains(&format!("tick {ticks}\n")), waits, "{environment:?}: {read}");
+    }
+}
+
+#[test]
 fn it_can_exit_at_start_and_on_request() {
     let status = Command::new(sample::binary()).env("EXIT_AT_START", "3").stderr(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(3));

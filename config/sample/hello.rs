@@ -38,6 +38,7 @@
 //! | `HANDLER`           | behave as a watchdog: listen there, too, and answer all but `/_/health` with 500 until that is so |
 //! | `HANDLER_DELAY_MS`  | listen there only after this time                                         |
 //! | `IGNORE_SIGTERM_MS` | react to SIGTERM only after this time                                     |
+//! | `ONE_AT_A_TIME`     | answer one request after the other, all but `/_/health`                   |
 //!
 //! SIGTERM: accept no more, finish the requests in flight, exit 0.
 
@@ -46,7 +47,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
@@ -71,6 +72,8 @@ struct Settings {
     unhealthy: Duration,
     health_status: Option<u64>,
     handler: Option<String>,
+    /// Held by the request that is answered, where there is one at a time.
+    turn: Option<Mutex<()>>,
     listening_since: OnceLock<Instant>,
 }
 
@@ -100,6 +103,7 @@ fn main() {
         unhealthy: millis("UNHEALTHY_MS"),
         health_status: number("HEALTH_STATUS"),
         handler: env::var("HANDLER").ok(),
+        turn: env::var_os("ONE_AT_A_TIME").map(|_| Mutex::default()),
         listening_since: OnceLock::new(),
     });
     thread::sleep(millis("START_DELAY_MS"));
@@ -460,6 +464,7 @@ impl<'a> Answer<'a> {
 
 fn answer(request: &mut Request<'_>, to: &mut Answer<'_>, settings: &Settings) -> io::Result<()> {
     to.version.clone_from(&settings.version);
+    let _turn = settings.turn.as_ref().filter(|_| request.path != "/_/health").map(Mutex::lock);
     let handles = |address: &String| TcpStream::connect(address).is_ok();
     if request.path != "/_/health" && !settings.handler.as_ref().is_none_or(handles) {
         return to.text(500, "the handler does not listen yet\n");
