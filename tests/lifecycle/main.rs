@@ -14,6 +14,7 @@ mod network;
 mod panics;
 mod readiness;
 mod recovers;
+mod resting;
 mod secrets;
 mod steps;
 mod updates;

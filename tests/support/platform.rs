@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::System;
 use actord::actors::{Context, LocalEngine, Settings};
 use actord::engine::{Engine as _, Mode, Refused, Used, View};
-use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft};
+use actord::function::{FunctionId, InstanceId, Namespace, Phase, Spec, SpecDraft, Tier};
 use actord::host::fake::{Behaviour, FakeHost};
 use actord::routes::{Parking, Routes};
 use actord::store::{Secrets, Store};
@@ -87,6 +87,10 @@ impl Platform {
 
     pub async fn keep_down(&self, name: &str, down: bool) -> Result<(), Refused> {
         self.engine.keep_down(&id(name), down).await
+    }
+
+    pub async fn rest(&self, name: &str, tier: Tier) -> Result<(), Refused> {
+        self.engine.rest(&id(name), tier).await
     }
 
     pub async fn view(&self, name: &str) -> Option<View> {

@@ -8,7 +8,7 @@
 //! When it is time for which tier is for the caller to say (`function::scaling`). A frozen instance counts as one that
 //! serves, here and everywhere.
 
-use super::{Desired, Effect, Lifecycle};
+use super::{Desired, Effect, Lifecycle, Outlook};
 use crate::function::{InstanceId, InstancePhase, Uptime};
 
 /// How far a function is from its next answer.
@@ -27,7 +27,7 @@ impl Lifecycle {
         match tier {
             Tier::Ready => self.set_idle(false, now, effects),
             Tier::Frozen => self.freeze(effects),
-            Tier::Stopped if self.may_stop() => self.set_idle(true, now, effects),
+            Tier::Stopped if self.may_stop(now) => self.set_idle(true, now, effects),
             Tier::Stopped => {}
         }
     }
@@ -38,10 +38,11 @@ impl Lifecycle {
         effects.extend(ready.map(|(id, _)| Effect::Freeze(id.clone())));
     }
 
-    /// What is on trial has to prove itself first, called or not.
-    fn may_stop(&self) -> bool {
+    /// What is on trial has to prove itself first, called or not; and what is on its way for callers has to come.
+    fn may_stop(&self, now: Uptime) -> bool {
         let decided = |desired: &Desired| desired.has_served || desired.failed.is_some();
-        self.desired.as_ref().is_some_and(|desired| desired.running_replicas() > 0 && decided(desired))
+        let runs = self.desired.as_ref().is_some_and(|desired| desired.running_replicas() > 0 && decided(desired));
+        runs && self.outlook(now) != Some(Outlook::Waking)
     }
 
     fn set_idle(&mut self, idle: bool, now: Uptime, effects: &mut Vec<Effect>) {

@@ -9,8 +9,8 @@ use super::flaw::Flaw;
 use super::rule::{Rule, Violation, check};
 use super::step::{How, Step};
 use crate::function::{
-    Adjusted, Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, RefusedUpdate,
-    Spec, SpecDraft, Tier, Uptime,
+    Adjusted, Desired, Effect, Event, FunctionName, Generation, InstanceId, InstancePhase, Lifecycle, Outlook,
+    RefusedUpdate, Spec, SpecDraft, Tier, Uptime,
 };
 
 /// What there is of one instance on the host.
@@ -265,9 +265,10 @@ impl World {
     /// Nothing was called for a while.
     fn rest(&mut self, tier: Tier) -> Result<(), Violation> {
         let before = self.life.desired().cloned();
+        let waking = self.life.outlook(self.now) == Some(Outlook::Waking);
         self.deliver(&Event::Rest(tier))?;
         let Some((before, after)) = before.zip(self.life.desired().cloned()) else { return Ok(()) };
-        let may = before.running_replicas() > 0 && (before.has_served || before.failed.is_some());
+        let may = !waking && before.running_replicas() > 0 && (before.has_served || before.failed.is_some());
         let idle = match tier {
             Tier::Ready => false,
             Tier::Frozen => before.idle,

@@ -157,6 +157,24 @@ fn a_call_a_number_an_apply_and_a_start_by_hand_end_idleness() {
 }
 
 #[test]
+fn what_is_being_woken_comes_before_it_may_rest_again() {
+    let mut heart = Heart::idle();
+    heart.on(Event::Wake);
+    assert_eq!(heart.on(Event::Rest(Tier::Stopped)), []);
+    for id in heart.in_phase(InstancePhase::Starting) {
+        heart.fail(&id, not_now());
+    }
+    heart.on(Event::Rest(Tier::Stopped));
+    assert!(heart.desired().idle, "what backs off may");
+    heart.on(Event::Wake);
+    heart.wait(2);
+    let id = heart.in_phase(InstancePhase::Starting)[0].clone();
+    heart.start(&id);
+    heart.on(Event::Rest(Tier::Stopped));
+    assert!(heart.desired().idle);
+}
+
+#[test]
 fn what_never_served_does_not_go_idle_and_what_failed_behind_a_good_version_does() {
     let mut heart = Heart::new();
     heart.apply("a");
