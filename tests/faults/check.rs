@@ -44,6 +44,12 @@ pub async fn differences(platform: &Platform) -> Vec<String> {
             }
             serving.insert(instance);
         }
+        let frozen = platform.host.frozen();
+        let asleep = platform.routes.published(&id).iter().filter(|instance| frozen.contains(instance)).count();
+        let marked = platform.routes.find(&id).unwrap().frozen();
+        if asleep != marked {
+            wrong.push(format!("{id}: {asleep} instances are frozen, {marked} are marked so"));
+        }
         let view = platform.view(&id.to_string()).await;
         if view.as_ref().and_then(|view| view.status.desired.as_ref()) != Some(&desired) {
             wrong.push(format!("{id}: kept {desired:?}, shown {view:?}"));

@@ -14,8 +14,8 @@ use crate::situation::Situation;
 /// not true fails the test.
 fn is_called(method: Method, situation: Situation) -> bool {
     use Situation::{
-        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, ScaleDown, ScaleUp, SecretChange, Stop,
-        Update, Wake,
+        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, Rest, ScaleDown, ScaleUp, SecretChange, Stop,
+        Thaw, Update, Wake,
     };
     let starts = matches!(situation, Deploy | EarlyExit | Update | CrashRepair | ScaleUp | Wake | Recovery);
     let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Stop | Delete | Recovery);
@@ -29,8 +29,9 @@ fn is_called(method: Method, situation: Situation) -> bool {
         Method::RuntimeLogTail => situation == EarlyExit,
         Method::RuntimeUpdateSecrets => matches!(situation, SecretChange | Recovery),
         Method::RuntimeUsage => situation == Measure,
-        // Nothing is idle for long enough to be frozen.
-        Method::RuntimeFreeze | Method::RuntimeThaw => false,
+        Method::RuntimeFreeze => situation == Rest,
+        // What is adopted may have been frozen.
+        Method::RuntimeThaw => matches!(situation, Thaw | Recovery),
         // Not by actors: see `imports`.
         Method::ImagesImport => false,
         // Not by actors: see `tests/http/logs.rs`.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actord::engine::{Mode, Refused};
-use actord::function::{Desired, Exit};
+use actord::engine::{Engine as _, Mode, Refused};
+use actord::function::{Desired, Exit, Phase, Tier};
 use actord::host::fake::Behaviour;
 use actord::store::Secrets;
 use tokio::time::{Instant, sleep};
@@ -24,6 +24,10 @@ pub enum Situation {
     ScaleDown,
     /// It is at zero, and a call comes.
     Wake,
+    /// It rests: it is frozen.
+    Rest,
+    /// It is frozen, and a call comes.
+    Thaw,
     /// It is kept down by hand.
     Stop,
     Delete,
@@ -41,7 +45,7 @@ pub enum Situation {
 pub type Answer = Option<Result<(), Refused>>;
 
 impl Situation {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Deploy,
         Self::EarlyExit,
         Self::Update,
@@ -49,6 +53,8 @@ impl Situation {
         Self::ScaleUp,
         Self::ScaleDown,
         Self::Wake,
+        Self::Rest,
+        Self::Thaw,
         Self::Stop,
         Self::Delete,
         Self::SecretChange,
@@ -81,8 +87,14 @@ impl Situation {
         match self {
             Self::Recovery => {}
             Self::Deploy | Self::EarlyExit => self.prepare(platform, 0).await,
-            Self::Update | Self::CrashRepair | Self::ScaleUp | Self::SecretChange | Self::Measure | Self::Idle => {
+            Self::Update | Self::CrashRepair | Self::ScaleUp | Self::SecretChange | Self::Measure => {
                 self.prepare(platform, 1).await;
+            }
+            Self::Idle | Self::Rest => self.prepare(platform, 1).await,
+            Self::Thaw => {
+                self.prepare(platform, 1).await;
+                platform.engine.rest(&id("f"), Tier::Frozen).await.unwrap();
+                platform.until("it is frozen", async |p| p.phase("f").await == Some(Phase::Frozen)).await;
             }
             Self::ScaleDown => self.prepare(platform, 3).await,
             Self::Delete | Self::Stop => self.prepare(platform, 2).await,
@@ -128,7 +140,8 @@ impl Situation {
             }
             Self::ScaleUp => Some(platform.scale("f", 3).await),
             Self::ScaleDown => Some(platform.scale("f", 1).await),
-            Self::Wake => platform.routes.lease(&id("f")).await.ok().map(|_| Ok(())),
+            Self::Wake | Self::Thaw => platform.routes.lease(&id("f")).await.ok().map(|_| Ok(())),
+            Self::Rest => Some(platform.engine.rest(&id("f"), Tier::Frozen).await),
             Self::Stop => Some(platform.keep_down("f", true).await),
             Self::Delete => Some(platform.delete("f").await),
             Self::SecretChange => {
@@ -154,7 +167,7 @@ impl Situation {
         if self == Self::EarlyExit && platform.view("f").await.is_some() {
             platform.update("f", "good:2").await.unwrap();
         }
-        if self == Self::Wake {
+        if matches!(self, Self::Wake | Self::Thaw) {
             platform.routes.lease(&id("f")).await.unwrap();
         }
     }
@@ -179,12 +192,15 @@ impl Situation {
             (Self::Stop, Some(Ok(()))) => serves("good:1") && replicas(2) && f.is_some_and(|f| f.kept_down),
             (Self::Stop, None) => serves("good:1") && replicas(2),
             (Self::CrashRepair | Self::SecretChange | Self::Measure | Self::Idle, _) => serves("good:1") && replicas(1),
+            (Self::Rest | Self::Thaw, None | Some(Ok(()))) => serves("good:1") && replicas(1),
             (Self::ScaleUp, Some(Ok(()))) => serves("good:1") && replicas(3),
             (Self::ScaleDown, Some(Ok(()))) => serves("good:1") && replicas(1),
             (Self::ScaleUp | Self::ScaleDown, None) => serves("good:1"),
             (Self::Delete, Some(Ok(()))) => f.is_none(),
             (Self::Delete, None) => f.is_none() || serves("good:1"),
-            (Self::ScaleUp | Self::ScaleDown | Self::Stop | Self::Delete, Some(Err(_))) => false,
+            (Self::ScaleUp | Self::ScaleDown | Self::Rest | Self::Thaw | Self::Stop | Self::Delete, Some(Err(_))) => {
+                false
+            }
             (Self::Recovery, _) => serves("good:1") && replicas(2),
         };
         if right { Ok(()) } else { Err(format!("answered {answer:?}, kept {f:?}")) }

@@ -9,6 +9,7 @@ mod checks;
 mod crashes;
 mod deploys;
 mod ends;
+mod freezing;
 mod logs;
 mod network;
 mod panics;

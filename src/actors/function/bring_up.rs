@@ -64,14 +64,24 @@ impl InstanceTask {
     }
 
     async fn try_adopt(&self) -> Result<ReadyInstance, Stopped> {
+        // An actor before this one may have frozen it, and requests wait for it. Where that can't be undone, it does not get
+        // ready either.
+        let thawed = self.unless_cancelled(self.thaw()).await?;
+        if let Err(error) = &thawed {
+            tracing::warn!(function = %self.function, instance = %self.id, %error, "it may be frozen");
+        }
         let attachment = self.look_up().await?;
         // A start that was interrupted goes on; where its image is not known any more, without what that says.
         let image = if self.has_served { None } else { self.image(PullPolicy::Never).await.ok() };
         self.check_cancelled()?;
         match self.ready(&attachment, image.as_ref(), None).await {
+            Ok(up) => {
+                self.context.routes.thaw(&self.function, &self.id);
+                Ok(up)
+            }
             // It runs, and may have served for days: what it is not ready for may pass, and it goes on being asked.
             Err(Stopped::Failed(StartError::NotReady(reason)))
-                if self.has_served && self.spec.checks().ready.path.is_some() =>
+                if thawed.is_ok() && self.has_served && self.spec.checks().ready.path.is_some() =>
             {
                 Ok(ReadyInstance { address: SocketAddr::new(attachment.address, PORT), unready: Some(reason) })
             }

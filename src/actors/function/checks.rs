@@ -1,7 +1,8 @@
 //! Asking instances that serve, for as long as they run: those of functions that name a path, at its period. Lost and
 //! regained readiness, and ill health, become events.
 //!
-//! Only what changes is told. The lifecycle says what follows from it.
+//! Only what changes is told. The lifecycle says what follows from it. Nothing is asked of an instance that is frozen: it
+//! sleeps because it was well and nothing called it.
 
 use std::future::{Future, pending};
 use std::net::SocketAddr;
@@ -52,7 +53,7 @@ impl InstanceTask {
         let mut against = 0;
         loop {
             sleep(check.period).await;
-            let answer = self.ask_own_path(address, check).await;
+            let Some(answer) = self.ask_if_awake(address, check).await else { continue };
             if answer.is_ok() == ready {
                 against = 0;
                 continue;
@@ -77,9 +78,10 @@ impl InstanceTask {
         let mut failed = 0;
         loop {
             sleep(check.period).await;
-            match self.ask_own_path(address, check).await {
-                Ok(()) => failed = 0,
-                Err(reason) => {
+            match self.ask_if_awake(address, check).await {
+                None => {}
+                Some(Ok(())) => failed = 0,
+                Some(Err(reason)) => {
                     failed += 1;
                     if failed >= check.failures {
                         return reason;
@@ -87,6 +89,16 @@ impl InstanceTask {
                 }
             }
         }
+    }
+
+    /// One question about the path that the function names. An instance that is frozen is not asked: then this returns none,
+    /// once it is thawed, and its period begins anew.
+    async fn ask_if_awake(&self, address: SocketAddr, check: &HttpCheck) -> Option<Result<(), String>> {
+        let Ok(_awake) = self.awake.try_read() else {
+            drop(self.awake.read().await);
+            return None;
+        };
+        Some(self.ask_own_path(address, check).await)
     }
 
     /// One question about the path that the function names.

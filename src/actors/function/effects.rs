@@ -53,10 +53,12 @@ impl Function {
             good,
             pull_policy,
             made: Arc::default(),
+            freeze: Arc::default(),
+            awake: Arc::default(),
             cancelled: cancelled.clone(),
         };
         tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
-        let address = ctx.address();
+        let (address, freeze) = (ctx.address(), task.freeze.clone());
         let (secrets_task, changes) = (task.clone(), self.context.secrets.changes());
         self.spawn(&tasks, async move { secrets_task.keep_secrets(changes, adopt).await });
         let was_up = Arc::new(AtomicBool::new(adopt));
@@ -73,7 +75,7 @@ impl Function {
             }
         });
         self.me.begun().insert(id.clone());
-        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, freeze: Arc::default(), was_up });
+        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, freeze, was_up });
     }
 
     /// Asks an instance's task to freeze it when it can.
@@ -159,6 +161,7 @@ async fn live(task: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     let exit = tokio::select! {
         exit = task.exit() => exit,
         () = task.keep_asking(up.address, ready, |event| report(actor, event)) => None,
+        () = task.freeze_when_asked(|event| report(actor, event)) => None,
     };
     if let Some(exit) = exit {
         report(actor, Event::Exited(task.id.clone(), exit)).await;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,10 @@ pub(super) struct InstanceTask {
     pub(super) pull_policy: PullPolicy,
     /// Told once the instance is made.
     pub(super) made: Arc<Notify>,
+    /// Asks for the instance to be frozen.
+    pub(super) freeze: Arc<Notify>,
+    /// Read by each check while it asks; written by freezing, until the instance is thawed.
+    pub(super) awake: Arc<RwLock<()>>,
     /// Ends the task at its next safe point.
     pub(super) cancelled: CancellationToken,
 }

@@ -12,6 +12,7 @@ mod bring_up;
 mod checks;
 mod demand;
 mod effects;
+mod freezing;
 mod instance_handle;
 mod instance_task;
 pub(super) mod judgements;
