@@ -5,8 +5,9 @@ use std::time::Duration;
 use actix::System;
 use actord::actors::Settings;
 use actord::host::fake::{Behaviour, FakeHost};
+use actord::routes::Lease;
 use tokio::runtime::Builder;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::cleaning::clean;
 use crate::fixture::until;
@@ -56,6 +57,14 @@ fn reference(kind: Kind) -> String {
 impl Local for Fake {
     fn image(&self, kind: Kind) -> String {
         reference(kind)
+    }
+
+    async fn answers(&self, lease: &Lease) -> bool {
+        let is_awake =
+            || self.host.running().contains(lease.instance()) && !self.host.frozen().contains(lease.instance());
+        let first = is_awake();
+        sleep(Duration::from_millis(1)).await;
+        first && is_awake()
     }
 
     fn life(&mut self) -> &mut Option<Life> {

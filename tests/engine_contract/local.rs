@@ -10,7 +10,7 @@ use std::sync::Arc;
 use actord::actors::{Context, LocalEngine, Settings};
 use actord::engine;
 use actord::host::Host;
-use actord::routes::{Parking, Routes};
+use actord::routes::{Lease, Parking, Routes};
 use actord::store::{Namespaces, Secrets, Store};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -53,6 +53,9 @@ pub trait Local {
     /// A reference to an image.
     fn image(&self, kind: Kind) -> String;
 
+    /// See [`Subject::answers`].
+    async fn answers(&self, lease: &Lease) -> bool;
+
     /// The life that there is between two restarts.
     fn life(&mut self) -> &mut Option<Life>;
 
@@ -86,6 +89,10 @@ impl<T: Local> Subject for T {
 
     fn image(&self, kind: Kind) -> String {
         Local::image(self, kind)
+    }
+
+    async fn answers(&self, lease: &Lease) -> bool {
+        Local::answers(self, lease).await
     }
 
     async fn restart(&mut self) {

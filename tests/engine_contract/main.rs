@@ -12,6 +12,7 @@ mod deletes;
 mod deploys;
 mod fake;
 mod fixture;
+mod freezing;
 mod local;
 mod logs;
 mod memory;
@@ -119,6 +120,12 @@ contract! {
         the_number_that_the_load_asked_for_is_there_after_a_restart
         the_load_wakes_nothing
         a_function_that_is_not_there_neither_rests_nor_is_adjusted;
+    freezing:
+        what_rests_is_frozen_and_ready_and_a_call_thaws_it
+        what_has_a_request_is_not_frozen
+        what_is_frozen_is_updated_scaled_and_deleted_as_any_other
+        what_was_frozen_serves_after_a_restart
+        calls_that_race_with_freezing_are_all_answered;
     reads:
         a_list_is_sorted_by_name_and_of_its_namespace
         what_runs_is_measured_and_what_does_not_is_left_out

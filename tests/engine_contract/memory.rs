@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actord::engine::{Engine, Logs, Namespaces, Secrets};
-use actord::routes::{Parking, Routes};
+use actord::routes::{Lease, Parking, Routes};
 use jiff::Timestamp;
 
 use crate::memory_engine::{Image, MemoryEngine};
@@ -58,6 +58,11 @@ impl Subject for Memory {
 
     fn image(&self, kind: Kind) -> String {
         format!("{kind:?}")
+    }
+
+    async fn answers(&self, lease: &Lease) -> bool {
+        let all = self.routes.all();
+        all.iter().any(|entry| self.routes.published(entry.function()).contains(lease.instance()))
     }
 
     async fn restart(&mut self) {

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use actix::System;
 use actord::actors::Settings;
+use actord::routes::Lease;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -84,6 +87,18 @@ impl Local for Real {
     fn image(&self, kind: Kind) -> String {
         let address = if kind == Kind::Hangs { self.silent.address } else { self.registry.address };
         format!("{address}/{}:1", repository(kind))
+    }
+
+    async fn answers(&self, lease: &Lease) -> bool {
+        let ask = async {
+            let mut stream = net::TcpStream::connect(lease.address()).await?;
+            stream.write_all(b"GET /version HTTP/1.1\r\nHost: f\r\nConnection: close\r\n\r\n").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.map(|_| answer)
+        };
+        // A frozen instance takes the connection and never answers.
+        let answer = timeout(Duration::from_secs(20), ask).await;
+        answer.is_ok_and(|answer| answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 ")))
     }
 
     fn life(&mut self) -> &mut Option<Life> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actord::engine::{Engine, Logs, Namespaces, Secrets};
-use actord::routes::Routes;
+use actord::routes::{Lease, Routes};
 
 /// What an image does. Every subject has each of them, but for the one that hangs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,10 @@ pub trait Subject {
 
     /// A reference to an image.
     fn image(&self, kind: Kind) -> String;
+
+    /// Sends a request to the instance that the lease is on, and says whether it is answered well. Where an instance is
+    /// nothing that can be asked: whether it could answer.
+    async fn answers(&self, lease: &Lease) -> bool;
 
     /// Everything but the durable state is lost; then the engine is there again.
     async fn restart(&mut self);

@@ -7,10 +7,11 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
+mod freezing;
 mod logs;
 mod namespaces;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -76,6 +77,8 @@ struct Kept {
 struct Function {
     desired: Desired,
     instances: Vec<InstanceId>,
+    /// Those of them that are frozen, or were until they ended.
+    frozen: BTreeSet<InstanceId>,
     /// How the instances of the newest generation end that never serve.
     ends: Option<String>,
     /// The generation of the instances, once one could be started.
@@ -108,6 +111,7 @@ impl MemoryEngine {
         let mut kept = std::mem::take(&mut *self.0.kept.lock().unwrap());
         for function in kept.functions.values_mut() {
             function.instances.clear();
+            function.frozen.clear();
             let written = function.log.borrow().clone();
             function.log = watch::Sender::new(written);
         }
@@ -178,25 +182,28 @@ pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timesta
 impl Function {
     fn view(&self, id: &FunctionId) -> View {
         let desired = &self.desired;
+        let ready = u32::try_from(self.instances.len()).unwrap();
+        let frozen = self.instances.iter().filter(|instance| self.frozen.contains(instance)).count();
+        let frozen = u32::try_from(frozen).unwrap();
         let phase = match &desired.failed {
             _ if desired.kept_down => Phase::Stopped,
             Some(_) => Phase::Failed,
             None if desired.replicas == 0 => Phase::Stopped,
             None if desired.idle => Phase::Idle,
+            None if self.serving == Some(desired.generation) && ready > 0 && frozen == ready => Phase::Frozen,
             None if self.serving == Some(desired.generation) => Phase::Ready,
             None if self.ends.is_some() => Phase::BackingOff { until: Uptime::default() },
             None => Phase::Starting,
         };
         let reason = desired.failed.clone().or_else(|| self.ends.clone());
         let failure = reason.map(|reason| Failure { generation: desired.generation, reason });
-        let ready = u32::try_from(self.instances.len()).unwrap();
         let serving = self.serving.filter(|_| ready > 0);
         let status = Status {
             desired: Some(desired.clone()),
             phase,
             since: Uptime::default(),
             ready,
-            frozen: 0,
+            frozen,
             serving,
             restarts: 0,
             failure,
@@ -323,6 +330,7 @@ impl Life {
         let function = kept.functions.entry(id.clone()).or_insert_with(|| Function {
             desired: desired.clone(),
             instances: Vec::new(),
+            frozen: BTreeSet::new(),
             ends: None,
             serving: None,
             log: watch::Sender::default(),
@@ -399,7 +407,8 @@ impl Engine for MemoryEngine {
         match tier {
             Tier::Stopped if proven && function.desired.running_replicas() > 0 => function.desired.idle = true,
             Tier::Ready => function.desired.idle = false,
-            Tier::Frozen | Tier::Stopped => {}
+            Tier::Frozen => self.0.freeze(&mut kept, id),
+            Tier::Stopped => {}
         }
         self.0.fill_again(&mut kept, id);
         Ok(())
