@@ -6,6 +6,7 @@
 pub mod intents;
 mod lifecycle;
 mod readiness;
+pub mod scaling;
 mod spec;
 
 pub use lifecycle::{
