@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
 };
-use crate::function::FunctionId;
+use super::{scaling_rule, standing};
+use crate::function::{FunctionId, Spec};
 use crate::stack;
 use crate::wire::{FunctionStatus, Refusal};
 
@@ -57,7 +58,8 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     let mut lines = Lines::default();
     lines.add("Name", &function.name);
     lines.add("Namespace", &function.namespace);
-    lines.add("State", function.state());
+    lines.add("State", &standing::with_time(function));
+    lines.add("Next step", &standing::next_step(function));
     if let Some(lifecycle) = &function.lifecycle {
         lines.add("Step", lifecycle.step.as_deref().unwrap_or_default());
         lines.add("Waiting for", lifecycle.waiting_for.as_deref().unwrap_or_default());
@@ -74,7 +76,15 @@ fn text(function: &FunctionStatus, url: &str) -> String {
             lines.add("Refused", &format!("generation {generation}, {image}, at {time}: {reason}"));
         }
     }
-    lines.add("Ready", &function.ready());
+    lines.add("Ready", &standing::ready(function));
+    lines.add("Replicas", &standing::replicas(function));
+    let spec = Spec::accepted_before(function.draft().unwrap_or_default());
+    lines.add("Scaling", &scaling_rule::in_a_line(&spec.scaling()));
+    lines.add(
+        "Spare",
+        &Some(spec.spare()).filter(|spare| *spare > 0).map(|spare| spare.to_string()).unwrap_or_default(),
+    );
+    lines.add("Remark", function.lifecycle.as_ref().and_then(|it| it.remark.as_deref()).unwrap_or_default());
     lines.add("Image", &function.image);
     lines.add("Process", &function.env_process);
     lines.add("URL", url);
@@ -86,7 +96,7 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     }
     lines.add("Limits", &quantities(&function.limits.quantities()));
     lines.add("Requests", &quantities(&function.requests.quantities()));
-    for (flag, _) in stack::lines(&function.draft().unwrap_or_default()).iter().filter(|(_, value)| value == true) {
+    for (flag, _) in stack::lines(&spec).iter().filter(|(_, value)| value == true) {
         match flag.as_str() {
             "readonly_root_filesystem" => lines.add("Root", "read-only"),
             other => lines.add(other, "yes"),

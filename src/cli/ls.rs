@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, Table, eprint_line, print_json,
 };
-use crate::wire::Lifecycle;
+use super::standing;
 
 /// `actord ls`.
 #[derive(Debug, Args)]
@@ -51,11 +51,7 @@ impl LsArgs {
         let mut table = Table::new(&head);
         for Shown { function, .. } in functions {
             let namespace = self.all_namespaces.then(|| function.namespace.clone());
-            let state = match &function.lifecycle {
-                Some(Lifecycle { kept_down: true, .. }) => format!("{} by hand", function.state()),
-                Some(Lifecycle { step: Some(step), .. }) => format!("{}: {step}", function.state()),
-                _ => function.state().to_owned(),
-            };
+            let state = standing::in_short(function);
             let invocations = format!("{}", function.invocation_count);
             let cells = [function.name.clone(), function.ready(), state, invocations, function.image.clone()];
             table.row(namespace.into_iter().chain(cells));

@@ -15,7 +15,9 @@ mod pack;
 mod remote;
 mod rm;
 mod scale;
+mod scaling_rule;
 mod secret;
+mod standing;
 mod stop;
 
 use std::path::PathBuf;

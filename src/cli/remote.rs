@@ -31,7 +31,16 @@ Variables in the files (${NAME}, ${NAME:-word}) are filled in from the environme
 of the others; the exit code is 0 when all are ready and 1 when one is not. Ctrl-C stops waiting, not the functions.")]
     Apply(Box<ApplyArgs>),
     /// List functions: how many replicas are ready, how often they were called, where they stand
-    #[command(visible_alias = "list", after_help = "Example:\n  actord ls -A\n  actord ls -n staging --output json")]
+    #[command(
+        visible_alias = "list",
+        after_help = "\
+Example:
+  actord ls -A
+  actord ls -n staging --output json
+
+STATE says where a function stands, since when, and what comes next: `ready, freezes in 20s`, `frozen 3m, stops in 12m`
+(it counts as ready, and the next call thaws it), `idle 2h` (stopped for want of calls; the next one starts it)."
+    )]
     Ls(Box<LsArgs>),
     /// Show all about one function
     #[command(after_help = "Example:\n  actord describe hello\n  actord describe hello.staging --output json")]
@@ -51,16 +60,23 @@ Example:
 The exit code is 0 for a 2xx, 4 for a 4xx and 5 for a 5xx.")]
     Invoke(Box<InvokeArgs>),
     /// Set how many instances of a function run; with 0 the next call starts one
-    #[command(after_help = "Example:\n  actord scale hello 3")]
+    #[command(after_help = "\
+Example:
+  actord scale hello 3
+
+It holds through updates, restarts and reboots. A function that is idle is started by 1 or more. One that follows its
+load (com.openfaas.scale.max, .type or .target) has N at once, and its load counts again once its scale-down window is
+over; `actord describe` says why it has as many as it has.")]
     Scale(Box<ScaleArgs>),
     /// Keep a function down, whatever is called, until it is started
     #[command(after_help = "\
 Example:
   actord stop hello
 
-Requests under way are finished, others are answered with 503. It stays down through restarts and deploys.")]
+Requests under way are finished, others are answered with 503. It stays down through restarts and deploys. To let it
+rest only until the next call: `actord scale hello 0`.")]
     Stop(Box<StopArgs>),
-    /// Let a function run that was stopped
+    /// Let a function run that was stopped, or that is idle
     #[command(after_help = "Example:\n  actord start hello")]
     Start(Box<StopArgs>),
     /// Show what a function writes, each line with its time and its instance

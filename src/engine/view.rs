@@ -20,6 +20,8 @@ pub struct View {
     pub id: FunctionId,
     /// What is desired and observed of it.
     pub status: Status,
+    /// How long it has been in its phase, as far as this engine knows; none if it does not.
+    pub in_phase_for: Option<Duration>,
     /// How long until the next start, while it backs off.
     pub retry_in: Option<Duration>,
     /// How far the newest generation that is being brought up has come: its instance that is furthest behind.

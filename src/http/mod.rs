@@ -30,7 +30,7 @@ use self::proxy::invoke::{Proxy, invoke};
 
 use crate::credentials::Credentials;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
-use crate::function::FunctionId;
+use crate::function::{FunctionId, Resting};
 use crate::routes::Routes;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
@@ -69,6 +69,8 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// Whether every status carries the label `faas_function` with the function's name.
     pub function_label: bool,
+    /// After how long without a call functions rest that ask for it: what is next is told by this.
+    pub resting: Resting,
     /// What it calls itself.
     pub release: Release,
 }
@@ -84,6 +86,7 @@ impl Settings {
             upload_idle_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(55),
             function_label: false,
+            resting: Resting::default(),
             release: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 sha: env!("ACTORD_COMMIT").to_owned(),

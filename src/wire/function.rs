@@ -175,6 +175,24 @@ pub struct Lifecycle {
     /// One word for where it stands.
     #[schema(required)]
     pub phase: String,
+    /// How long it has been that, as far as this actord knows: an earlier one took its knowledge along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_seconds: Option<u64>,
+    /// What it becomes next if nothing calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextTier>,
+    /// How many of its ready instances are frozen until the next call.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frozen: u64,
+    /// How many instances were asked for, where `replicas` is another number: it is idle, kept down, or follows its load.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
+    /// Why the autoscaler chose the number of replicas, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scaled_because: Option<String>,
+    /// What its labels ask for and does not come of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
     /// Whether it was stopped by hand: nothing runs, whatever is called, until it is started by hand.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub kept_down: bool,
@@ -214,6 +232,18 @@ pub struct Lifecycle {
     /// The last update that was refused; what was asked for before it was put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<Refusal>,
+}
+
+/// A tier of idleness, and when it is due.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NextTier {
+    /// `frozen`: its processes stand still until the next call. `stopped`: nothing of it runs until then.
+    #[schema(required)]
+    pub tier: String,
+    /// Until then, if nothing calls it meanwhile; 0 if it is due.
+    #[schema(required)]
+    pub in_seconds: u64,
 }
 
 /// An update that was refused.

@@ -18,7 +18,7 @@ mod requests;
 mod resources;
 
 pub use alert::{Alert, AlertLabels, Alerts};
-pub use function::{FunctionDeployment, FunctionStatus, Lifecycle, Refusal, Usage};
+pub use function::{FunctionDeployment, FunctionStatus, Lifecycle, NextTier, Refusal, Usage};
 pub use function_label::FUNCTION_LABEL;
 pub use info::{GatewayInfo, Info, ProviderInfo, Version};
 pub use lenient::{read, read_value};

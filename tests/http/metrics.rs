@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use actord::engine::{Used, View};
-use actord::function::{Outlook, Phase, Uptime};
+use actord::engine::{Engine as _, Used, View};
+use actord::function::{Outlook, Phase, Tier, Uptime};
 
 use crate::support::{House, answering, ask, mirror};
 
@@ -39,6 +39,26 @@ async fn invocations_are_counted_by_function_and_code_under_the_gateways_names()
     }
     let shown = house.system("GET /system/function/echo", "").await.json();
     assert_eq!(shown["invocationCount"], 2);
+}
+
+#[actix_web::test]
+async fn frozen_instances_are_ready_ones_and_an_idle_function_has_none() {
+    let house = House::public().await;
+    house.add("cool", "i");
+    house.add("cold", "i");
+    house.show("cool", |View { status, .. }| (status.phase, status.frozen) = (Phase::Frozen, 1));
+    house.engine.rest(&"cold".parse().unwrap(), Tier::Stopped).await.unwrap();
+    let page = scrape(&house).await;
+    for line in [
+        r#"actord_function_frozen{function_name="cool.openfaas-fn"} 1"#,
+        r#"actord_function_ready{function_name="cool.openfaas-fn"} 1"#,
+        r#"actord_function_phase{function_name="cool.openfaas-fn",phase="frozen"} 1"#,
+        r#"actord_function_frozen{function_name="cold.openfaas-fn"} 0"#,
+        r#"gateway_service_count{function_name="cold.openfaas-fn"} 0"#,
+        r#"actord_function_phase{function_name="cold.openfaas-fn",phase="idle"} 1"#,
+    ] {
+        assert!(has(&page, line), "{line}\n{page}");
+    }
 }
 
 #[actix_web::test]

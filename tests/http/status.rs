@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actord::engine::{Engine as _, PullProgress, Used, View};
-use actord::function::{Failure, Generation, Namespace, Phase, RefusedUpdate, Spec, SpecDraft, Step, Uptime};
+use actord::function::{
+    Failure, Generation, Namespace, Outlook, Phase, RefusedUpdate, Resting, Spec, SpecDraft, Step, Tier, Uptime,
+};
 use actord::http::ApiFlavor;
 use serde_json::{Value, json};
 
@@ -89,6 +91,75 @@ async fn a_function_in_trouble_says_what_it_is() {
     let expected = json!({"phase": "backing off", "generation": 3, "servingGeneration": 2,
         "reason": "exited with code 1", "restarts": 5, "retryInSeconds": 8});
     assert_eq!(shown["lifecycle"], expected);
+}
+
+/// A function with these annotations, and how its status looks after `change`.
+async fn told(annotations: &[(&str, &str)], change: impl FnOnce(&mut View)) -> Value {
+    let usual = Resting { freeze_after: Some(Duration::from_secs(30)), zero_after: Some(Duration::from_secs(900)) };
+    let house = House::with(ApiFlavor::Public, |settings| settings.resting = usual).await;
+    let own = annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    house.add_with("f", |draft| draft.annotations = own.collect());
+    house.routes.announce(&"f".parse().unwrap(), Outlook::Coming);
+    house.show("f", change);
+    let one = house.system("GET /system/function/f", "").await.json();
+    assert_eq!(house.system("GET /system/functions", "").await.json()[0], one);
+    one
+}
+
+#[actix_web::test]
+async fn a_frozen_function_counts_as_available_and_says_since_when_and_what_comes_next() {
+    let zero = ("com.openfaas.scale.zero", "true");
+    let shown = told(&[zero], |_| {}).await;
+    assert_eq!(shown["lifecycle"]["next"], json!({"tier": "frozen", "inSeconds": 30}), "it was just asked for");
+    let freeze = |View { status, in_phase_for, .. }: &mut View| {
+        (status.phase, status.frozen) = (Phase::Frozen, 1);
+        *in_phase_for = Some(Duration::from_millis(180_900));
+    };
+    let shown = told(&[zero], freeze).await;
+    assert_eq!((&shown["replicas"], &shown["availableReplicas"]), (&json!(1), &json!(1)));
+    let expected = json!({"phase": "frozen", "forSeconds": 180, "frozen": 1, "generation": 1, "servingGeneration": 1,
+        "next": {"tier": "stopped", "inSeconds": 900}});
+    assert_eq!(shown["lifecycle"], expected);
+
+    let shown = told(&[("actord.freeze-after", "1m")], freeze).await;
+    assert_eq!(shown["lifecycle"].get("next"), None, "it is never stopped");
+    assert_eq!(told(&[], |_| {}).await.get("lifecycle"), None, "one that does not rest has nothing to say");
+}
+
+#[actix_web::test]
+async fn an_idle_function_has_no_replicas_and_says_how_many_were_asked_for() {
+    let house = House::public().await;
+    let id = "f".parse().unwrap();
+    house.add("f", "i");
+    house.engine.scale(&id, 3).await.unwrap();
+    house.engine.rest(&id, Tier::Stopped).await.unwrap();
+    let shown = house.system("GET /system/function/f", "").await.json();
+    assert_eq!((shown.get("replicas"), shown.get("availableReplicas")), (None, None), "zero is left out");
+    assert_eq!(shown["lifecycle"], json!({"phase": "idle", "asked": 3, "generation": 1}));
+    let reply = house.system("POST /system/scale-function/f", r#"{"replicas": 1}"#).await;
+    assert_eq!(reply.status, 202, "a gateway's way to wake");
+    let shown = house.system("GET /system/function/f", "").await.json();
+    assert_eq!((&shown["replicas"], shown.get("lifecycle")), (&json!(1), None));
+}
+
+#[actix_web::test]
+async fn a_number_that_follows_the_load_is_told_with_its_reason_and_what_has_no_effect_is_said() {
+    let house = House::public().await;
+    let id = "f".parse().unwrap();
+    house.add_with("f", |draft| drop(draft.labels.insert("com.openfaas.scale.type".into(), "queue,rps".into())));
+    let lifecycle = async || house.system("GET /system/function/f", "").await.json()["lifecycle"].take();
+    let remark = "com.openfaas.scale.type queue is accepted and has no effect";
+    let plain = json!({"phase": "ready", "generation": 1, "servingGeneration": 1, "remark": remark});
+    assert_eq!(lifecycle().await, plain);
+    house.engine.adjust(&id, 4, "180 calls a second, 45 a replica wanted".into()).await.unwrap();
+    let expected = json!({"phase": "ready", "generation": 1, "servingGeneration": 1, "remark": remark, "asked": 1,
+        "scaledBecause": "180 calls a second, 45 a replica wanted"});
+    assert_eq!(lifecycle().await, expected);
+    assert_eq!(house.system("GET /system/function/f", "").await.json()["replicas"], 4);
+    // While nothing of it runs, the load has no say.
+    house.engine.rest(&id, Tier::Stopped).await.unwrap();
+    let expected = json!({"phase": "idle", "generation": 1, "remark": remark, "asked": 1});
+    assert_eq!(lifecycle().await, expected);
 }
 
 #[actix_web::test]

@@ -54,7 +54,7 @@ async fn a_stopped_function_is_shown_with_no_replicas_and_with_what_ends_that() 
     house.add_with("a", |draft| drop(draft.labels.insert("com.openfaas.scale.min".into(), "3".into())));
     house.system("POST /system/function/a/stop", "").await;
     let expected = json!({
-        "phase": "stopped", "keptDown": true, "generation": 1,
+        "phase": "stopped", "keptDown": true, "generation": 1, "asked": 3,
         "reason": "kept down by `actord stop`: `actord start a.openfaas-fn` ends that",
     });
     let one = house.system("GET /system/function/a", "").await.json();

@@ -77,7 +77,8 @@ impl StatusCache {
 
     fn show(&self, id: &FunctionId, status: &Status, now: Uptime) -> Option<View> {
         let desired = status.desired.as_ref()?;
-        let retry_in = match status.phase {
+        let phase = status.phase;
+        let retry_in = match phase {
             Phase::BackingOff { until } => Some(until.since(now)),
             _ => None,
         };
@@ -95,7 +96,8 @@ impl StatusCache {
         if let Some(fault) = self.network.fault() {
             cut_off(&mut status, fault);
         }
-        Some(View { id: id.clone(), status, retry_in, step, waits_for, pull, judged })
+        let in_phase_for = Some(now.since(status.since)).filter(|_| status.phase == phase);
+        Some(View { id: id.clone(), status, in_phase_for, retry_in, step, waits_for, pull, judged })
     }
 }
 

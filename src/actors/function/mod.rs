@@ -127,7 +127,13 @@ impl Function {
         if let Event::Ready(id, _) = &event {
             tracing::info!(function = %self.me.id, instance = %id, "ready again");
         }
+        let (was_idle, called) = (self.is_idle(), event == Event::Wake);
         let effects = self.life.on(event, self.context.uptime());
+        match (was_idle, self.is_idle()) {
+            (false, true) => tracing::info!(function = %self.me.id, "nothing called it: stopped until the next call"),
+            (true, false) if !called => tracing::info!(function = %self.me.id, "no longer idle"),
+            _ => {}
+        }
         if let Some((id, what)) = trouble {
             let now = self.context.uptime();
             let status = self.life.status(now);
@@ -139,6 +145,10 @@ impl Function {
             tracing::warn!(function = %self.me.id, instance = %id, %phase, restarts, next_start_in = wait, "{what}");
         }
         self.perform(effects, ctx);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.life.desired().is_some_and(|desired| desired.idle)
     }
 
     fn perform(&mut self, effects: Vec<Effect>, ctx: &mut actix::Context<Self>) {

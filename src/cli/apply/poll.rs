@@ -133,6 +133,11 @@ mod tests {
             (json!({"name": "a"}), RolloutState::Ready),
             (json!({"name": "a", "replicas": 1, "availableReplicas": 1}), RolloutState::Ready),
             (json!({"name": "a", "replicas": 2, "availableReplicas": 1}), coming("not ready", None)),
+            (
+                json!({"name": "a", "replicas": 1, "availableReplicas": 1, "lifecycle": {"phase": "frozen", "frozen": 1}}),
+                RolloutState::Ready,
+            ),
+            (json!({"name": "a", "lifecycle": {"phase": "idle", "asked": 1}}), RolloutState::Ready),
             (json!({"name": "a", "replicas": 1, "lifecycle": {"phase": "starting"}}), coming("starting", None)),
             (
                 json!({"name": "a", "lifecycle": {"phase": "stopped", "keptDown": true, "reason": "by hand"}}),

@@ -29,7 +29,7 @@ const USAGE_WITHIN: Duration = Duration::from_secs(3);
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
     let namespace = namespace(&services, "", &request).await?;
     let views = answer(settings.answer_timeout, services.engine.list(&namespace)).await??;
-    let shown = |view: &View| status::status(view, services.calls(&view.id), settings.function_label);
+    let shown = |view: &View| status::status(view, &services, &settings);
     let all: Vec<_> = views.iter().filter_map(shown).collect();
     Ok(HttpResponse::Ok().json(all))
 }
@@ -55,7 +55,7 @@ pub(super) async fn status(
         return missing();
     };
     let used = if is_yes(&request, "usage") { used(&services, &view.id).await } else { None };
-    match status::status(&view, services.calls(&view.id), settings.function_label) {
+    match status::status(&view, &services, &settings) {
         Some(status) => Ok(HttpResponse::Ok().json(FunctionStatus { usage: used.map(status::usage), ..status })),
         None => missing(),
     }

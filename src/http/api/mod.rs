@@ -11,6 +11,7 @@ mod error;
 mod functions;
 mod logs;
 mod namespaces;
+mod next_tier;
 mod openapi;
 mod params;
 mod request;

@@ -20,6 +20,7 @@ pub(super) struct FunctionMetrics {
     min: IntGaugeVec,
     target: GaugeVec,
     ready: [IntGaugeVec; 2],
+    frozen: IntGaugeVec,
     generation: IntGaugeVec,
     restarts: IntCounterVec,
     phase: IntGaugeVec,
@@ -42,6 +43,7 @@ impl FunctionMetrics {
                 gauge("gateway_service_ready_count", "Replicas of a function that take requests")?,
                 gauge("actord_function_ready", "Instances that take requests")?,
             ],
+            frozen: gauge("actord_function_frozen", "Instances that are frozen until the next call")?,
             generation: gauge("actord_function_generation", "How many specs a function has accepted")?,
             restarts: IntCounterVec::new(restarts, &[FUNCTION])?,
             phase: IntGaugeVec::new(phase, &[FUNCTION, PHASE])?,
@@ -50,9 +52,9 @@ impl FunctionMetrics {
         })
     }
 
-    fn gauges(&self) -> [&IntGaugeVec; 8] {
-        let Self { replicas, min, ready: [ready, also], generation, phase, in_flight, parked, .. } = self;
-        [replicas, min, ready, also, generation, phase, in_flight, parked]
+    fn gauges(&self) -> [&IntGaugeVec; 9] {
+        let Self { replicas, min, ready: [ready, also], frozen, generation, phase, in_flight, parked, .. } = self;
+        [replicas, min, ready, also, frozen, generation, phase, in_flight, parked]
     }
 
     pub(super) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
@@ -94,6 +96,7 @@ impl FunctionMetrics {
         for ready in &self.ready {
             ready.with_label_values(&of).set(status.ready.into());
         }
+        self.frozen.with_label_values(&of).set(status.frozen.into());
         let generation = i64::try_from(desired.generation.0).unwrap_or(i64::MAX);
         self.generation.with_label_values(&of).set(generation);
         self.restarts.with_label_values(&of).inc_by(status.restarts);

@@ -1,7 +1,10 @@
 //! `ls`, `describe`, `rm`, `scale` and `invoke`.
 
 use std::process::Stdio;
+use std::time::Duration;
 
+use actord::engine::Engine as _;
+use actord::function::{Phase, Tier};
 use serde_json::json;
 
 use super::Person;
@@ -42,6 +45,58 @@ async fn a_function_is_described_and_one_that_is_not_there_is_told_with_its_name
     let told = person.actord(&["describe", "a"]).await;
     assert_eq!((told.code, told.out.as_str()), (4, ""));
     assert!(told.err.contains("no function a.openfaas-fn") && told.err.contains("actord ls"), "{}", told.err);
+}
+
+#[actix_web::test]
+async fn where_a_function_stands_that_rests_or_follows_its_load_is_listed_and_described() {
+    let house = House::public().await;
+    for (name, keys) in [
+        ("busy", &[("type", "capacity"), ("target", "20"), ("min", "2"), ("max", "10")][..]),
+        ("cold", &[]),
+        ("cool", &[("zero", "true")]),
+    ] {
+        let labels = keys.iter().map(|(key, value)| (format!("com.openfaas.scale.{key}"), (*value).to_owned()));
+        house.add_with(name, |draft| draft.labels = labels.collect());
+    }
+    house.engine.adjust(&"busy".parse().unwrap(), 5, "90 requests in flight".into()).await.unwrap();
+    house.engine.rest(&"cold".parse().unwrap(), Tier::Stopped).await.unwrap();
+    house.show("cold", |view| view.in_phase_for = Some(Duration::from_secs(7200)));
+    house.show("cool", |view| {
+        (view.status.phase, view.status.frozen) = (Phase::Frozen, 1);
+        view.in_phase_for = Some(Duration::from_secs(180));
+    });
+    let person = Person::root(house.address);
+    let table = "NAME  READY  STATE      INVOCATIONS  IMAGE\n\
+                 busy  5/5    ready      0            i\n\
+                 cold  0/0    idle 2h    0            i\n\
+                 cool  1/1    frozen 3m  0            i\n";
+    assert_eq!(person.actord(&["ls"]).await.out, table);
+    let listed = person.actord(&["ls", "--output", "json"]).await.json();
+    assert_eq!((&listed[1]["lifecycle"]["phase"], &listed[2]["lifecycle"]["frozen"]), (&json!("idle"), &json!(1)));
+    for (name, lines) in [
+        (
+            "busy",
+            &[
+                "State:       ready\n",
+                "Ready:       5/5\n",
+                "Replicas:    5, 2 were asked for: 90 requests in flight\n",
+                "Scaling:     2 to 10 replicas, 20 requests in flight each (type capacity), planned with 90 % of it\n",
+            ][..],
+        ),
+        (
+            "cold",
+            &["State:       idle for 2h\nNext step:   the next call starts it\n", "Replicas:    0, 1 were asked for\n"],
+        ),
+        (
+            "cool",
+            &["State:       frozen for 3m\nNext step:   the next call thaws it\n", "Ready:       1/1, 1 frozen\n"],
+        ),
+    ] {
+        let told = person.actord(&["describe", name]).await.out;
+        for line in lines {
+            assert!(told.contains(line), "{line}: {told}");
+        }
+    }
 }
 
 #[actix_web::test]

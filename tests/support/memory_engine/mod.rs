@@ -208,7 +208,8 @@ impl Function {
             restarts: 0,
             failure,
         };
-        View { id: id.clone(), status, retry_in: None, step: None, waits_for: None, pull: None, judged: None }
+        let (id, in_phase_for, retry_in) = (id.clone(), None, None);
+        View { id, status, in_phase_for, retry_in, step: None, waits_for: None, pull: None, judged: None }
     }
 }
 
