@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actord::data_dir::DataDir;
 use actord::function::NamespaceMetadata;
-use actord::function::{Desired, Generation, Namespace, Resources, Spec, SpecDraft};
+use actord::function::{Desired, Generation, GoodGeneration, Namespace, Resources, Spec, SpecDraft};
 use actord::store::{Namespaces, Secrets, Store};
 use serde_json::json;
 
@@ -141,6 +141,11 @@ fn desired(image: &str) -> Desired {
         };
         Arc::new(Spec::try_from(draft).unwrap())
     };
+    let good = |number: u64| GoodGeneration {
+        generation: Generation(number),
+        spec: spec(format!("{image}-good-{number}")),
+        accepted_at: format!("2026-01-0{number}T03:04:05Z"),
+    };
     Desired {
         generation: Generation(7),
         spec: spec(image.to_owned()),
@@ -148,7 +153,8 @@ fn desired(image: &str) -> Desired {
         kept_down: true,
         idle: false,
         adjusted: None,
-        last_good: Some((Generation(5), spec(format!("{image}-good")))),
+        accepted_at: "2026-02-02T03:04:05Z".into(),
+        history: [good(5), good(3)].into_iter().collect(),
         has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
@@ -232,7 +238,9 @@ async fn stack_files_that_people_wrote_are_imported_all_or_none() {
     assert!(import(&data, &stacks, &["--replace"]).status.success());
     let second = read();
     assert_eq!((second.generation, second.spec.image.as_str(), second.has_served), (Generation(2), "me/f:2", false));
-    assert_eq!(second.last_good, Some((Generation(1), first.spec)));
+    let good = GoodGeneration { generation: Generation(1), spec: first.spec, accepted_at: first.accepted_at };
+    assert!(!good.accepted_at.is_empty() && !second.accepted_at.is_empty());
+    assert_eq!(second.history, [good].into_iter().collect());
     assert!(import(&data, &stacks, &["--replace"]).status.success());
     assert_eq!(read(), second);
 

@@ -1,16 +1,16 @@
 //! Every message that one actor sends another, on one page.
 //!
 //! ```text
-//! engine --To(id, Apply | Scale | KeepDown | Adjust | Rest | Delete)--> Registry --the same, without To--> Function
-//!                                                                           ^                             |  ^  |
-//!                                                                           +--SupervisorEvent: finished, --+  |  +--Attach, Detach--> Network
-//!                                                                              died          LifecycleEvent--+
+//! engine --To(id, M)--> Registry --M: Apply, Rollback, Scale, KeepDown, Adjust, Rest, Delete--> Function
+//!                          ^                                                                    |  ^  |
+//!                          +--SupervisorEvent: finished, died-----------------------------------+  |  +--Attach, Detach--> Network
+//!                                                                                  LifecycleEvent--+
 //! ```
 
 use actix::Message;
 
 use crate::engine::{Mode, Refused};
-use crate::function::{Adjusted, Event, FunctionId, InstanceId, Spec, Tier};
+use crate::function::{Adjusted, Event, FunctionId, Generation, InstanceId, Spec, Tier};
 use crate::host::{Attachment, HostError};
 
 // ---- to the registry ---------------------------------------------------------------------------------------------
@@ -39,6 +39,14 @@ pub(super) struct Apply {
     pub(super) spec: Spec,
     /// Create or update.
     pub(super) mode: Mode,
+}
+
+/// Brings an earlier generation back, as an update. Answered as [`Apply`] is.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub(super) struct Rollback {
+    /// Which one; none for the one before.
+    pub(super) to: Option<Generation>,
 }
 
 /// Asks for another number of replicas. Answered when that is durable.

@@ -11,7 +11,7 @@ use super::client::{
 use super::{scaling_rule, standing};
 use crate::function::{FunctionId, Spec};
 use crate::stack;
-use crate::wire::{FunctionStatus, Refusal};
+use crate::wire::{FunctionStatus, KeptGeneration, Lifecycle, Refusal};
 
 /// `actord describe`.
 #[derive(Debug, Args)]
@@ -105,6 +105,9 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     lines.add("Secrets", &function.secrets.join(", "));
     lines.add("Constraints", &function.constraints.join(", "));
     lines.add("Created", &function.created_at);
+    if let Some(lifecycle) = &function.lifecycle {
+        lines.generations(lifecycle);
+    }
     lines.map("Environment", &function.env_vars);
     lines.map("Labels", &function.labels);
     lines.map("Annotations", &function.annotations);
@@ -125,6 +128,19 @@ impl Lines {
         if !value.is_empty() {
             let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             self.0 += &format!("{:<13}{value}\n", format!("{key}:"));
+        }
+    }
+
+    /// What it can be rolled back to.
+    fn generations(&mut self, lifecycle: &Lifecycle) {
+        if !lifecycle.generations.is_empty() {
+            self.0 += "Generations:\n";
+        }
+        for KeptGeneration { generation, image, accepted } in &lifecycle.generations {
+            let serves = lifecycle.serving_generation == Some(*generation);
+            let accepted = if accepted.is_empty() { "at a time that was not noted" } else { accepted };
+            let serves = if serves { ", serves" } else { "" };
+            self.0 += &format!("  {generation}  {}  accepted {accepted}{serves}\n", image.escape_debug());
         }
     }
 

@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::function::{Desired, FunctionId, Generation, Namespace, SecretName};
+use crate::function::{Desired, FunctionId, Generation, History, Namespace, SecretName};
 use crate::stack::{self, Found, SecretValues, StackError};
 use crate::store::{SecretError, Secrets, Store, StoreError};
 
@@ -115,6 +115,7 @@ impl ImportArgs {
 
 /// What is desired of a function from now on. One that is there is updated as a deploy would.
 fn imported(found: Found, before: Option<Desired>) -> Desired {
+    let now = jiff::Timestamp::now().to_string();
     match (before, found) {
         (None, Found::Kept(desired)) => desired,
         (None, Found::Asked(spec)) => Desired {
@@ -124,10 +125,11 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
             idle: false,
             adjusted: None,
             spec,
-            last_good: None,
+            accepted_at: now.clone(),
+            history: History::default(),
             has_served: false,
             failed: None,
-            created_at: jiff::Timestamp::now().to_string(),
+            created_at: now,
             refused: None,
         },
         (Some(before), found) => {
@@ -145,7 +147,8 @@ fn imported(found: Found, before: Option<Desired>) -> Desired {
                 kept_down,
                 idle: false,
                 adjusted: None,
-                last_good: if before.has_served { Some((before.generation, before.spec)) } else { before.last_good },
+                accepted_at: now,
+                history: before.kept(),
                 has_served: false,
                 failed: None,
                 created_at: before.created_at,

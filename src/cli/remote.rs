@@ -12,6 +12,7 @@ use super::logs::LogsArgs;
 use super::ls::LsArgs;
 use super::namespace::NamespaceVerb;
 use super::rm::RmArgs;
+use super::rollback::RollbackArgs;
 use super::scale::ScaleArgs;
 use super::secret::SecretVerb;
 use super::stop::StopArgs;
@@ -68,6 +69,15 @@ It holds through updates, restarts and reboots. A function that is idle is start
 load (com.openfaas.scale.max, .type or .target) has N at once, and its load counts again once its scale-down window is
 over; `actord describe` says why it has as many as it has.")]
     Scale(Box<ScaleArgs>),
+    /// Bring back what a function was before, as an update, and wait until it is ready
+    #[command(after_help = "\
+Example:
+  actord rollback hello
+  actord rollback hello --to 3
+
+Without --to it is the generation that served before, or, after an update that failed or is not ready yet, the one that
+serves. No request fails meanwhile. Rolled back twice, a function is where it was. `actord describe` lists what is kept.")]
+    Rollback(Box<RollbackArgs>),
     /// Keep a function down, whatever is called, until it is started
     #[command(after_help = "\
 Example:
@@ -120,6 +130,7 @@ impl RemoteVerb {
             Self::Rm(rm) => rm.run().await,
             Self::Invoke(invoke) => invoke.run().await,
             Self::Scale(scale) => scale.run().await,
+            Self::Rollback(rollback) => rollback.run().await,
             Self::Stop(stop) => stop.stop().await,
             Self::Start(start) => start.start().await,
             Self::Logs(logs) => logs.run().await,

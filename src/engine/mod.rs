@@ -24,7 +24,7 @@ pub use namespace::{NamespaceRefused, SecretRefused};
 pub use refused::Refused;
 pub use view::{Mode, PullProgress, Used, View};
 
-use crate::function::{FunctionId, Namespace, NamespaceMetadata, SecretName, Spec, Tier};
+use crate::function::{FunctionId, Generation, Namespace, NamespaceMetadata, SecretName, Spec, Tier};
 
 /// Runs functions.
 #[async_trait]
@@ -38,6 +38,16 @@ pub trait Engine: Send + Sync {
     /// asked for again, with the scales that came meanwhile: `refused` of its [`Desired`](crate::function::Desired) tells
     /// of it.
     async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused>;
+
+    /// Brings back what a function was in generation `to`, as an update: under a new number, answered as [`Engine::apply`]
+    /// is, and refused and undone as an update is. Without `to` it is the newest generation that served before the one that
+    /// is asked for: so an update that failed, or has not served yet, is rolled back to what serves instead. How many
+    /// instances are asked for stays, and so does whether it is kept down.
+    ///
+    /// # Errors
+    /// [`Refused::NotKept`] if there is no such generation in [`Desired::kept`](crate::function::Desired::kept), when its
+    /// turn comes; [`Refused::NoSecret`] for a secret that it named and that was deleted since; as for [`Engine::apply`].
+    async fn rollback(&self, id: &FunctionId, to: Option<Generation>) -> Result<(), Refused>;
 
     /// Deletes a function. Returns when that is durable and no new request reaches it; its name is free then.
     ///

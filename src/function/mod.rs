@@ -10,8 +10,8 @@ pub mod scaling;
 mod spec;
 
 pub use lifecycle::{
-    Adjusted, Backoff, Desired, Effect, Event, Exit, Failure, Generation, InstancePhase, Lifecycle, Observed,
-    ObservedState, Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Tier, Uptime,
+    Adjusted, Backoff, Desired, Effect, Event, Exit, Failure, Generation, GoodGeneration, History, InstancePhase,
+    Lifecycle, Observed, ObservedState, Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Tier, Uptime,
 };
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{

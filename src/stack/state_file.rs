@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::function::{Desired, Generation, RefusedUpdate, Spec, SpecDraft};
+use crate::function::{Desired, Generation, GoodGeneration, RefusedUpdate, Spec};
 
 /// The form of the file that this program reads and writes.
 pub(super) const FORMAT: u32 = 1;
@@ -27,7 +27,12 @@ pub(super) struct Kept {
     replicas: u32,
     proven: bool,
     failed: Option<String>,
-    good: Option<Good>,
+    good: Option<GoodGeneration>,
+    /// What served before `good`, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<GoodGeneration>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    accepted_at: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     kept_down: bool,
     created_at: String,
@@ -35,28 +40,16 @@ pub(super) struct Kept {
     refused: Option<Arc<RefusedUpdate>>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Good {
-    generation: Generation,
-    #[serde(deserialize_with = "accepted_before")]
-    spec: Arc<Spec>,
-}
-
-/// It was accepted once, perhaps by an older program with fewer rules, and stands in no file that a person would mend.
-fn accepted_before<'de, D: Deserializer<'de>>(file: D) -> Result<Arc<Spec>, D::Error> {
-    SpecDraft::deserialize(file).map(|draft| Arc::new(Spec::accepted_before(draft)))
-}
-
 impl Kept {
     pub(super) fn of(desired: &Desired) -> Self {
-        let good = desired.last_good.as_ref();
         Self {
             generation: desired.generation,
             replicas: desired.replicas,
             proven: desired.has_served,
             failed: desired.failed.clone(),
-            good: good.map(|(generation, spec)| Good { generation: *generation, spec: spec.clone() }),
+            good: desired.last_good().cloned(),
+            earlier: desired.history.iter().skip(1).cloned().collect(),
+            accepted_at: desired.accepted_at.clone(),
             kept_down: desired.kept_down,
             created_at: desired.created_at.clone(),
             refused: desired.refused.clone(),
@@ -72,7 +65,8 @@ impl Kept {
             // What the load of that machine asked for is not what that of another does.
             idle: false,
             adjusted: None,
-            last_good: self.good.map(|good| (good.generation, good.spec)),
+            accepted_at: self.accepted_at,
+            history: self.good.into_iter().chain(self.earlier).collect(),
             has_served: self.proven,
             failed: self.failed,
             created_at: self.created_at,

@@ -5,7 +5,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::function::{Generation, Resources, SpecDraft};
+use crate::function::{Generation, GoodGeneration, Resources, SpecDraft};
+
+fn good(number: u64, spec: SpecDraft) -> GoodGeneration {
+    let accepted_at = format!("2026-01-0{number}T03:04:05Z");
+    GoodGeneration { generation: Generation(number), spec: Arc::new(Spec::accepted_before(spec)), accepted_at }
+}
 
 fn desired(spec: SpecDraft) -> Desired {
     Desired {
@@ -15,10 +20,11 @@ fn desired(spec: SpecDraft) -> Desired {
         kept_down: true,
         idle: false,
         adjusted: None,
-        last_good: Some((
-            Generation(5),
-            Arc::new(SpecDraft { image: "i:5".into(), ..SpecDraft::default() }.try_into().unwrap()),
-        )),
+        accepted_at: "2026-02-02T03:04:05Z".into(),
+        history: [5, 3, 2]
+            .map(|n| good(n, SpecDraft { image: format!("i:{n}"), ..SpecDraft::default() }))
+            .into_iter()
+            .collect(),
         has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05Z".into(),
@@ -249,10 +255,10 @@ fn a_spec_to_fall_back_on_is_read_as_it_was_written_though_it_would_be_refused_t
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("state");
     let limits = Some(Resources { memory: Some("512Ki".into()), cpu: Some("500".into()), ..Resources::default() });
-    let good = SpecDraft { image: "i:5".into(), limits, ..SpecDraft::default() };
-    assert!(Spec::try_from(good.clone()).is_err());
+    let older = SpecDraft { image: "i:5".into(), limits, ..SpecDraft::default() };
+    assert!(Spec::try_from(older.clone()).is_err());
     let kept = Desired {
-        last_good: Some((Generation(5), Arc::new(Spec::accepted_before(good)))),
+        history: [good(5, older.clone()), good(4, older)].into_iter().collect(),
         ..desired(SpecDraft { image: "i:7".into(), ..SpecDraft::default() })
     };
     let id: FunctionId = "f".parse().unwrap();
@@ -273,9 +279,10 @@ fn an_export_is_read_though_its_keys_of_scaling_would_be_refused_today_and_a_sta
     let labels = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let draft = SpecDraft { image: "i:7".into(), labels, ..SpecDraft::default() };
     let refused = Spec::try_from(draft.clone()).unwrap_err().to_string();
+    let history = [good(5, draft.clone()), good(4, draft.clone())].into_iter().collect();
     let spec = Arc::new(Spec::accepted_before(draft));
     let before = desired(SpecDraft { image: "i:7".into(), ..SpecDraft::default() });
-    let kept = Desired { spec: spec.clone(), last_good: Some((Generation(5), spec)), ..before };
+    let kept = Desired { spec, history, ..before };
     let id: FunctionId = "f".parse().unwrap();
     write(&dir, &[(id.clone(), kept.clone())], &SecretValues::new()).unwrap();
     assert_eq!(read(&dir).unwrap().functions, [(id, Found::Kept(kept))].into());

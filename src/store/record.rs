@@ -8,17 +8,17 @@ use rusqlite::{Connection, Row, named_params};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use crate::function::{Adjusted, Desired, FunctionId, Generation, RefusedUpdate, Spec, SpecDraft};
+use crate::function::{Adjusted, Desired, FunctionId, Generation, GoodGeneration, RefusedUpdate, Spec, SpecDraft};
 
 pub(super) const SELECT_ALL: &str = "SELECT * FROM functions ORDER BY namespace, name";
 pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
 pub(super) const SELECT_ONE: &str = "SELECT * FROM functions WHERE namespace = ?1 AND name = ?2";
 
 const WRITE: &str = "INSERT OR REPLACE INTO functions
-    (namespace, name, generation, replicas, kept_down, idle, adjusted, spec, proven, failed, good_generation, good_spec, created_at,
-     refused, checksum) VALUES
+    (namespace, name, generation, replicas, kept_down, idle, adjusted, spec, proven, failed, good_generation, good_spec,
+     created_at, refused, accepted_at, good_accepted_at, earlier, checksum) VALUES
     (:namespace, :name, :generation, :replicas, :kept_down, :idle, :adjusted, :spec, :proven, :failed,
-     :good_generation, :good_spec, :created_at, :refused, :checksum)";
+     :good_generation, :good_spec, :created_at, :refused, :accepted_at, :good_accepted_at, :earlier, :checksum)";
 
 /// Every function's record, by namespace and name.
 pub(super) fn all(db: &Connection) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
@@ -45,6 +45,10 @@ pub(super) struct Record {
     created_at: String,
     /// JSON of the last refusal.
     refused: Option<String>,
+    accepted_at: Option<String>,
+    good_accepted_at: Option<String>,
+    /// JSON of the generations that served before the good one, newest first.
+    earlier: Option<String>,
     checksum: String,
 }
 
@@ -80,7 +84,10 @@ impl Record {
         // SQLite's integers are signed.
         let number =
             |generation: Generation| i64::try_from(generation.0).map_err(|why| unwritable("the generation", &why));
-        let good = desired.last_good.as_ref();
+        let good = desired.last_good();
+        let earlier: Vec<&GoodGeneration> = desired.history.iter().skip(1).collect();
+        let earlier = (!earlier.is_empty()).then(|| serde_json::to_string(&earlier)).transpose();
+        let time = |at: &String| Some(at).filter(|at| !at.is_empty()).cloned();
         let record = Self {
             namespace: id.namespace.as_str().to_owned(),
             name: id.name.as_str().to_owned(),
@@ -92,10 +99,13 @@ impl Record {
             spec: spec(&desired.spec)?,
             proven: desired.has_served,
             failed: desired.failed.clone(),
-            good_generation: good.map(|(generation, _)| number(*generation)).transpose()?,
-            good_spec: good.map(|(_, good)| spec(good)).transpose()?,
+            good_generation: good.map(|good| number(good.generation)).transpose()?,
+            good_spec: good.map(|good| spec(&good.spec)).transpose()?,
             created_at: desired.created_at.clone(),
             refused: desired.refused.as_deref().map(refusal).transpose()?,
+            accepted_at: time(&desired.accepted_at),
+            good_accepted_at: good.and_then(|good| time(&good.accepted_at)),
+            earlier: earlier.map_err(|why| unwritable("the history", &why))?,
             checksum: String::new(),
         };
         Ok(record.sealed())
@@ -125,6 +135,10 @@ impl Record {
         if let Some(refused) = &self.refused {
             text += refused;
         }
+        if self.accepted_at.is_some() || self.good_accepted_at.is_some() || self.earlier.is_some() {
+            let history = (&self.accepted_at, &self.good_accepted_at, &self.earlier);
+            text += &serde_json::to_string(&history).unwrap_or_default();
+        }
         Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -144,6 +158,9 @@ impl Record {
             ":good_spec": self.good_spec,
             ":created_at": self.created_at,
             ":refused": self.refused,
+            ":accepted_at": self.accepted_at,
+            ":good_accepted_at": self.good_accepted_at,
+            ":earlier": self.earlier,
             ":checksum": self.checksum,
         })?;
         Ok(())
@@ -165,6 +182,9 @@ impl Record {
             good_spec: row.get("good_spec")?,
             created_at: row.get("created_at")?,
             refused: later(row, "refused")?,
+            accepted_at: later(row, "accepted_at")?,
+            good_accepted_at: later(row, "good_accepted_at")?,
+            earlier: later(row, "earlier")?,
             checksum: row.get("checksum")?,
         })
     }
@@ -184,8 +204,16 @@ impl Record {
         let namespace = self.namespace.parse().map_err(|why| damaged(&why))?;
         let name = self.name.parse().map_err(|why| damaged(&why))?;
         let good = match (self.good_generation, &self.good_spec) {
-            (Some(number), Some(text)) => Some((generation(number)?, spec(text)?)),
+            (Some(number), Some(text)) => Some(GoodGeneration {
+                generation: generation(number)?,
+                spec: spec(text)?,
+                accepted_at: self.good_accepted_at.clone().unwrap_or_default(),
+            }),
             _ => None,
+        };
+        let earlier: Vec<GoodGeneration> = match &self.earlier {
+            Some(text) => serde_json::from_str(text).map_err(|why| damaged(&why))?,
+            None => Vec::new(),
         };
         let refused = match &self.refused {
             Some(text) => Some(serde_json::from_str(text).map_err(|why| damaged(&why))?),
@@ -202,7 +230,8 @@ impl Record {
             kept_down: self.kept_down,
             idle: self.idle,
             adjusted,
-            last_good: good,
+            accepted_at: self.accepted_at.clone().unwrap_or_default(),
+            history: good.into_iter().chain(earlier).collect(),
             has_served: self.proven,
             failed: self.failed.clone(),
             created_at: self.created_at.clone(),

@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
     add_kept_down,
     add_refusals,
     add_load,
+    add_history,
 ];
 
 fn make_functions(db: &Transaction<'_>) -> Result<(), StoreError> {
@@ -83,6 +84,15 @@ fn add_load(db: &Transaction<'_>) -> Result<(), StoreError> {
     Ok(db.execute_batch(
         "ALTER TABLE functions ADD COLUMN idle INTEGER NOT NULL DEFAULT 0;
          ALTER TABLE functions ADD COLUMN adjusted TEXT",
+    )?)
+}
+
+/// When generations were accepted, and those that served before the good one, as JSON.
+fn add_history(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch(
+        "ALTER TABLE functions ADD COLUMN accepted_at TEXT;
+         ALTER TABLE functions ADD COLUMN good_accepted_at TEXT;
+         ALTER TABLE functions ADD COLUMN earlier TEXT;",
     )?)
 }
 

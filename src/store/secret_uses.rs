@@ -17,7 +17,7 @@ use crate::function::{Desired, FunctionId, FunctionName, Namespace, SecretName};
 
 impl Store {
     /// As [`Store::put`]. What the function named before may be missing by now: it was deleted by force, and the function
-    /// is kept all the same.
+    /// is kept all the same. A new generation of it names only what is there.
     ///
     /// # Errors
     /// [`StoreError::NoSecret`] for a secret that it names anew and that is not there; as for [`Store::put`].
@@ -28,13 +28,17 @@ impl Store {
         secrets: &Secrets,
     ) -> Result<(), StoreError> {
         let (id, record, secrets) = (id.clone(), Record::encode(id, desired)?, secrets.clone());
-        let named = named(desired);
+        let (named, generation) = (named(desired), desired.generation);
+        let asked_for: BTreeSet<SecretName> = desired.spec.secrets.iter().cloned().collect();
         self.change(move |db| {
             check_function(db, &id)?;
             let missing: Vec<_> = named.into_iter().filter(|name| !secrets.contains(&id.namespace, name)).collect();
             if !missing.is_empty() {
-                let before = before(db, &id)?.map(|before| self::named(&before)).unwrap_or_default();
-                if let Some(missing) = missing.into_iter().find(|name| !before.contains(name)) {
+                let before = before(db, &id)?;
+                let is_new = before.as_ref().is_none_or(|before| before.generation != generation);
+                let before = before.map(|before| self::named(&before)).unwrap_or_default();
+                let anew = |name: &SecretName| !before.contains(name) || (is_new && asked_for.contains(name));
+                if let Some(missing) = missing.into_iter().find(anew) {
                     return Err(StoreError::NoSecret(missing));
                 }
             }
@@ -82,7 +86,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::function::{Generation, Spec, SpecDraft};
+    use crate::function::{Generation, GoodGeneration, Spec, SpecDraft};
     use crate::store::{Namespaces, SecretRefused};
 
     fn spec(secrets: &[&str]) -> Arc<Spec> {
@@ -98,12 +102,17 @@ mod tests {
             idle: false,
             adjusted: None,
             spec: spec(secrets),
-            last_good: good.map(|secrets| (Generation(1), spec(secrets))),
+            accepted_at: String::new(),
+            history: good.into_iter().map(|secrets| good_generation(1, secrets)).collect(),
             has_served: false,
             failed: None,
             created_at: String::new(),
             refused: None,
         }
+    }
+
+    fn good_generation(number: u64, secrets: &[&str]) -> GoodGeneration {
+        GoodGeneration { generation: Generation(number), spec: spec(secrets), accepted_at: String::new() }
     }
 
     fn name(text: &str) -> SecretName {
@@ -149,16 +158,25 @@ mod tests {
         let served = Desired { has_served: true, ..desired(&["free"], Some(&["good", "text"])) };
         home.put("served", &served).await.unwrap();
         home.put("served", &Desired { spec: spec(&[]), ..served }).await.unwrap();
-        for (secret, users) in
-            [("a", "one, two"), ("a.b", "two"), ("b", "one, three"), ("good", "one"), ("free", ""), ("text", "")]
-        {
+        let older = [good_generation(2, &["a.b"]), good_generation(1, &["text"])];
+        home.put("rolled", &Desired { history: older.into_iter().collect(), ..desired(&["b"], None) }).await.unwrap();
+        for (secret, users) in [
+            ("a", "one, two"),
+            ("a.b", "rolled, two"),
+            ("b", "one, rolled, three"),
+            ("good", "one"),
+            ("free", ""),
+            ("text", ""),
+        ] {
             let refused = match home.delete(secret, false).await {
                 Err(SecretRefused::InUse { functions, .. }) => functions.join(", "),
                 other => other.map(|()| String::new()).unwrap(),
             };
             assert_eq!(refused, users, "{secret}");
         }
-        home.store.delete(&"two".parse().unwrap()).await.unwrap();
+        for function in ["two", "rolled"] {
+            home.store.delete(&function.parse().unwrap()).await.unwrap();
+        }
         home.delete("a.b", false).await.unwrap();
         home.delete("a", true).await.unwrap();
         let gone = home.delete("a", false).await;
@@ -176,6 +194,8 @@ mod tests {
             ("fallen back to", desired(&[], Some(&["s"])), None),
             ("named by the spec that was fallen back to", desired(&["s"], Some(&["s"])), None),
             ("another one beside it", desired(&["s", "t"], None), Some("t")),
+            ("another generation", Desired { generation: Generation(3), ..desired(&["s"], None) }, Some("s")),
+            ("fallen back to by another", Desired { generation: Generation(3), ..desired(&[], Some(&["s"])) }, None),
             ("given up", desired(&[], None), None),
             ("named anew", desired(&["s"], None), Some("s")),
         ] {

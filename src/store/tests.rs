@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::function::NamespaceMetadata;
-use crate::function::{Adjusted, Generation, Namespace, RefusedUpdate, Resources, Spec, SpecDraft};
+use crate::function::{
+    Adjusted, Generation, GoodGeneration, History, Namespace, RefusedUpdate, Resources, Spec, SpecDraft,
+};
 
 fn desired(generation: u64) -> Desired {
     let draft = SpecDraft { image: format!("image:{generation}"), ..SpecDraft::default() };
@@ -18,7 +20,8 @@ fn desired(generation: u64) -> Desired {
         kept_down: false,
         idle: false,
         adjusted: None,
-        last_good: None,
+        accepted_at: String::new(),
+        history: History::default(),
         has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),
@@ -79,6 +82,11 @@ async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
         let env_vars = [("a".to_owned(), "b=c".to_owned())].into();
         Arc::new(Spec::try_from(SpecDraft { image: image.into(), env_vars, ..SpecDraft::default() }).unwrap())
     };
+    let good = |(image, at): (&str, &str)| GoodGeneration {
+        generation: Generation(1),
+        spec: spec(image),
+        accepted_at: at.to_owned(),
+    };
     let put = Desired {
         generation: Generation(2),
         spec: spec("i:2"),
@@ -86,7 +94,8 @@ async fn what_was_put_is_read_back_after_the_store_is_opened_again() {
         kept_down: true,
         idle: true,
         adjusted: Some(Adjusted { replicas: 7, reason: "12 requests in flight".into() }),
-        last_good: Some((Generation(1), spec("i:1"))),
+        accepted_at: "2026-01-03T03:04:05Z".into(),
+        history: [("i:1", "2026-01-02T03:04:05Z"), ("i:0", "")].map(good).into_iter().collect(),
         has_served: false,
         failed: Some("pull failed".into()),
         created_at: "2026-01-02T03:04:05.000000006Z".into(),
@@ -257,7 +266,9 @@ async fn what_was_accepted_under_fewer_rules_is_neither_damage_nor_dropped() {
         let draft = SpecDraft { image: "i".into(), labels, annotations, ..SpecDraft::default() };
         assert!(Spec::try_from(draft.clone()).is_err());
         let spec = Arc::new(Spec::accepted_before(draft));
-        let old = Desired { last_good: Some((Generation(0), spec.clone())), spec, ..desired(1) };
+        let good =
+            |number| GoodGeneration { generation: Generation(number), spec: spec.clone(), accepted_at: String::new() };
+        let old = Desired { history: [3, 2].map(good).into_iter().collect(), spec: spec.clone(), ..desired(4) };
         Store::open(&home.store).unwrap().put(&id(1), &old).await.unwrap();
         assert_eq!(Store::open(&home.store).unwrap().get(&id(1)).await.unwrap(), Some(old));
     }

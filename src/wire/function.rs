@@ -232,6 +232,26 @@ pub struct Lifecycle {
     /// The last update that was refused; what was asked for before it was put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_refusal: Option<Refusal>,
+    /// The generations that ever served, newest first, if it can be rolled back to one of them. Said of one function, and
+    /// not in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub generations: Vec<KeptGeneration>,
+}
+
+/// A generation that served, and that a function can be rolled back to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct KeptGeneration {
+    /// Its number.
+    #[schema(required)]
+    pub generation: u64,
+    /// Its image.
+    #[schema(required)]
+    pub image: String,
+    /// When it was accepted, if that was noted.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(format = DateTime)]
+    pub accepted: String,
 }
 
 /// A tier of idleness, and when it is due.

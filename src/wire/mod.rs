@@ -18,13 +18,15 @@ mod requests;
 mod resources;
 
 pub use alert::{Alert, AlertLabels, Alerts};
-pub use function::{FunctionDeployment, FunctionStatus, Lifecycle, NextTier, Refusal, Usage};
+pub use function::{FunctionDeployment, FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
 pub use function_label::FUNCTION_LABEL;
 pub use info::{GatewayInfo, Info, ProviderInfo, Version};
 pub use lenient::{read, read_value};
 pub use log::LogMessage;
 pub use namespace::FunctionNamespace;
-pub use requests::{DeleteFunctionRequest, DeleteSecretRequest, ListedSecret, ScaleServiceRequest, Secret};
+pub use requests::{
+    DeleteFunctionRequest, DeleteSecretRequest, ListedSecret, RollbackRequest, ScaleServiceRequest, Secret,
+};
 pub use resources::FunctionResources;
 
 #[cfg(test)]

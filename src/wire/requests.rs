@@ -59,6 +59,20 @@ impl ScaleServiceRequest {
     }
 }
 
+/// Which generation a function is to go back to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schema(example = json!({"generation": 2}))]
+pub struct RollbackRequest {
+    /// One that is kept, as the status of the function lists them; else the one before
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The namespace, else the query's, else the default one
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(nullable)]
+    pub namespace: String,
+}
+
 /// A secret and its value.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "camelCase")]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::function::{Desired, FunctionId, Generation, Invalid, Resources, Spec, SpecDraft};
+use crate::function::{Desired, FunctionId, Generation, History, Invalid, Resources, Spec, SpecDraft};
 use crate::stack;
 
 /// One field of each kind.
@@ -140,7 +140,8 @@ fn every_field_of_a_spec_comes_through_a_request_a_status_and_a_stack_file() {
         kept_down: false,
         idle: false,
         adjusted: None,
-        last_good: None,
+        accepted_at: String::new(),
+        history: History::default(),
         has_served: false,
         failed: None,
         created_at: String::new(),

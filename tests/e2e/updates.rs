@@ -67,6 +67,49 @@ async fn updates_fail_no_request_and_the_answer_to_an_update_is_the_new_version(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rollbacks_fail_no_request_and_what_is_kept_outlives_a_kill() {
+    let mut actord = Actord::start().await;
+    actord.deploy("back", json!({})).await;
+    assert_eq!(actord.update("back", json!({ "image": HELLO_2 })).await.status, 202);
+    let roll_back = async |actord: &Actord, body: serde_json::Value| {
+        actord.system("POST", "/system/function/back/rollback", body).await
+    };
+    let over = Arc::new(AtomicBool::new(false));
+    let paths = ["/function/back/version", "/function/back/sleep?ms=150", "/function/back/stream?n=5&ms=20"];
+    let callers: Vec<_> = paths
+        .into_iter()
+        .flat_map(|path| [true, false].map(|keep| tokio::spawn(caller(actord.public, over.clone(), keep, path))))
+        .collect();
+    for version in ["1\n", "2\n", "1\n"] {
+        let answer = roll_back(&actord, json!({})).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        for _ in 0..20 {
+            assert_eq!(actord.get("/function/back/version").await.text(), version, "right after its 202");
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    let answers: Vec<u32> = join_all(callers).await.into_iter().map(Result::unwrap).collect();
+    println!("3 rollbacks under {} requests: 0 failed", answers.iter().sum::<u32>());
+    assert!(answers.iter().all(|count| *count > 2), "{answers:?}");
+
+    for restart in [false, true] {
+        if restart {
+            actord.kill().await;
+            actord.launch(&[]).await;
+        }
+        let kept = actord.describe("back").await["lifecycle"]["generations"].take();
+        let kept: Vec<_> = kept.as_array().unwrap().iter().map(|kept| (&kept["generation"], &kept["image"])).collect();
+        assert_eq!(kept, [(&json!(5), &json!(HELLO_1)), (&json!(4), &json!(HELLO_2))]);
+    }
+    let answer = roll_back(&actord, json!({ "generation": 9 })).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("it keeps 5, 4"), "{}", answer.text());
+    assert_eq!(roll_back(&actord, json!({ "generation": 4 })).await.status, 202);
+    assert_eq!(actord.get("/function/back/version").await.text(), "2\n");
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_update_fails_no_request_and_what_is_shown_is_what_runs() {
     let actord = Actord::start().await;
     let elsewhere = tempfile::tempdir().unwrap();

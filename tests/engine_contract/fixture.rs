@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actord::engine::{Mode, Refused, View};
-use actord::function::{Desired, FunctionId, Namespace, Spec, SpecDraft, Status, Tier};
+use actord::function::{Desired, FunctionId, Generation, Namespace, Spec, SpecDraft, Status, Tier};
 use tokio::time::{sleep, timeout};
 
 use crate::subject::{Kind, Subject};
@@ -37,6 +37,10 @@ pub async fn update<S: Subject>(s: &S, name: &str, kind: Kind) -> Result<(), Ref
 
 pub async fn apply<S: Subject>(s: &S, name: &str, spec: Spec, mode: Mode) -> Result<(), Refused> {
     timeout(LONG, s.engine().apply(id(name), spec, mode)).await.expect("an answer comes")
+}
+
+pub async fn rollback<S: Subject>(s: &S, name: &str, to: Option<u64>) -> Result<(), Refused> {
+    timeout(LONG, s.engine().rollback(&id(name), to.map(Generation))).await.expect("an answer comes")
 }
 
 /// Deploys what serves, and waits until it does.

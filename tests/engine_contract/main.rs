@@ -20,6 +20,7 @@ mod namespaces;
 mod reads;
 mod real;
 mod resting;
+mod rollbacks;
 mod scale;
 mod secrets;
 mod subject;
@@ -94,6 +95,15 @@ contract! {
         after_a_failed_update_another_one_serves
         every_other_spec_is_another_generation_and_the_time_of_creation_stays
         what_was_updated_is_so_after_a_restart;
+    rollbacks:
+        a_rollback_brings_back_what_served_before_and_a_second_one_undoes_that
+        a_generation_that_is_kept_can_be_named_and_another_is_refused_with_those_that_are
+        a_rollback_of_what_is_not_there_is_refused
+        an_update_that_does_not_serve_is_rolled_back_to_what_does
+        a_rollback_keeps_the_number_and_what_was_stopped_by_hand
+        what_is_kept_is_so_after_a_restart
+        a_deleted_function_leaves_nothing_to_roll_its_namesake_back_to
+        a_secret_that_only_what_is_kept_names_can_be_deleted_and_is_then_missed_by_a_rollback;
     deletes:
         a_deletion_frees_the_name_at_once
         a_deletion_of_what_is_not_there_is_refused

@@ -18,7 +18,7 @@ fn wanted(desired: &Desired) -> (Option<Generation>, usize) {
     if desired.spec.image == "crash:1" && desired.refused.is_some() {
         return (None, 0);
     }
-    let good = desired.last_good.as_ref().map(|(generation, _)| *generation);
+    let good = desired.last_good().map(|good| good.generation);
     let target = if desired.failed.is_none() { Some(desired.generation) } else { good };
     (target, if target.is_some() { desired.running_replicas() as usize } else { 0 })
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod ask;
 mod keep;
+mod rollback;
 mod tls;
 mod verbs;
 

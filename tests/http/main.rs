@@ -26,6 +26,7 @@ mod metrics;
 mod namespaces;
 mod openapi;
 mod pipelining;
+mod rollback;
 mod routes;
 mod scale;
 mod secrets;

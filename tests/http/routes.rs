@@ -8,6 +8,7 @@ use crate::support::{House, ask};
 const ROUTES: &[(&str, &[&str])] = &[
     ("/system/functions", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/function/any", &["GET"]),
+    ("/system/function/any/rollback", &["POST"]),
     ("/system/function/any/stop", &["POST"]),
     ("/system/function/any/start", &["POST"]),
     ("/system/scale-function/any", &["POST"]),

@@ -74,6 +74,8 @@ async fn a_stopped_function_is_shown_with_no_replicas_and_with_what_ends_that() 
         (&json!("j"), &json!("stopped"), &Value::Null)
     );
     house.system("POST /system/function/a/start", "").await;
-    let shown = house.system("GET /system/function/a", "").await.json();
+    let shown = house.system("GET /system/functions", "").await.json()[0].clone();
     assert_eq!((&shown["lifecycle"], &shown["replicas"]), (&Value::Null, &json!(2)));
+    let shown = house.system("GET /system/function/a", "").await.json();
+    assert_eq!((&shown["lifecycle"]["phase"], &shown["lifecycle"]["keptDown"]), (&json!("ready"), &Value::Null));
 }

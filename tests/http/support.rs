@@ -8,7 +8,9 @@ use std::time::Duration;
 use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
 use actord::engine::{self, Changes, Engine, Mode, Refused, Used, View};
-use actord::function::{FunctionId, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier};
+use actord::function::{
+    FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier,
+};
 use actord::host::fake::FakeHost;
 use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
@@ -55,6 +57,7 @@ impl Script {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     Applied(Mode, FunctionId, Box<Spec>),
+    RolledBack(FunctionId, Option<Generation>),
     Deleted(FunctionId),
     Scaled(FunctionId, u32),
     KeptDown(FunctionId, bool),
@@ -99,6 +102,11 @@ impl Engine for Scripted {
             self.engine.apply(id, spec, mode).await
         };
         later(silent, answer.await).await
+    }
+
+    async fn rollback(&self, id: &FunctionId, to: Option<Generation>) -> Result<(), Refused> {
+        self.note(Seen::RolledBack(id.clone(), to))?;
+        self.engine.rollback(id, to).await
     }
 
     async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actord::function::{Desired, FunctionId, Generation, Spec, SpecDraft};
+use actord::function::{Desired, FunctionId, Generation, GoodGeneration, Spec, SpecDraft};
 use actord::store::{Durability, Store};
 use tokio::sync::watch;
 
@@ -101,6 +101,10 @@ fn acknowledge(verb: &str, name: &str, generation: u64) {
     writeln!(std::io::stdout().lock(), "{ACKNOWLEDGED} {verb} {name} {generation}").unwrap();
 }
 
+fn good(generation: Generation, spec: Arc<Spec>) -> GoodGeneration {
+    GoodGeneration { generation, spec, accepted_at: "2026-01-02T03:04:05Z".into() }
+}
+
 fn desired(generation: u64) -> Desired {
     // Some fit into a page of the store and some do not.
     let size = usize::try_from(generation * 769 % 9_000).unwrap();
@@ -114,7 +118,8 @@ fn desired(generation: u64) -> Desired {
         kept_down: false,
         idle: false,
         adjusted: None,
-        last_good: Some((Generation(1), spec)),
+        accepted_at: "2026-01-03T03:04:05Z".into(),
+        history: (1..3).map(|n| good(Generation(3 - n), spec.clone())).collect(),
         has_served: true,
         failed: None,
         created_at: "2026-01-02T03:04:05Z".into(),

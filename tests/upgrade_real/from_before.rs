@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use actord::credentials::Credentials;
 use actord::data_dir::DataDir;
-use actord::function::{Desired, FunctionId, Generation, Namespace, Resources, Spec, SpecDraft};
+use actord::function::{
+    Desired, FunctionId, Generation, GoodGeneration, History, Namespace, Resources, Spec, SpecDraft,
+};
 use actord::store::{Secrets, Store};
 
 use crate::load::Load;
@@ -47,6 +49,8 @@ fn spec(draft: SpecDraft) -> Arc<Spec> {
 /// What `before/make` asked for, as it was when it ended.
 fn what_was_desired() -> Vec<(FunctionId, Desired)> {
     let hello = |version: u32| SpecDraft { image: format!("docker.io/actord/hello:{version}"), ..SpecDraft::default() };
+    let good = spec(SpecDraft { env_vars: texts([("N", "2")]), ..hello(2) });
+    let good = GoodGeneration { generation: Generation(2), spec: good, accepted_at: String::new() };
     let fallen = Desired {
         generation: Generation(3),
         spec: spec(hello(3)),
@@ -54,7 +58,8 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         kept_down: false,
         idle: false,
         adjusted: None,
-        last_good: Some((Generation(2), spec(SpecDraft { env_vars: texts([("N", "2")]), ..hello(2) }))),
+        accepted_at: String::new(),
+        history: [good].into_iter().collect(),
         has_served: false,
         failed: Some(
             "the image runs as user \"a-user-that-the-image-has-not\", which its /etc/passwd does not have: mend the \
@@ -85,7 +90,8 @@ fn what_was_desired() -> Vec<(FunctionId, Desired)> {
         kept_down: false,
         idle: false,
         adjusted: None,
-        last_good: None,
+        accepted_at: String::new(),
+        history: History::default(),
         has_served: true,
         failed: None,
         created_at: "2026-11-26T02:05:56.13350842Z".to_owned(),

@@ -1,7 +1,7 @@
 //! The engine of one machine: [`Engine`] as the actors implement it.
 //!
 //! ```text
-//! apply, scale, keep_down, adjust, rest, delete -> Registry -> the function's actor
+//! apply, rollback, scale, keep_down, adjust, rest, delete -> Registry -> the function's actor
 //! get, list, watch -> StatusCache      measure -> host
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
@@ -17,10 +17,10 @@ use actix::{Handler, MailboxError, Message};
 use async_trait::async_trait;
 
 pub use self::logs::LocalLogs;
-use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, Ping, Rest, Scale, To};
+use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, Ping, Rest, Rollback, Scale, To};
 use crate::actors::{Context, Registry, Settings, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
-use crate::function::{Adjusted, FunctionId, Namespace, Spec, Tier};
+use crate::function::{Adjusted, FunctionId, Generation, Namespace, Spec, Tier};
 use crate::store::StoreError;
 
 /// See the module. Cheap to clone.
@@ -82,6 +82,10 @@ fn lost(error: MailboxError) -> Refused {
 impl Engine for LocalEngine {
     async fn apply(&self, id: FunctionId, spec: Spec, mode: Mode) -> Result<(), Refused> {
         self.ask(id, Apply { spec, mode }).await
+    }
+
+    async fn rollback(&self, id: &FunctionId, to: Option<Generation>) -> Result<(), Refused> {
+        self.ask(id.clone(), Rollback { to }).await
     }
 
     async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {

@@ -34,7 +34,7 @@ impl Function {
     ) {
         let has_served =
             self.life.desired().is_some_and(|desired| desired.has_served || desired.generation != generation);
-        let last_good = || self.life.desired().and_then(|desired| desired.last_good.as_ref().map(|(good, _)| *good));
+        let last_good = || self.life.desired().and_then(|desired| desired.last_good().map(|good| good.generation));
         let good = if has_served { Some(generation) } else { last_good() };
         let configured = spec.pull_policy().unwrap_or(self.context.settings.pull_policy);
         // A generation that served before is started again from what this machine has: a registry that is away, or a

@@ -28,7 +28,7 @@ impl Judgements {
             return;
         };
         if let Some(mut known) = self.0.get_mut(function) {
-            let last_good = desired.last_good.as_ref().map(|(generation, _)| *generation);
+            let last_good = desired.last_good().map(|good| good.generation);
             known.retain(|generation, _| *generation >= desired.generation || Some(*generation) == last_good);
         }
     }

@@ -38,7 +38,9 @@ pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
 use super::log_retention;
-use super::messages::{ActorExit, Adjust, Apply, Delete, KeepDown, LifecycleEvent, Rest, Scale, SupervisorEvent};
+use super::messages::{
+    ActorExit, Adjust, Apply, Delete, KeepDown, LifecycleEvent, Rest, Rollback, Scale, SupervisorEvent,
+};
 use crate::engine::{Mode, Refused};
 use crate::function::intents::{Answer, Command, Intents, Refusal, WaitNumber, Write};
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
@@ -332,6 +334,14 @@ impl Handler<Apply> for Function {
     }
 }
 
+impl Handler<Rollback> for Function {
+    type Result = ResponseFuture<Result<(), Refused>>;
+
+    fn handle(&mut self, Rollback { to }: Rollback, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.ask(Command::Rollback(to), ctx)
+    }
+}
+
 impl Handler<Scale> for Function {
     type Result = ResponseFuture<Result<(), Refused>>;
 
@@ -385,6 +395,7 @@ fn refused(id: &FunctionId, refusal: Refusal<StoreError>) -> Refused {
         Refusal::Busy => Refused::Busy(format!("function {id} has too many requests waiting: try again")),
         Refusal::NotFound => Refused::NotFound(id.clone()),
         Refusal::Exists => Refused::Exists(id.clone()),
+        Refusal::NotKept { to, kept } => Refused::NotKept { id: id.clone(), to, kept },
         Refusal::Unrunnable(reason) => Refused::Unrunnable(reason),
         Refusal::NotWritten(StoreError::NoNamespace(namespace)) => Refused::NoNamespace(namespace),
         Refusal::NotWritten(StoreError::NoSecret(name)) => Refused::NoSecret(name),

@@ -28,7 +28,9 @@ use crate::actors::context::Context;
 use crate::actors::function::{Function, Incarnation, tear_down};
 use crate::actors::housekeeping;
 use crate::actors::log_retention;
-use crate::actors::messages::{ActorExit, Adjust, Apply, Delete, KeepDown, Ping, Rest, Scale, SupervisorEvent, To};
+use crate::actors::messages::{
+    ActorExit, Adjust, Apply, Delete, KeepDown, Ping, Rest, Rollback, Scale, SupervisorEvent, To,
+};
 use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -289,6 +291,14 @@ impl Handler<Checked> for Registry {
     fn handle(&mut self, Checked(To(id, apply)): Checked, _: &mut actix::Context<Self>) -> Self::Result {
         let make = apply.mode == Mode::Create;
         self.pass_on(&id, apply, make)
+    }
+}
+
+impl Handler<To<Rollback>> for Registry {
+    type Result = ResponseFuture<Result<(), Refused>>;
+
+    fn handle(&mut self, To(id, rollback): To<Rollback>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, rollback, false)
     }
 }
 

@@ -4,6 +4,7 @@
 //! stack files -> plan (pure: what to create, update, remove) -> work (one future a function) -> report
 //!                                                                  |          ^
 //!                                                      PUT, POST, DELETE    poll: the lists, again and again
+//!                                                                             (rollout: until one is ready)
 //! ```
 //! What apply makes carries the annotation [`SET`], so that a later apply with `--prune` knows what it may remove.
 
@@ -12,6 +13,7 @@ mod plan;
 mod poll;
 mod progress;
 mod report;
+mod rollout;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +33,10 @@ use crate::function::{FunctionId, Spec, SpecDraft};
 use crate::stack::{self, StackFiles};
 use crate::wire::FunctionStatus;
 use plan::Change;
+pub(super) use poll::Poll;
+pub(super) use progress::Progress;
+pub(super) use report::Verdict;
+pub(super) use rollout::{Patience, watched};
 use work::Work;
 
 /// The annotation with the name of the set that a function belongs to.

@@ -24,7 +24,7 @@ pub(super) struct Snapshot {
 }
 
 /// The polling of some namespaces.
-pub(super) struct Poll {
+pub(in crate::cli) struct Poll {
     client: Client,
     namespaces: BTreeSet<String>,
     begun: Cell<u64>,
@@ -33,7 +33,7 @@ pub(super) struct Poll {
 
 /// How far one function's deployment is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum RolloutState {
+pub(in crate::cli) enum RolloutState {
     /// It is what it is asked to be.
     Ready,
     /// It is, and none of it runs: an operator keeps it down, for this reason.
@@ -47,13 +47,13 @@ pub(super) enum RolloutState {
 }
 
 impl Poll {
-    pub(super) fn new(client: &Client, functions: impl Iterator<Item = FunctionId>) -> Self {
+    pub(in crate::cli) fn new(client: &Client, functions: impl Iterator<Item = FunctionId>) -> Self {
         let namespaces = functions.map(|id| id.namespace.to_string()).collect();
         Self { client: client.clone(), namespaces, begun: Cell::new(0), newest: watch::Sender::default() }
     }
 
     /// Polls for ever. A gateway that can't be asked just now is asked again.
-    pub(super) async fn run(&self) -> std::convert::Infallible {
+    pub(in crate::cli) async fn run(&self) -> std::convert::Infallible {
         loop {
             let number = self.begun.get() + 1;
             self.begun.set(number);
@@ -88,7 +88,7 @@ impl Poll {
     }
 
     /// Waits for a poll that begins after this was called, and returns the state that it found once that is final.
-    pub(super) async fn settled(&self, id: &FunctionId) -> RolloutState {
+    pub(in crate::cli) async fn settled(&self, id: &FunctionId) -> RolloutState {
         let begun = self.begun.get();
         let mut snapshots = self.newest.subscribe();
         let settled = |one: &Snapshot| {

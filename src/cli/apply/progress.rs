@@ -22,21 +22,21 @@ const STEPS: &[(&str, u64)] = &[
 const END: u64 = 100;
 
 /// The progress of all functions.
-pub(super) enum Progress {
+pub(in crate::cli) enum Progress {
     Bars { all: MultiProgress, total: ProgressBar, each: BTreeMap<FunctionId, ProgressBar> },
     Lines { last: BTreeMap<FunctionId, String> },
 }
 
 impl Progress {
     /// Bars if they are wanted and standard error is a terminal.
-    pub(super) fn new(bars: bool) -> Self {
+    pub(in crate::cli) fn new(bars: bool) -> Self {
         if bars && io::stderr().is_terminal() {
             return Self::Bars { all: MultiProgress::new(), total: ProgressBar::hidden(), each: BTreeMap::new() };
         }
         Self::Lines { last: BTreeMap::new() }
     }
 
-    pub(super) fn begin(&mut self, count: usize) {
+    pub(in crate::cli) fn begin(&mut self, count: usize) {
         if let Self::Bars { all, total, .. } = self {
             *total = all.add(ProgressBar::new(count.try_into().unwrap_or(u64::MAX)));
             total.set_style(style("{bar:28.green/dim} {pos}/{len} done in {elapsed}"));
@@ -44,7 +44,7 @@ impl Progress {
     }
 
     /// A function was asked for.
-    pub(super) fn sent(&mut self, id: &FunctionId) {
+    pub(in crate::cli) fn sent(&mut self, id: &FunctionId) {
         if let Self::Bars { all, each, total } = self {
             let bar = all.insert_before(total, ProgressBar::new(END));
             bar.set_style(style("{bar:28.cyan/dim} {prefix}  {msg}"));
@@ -94,7 +94,7 @@ impl Progress {
     }
 
     /// Leaves the terminal as it was.
-    pub(super) fn end(&mut self) {
+    pub(in crate::cli) fn end(&mut self) {
         if let Self::Bars { all, each, total } = self {
             each.values().for_each(ProgressBar::finish_and_clear);
             total.finish_and_clear();

@@ -11,7 +11,7 @@ use crate::function::FunctionId;
 
 /// How one function came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::cli) enum Verdict {
     /// It is what the files say.
     Done,
     /// It is, and none of it runs: an operator keeps it down, for this reason.

@@ -8,15 +8,16 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use reqwest::Method;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::plan::{Act, Change};
 use super::poll::{Poll, RolloutState};
 use super::progress::Progress;
 use super::report::{Outcome, Report, Verdict};
+use super::rollout::{Patience, watched};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::rm::remove;
-use crate::function::{FunctionId, Phase, Spec};
+use crate::function::{FunctionId, Spec};
 use crate::wire::FunctionDeployment;
 
 /// When a gateway that says "not now" is asked again.
@@ -47,14 +48,13 @@ impl<'a> Work<'a> {
 
     /// Does what the plan says: first what is to be there, then what is to go.
     pub(super) async fn perform(self, plan: &[Change]) -> Report {
-        let deadline = Instant::now() + self.timeout;
-        let begun = Instant::now();
+        let patience = Patience::of(self.timeout);
         let (removals, applied): (Vec<_>, Vec<_>) = plan.iter().partition(|change| change.act == Act::Remove);
         self.progress.borrow_mut().begin(plan.len());
         let poll = Poll::new(self.client, applied.iter().map(|change| change.id.clone()));
         let all = async {
-            self.each(&applied, deadline, &poll).await;
-            self.each(&removals, deadline, &poll).await;
+            self.each(&applied, patience, &poll).await;
+            self.each(&removals, patience, &poll).await;
         };
         let interrupted = tokio::select! {
             () = all => false,
@@ -63,7 +63,7 @@ impl<'a> Work<'a> {
         };
         self.progress.borrow_mut().end();
         let outcomes = self.outcomes.into_inner();
-        let mut report = Report { outcomes, interrupted, took: begun.elapsed() };
+        let mut report = Report { outcomes, interrupted, took: patience.begun.elapsed() };
         if interrupted {
             report.add_unfinished(plan, &self.sent.borrow());
         }
@@ -71,46 +71,25 @@ impl<'a> Work<'a> {
         report
     }
 
-    async fn each(&self, changes: &[&Change], deadline: Instant, poll: &Poll) {
-        let mut all: FuturesUnordered<_> = changes.iter().map(|change| self.one(change, deadline, poll)).collect();
+    async fn each(&self, changes: &[&Change], patience: Patience, poll: &Poll) {
+        let mut all: FuturesUnordered<_> = changes.iter().map(|change| self.one(change, patience, poll)).collect();
         while all.next().await.is_some() {}
     }
 
     /// One function, from the request to its last word.
-    async fn one(&self, change: &Change, deadline: Instant, poll: &Poll) {
+    async fn one(&self, change: &Change, patience: Patience, poll: &Poll) {
         let Ok(place) = self.requests.acquire().await else { return };
         let (id, begun) = (&change.id, Instant::now());
         self.sent.borrow_mut().insert(id.clone());
         self.progress.borrow_mut().sent(id);
-        let mut last = None;
         let done = async {
             self.request(change).await?;
             // The next one's turn: this one only waits for the poll.
             drop(place);
             Ok::<_, ClientError>(if change.act == Act::Remove { RolloutState::Ready } else { poll.settled(id).await })
         };
-        let watch = poll.follow(id, |state| {
-            if let RolloutState::Coming { step, waiting_for, reason } = state {
-                // What it backs off for is known, and worth more than the word.
-                let why = reason.as_deref().filter(|_| step == Phase::BACKING_OFF);
-                self.progress.borrow_mut().step(id, &step, waiting_for.as_deref().or(why));
-                last = Some((step, waiting_for.or(reason)));
-            }
-        });
-        let ended = timeout_at(deadline, async {
-            tokio::select! {
-                done = done => done,
-                never = watch => match never {},
-            }
-        });
-        let verdict = match ended.await {
-            Ok(Ok(RolloutState::Ready)) => Verdict::Done,
-            Ok(Ok(RolloutState::KeptDown(reason))) => Verdict::KeptDown(reason),
-            Ok(Ok(RolloutState::Failed(reason))) => Verdict::Failed(reason),
-            Ok(Ok(_)) => Verdict::Failed("it was removed meanwhile".to_owned()),
-            Ok(Err(error)) => Verdict::Failed(error.to_string()),
-            Err(_) => Verdict::NotReady(why_not_ready(self.timeout, last)),
-        };
+        let verdict = watched(id, done, poll, &self.progress, patience).await;
+        let verdict = verdict.unwrap_or_else(|error| Verdict::Failed(error.to_string()));
         let outcome = Outcome { id: id.clone(), act: change.act, verdict, took: begun.elapsed() };
         self.progress.borrow_mut().done(&outcome);
         self.outcomes.borrow_mut().push(outcome);
@@ -144,10 +123,4 @@ impl<'a> Work<'a> {
             answer => answer,
         }
     }
-}
-
-fn why_not_ready(timeout: Duration, last: Option<(String, Option<String>)>) -> String {
-    let (step, reason) = last.unwrap_or_else(|| ("asked for".to_owned(), None));
-    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("{step} after {timeout:?}{reason}; it goes on, `actord describe` shows it")
 }

@@ -42,6 +42,9 @@ pub enum Command {
         /// Whether the function has to exist (an update), or must not (a create).
         must_exist: bool,
     },
+    /// Be again what it was in this generation; without one, in the newest good one before the one that is asked for. Which
+    /// that is, is looked up when its turn comes.
+    Rollback(Option<Generation>),
     /// Run so many instances.
     Scale(u32),
     /// Stay down whatever is called, or no longer.
@@ -59,6 +62,13 @@ pub enum Refusal<E> {
     NotFound,
     /// There is such a function already.
     Exists,
+    /// There is no such generation to go back to.
+    NotKept {
+        /// The one that was named, if one was.
+        to: Option<Generation>,
+        /// Those that there are, newest first.
+        kept: Vec<Generation>,
+    },
     /// It failed for this reason, which does not heal by itself. Nothing was kept of it, unless another caller was told
     /// before that it is accepted.
     Unrunnable(String),

@@ -15,6 +15,13 @@ impl<C, E: Clone> Intents<C, E> {
                     self.plan_apply(spec, callers, life, now, next);
                 }
             },
+            (Intent::Asked(Command::Rollback(to), caller), Some(desired)) => match desired.rollback_target(to) {
+                Some(target) => self.plan_apply((*target.spec).clone(), vec![caller], life, now, next),
+                None => {
+                    let kept = desired.kept().iter().map(|kept| kept.generation).collect();
+                    next.answers.push((caller, Err(Refusal::NotKept { to, kept })));
+                }
+            },
             (Intent::Asked(_, caller), None) => next.answers.push((caller, Err(Refusal::NotFound))),
             (Intent::Asked(Command::Scale(replicas), caller), Some(desired)) => {
                 // A number that the lifecycle learnt by itself may not be on the disk yet.

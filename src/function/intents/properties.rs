@@ -1,10 +1,13 @@
 //! Random interleavings of what is asked, what is written, what fails and what becomes of instances, beside a model that
 //! knows nothing of the queue: a list of what was asked, what the disk holds, and what stood before each generation.
 
+mod generations;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
+use self::generations::Generations;
 use super::{Answer, Command, Intents, Next, Refusal, Then, WaitNumber, Write};
 use crate::function::{
     Desired, Effect, Event, Generation, InstanceId, Lifecycle, Outcome, Spec, SpecDraft, StartError, Uptime,
@@ -15,6 +18,8 @@ enum Step {
     Create,
     Update,
     UpdateToTheSame,
+    /// To the generation so many before the newest, or without a number.
+    Rollback(Option<u64>),
     Scale(u32),
     KeepDown(bool),
     Wake,
@@ -32,6 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Create),
         5 => Just(Step::Update),
         1 => Just(Step::UpdateToTheSame),
+        2 => proptest::option::of(0..4u64).prop_map(Step::Rollback),
         2 => (0..4u32).prop_map(Step::Scale),
         1 => any::<bool>().prop_map(Step::KeepDown),
         1 => Just(Step::Wake),
@@ -61,6 +67,7 @@ struct World {
     /// The generation that each accepted Apply came to, and what is to be asked for again if that is refused.
     generations: BTreeMap<Caller, Generation>,
     before: BTreeMap<Generation, Option<Desired>>,
+    known: Generations,
     /// Generations that are kept, whatever becomes of them: a caller was told so, or they can't be undone.
     kept: BTreeSet<Generation>,
     callers: usize,
@@ -81,6 +88,7 @@ impl World {
             answers: BTreeMap::new(),
             generations: BTreeMap::new(),
             before: BTreeMap::new(),
+            known: Generations::default(),
             kept: BTreeSet::new(),
             callers: 0,
             up: Vec::new(),
@@ -101,9 +109,13 @@ impl World {
     }
 
     fn feed(&mut self, event: Event) {
+        if event == Event::Delete {
+            self.known.deleted();
+        }
         for effect in self.life.on(event, Uptime::default()) {
             match effect {
                 Effect::BringUp(id, ..) => self.up.push(id),
+                Effect::Publish(id, _) => self.known.published(&self.life, &id),
                 Effect::TearDown(id) => self.going.push(id),
                 Effect::Record(_) => self.intents.record(),
                 _ => {}
@@ -115,12 +127,18 @@ impl World {
         for (caller, answer) in answers {
             match answer {
                 // Refused by how the function stands on the disk, in the order in which it was asked.
-                Err(Refusal::Exists | Refusal::NotFound) => {
+                Err(Refusal::Exists | Refusal::NotFound | Refusal::NotKept { .. }) => {
                     if self.asked.front().is_some_and(|(first, _)| *first != caller) {
                         self.take_unwritten(None, Some(caller));
                     }
                     let (first, command) = self.asked.pop_front().expect("a refusal of what was not asked");
                     assert_eq!(first, caller, "answered out of order");
+                    if let (Command::Rollback(to), Some(newest)) = (&command, self.life.desired()) {
+                        assert_eq!(self.known.target(newest.generation, *to), None, "refused, and it is kept");
+                        assert_eq!(answer, Err(Refusal::NotKept { to: *to, kept: self.known.kept() }));
+                        assert!(self.answers.insert(caller, answer).is_none(), "caller {caller} was answered twice");
+                        continue;
+                    }
                     let create = matches!(command, Command::Apply { must_exist: false, .. });
                     assert_eq!(answer, Err(if create { Refusal::Exists } else { Refusal::NotFound }));
                     assert_eq!(create, self.durable.is_some(), "refused for what is not so");
@@ -154,6 +172,10 @@ impl World {
             let at = |caller: Caller| self.asked.iter().position(|(asked, _)| *asked == caller);
             let fits = |count: &usize| match &self.asked[count - 1].1 {
                 Command::Apply { spec, .. } => self.life.accept((**spec).clone(), "") == there,
+                Command::Rollback(to) => {
+                    let target = self.known.target(there.generation, *to);
+                    target.is_some_and(|target| self.life.accept((**target).clone(), "") == there)
+                }
                 Command::Scale(replicas) => *replicas == there.replicas,
                 Command::KeepDown(down) => *down == there.kept_down,
                 Command::Delete => false,
@@ -168,7 +190,9 @@ impl World {
             let mut taken = Vec::new();
             for (caller, command) in self.asked.drain(..run) {
                 match command {
-                    Command::Apply { .. } => drop(self.generations.insert(caller, there.generation)),
+                    Command::Apply { .. } | Command::Rollback(_) => {
+                        self.generations.insert(caller, there.generation);
+                    }
                     Command::Scale(replicas) => scale(&mut self.before, there.generation, replicas),
                     Command::KeepDown(_) | Command::Delete => {}
                 }
@@ -233,13 +257,6 @@ impl World {
             _ => {}
         }
         let event = self.intents.committing.as_ref().and_then(|commit| commit.event.clone());
-        let fits = |command: &Command| match (write, command, &event) {
-            (Write::Put(desired), Command::Apply { spec, .. }, Some(Event::Apply(_))) => *desired.spec == **spec,
-            (Write::Put(desired), Command::Scale(replicas), Some(Event::Scale(_))) => desired.replicas == *replicas,
-            (Write::Put(desired), Command::KeepDown(down), Some(Event::KeepDown(_))) => desired.kept_down == *down,
-            (Write::Delete, Command::Delete, _) => true,
-            _ => false,
-        };
         let merged = match self.intents.committing.as_ref().map(|commit| &commit.then) {
             Some(Then::Await { callers, .. }) => callers.clone(),
             Some(Then::Accept(caller)) => vec![*caller],
@@ -250,8 +267,20 @@ impl World {
             self.take_unwritten(None, merged.first().copied());
         }
         assert!(comes_next(self) && merged.len() <= self.longest_row(), "{write:?} of {merged:?}: {:?}", self.asked);
+        let fits = |command: &Command| match (write, command, &event) {
+            (Write::Put(desired), Command::Apply { spec, .. }, Some(Event::Apply(_))) => *desired.spec == **spec,
+            (Write::Put(desired), Command::Rollback(to), Some(Event::Apply(_))) => {
+                let newest = self.life.desired().expect("rolled back, and it is not there");
+                self.known.target(newest.generation, *to) == Some(&desired.spec)
+            }
+            (Write::Put(desired), Command::Scale(replicas), Some(Event::Scale(_))) => desired.replicas == *replicas,
+            (Write::Put(desired), Command::KeepDown(down), Some(Event::KeepDown(_))) => desired.kept_down == *down,
+            (Write::Delete, Command::Delete, _) => true,
+            _ => false,
+        };
         assert!(fits(&self.asked[merged.len() - 1].1), "{write:?} is not what the last of {merged:?} asked for");
         if let (Write::Put(desired), Some(Event::Apply(_))) = (write, &event) {
+            self.known.accepted(desired);
             self.generations.extend(merged.iter().map(|caller| (*caller, desired.generation)));
         }
         self.asked.drain(..merged.len()).map(|(caller, _)| caller).collect()
@@ -346,6 +375,10 @@ impl World {
             Step::UpdateToTheSame => {
                 let same = self.life.desired().map_or_else(|| spec("same"), |desired| (*desired.spec).clone());
                 self.ask(Command::Apply { spec: Box::new(same), must_exist: true });
+            }
+            Step::Rollback(back) => {
+                let newest = self.life.desired().map_or(0, |desired| desired.generation.0);
+                self.ask(Command::Rollback(back.map(|back| Generation(newest.saturating_sub(back)))));
             }
             Step::Scale(replicas) => self.ask(Command::Scale(replicas)),
             Step::KeepDown(down) => self.ask(Command::KeepDown(down)),

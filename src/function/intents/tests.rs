@@ -1,5 +1,7 @@
 //! What is asked of a function, in sentences.
 
+mod rollback;
+
 use super::{Answer, Command, INTENTS_MAX, Intents, Next, Refusal, Write};
 use crate::function::{Desired, Effect, Event, Generation, InstanceId, Lifecycle, Spec, SpecDraft, StartError, Uptime};
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::history::History;
 use crate::function::spec::Spec;
 
 /// Counts the specs that a function has accepted; a later one is a greater one.
@@ -49,7 +50,7 @@ pub struct Adjusted {
 }
 
 /// What was last asked of a function, as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Desired {
     /// Counts the accepted specs of this function, from 1.
     pub generation: Generation,
@@ -58,21 +59,18 @@ pub struct Desired {
     /// How many instances should serve.
     pub replicas: u32,
     /// Whether `actord stop` keeps it down: nothing runs until `actord start`, whatever is asked for or called.
-    #[serde(default)]
     pub kept_down: bool,
     /// Whether nothing runs because nothing was called for a while: a call starts what is asked for. Nothing waits for this
     /// to be durable; losing it costs one start, or one wake.
-    #[serde(default)]
     pub idle: bool,
     /// The number that runs in place of `replicas`, as the load asks for it. Written behind, too.
-    #[serde(default)]
     pub adjusted: Option<Adjusted>,
-    /// The newest generation before `generation` that ever served: what serves if `generation` fails, and what is still
-    /// adopted if actord restarts in the middle of a rolling update.
-    #[serde(rename = "good")]
-    pub last_good: Option<(Generation, Arc<Spec>)>,
+    /// When `generation` was accepted, RFC 3339; empty where an older actord accepted it, which did not note it.
+    pub accepted_at: String,
+    /// The generations before `generation` that ever served. The newest of them is what serves if `generation` fails, and
+    /// what is still adopted if actord restarts in the middle of a rolling update.
+    pub history: History,
     /// Whether `generation` itself ever served.
-    #[serde(rename = "proven")]
     pub has_served: bool,
     /// Why `generation` failed for good, if it did.
     pub failed: Option<String>,
@@ -116,17 +114,17 @@ impl Desired {
     /// The spec that requests are for: the newest unless it failed, else the one to fall back on.
     #[must_use]
     pub fn serving_spec(&self) -> &Spec {
-        match &self.last_good {
-            Some((_, good)) if self.failed.is_some() => good,
+        match self.last_good() {
+            Some(good) if self.failed.is_some() => &good.spec,
             _ => &self.spec,
         }
     }
 
     /// The specs that an instance may yet be started of: the newest, and the one before it for as long as it may be fallen
-    /// back on.
+    /// back on. One that is only kept for a rollback is none of them: that is an update, which is checked as one.
     pub fn startable_specs(&self) -> impl Iterator<Item = &Spec> {
         let proven = self.has_served && self.failed.is_none();
-        let good = self.last_good.iter().filter(move |_| !proven).map(|(_, good)| good);
+        let good = self.last_good().filter(|_| !proven).map(|good| &good.spec);
         std::iter::once(&self.spec).chain(good).map(|spec| &**spec)
     }
 
@@ -140,10 +138,5 @@ impl Desired {
     #[must_use]
     pub fn newest_generation(&self) -> Generation {
         self.refused.as_ref().map_or(self.generation, |refused| refused.generation.max(self.generation))
-    }
-
-    /// The newest generation that ever served: what the generation after this one falls back on.
-    pub(super) fn newest_good(&self) -> Option<(Generation, Arc<Spec>)> {
-        if self.has_served { Some((self.generation, self.spec.clone())) } else { self.last_good.clone() }
     }
 }

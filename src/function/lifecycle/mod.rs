@@ -26,6 +26,7 @@
 mod backoff;
 mod desired;
 mod events;
+mod history;
 mod instance;
 mod observe;
 mod outlook;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 pub use self::backoff::Backoff;
 pub use self::desired::{Adjusted, Desired, Generation, RefusedUpdate};
 pub use self::events::{Effect, Event, Observed, ObservedState, Outcome};
+pub use self::history::{GoodGeneration, History};
 use self::instance::Instance;
 pub use self::outlook::Outlook;
 pub use self::resting::Tier;
@@ -168,9 +170,10 @@ impl Lifecycle {
     /// What must be made durable before [`Event::Apply`] may say that `spec` was accepted. It equals [`Self::desired`]
     /// when the function is already all that `spec` asks for: then there is nothing to do.
     ///
-    /// One at a time: what is accepted has to be applied, or dropped, before the next spec is accepted.
+    /// One at a time: what is accepted has to be applied, or dropped, before the next spec is accepted. `at` is now, RFC
+    /// 3339.
     #[must_use]
-    pub fn accept(&self, spec: Spec, created_at: &str) -> Desired {
+    pub fn accept(&self, spec: Spec, at: &str) -> Desired {
         let least = spec.min_replicas();
         match &self.desired {
             Some(now) if *now.spec == spec && now.failed.is_none() => {
@@ -182,8 +185,9 @@ impl Lifecycle {
                 kept_down: before.as_ref().is_some_and(|before| before.kept_down),
                 idle: false,
                 adjusted: before.as_ref().and_then(|before| before.adjusted_for(&spec)),
-                last_good: before.as_ref().and_then(Desired::newest_good),
-                created_at: before.as_ref().map_or(created_at, |before| &before.created_at).to_owned(),
+                accepted_at: at.to_owned(),
+                history: before.as_ref().map(Desired::kept).unwrap_or_default(),
+                created_at: before.as_ref().map_or(at, |before| &before.created_at).to_owned(),
                 spec: Arc::new(spec),
                 has_served: false,
                 failed: None,
@@ -277,7 +281,7 @@ impl Lifecycle {
         if desired.generation == generation {
             return desired.failed.is_none().then(|| desired.spec.clone());
         }
-        desired.last_good.as_ref().filter(|(good, _)| *good == generation).map(|(_, spec)| spec.clone())
+        desired.last_good().filter(|good| good.generation == generation).map(|good| good.spec.clone())
     }
 }
 

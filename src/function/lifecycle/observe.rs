@@ -19,7 +19,7 @@ impl Lifecycle {
             }
             // The generation before may have served while this one was being committed, and the load may have changed.
             Some(before) => {
-                next.last_good = before.newest_good();
+                next.history = before.kept();
                 next.adjusted = before.adjusted_for(&next.spec);
             }
             None => {}
@@ -32,7 +32,7 @@ impl Lifecycle {
             self.failure = None;
             // The one before may be asked for again, and must not be started sooner for that.
             let before = before.as_ref().map(|before| before.generation);
-            let good = next.last_good.as_ref().map(|(good, _)| *good);
+            let good = next.last_good().map(|good| good.generation);
             self.backoffs.retain(|generation, _| [before, good].contains(&Some(*generation)));
         }
         if is_new || before.is_some_and(|before| before.running_replicas() == 0) {

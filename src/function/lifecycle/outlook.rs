@@ -52,7 +52,7 @@ impl Lifecycle {
         let desired = self.desired.as_ref()?;
         Some(match desired {
             Desired { kept_down: true, .. } => Outlook::KeptDown,
-            Desired { failed: Some(reason), last_good: None, .. } => Outlook::Failed(reason.clone()),
+            Desired { failed: Some(reason), .. } if desired.last_good().is_none() => Outlook::Failed(reason.clone()),
             Desired { replicas: 0, .. } | Desired { idle: true, .. } => Outlook::AtZero,
             _ => self.waits_until(now).unwrap_or(if self.from_zero { Outlook::Waking } else { Outlook::Coming }),
         })

@@ -56,12 +56,14 @@ impl Lifecycle {
     pub(super) fn wanted(&self) -> Wanted {
         let Some(desired) = &self.desired else { return Wanted::default() };
         let replicas = desired.running_replicas() as usize;
+        let last_good = || desired.last_good().map(|good| (good.generation, good.spec.clone()));
         if desired.failed.is_some() {
-            let replicas = if desired.last_good.is_some() { replicas } else { 0 };
-            return Wanted { target: desired.last_good.clone(), fallback: None, replicas };
+            let target = last_good();
+            let replicas = if target.is_some() { replicas } else { 0 };
+            return Wanted { target, fallback: None, replicas };
         }
         let stumbles = !desired.has_served && self.failure.is_some();
-        let fallback = if stumbles { desired.last_good.clone() } else { None };
+        let fallback = if stumbles { last_good() } else { None };
         Wanted { target: Some((desired.generation, desired.spec.clone())), fallback, replicas }
     }
 
@@ -81,7 +83,7 @@ impl Lifecycle {
     fn progress_deadline(&self) -> Option<Uptime> {
         let desired = self.desired.as_ref()?;
         let runs = desired.running_replicas() > 0;
-        let on_trial = !desired.has_served && desired.failed.is_none() && desired.last_good.is_some() && runs;
+        let on_trial = !desired.has_served && desired.failed.is_none() && desired.last_good().is_some() && runs;
         on_trial.then(|| self.wanted_since.after(PROGRESS_DEADLINE))
     }
 

@@ -31,9 +31,11 @@ impl HttpError {
 impl From<Refused> for HttpError {
     fn from(refused: Refused) -> Self {
         let status = match &refused {
-            Refused::Invalid(_) | Refused::NoSecret(_) | Refused::NoNamespace(_) | Refused::Unrunnable(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Refused::Invalid(_)
+            | Refused::NoSecret(_)
+            | Refused::NoNamespace(_)
+            | Refused::NotKept { .. }
+            | Refused::Unrunnable(_) => StatusCode::BAD_REQUEST,
             Refused::NotFound(_) => StatusCode::NOT_FOUND,
             Refused::Exists(_) => StatusCode::CONFLICT,
             Refused::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
@@ -103,6 +105,7 @@ mod tests {
             (Refused::Exists(id()), 409),
             (Refused::NoSecret("s".parse().unwrap()), 400),
             (Refused::NoNamespace("gone".parse().unwrap()), 400),
+            (Refused::NotKept { id: id(), to: None, kept: Vec::new() }, 400),
             (Refused::Unrunnable("no such image".into()), 400),
             (Refused::Full("disk full".into()), 507),
             (Refused::Failed("the disk is broken".into()), 500),

@@ -1,4 +1,4 @@
-//! `/system/functions`, `/system/function/{name}` with its `stop` and `start`, and `/system/scale-function/{name}`.
+//! `/system/functions`, `/system/function/{name}` with its `rollback`, `stop` and `start`, and `/system/scale-function/{name}`.
 //!
 //! A handler parses what was sent into the types, asks the engine, and turns its answer into one of HTTP.
 
@@ -14,9 +14,11 @@ use super::params::{InNamespace, Named, WithUsage};
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, is_yes, namespace, read};
 use super::status;
 use crate::engine::{Mode, Refused, Used, View};
-use crate::function::{FunctionId, FunctionName, Spec};
+use crate::function::{FunctionId, FunctionName, Generation, Spec};
 use crate::http::Services;
-use crate::wire::{self, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, ScaleServiceRequest};
+use crate::wire::{
+    self, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, RollbackRequest, ScaleServiceRequest,
+};
 
 /// How long a status waits for what the function uses.
 const USAGE_WITHIN: Duration = Duration::from_secs(3);
@@ -29,7 +31,7 @@ const USAGE_WITHIN: Duration = Duration::from_secs(3);
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
     let namespace = namespace(&services, "", &request).await?;
     let views = answer(settings.answer_timeout, services.engine.list(&namespace)).await??;
-    let shown = |view: &View| status::status(view, &services, &settings);
+    let shown = |view: &View| status::listed(view, &services, &settings);
     let all: Vec<_> = views.iter().filter_map(shown).collect();
     Ok(HttpResponse::Ok().json(all))
 }
@@ -141,6 +143,32 @@ pub(super) async fn scale(
     let id = FunctionId::new(name, agreed_namespace(&services, &sent.namespace, &request).await?);
     info!(function = %id, replicas, "scaling asked for");
     accepted(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await?)
+}
+
+/// Brings back what a function was before
+///
+/// It is an update, under a new number: the version that serves goes on serving until the one that comes back is ready.
+/// Without a body it is the newest generation that served before the one that was asked for last; one of an update that
+/// failed, or does not serve yet, is rolled back to what serves instead.
+#[utoipa::path(post, path = "/system/function/{name}/rollback", tag = "functions", params(Named, InNamespace),
+request_body = RollbackRequest, responses(
+    (status = 202, description = "Accepted, and kept whatever happens"),
+    (status = 400, description = "No such generation is kept, or it can't be run any more", content_type = "text/plain",
+        body = String),
+    (status = 404, description = "There is no such function", content_type = "text/plain", body = String),
+))]
+pub(super) async fn rollback(
+    path: web::Path<String>,
+    request: HttpRequest,
+    body: Payload,
+    (services, settings): Context,
+) -> Answer {
+    let body = read(body, BODY_MAX).await?;
+    let sent = if body.is_empty() { RollbackRequest::default() } else { wire::read(&body)? };
+    let id = FunctionId::new(path.parse()?, agreed_namespace(&services, &sent.namespace, &request).await?);
+    let to = sent.generation.map(Generation);
+    info!(function = %id, to = sent.generation, "rollback asked for");
+    accepted(answer(settings.answer_timeout, services.engine.rollback(&id, to)).await?)
 }
 
 /// Stops a function, whatever is called

@@ -43,6 +43,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings) {
                         .route(web::delete().to(functions::delete)),
                 )
                 .service(function.route(web::get().to(functions::status)))
+                .service(web::resource("/function/{name}/rollback").route(web::post().to(functions::rollback)))
                 .service(web::resource("/function/{name}/stop").route(web::post().to(functions::stop)))
                 .service(web::resource("/function/{name}/start").route(web::post().to(functions::start)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))

@@ -5,6 +5,7 @@
 //! ```
 //! A route that is not in the list below fails a test, and so does a line of it that is no route.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
@@ -38,6 +39,7 @@ use crate::http::proxy::invoke;
         functions::delete,
         functions::status,
         functions::scale,
+        functions::rollback,
         functions::stop,
         functions::start,
         alert::receive,
@@ -90,6 +92,7 @@ fn complete(document: &mut Value) {
             property.remove("default");
         }
     }
+    let needless = schemas_without_a_must(document);
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for prefix in ["/function", "/async-function"] {
         if let Some(below) = paths.get(&format!("{prefix}/{{name}}")).map(below) {
@@ -112,6 +115,11 @@ fn complete(document: &mut Value) {
             }
             operation["security"] = json!([{ "basic": [] }]);
             let changes = operation.get("requestBody").is_some();
+            if let Some(body) = operation.get_mut("requestBody") {
+                let schema = body["content"]["application/json"]["schema"]["$ref"].as_str();
+                let needed = schema.is_none_or(|schema| !needless.contains(schema));
+                body["required"] = json!(needed);
+            }
             let Some(answers) = operation["responses"].as_object_mut() else { continue };
             add(answers, "401", "Other credentials than these, or none");
             add(answers, "503", "Not now: the same request may succeed later");
@@ -124,6 +132,13 @@ fn complete(document: &mut Value) {
             }
         }
     }
+}
+
+/// References to the schemas of bodies that need not say anything, and so can be left out.
+fn schemas_without_a_must(document: &Value) -> BTreeSet<String> {
+    let schemas = document["components"]["schemas"].as_object().into_iter().flatten();
+    let needless = schemas.filter(|(_, schema)| schema["required"].as_array().is_none_or(Vec::is_empty));
+    needless.map(|(name, _)| format!("#/components/schemas/{name}")).collect()
 }
 
 /// An answer of one line, unless the handler has its own words for it.

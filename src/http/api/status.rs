@@ -6,13 +6,28 @@ use super::next_tier::next_tier;
 use crate::engine::{Used, View};
 use crate::function::{Desired, Phase, Tier};
 use crate::http::{Services, Settings};
-use crate::wire::{FunctionStatus, Lifecycle, NextTier, Refusal, Usage};
+use crate::wire::{FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
 
 /// What Go writes for a time that was never set.
 const NO_TIME: &str = "0001-01-01T00:00:00Z";
 
-/// None for a function that is deleted and on its way out.
+/// One function, with what it can be rolled back to. None for one that is deleted and on its way out.
 pub(super) fn status(view: &View, services: &Services, settings: &Settings) -> Option<FunctionStatus> {
+    let generations = view.status.desired.as_ref().map(generations).unwrap_or_default();
+    shown(view, generations, services, settings)
+}
+
+/// The same as one of a list, which gateways ask for again and again: without what it can be rolled back to.
+pub(super) fn listed(view: &View, services: &Services, settings: &Settings) -> Option<FunctionStatus> {
+    shown(view, Vec::new(), services, settings)
+}
+
+fn shown(
+    view: &View,
+    generations: Vec<KeptGeneration>,
+    services: &Services,
+    settings: &Settings,
+) -> Option<FunctionStatus> {
     let desired = view.status.desired.as_ref()?;
     let status = FunctionStatus {
         name: view.id.name.to_string(),
@@ -21,7 +36,7 @@ pub(super) fn status(view: &View, services: &Services, settings: &Settings) -> O
         replicas: desired.running_replicas().into(),
         available_replicas: view.status.ready.into(),
         created_at: Some(desired.created_at.as_str()).filter(|time| !time.is_empty()).unwrap_or(NO_TIME).to_owned(),
-        lifecycle: lifecycle(view, next(view, services, settings)),
+        lifecycle: lifecycle(view, next(view, services, settings), generations),
         ..FunctionStatus::of(desired.serving_spec())
     };
     Some(if settings.function_label { status.with_function_label() } else { status })
@@ -46,7 +61,21 @@ fn scaled_because(desired: &Desired) -> Option<String> {
     adjusted.map(|adjusted| adjusted.reason.clone())
 }
 
-fn lifecycle(view: &View, next: Option<NextTier>) -> Option<Lifecycle> {
+/// What is kept, if it can be rolled back to any of it.
+fn generations(desired: &Desired) -> Vec<KeptGeneration> {
+    if desired.rollback_target(None).is_none() {
+        return Vec::new();
+    }
+    let kept = desired.kept();
+    let kept = kept.iter().map(|kept| KeptGeneration {
+        generation: kept.generation.0,
+        image: kept.spec.image.clone(),
+        accepted: kept.accepted_at.clone(),
+    });
+    kept.collect()
+}
+
+fn lifecycle(view: &View, next: Option<NextTier>, generations: Vec<KeptGeneration>) -> Option<Lifecycle> {
     let status = &view.status;
     let desired = status.desired.as_ref()?;
     let failure = status.failure.as_ref().map(|failure| &failure.reason).or(desired.failed.as_ref());
@@ -55,7 +84,7 @@ fn lifecycle(view: &View, next: Option<NextTier>) -> Option<Lifecycle> {
     let (scaled_because, remark) = (scaled_because(desired), desired.serving_spec().scaling().remark());
     let rests = next.is_some() || status.frozen > 0;
     let unremarkable = view.judged.is_none() && desired.refused.is_none() && remark.is_none();
-    let usual = !rests && scaled_because.is_none() && unremarkable;
+    let usual = !rests && scaled_because.is_none() && unremarkable && generations.is_empty();
     if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() && usual {
         return None;
     }
@@ -85,6 +114,7 @@ fn lifecycle(view: &View, next: Option<NextTier>) -> Option<Lifecycle> {
             time: refused.at.clone(),
             generation: refused.generation.0,
         }),
+        generations,
     })
 }
 

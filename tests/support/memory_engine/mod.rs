@@ -1,7 +1,7 @@
 //! An engine in memory: `Engine`, `Secrets`, `Namespaces` and `Logs` without actors, a lifecycle or a machine.
 //!
 //! ```text
-//! apply, scale, keep_down, adjust, rest, delete, a call at zero -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
+//! apply, rollback, scale, keep_down, adjust, rest, delete, a call at zero -> one lock -> Kept (survives a restart) -> instances that are there at once -> Routes, ChangeLog
 //! ```
 //! For tests of what stands on an engine. It passes the same suite as the engine of one machine: tests/engine_contract.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "every test binary uses its own part of this")]
@@ -162,8 +162,6 @@ impl MemoryEngine {
 /// What is desired of a function when this spec was accepted after `before`, given what comes of its image.
 pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timestamp) -> Desired {
     let (least, by_load) = (spec.min_replicas(), spec.scaling().rule.is_some());
-    let last_good =
-        before.and_then(|it| if it.has_served { Some((it.generation, it.spec.clone())) } else { it.last_good.clone() });
     Desired {
         generation: before.map_or(Generation(1), |before| before.newest_generation().next()),
         spec: Arc::new(spec),
@@ -171,7 +169,8 @@ pub fn desired(before: Option<&Desired>, spec: Spec, image: &Image, now: Timesta
         kept_down: before.is_some_and(|before| before.kept_down),
         idle: false,
         adjusted: before.and_then(|before| before.adjusted.clone()).filter(|_| by_load),
-        last_good,
+        accepted_at: now.to_string(),
+        history: before.map(Desired::kept).unwrap_or_default(),
         has_served: matches!(image, Image::Runs(_)),
         failed: image.failure(),
         created_at: before.map_or_else(|| now.to_string(), |before| before.created_at.clone()),
@@ -369,6 +368,18 @@ impl Engine for MemoryEngine {
             tokio::time::sleep(WAIT).await;
         }
         Ok(())
+    }
+
+    async fn rollback(&self, id: &FunctionId, to: Option<Generation>) -> Result<(), Refused> {
+        let desired =
+            self.view(id).and_then(|view| view.status.desired).ok_or_else(|| Refused::NotFound(id.clone()))?;
+        match desired.rollback_target(to) {
+            Some(target) => self.apply(id.clone(), (*target.spec).clone(), Mode::Update).await,
+            None => {
+                let kept = desired.kept().iter().map(|kept| kept.generation).collect();
+                Err(Refused::NotKept { id: id.clone(), to, kept })
+            }
+        }
     }
 
     async fn delete(&self, id: &FunctionId) -> Result<(), Refused> {

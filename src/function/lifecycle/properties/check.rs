@@ -57,7 +57,7 @@ impl World {
     /// How many instances ought to serve in the end.
     fn replicas(&self) -> usize {
         let Some(desired) = self.life.desired() else { return 0 };
-        let hopeless = desired.failed.is_some() && desired.last_good.is_none();
+        let hopeless = desired.failed.is_some() && desired.last_good().is_none();
         if hopeless { 0 } else { desired.running_replicas() as usize }
     }
 
@@ -78,6 +78,7 @@ impl World {
             format!("{after} serve, {unconfirmed} are being adopted, {replicas} are asked for")
         })?;
         self.check_outlook()?;
+        self.generations.check(&self.life)?;
         for generation in brought_up {
             let of = |wanted: fn(InstancePhase) -> bool, same: bool| {
                 let matching = self.life.instances().filter(|(_, of, _)| (of == generation) == same);
@@ -156,9 +157,9 @@ impl World {
         let Some(desired) = self.life.desired() else {
             return check(self.gone, Rule::GoneMeansNothingIsLeft, || "nobody said so".into());
         };
-        let serving = match (&desired.failed, &desired.last_good) {
+        let serving = match (&desired.failed, desired.last_good()) {
             (None, _) => Some(desired.generation),
-            (Some(_), good) => good.as_ref().map(|(generation, _)| *generation),
+            (Some(_), good) => good.map(|good| good.generation),
         };
         let right = self.published.iter().filter(|id| Some(self.host[*id].generation) == serving).count();
         let reached = right == self.replicas() && right == self.published.len();

@@ -42,11 +42,12 @@ pub(super) enum Flaw {
     WakesForTheLoad,
     KeepsIdlenessToItself,
     TakesAFrozenInstanceForUnready,
+    KeepsWhatNeverServed,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 31] = [
+    pub(super) const ALL: [(Self, &[Rule]); 32] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -103,6 +104,7 @@ impl Flaw {
                 Rule::WhatIsNotReadyGetsNoRequests,
             ],
         ),
+        (Self::KeepsWhatNeverServed, &[Rule::OnlyWhatServedIsKept]),
     ];
 
     pub(super) fn recover(
@@ -157,6 +159,9 @@ impl Flaw {
         if self == Self::TakesAFrozenInstanceForUnready {
             let frozen = in_phase(life, InstancePhase::Frozen);
             change_phase(life, &frozen, InstancePhase::Frozen, InstancePhase::Unready);
+        }
+        if let (Self::KeepsWhatNeverServed, Event::Apply(_), Some(desired)) = (self, &event, &mut life.desired) {
+            desired.has_served = true;
         }
         let unready = in_phase(life, InstancePhase::Unready);
         let mistaken = self == Self::CountsAnUnreadyInstanceAsServing && !matches!(event, Event::Ready(..));

@@ -8,6 +8,7 @@
 
 mod check;
 mod flaw;
+mod history;
 mod host;
 mod rule;
 mod step;
@@ -107,8 +108,8 @@ impl Reached {
         self.froze += u32::from(world.froze);
         self.thawed += u32::from(world.thawed);
         self.kept_down += u32::from(desired.kept_down);
-        self.fallen_back += u32::from(desired.failed.is_some() && desired.last_good.is_some());
-        self.failed_for_good += u32::from(desired.failed.is_some() && desired.last_good.is_none());
+        self.fallen_back += u32::from(desired.failed.is_some() && desired.last_good().is_some());
+        self.failed_for_good += u32::from(desired.failed.is_some() && desired.last_good().is_none());
         self.failed_late +=
             u32::from(desired.failed.as_ref().is_some_and(|reason| reason.contains("not ready within")));
         self.fallback_kept += u32::from(world.fallback);

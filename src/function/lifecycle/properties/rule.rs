@@ -48,6 +48,8 @@ pub(super) enum Rule {
     DemandEndsAZero,
     /// A request is told to wait for what is on its way, and to come back for what is not.
     TheOutlookIsTrue,
+    /// What may be rolled back to did serve, as it is kept; it comes newest first, and no version twice.
+    OnlyWhatServedIsKept,
     /// A restart touches nothing that serves.
     RecoveryLeavesAloneWhatServes,
 }

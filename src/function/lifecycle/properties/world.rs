@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::flaw::Flaw;
+use super::history::Generations;
 use super::rule::{Rule, Violation, check};
 use super::step::{How, Step};
 use crate::function::{
@@ -65,6 +66,7 @@ pub(super) struct World {
     pub(super) before: Option<Desired>,
     /// The greatest number that was given to this function.
     pub(super) numbered: Generation,
+    pub(super) generations: Generations,
     /// Before then no start of this generation may happen.
     pub(super) not_before: BTreeMap<Generation, Uptime>,
     pub(super) gone: bool,
@@ -116,6 +118,7 @@ impl World {
             condemned: BTreeSet::new(),
             before: None,
             numbered: Generation::default(),
+            generations: Generations::default(),
             not_before: BTreeMap::new(),
             gone: true,
             committing: false,
@@ -184,6 +187,7 @@ impl World {
                 let desired = self.life.accept(self.specs[spec as usize % self.specs.len()].clone(), "then");
                 if Some(&desired) != self.life.desired() {
                     self.check_number(desired.generation)?;
+                    self.generations.accepted(&desired);
                     self.commit(Some(desired.clone()), meanwhile, &Event::Apply(desired))?;
                 }
             }
@@ -222,7 +226,10 @@ impl World {
             }
             Event::Scale(replicas) => self.before = self.before.take().map(|before| before.scaled(*replicas)),
             Event::KeepDown(down) => self.before = self.before.take().map(|before| before.stopped(*down)),
-            Event::Delete => self.before = None,
+            Event::Delete => {
+                self.before = None;
+                self.generations.deleted();
+            }
             _ => {}
         }
         self.deliver(event)
@@ -312,7 +319,7 @@ impl World {
         let Some(store) = &self.store else { return 0 };
         let known = |generation: Generation| {
             (store.generation == generation && store.failed.is_none())
-                || store.last_good.as_ref().is_some_and(|(good, _)| *good == generation)
+                || store.last_good().is_some_and(|good| good.generation == generation)
         };
         let serves = |id: &&InstanceId| self.host.get(*id).is_some_and(|real| real.alive && known(real.generation));
         self.published.iter().filter(serves).count()
@@ -364,6 +371,7 @@ impl World {
                 }
                 Effect::Adopt(id, _, _) => self.pending.push(Pending::Adopt(id)),
                 Effect::Publish(id, _) => {
+                    self.generations.published(&self.life, &id);
                     self.published.insert(id);
                 }
                 Effect::Retract(id) => {

@@ -74,7 +74,7 @@ fn a_hopeless_update_leaves_the_old_serving_and_the_status_shows_both() {
     assert_eq!((status.phase, status.ready, status.serving), (Phase::Failed, 1, Some(Generation(1))));
     assert_eq!(status.failure.unwrap().generation, Generation(2));
     let desired = status.desired.unwrap();
-    assert_eq!((desired.spec.image.as_str(), desired.last_good.unwrap().1.image.as_str()), ("b", "a"));
+    assert_eq!((desired.spec.image.as_str(), desired.last_good().unwrap().spec.image.as_str()), ("b", "a"));
 
     let effects = heart.crash(&old[0]);
     assert_eq!(brought_up(&effects), [Generation(1)], "the old one is looked after as before");
@@ -201,7 +201,7 @@ fn what_was_learnt_while_a_spec_was_being_committed_is_kept() {
     let id = heart.starting();
     heart.start(&id);
     let effects = heart.on(Event::Apply(next));
-    assert_eq!(recorded(&effects).unwrap().last_good.unwrap().0, Generation(1), "it served meanwhile");
+    assert_eq!(recorded(&effects).unwrap().last_good().unwrap().generation, Generation(1), "it served meanwhile");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod checks;
 mod deploy;
+mod history;
 mod recover;
 mod resting;
 mod run;
