@@ -15,6 +15,7 @@ use crate::actors::tear_down;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::function::InstanceId;
+use crate::host::containerd::instances::thaw_all;
 use crate::routes::Routes;
 use crate::store::Secrets;
 
@@ -35,6 +36,8 @@ pub fn down(config: &Config) -> anyhow::Result<()> {
 /// Removes every function; with its logs, unless it is for a while only.
 pub(super) fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> anyhow::Result<()> {
     System::with_tokio_rt(multi_threaded).block_on(async {
+        // Whatever goes wrong from here on: nothing stays frozen that nobody thaws.
+        thaw_all(&config.cgroup_parent)?;
         let machine = Machine::open(config, data.host_id()).await?;
         let (routes, secrets) = (Arc::new(Routes::default()), Secrets::new(config.secrets_dir()));
         let context = function_context(config, &machine, routes, open_store(config)?, secrets);

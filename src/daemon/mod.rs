@@ -1,18 +1,19 @@
 //! The rooms introduced to each other: Config -> Host -> actors -> http. The only room that knows every other one.
 //!
 //! ```text
-//! up:     lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain
+//! up:     lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain (-> thaw)
 //! down:   lock -> everything that actord made on this machine is removed
 //! import: archives -> the containerd that runs          examine: this machine -> findings
 //! ```
 //! `up` is [`mod@up`], with the host from `machine`, image archives from `preload`, listeners from `sockets` and `servers`,
-//! words to the service manager in `systemd`, and the periodic jobs begun in `housekeeping`. `boot` and `ownership` keep what
+//! words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in `housekeeping`. `boot` and `ownership` keep what
 //! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
 mod boot;
 mod context;
 mod down;
 mod examine;
+mod for_good;
 mod housekeeping;
 mod import;
 mod last_run;

@@ -1,7 +1,7 @@
 //! `actord up`: from nothing to requests that are answered, and the orderly end.
 //!
 //! ```text
-//! lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain
+//! lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain -> thaw, if for good
 //! ```
 //! The sockets listen from the start, so clients that come early wait instead of being refused.
 
@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::context::{function_context, open_store};
 use super::down::remove_everything;
+use super::for_good::ends_for_good;
 use super::machine::Machine;
 use super::servers::Servers;
 use super::sockets::Sockets;
@@ -20,6 +21,7 @@ use crate::actors::{LocalEngine, keep_invocations};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
+use crate::host::containerd::instances::thaw_all;
 use crate::http;
 use crate::routes::{Parking, Routes};
 use crate::store::{Namespaces, Secrets};
@@ -35,11 +37,17 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
     let sockets = Sockets::open(config)?;
-    System::with_tokio_rt(multi_threaded).block_on(serve(config, &data, credentials, sockets))?;
+    let for_good = System::with_tokio_rt(multi_threaded).block_on(async {
+        serve(config, &data, credentials, sockets).await?;
+        anyhow::Ok(ends_for_good().await)
+    })?;
+    // The actors are gone by now, so nothing starts again what is removed here, or freezes what is thawed.
     if stop_functions {
         systemd::status("removing every function");
-        // The actors are gone by now, so nothing starts again what is removed here.
         remove_everything(config, &data, false)?;
+    } else if for_good {
+        let instances = thaw_all(&config.cgroup_parent)?;
+        tracing::info!(instances, "stopped for good: what was frozen goes on");
     }
     Ok(())
 }

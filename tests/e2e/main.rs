@@ -5,6 +5,7 @@ mod api;
 mod crashes;
 mod deploys;
 mod doctor;
+mod ends;
 mod environment;
 mod logs;
 mod network_faults;
@@ -20,6 +21,8 @@ mod zero;
 mod actord;
 #[path = "../support/client.rs"]
 mod client;
+#[path = "../support/freezer.rs"]
+mod freezer;
 #[path = "../support/leaks.rs"]
 mod leaks;
 #[path = "../support/registry.rs"]

@@ -61,7 +61,24 @@ macro_rules! contract {
                 )*)?
             )*
         }
+
+        mod on_the_real_host_by_version_2_of_control_groups {
+            $(by_version_2! { $module $($case)* })*
+        }
     };
+}
+
+/// The cases that depend on it, once more.
+macro_rules! by_version_2 {
+    (freezing $($case:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                crate::real::run_freezing_by_version_2(crate::freezing::$case).await;
+            }
+        )*
+    };
+    ($other:ident $($case:ident)*) => {};
 }
 
 contract! {

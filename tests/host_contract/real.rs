@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actord::function::{InstanceId, InstanceIds, SecretName};
+use actord::host::containerd::instances::ContainerdRuntime;
 use actord::host::{Attachment, Host};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,8 +30,17 @@ pub struct Real {
 }
 
 pub async fn run(case: impl AsyncFnOnce(&Real)) {
+    run_on(RealHost::start().await, case).await;
+}
+
+/// On a machine that has both versions of control groups, and freezes by the second.
+pub async fn run_freezing_by_version_2(case: impl AsyncFnOnce(&Real)) {
+    run_on(RealHost::start_with(ContainerdRuntime::freezing_by_version_2).await, case).await;
+}
+
+async fn run_on(host: RealHost, case: impl AsyncFnOnce(&Real)) {
     let mut real = Real {
-        host: RealHost::start().await,
+        host,
         registry: Registry::start(),
         archives: tempfile::tempdir().unwrap(),
         archives_written: AtomicUsize::new(0),

@@ -24,6 +24,14 @@ fn main() {
                 std::thread::sleep(std::time::Duration::from_secs(3_600));
             }
         }
+        "burn" => {
+            for _ in 0..rest.parse().unwrap() {
+                copy("burn 0").unwrap();
+            }
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "eat" => {
             let mut eaten = Vec::new();
             loop {

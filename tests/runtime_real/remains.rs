@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::support::{World, kill, options, runs};
 
 /// Kills containerd and starts another.
-async fn restart(world: &mut World) {
+pub(crate) async fn restart(world: &mut World) {
     let daemon = world.daemon.take().unwrap();
     kill(daemon.pid(), rustix::process::Signal::KILL);
     while runs(daemon.pid()) {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraft};
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
-use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
+use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions, thaw_all};
 use actord::host::{HostError, Image, InstanceConfig, Logs as _, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
@@ -276,7 +276,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // After a failed test: whatever belongs to its directories goes.
+        // After a failed test: whatever belongs to its directories goes. What is frozen would not.
+        let _ = thaw_all(&self.options.cgroup_parent);
         for (pid, _) in self.processes(self.base().to_str().unwrap()) {
             kill(pid, Signal::KILL);
         }

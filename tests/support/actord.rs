@@ -53,6 +53,7 @@ pub struct Actord {
     run: Run,
     process: Option<Child>,
     settings: Vec<String>,
+    variables: BTreeMap<String, String>,
     /// Where it listens.
     pub public: SocketAddr,
     pub provider: SocketAddr,
@@ -99,9 +100,18 @@ impl Actord {
         ];
         let mut all: Vec<String> = own.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
         all.extend(settings.iter().map(|word| (*word).to_owned()));
-        let authorization = String::new();
-        let mut actord =
-            Self { run, process: None, settings: all, public, provider, metrics, authorization, clean: false };
+        let (authorization, variables) = (String::new(), BTreeMap::new());
+        let mut actord = Self {
+            run,
+            process: None,
+            settings: all,
+            variables,
+            public,
+            provider,
+            metrics,
+            authorization,
+            clean: false,
+        };
         fs::create_dir_all(actord.data().join("images")).unwrap();
         images(&actord.data().join("images"));
         actord.launch(&[]).await;
@@ -121,6 +131,11 @@ impl Actord {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
         let process = self.command(&["up"], more, log).spawn().unwrap();
         self.process = Some(process);
+    }
+
+    /// Gives a variable of the environment to the lives that come.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
     }
 
     /// Waits until it answers.
@@ -153,6 +168,7 @@ impl Actord {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ACTORD_")) {
             command.env_remove(name);
         }
+        command.envs(&self.variables);
         command
     }
 

@@ -13,7 +13,7 @@ use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
-use actord::host::{Host, HttpProbe};
+use actord::host::{Host, HostError, HttpProbe};
 
 use crate::leaks::Traces;
 use crate::run::{Run, sweep};
@@ -30,6 +30,13 @@ pub struct RealHost {
 impl RealHost {
     /// Starts a containerd and puts the adapters on it.
     pub async fn start() -> Self {
+        Self::start_with(ContainerdRuntime::new).await
+    }
+
+    /// The same, with a runtime that is made so.
+    pub async fn start_with(
+        runtime: impl FnOnce(Containerd, RuntimeOptions) -> Result<ContainerdRuntime, HostError>,
+    ) -> Self {
         let run = Run::new();
         let directory = run.directory();
         let daemon = Daemon::adopt_or_start(DaemonOptions {
@@ -49,7 +56,7 @@ impl RealHost {
             ..CniOptions::new(run.subnet().parse().unwrap(), directory.join("cni"))
         });
         let network = network.unwrap();
-        let runtime = ContainerdRuntime::new(
+        let runtime = runtime(
             containerd,
             RuntimeOptions {
                 snapshotter: "overlayfs".to_owned(),

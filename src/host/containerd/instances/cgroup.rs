@@ -14,6 +14,7 @@ use tokio::time::sleep;
 use super::freezer::{Freezer, thaw_group};
 use super::oci::Machine;
 use crate::function::InstanceId;
+use crate::host::HostError;
 
 /// The hierarchies of this machine, and the parent of all our groups in them.
 #[derive(Debug, Clone)]
@@ -42,15 +43,34 @@ pub(super) enum Version {
     Two,
 }
 
+/// Thaws every instance below this control group, whatever is known of it: containerd is not asked. Tells how many were
+/// frozen.
+///
+/// # Errors
+/// [`HostError::Failed`] when it can't be read which control groups this machine has.
+pub fn thaw_all(cgroup_parent: &str) -> Result<usize, HostError> {
+    Ok(Cgroups::of_this_machine(cgroup_parent)?.thaw_all())
+}
+
 impl Cgroups {
     /// Reads which hierarchies are mounted.
-    pub(super) fn of_this_machine(parent: &str) -> io::Result<Self> {
-        Ok(Self::new(&fs::read_to_string("/proc/self/mountinfo")?, parent))
+    pub(super) fn of_this_machine(parent: &str) -> Result<Self, HostError> {
+        let unknown = |error| HostError::Failed(format!("read the control groups of this machine: {error}"));
+        Ok(Self::new(&fs::read_to_string("/proc/self/mountinfo").map_err(unknown)?, parent))
     }
 
     /// The hierarchies that the text of a `mountinfo` file names.
     pub(super) fn new(mountinfo: &str, parent: &str) -> Self {
         Self { hierarchies: parse(mountinfo), parent: parent.trim_matches('/').to_owned() }
+    }
+
+    /// The same without the freezer of version 1.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn freezing_by_version_2(mut self) -> Self {
+        for controllers in self.hierarchies.iter_mut().filter_map(|hierarchy| hierarchy.controllers.as_mut()) {
+            controllers.retain(|controller| controller != "freezer");
+        }
+        self
     }
 
     /// The OCI spec's `cgroupsPath` of an instance.
@@ -101,6 +121,13 @@ impl Cgroups {
         }
         let failed = groups().filter_map(|group| Some((remove_tree(&group).err()?, group)));
         failed.map(|(error, group)| format!("remove cgroup {}: {error}", group.display())).collect()
+    }
+
+    /// Thaws all instances, and tells how many were frozen.
+    pub(super) fn thaw_all(&self) -> usize {
+        let parents = self.hierarchies.iter().map(|hierarchy| hierarchy.mount.join(&self.parent));
+        let groups = parents.flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten());
+        groups.filter(|group| thaw_group(&group.path())).count()
     }
 
     /// Removes the parent of all groups where it is empty.

@@ -13,13 +13,12 @@ use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::Inner;
+use super::blocking;
 use crate::function::InstanceId;
 use crate::host::HostError;
 
@@ -29,71 +28,62 @@ const FREEZES_WITHIN: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LAST_PAUSE: Duration = Duration::from_millis(20);
 
-impl Inner {
-    /// Freezes all of an instance, or nothing: where it takes too long, or its caller goes away meanwhile, what is frozen
-    /// already goes on.
-    pub(super) async fn freeze(
-        self: &Arc<Self>,
-        id: &InstanceId,
-        mut caller_left: oneshot::Receiver<Infallible>,
-    ) -> Result<(), HostError> {
-        let begun = Instant::now();
-        let freezer = self.freezer(id)?;
-        let mut pause = FIRST_PAUSE;
-        let failed = loop {
-            let one = freezer.clone();
-            match self.blocking(format!("freeze {id}"), move |_| one.try_to_freeze()).await {
-                Ok(Some(true)) => return Ok(()),
-                Ok(None) => return Err(no_process(id)),
-                Err(error) => break error,
-                Ok(Some(false)) if begun.elapsed() >= FREEZES_WITHIN => {
-                    break HostError::Failed(format!(
-                        "freeze {id}: not all of its processes stopped within {FREEZES_WITHIN:?}: one of them waits in the \
-                         kernel, for a disk for example (state D in ps)"
-                    ));
-                }
-                Ok(Some(false)) => {}
-            }
-            tokio::select! {
-                () = sleep(pause) => pause = LAST_PAUSE.min(pause * 2),
-                _ = &mut caller_left => break HostError::Failed(format!("freeze {id}: given up by its caller")),
-            }
-        };
-        match self.thaw(id).await {
-            Ok(()) | Err(HostError::NotFound(_)) => Err(failed),
-            Err(worse) => Err(HostError::Failed(format!("{failed}; then {worse}: it may be frozen"))),
-        }
-    }
+/// The switch of an instance's group, and the version that its files are written in.
+#[derive(Debug, Clone)]
+pub(super) enum Freezer {
+    One(PathBuf),
+    Two(PathBuf),
+}
 
-    /// Lets all of an instance go on.
-    pub(super) async fn thaw(self: &Arc<Self>, id: &InstanceId) -> Result<(), HostError> {
-        let freezer = self.freezer(id)?;
-        let thaw = move |_: &Self| {
-            freezer.thaw()?;
-            freezer.has_process()
-        };
-        match self.blocking(format!("thaw {id}"), thaw).await? {
-            true => Ok(()),
-            false => Err(no_process(id)),
+/// Freezes all of an instance, or nothing: where it takes too long, or its caller goes away meanwhile, what is frozen
+/// already goes on.
+pub(super) async fn freeze(
+    id: &InstanceId,
+    freezer: &Freezer,
+    mut caller_left: oneshot::Receiver<Infallible>,
+) -> Result<(), HostError> {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let failed = loop {
+        let one = freezer.clone();
+        match blocking(format!("freeze {id}"), move || one.try_to_freeze()).await {
+            Ok(Some(true)) => return Ok(()),
+            Ok(None) => return Err(no_process(id)),
+            Err(error) => break error,
+            Ok(Some(false)) if begun.elapsed() >= FREEZES_WITHIN => {
+                break HostError::Failed(format!(
+                    "freeze {id}: not all of its processes stopped within {FREEZES_WITHIN:?}: one of them waits in the \
+                     kernel, for a disk for example (state D in ps)"
+                ));
+            }
+            Ok(Some(false)) => {}
         }
+        tokio::select! {
+            () = sleep(pause) => pause = LAST_PAUSE.min(pause * 2),
+            _ = &mut caller_left => break HostError::Failed(format!("freeze {id}: given up by its caller")),
+        }
+    };
+    match thaw(id, freezer).await {
+        Ok(()) | Err(HostError::NotFound(_)) => Err(failed),
+        Err(worse) => Err(HostError::Failed(format!("{failed}; then {worse}: it may be frozen"))),
     }
+}
 
-    fn freezer(&self, id: &InstanceId) -> Result<Freezer, HostError> {
-        let none =
-            || HostError::Failed(format!("{id} can't be frozen: this machine has no control groups that freeze"));
-        self.cgroups.freezer(id).ok_or_else(none)
+/// Lets all of an instance go on.
+pub(super) async fn thaw(id: &InstanceId, freezer: &Freezer) -> Result<(), HostError> {
+    let freezer = freezer.clone();
+    let thaw = move || {
+        freezer.thaw()?;
+        freezer.has_process()
+    };
+    match blocking(format!("thaw {id}"), thaw).await? {
+        true => Ok(()),
+        false => Err(no_process(id)),
     }
 }
 
 fn no_process(id: &InstanceId) -> HostError {
     HostError::NotFound(format!("process of {id}"))
-}
-
-/// The switch of one group, and the version that its files are written in.
-#[derive(Debug, Clone)]
-pub(super) enum Freezer {
-    One(PathBuf),
-    Two(PathBuf),
 }
 
 impl Freezer {
@@ -149,11 +139,13 @@ impl Freezer {
     }
 }
 
-/// Thaws a group that is to end, of whichever version it is and whatever froze it.
-pub(super) fn thaw_group(group: &Path) {
-    for freezer in [Freezer::One(group.to_owned()), Freezer::Two(group.to_owned())] {
-        let _ = freezer.write(false);
-    }
+/// Thaws a group, of whichever version it is, and tells whether it was frozen.
+pub(super) fn thaw_group(group: &Path) -> bool {
+    let group = group.to_owned();
+    [Freezer::One(group.clone()), Freezer::Two(group)].iter().any(|freezer| {
+        let frozen = freezer.is_frozen().unwrap_or_default();
+        freezer.write(false).is_ok() && frozen
+    })
 }
 
 /// Whether an error says that the group went, before a file of it was opened or while it was being read.
@@ -174,4 +166,107 @@ fn has_process(group: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Directories in the place of a group of each version, with a process. Nothing in them freezes by itself: what is
+    /// read is what stands there, with the words of a switch written over its beginning.
+    struct Groups {
+        base: tempfile::TempDir,
+        id: InstanceId,
+    }
+
+    impl Groups {
+        fn with(files: &[(&str, &str)]) -> Self {
+            let groups = Self { base: tempfile::tempdir().unwrap(), id: "f-1".parse().unwrap() };
+            for (file, text) in [&[("cgroup.procs", "7\n")], files].concat() {
+                let path = groups.base.path().join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            groups
+        }
+
+        fn read(&self, file: &str) -> String {
+            fs::read_to_string(self.base.path().join(file)).unwrap()
+        }
+
+        fn one(&self) -> Freezer {
+            Freezer::One(self.base.path().to_owned())
+        }
+
+        fn two(&self) -> Freezer {
+            Freezer::Two(self.base.path().to_owned())
+        }
+
+        async fn freeze(&self, freezer: &Freezer) -> Result<(), HostError> {
+            let (_waits, caller_left) = oneshot::channel();
+            freeze(&self.id, freezer, caller_left).await
+        }
+    }
+
+    #[tokio::test]
+    async fn either_version_is_switched_by_a_file_and_tells_that_it_is_frozen() {
+        let groups = Groups::with(&[
+            ("freezer.state", "THAWED"),
+            ("cgroup.freeze", "0\n"),
+            ("cgroup.events", "populated 1\nfrozen 1\n"),
+        ]);
+        groups.freeze(&groups.one()).await.unwrap();
+        assert_eq!((groups.read("freezer.state"), groups.read("cgroup.freeze")), ("FROZEN".into(), "0\n".into()));
+        thaw(&groups.id, &groups.one()).await.unwrap();
+        groups.freeze(&groups.two()).await.unwrap();
+        assert_eq!((groups.read("freezer.state"), groups.read("cgroup.freeze")), ("THAWED".into(), "1\n".into()));
+        thaw(&groups.id, &groups.two()).await.unwrap();
+        assert_eq!(groups.read("cgroup.freeze"), "0\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_freeze_is_given_up_in_words_and_thawed() {
+        let groups = Groups::with(&[
+            ("freezer.state", "THAWED, all but one"),
+            ("cgroup.freeze", "0\n"),
+            ("cgroup.events", "populated 1\nfrozen 0\n"),
+        ]);
+        for freezer in [groups.one(), groups.two()] {
+            let error = groups.freeze(&freezer).await.unwrap_err();
+            assert!(error.to_string().starts_with("freeze f-1: not all of its processes stopped within 1s"), "{error}");
+        }
+        assert_eq!(groups.read("freezer.state"), "THAWED, all but one");
+        assert_eq!(groups.read("cgroup.freeze"), "0\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_goes_away_leaves_nothing_frozen_behind() {
+        let groups = Groups::with(&[("freezer.state", "THAWED, all but one")]);
+        let (begun, (waits, caller_left)) = (Instant::now(), oneshot::channel());
+        let (freezer, goes) = (groups.one(), async {
+            sleep(10 * FIRST_PAUSE).await;
+            drop(waits);
+        });
+        let (frozen, ()) = tokio::join!(freeze(&groups.id, &freezer, caller_left), goes);
+        assert!(frozen.unwrap_err().to_string().contains("given up by its caller"));
+        assert!(begun.elapsed() < FREEZES_WITHIN, "at once");
+        assert_eq!(groups.read("freezer.state"), "THAWED, all but one");
+    }
+
+    #[tokio::test]
+    async fn a_group_that_is_gone_or_empty_has_no_process_and_one_that_can_not_be_switched_is_an_error() {
+        let groups = Groups::with(&[]);
+        for freezer in [groups.one(), groups.two()] {
+            let error = groups.freeze(&freezer).await.unwrap_err();
+            assert!(matches!(&error, HostError::Failed(text) if text.starts_with("freeze f-1: ")), "{error:?}");
+        }
+        fs::write(groups.base.path().join("cgroup.procs"), "").unwrap();
+        let gone = Freezer::One(groups.base.path().join("gone"));
+        for freezer in [groups.one(), groups.two(), gone] {
+            let (frozen, thawed) = (groups.freeze(&freezer).await, thaw(&groups.id, &freezer).await);
+            assert!(matches!((&frozen, &thawed), (Err(HostError::NotFound(_)), Err(HostError::NotFound(_)))));
+        }
+        let nested = Groups::with(&[("cgroup.procs", ""), ("own/cgroup.procs", "8\n"), ("freezer.state", "THAWED")]);
+        nested.freeze(&nested.one()).await.expect("the process is in a group that it made itself");
+    }
 }

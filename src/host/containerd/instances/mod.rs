@@ -36,7 +36,9 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use self::cgroup::Cgroups;
+pub use self::cgroup::thaw_all;
 pub use self::dns::Dns;
+use self::freezer::Freezer;
 use self::instance_dir::InstanceDirs;
 pub use self::oci::OPEN_FILES;
 use super::connection::Containerd;
@@ -104,8 +106,21 @@ impl ContainerdRuntime {
     /// # Errors
     /// [`HostError::Failed`] when that can't be read.
     pub fn new(containerd: Containerd, options: RuntimeOptions) -> Result<Self, HostError> {
-        let cgroups = Cgroups::of_this_machine(&options.cgroup_parent)
-            .map_err(|error| HostError::Failed(format!("read the control groups of this machine: {error}")))?;
+        let cgroups = Cgroups::of_this_machine(&options.cgroup_parent)?;
+        Self::with(containerd, options, cgroups)
+    }
+
+    /// The same on a machine that has both versions of control groups, as if the first one could not freeze.
+    ///
+    /// # Errors
+    /// As for [`ContainerdRuntime::new`].
+    #[cfg(any(test, feature = "testing"))]
+    pub fn freezing_by_version_2(containerd: Containerd, options: RuntimeOptions) -> Result<Self, HostError> {
+        let cgroups = Cgroups::of_this_machine(&options.cgroup_parent)?.freezing_by_version_2();
+        Self::with(containerd, options, cgroups)
+    }
+
+    fn with(containerd: Containerd, options: RuntimeOptions, cgroups: Cgroups) -> Result<Self, HostError> {
         let dirs = InstanceDirs { instances: options.instances_dir.clone() };
         let at = options.logs_dir.clone();
         let logs = FileLogs::open(at, options.log_max_size)
@@ -130,6 +145,18 @@ impl ContainerdRuntime {
     }
 }
 
+/// Runs `work` where it may block. An error of it is one of `what`.
+async fn blocking<T: Send + 'static>(
+    what: String,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, HostError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(HostError::Failed(format!("{what}: {error}"))),
+        Err(error) => Err(HostError::Failed(format!("{what}: {error}"))),
+    }
+}
+
 impl Inner {
     /// Runs `work` where it may block. An error of it is one of `what`.
     async fn blocking<T: Send + 'static>(
@@ -138,10 +165,23 @@ impl Inner {
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> Result<T, HostError> {
         let inner = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(HostError::Failed(format!("{what}: {error}"))),
-            Err(error) => Err(HostError::Failed(format!("{what}: {error}"))),
+        blocking(what, move || work(&inner)).await
+    }
+
+    fn freezer(&self, id: &InstanceId) -> Result<Freezer, HostError> {
+        let none =
+            || HostError::Failed(format!("{id} can't be frozen: this machine has no control groups that freeze"));
+        self.cgroups.freezer(id).ok_or_else(none)
+    }
+
+    /// Thaws an instance that has to end: what is frozen takes no signal. What ends it comes next, and may do so all the
+    /// same where this fails.
+    async fn thaw_to_end(&self, id: &InstanceId) {
+        let Some(freezer) = self.cgroups.freezer(id) else { return };
+        let _turn = self.freezing.lock(id.clone()).await;
+        match freezer::thaw(id, &freezer).await {
+            Ok(()) | Err(HostError::NotFound(_)) => {}
+            Err(error) => tracing::warn!(%id, %error, "an instance that has to end may be frozen"),
         }
     }
 
@@ -246,22 +286,20 @@ impl Runtime for ContainerdRuntime {
     }
 
     async fn kill(&self, id: &InstanceId, signal: Signal) -> Result<(), HostError> {
-        match self.thaw(id).await {
-            Ok(()) | Err(HostError::NotFound(_)) => {}
-            // The signal may still do: one that is not frozen is the rule.
-            Err(error) => tracing::warn!(%id, %error, "an instance that has to end may be frozen"),
-        }
+        self.0.thaw_to_end(id).await;
         tasks::kill(&self.0.containerd, id, signal).await
     }
 
     async fn freeze(&self, id: &InstanceId) -> Result<(), HostError> {
+        let freezer = self.0.freezer(id)?;
         // Dropped with this future.
         let (_waits, caller_left) = oneshot::channel();
-        self.alone(&self.0.freezing, id, |inner, id| async move { inner.freeze(&id, caller_left).await }).await
+        self.alone(&self.0.freezing, id, |_, id| async move { freezer::freeze(&id, &freezer, caller_left).await }).await
     }
 
     async fn thaw(&self, id: &InstanceId) -> Result<(), HostError> {
-        self.alone(&self.0.freezing, id, |inner, id| async move { inner.thaw(&id).await }).await
+        let freezer = self.0.freezer(id)?;
+        self.alone(&self.0.freezing, id, |_, id| async move { freezer::thaw(&id, &freezer).await }).await
     }
 
     async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {

@@ -31,8 +31,7 @@ impl Inner {
     pub(super) async fn remove(self: &Arc<Self>, id: &InstanceId) -> Result<(), HostError> {
         let containerd = &self.containerd;
         let mut faults = Vec::new();
-        // On an error there is the kernel's way below, which thaws, too.
-        let _ = self.thaw(id).await;
+        self.thaw_to_end(id).await;
         let mut task = tasks::end(containerd, id).await;
         if task.is_err() {
             // Its shim may hang, or containerd: the kernel ends its processes all the same.
