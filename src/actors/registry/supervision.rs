@@ -8,11 +8,11 @@ use tokio::time::sleep;
 
 use super::Registry;
 use crate::actors::function::Function;
-use crate::actors::messages::{Apply, Delete, Scale, To};
+use crate::actors::messages::{Apply, Delete, Ping, Rest, Scale, To};
 use crate::actors::{Context, Settings, Supervised};
 use crate::engine::{Mode, Refused};
-use crate::function::{Exit, FunctionId, Phase, SpecDraft};
-use crate::host::fake::{Behaviour, FakeHost, Method};
+use crate::function::{Exit, FunctionId, Phase, SpecDraft, Tier};
+use crate::host::fake::{Behaviour, FakeHost, Fault, Method, Rule};
 use crate::routes::{Parking, Routes};
 use crate::store::{Secrets, Store};
 
@@ -76,6 +76,15 @@ impl Platform {
 
     async fn panic(&self) {
         self.registry.addr().send(PanicIn(self.function.clone())).await.unwrap();
+    }
+
+    /// Lets it rest, once its actor is there and knows that it serves.
+    async fn rest(&self) {
+        let before = self.host.count(Method::RuntimeFreeze);
+        while self.host.count(Method::RuntimeFreeze) == before {
+            let _ = self.registry.addr().send(To(self.function.clone(), Rest(Tier::Frozen))).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     async fn phase(&self) -> Option<Phase> {
@@ -158,6 +167,49 @@ fn a_call_that_waits_at_zero_is_answered_whenever_the_actor_panics() {
             drop(answer);
             platform.settle().await;
         }
+        assert_eq!(platform.host.violations(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_call_that_waits_for_a_thaw_is_answered_whenever_the_actor_or_the_registry_panics() {
+    simulate(async {
+        let platform = Platform::start(Behaviour::new()).await;
+        platform.deploy().await.unwrap();
+        let before = platform.routes.published(&platform.function);
+        for step in 0..60 {
+            // Half of them in the middle of freezing, the others in the middle of the thaw.
+            let slow = if step % 2 == 0 { Method::RuntimeFreeze } else { Method::RuntimeThaw };
+            platform.host.fault(Rule::on(slow, Fault::Delay(Duration::from_millis(2))));
+            platform.rest().await;
+            if slow == Method::RuntimeThaw {
+                assert_eq!(platform.host.frozen().len(), 1);
+            }
+            let call = async || {
+                sleep(Duration::from_millis(1)).await;
+                platform.routes.lease(&platform.function).await
+            };
+            let panic = async {
+                sleep(Duration::from_micros(step * 100)).await;
+                platform.panic().await;
+                if step % 3 == 0 {
+                    let _ = platform.registry.addr().send(Panic).await;
+                    // The next one who asks, as the watchdog does.
+                    platform.registry.addr().send(Ping).await.unwrap();
+                }
+            };
+            let calls = (0..10).map(|_| call());
+            let (answers, ()) = futures_util::join!(futures_util::future::join_all(calls), panic);
+            for answer in &answers {
+                assert!(answer.is_ok(), "step {step}: {answer:?}");
+            }
+            assert!(platform.host.frozen().is_empty(), "step {step}: frozen under a call");
+            drop(answers);
+            platform.settle().await;
+            platform.host.clear_faults();
+        }
+        assert_eq!(platform.routes.published(&platform.function), before);
+        assert_eq!(platform.host.count(Method::RuntimeStart), 1);
         assert_eq!(platform.host.violations(), Vec::<String>::new());
     });
 }
