@@ -17,6 +17,7 @@ mod cli;
 mod conversations;
 mod deploy;
 mod faults;
+mod frozen;
 mod headers;
 mod invoke;
 mod kept;
