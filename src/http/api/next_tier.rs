@@ -5,15 +5,17 @@ use std::time::Duration;
 use crate::function::{Resting, Status, Tier};
 
 /// The next tier down, and how long until then; zero if it is due. `idle`: how long nothing called it. None where it stays
-/// as it is, and while its newest version is being started or has not proved itself.
+/// as it is, and while its newest version has not proved itself.
 pub(super) fn next_tier(status: &Status, usual: Resting, idle: Duration) -> Option<(Tier, Duration)> {
     let desired = status.desired.as_ref().filter(|desired| desired.running_replicas() > 0)?;
     let proven = desired.has_served || desired.failed.is_some();
-    if !proven || status.ready < desired.running_replicas() {
+    if !proven {
         return None;
     }
     let Resting { freeze_after, zero_after } = desired.serving_spec().resting(usual);
-    let freeze_after = freeze_after.filter(|_| status.frozen < status.ready);
+    // What is being started is not frozen; what can't be started is stopped in the end.
+    let settled = status.ready >= desired.running_replicas();
+    let freeze_after = freeze_after.filter(|_| settled && status.frozen < status.ready);
     let tiers = [(Tier::Stopped, zero_after), (Tier::Frozen, freeze_after)];
     let due = tiers.into_iter().filter_map(|(tier, after)| Some((tier, after?.saturating_sub(idle))));
     due.min_by_key(|(_, left)| *left)
@@ -63,6 +65,7 @@ mod tests {
             (frozen(status(&[zero])), 5000, Some((Tier::Stopped, 0))),
             (status(&[zero, ("actord.freeze-after", "0")]), 100, Some((Tier::Stopped, 800))),
             (status(&[zero, ("actord.freeze-after", "1h")]), 100, Some((Tier::Stopped, 800))),
+            (Status { ready: 1, ..status(&[zero]) }, 100, Some((Tier::Stopped, 800))),
             (status(&[("actord.freeze-after", "1m")]), 10, Some((Tier::Frozen, 50))),
             (frozen(status(&[("actord.freeze-after", "1m")])), 100, None),
         ] {
@@ -71,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_next_of_what_has_to_start_or_to_prove_itself_or_runs_no_more() {
+    fn nothing_is_next_of_what_has_to_prove_itself_or_runs_no_more() {
         let rests = || status(&[("com.openfaas.scale.zero", "true")]);
         let with = |change: fn(&mut Desired)| {
             let mut status = rests();
@@ -79,7 +82,6 @@ mod tests {
             status
         };
         for status in [
-            Status { ready: 1, ..rests() },
             Status { desired: None, ..rests() },
             with(|desired| desired.has_served = false),
             with(|desired| desired.idle = true),
