@@ -119,7 +119,7 @@ impl Function {
         match &event {
             Event::Removed(id) => drop(self.me.begun().remove(id)),
             Event::Wake => tracing::info!(function = %self.me.id, "a call waits at zero replicas: waking it"),
-            Event::RollBack(before) => {
+            Event::PutBack(before) => {
                 let refused = before.refused.as_ref().map(|refused| refused.generation.0);
                 tracing::warn!(function = %self.me.id, generation = before.generation.0, refused, "an update was refused, what was asked for before it is so again");
             }

@@ -3,7 +3,7 @@
 //! ```text
 //! ask, record -> queue -> next: a write, one at a time -> committed: an event for the lifecycle, and
 //!                                                         an answer, or a place among the waiting
-//! next: a waiting caller's generation came to something -> an answer; it was refused -> RollBack -> queue
+//! next: a waiting caller's generation came to something -> an answer; it was refused -> PutBack -> queue
 //! ```
 //! The owner keeps the callers' channels, writes, and feeds the lifecycle; `C` stands for a caller, `E` for a failed write.
 //!
@@ -133,7 +133,7 @@ pub struct Intents<C, E> {
 enum Intent<C> {
     Asked(Command, C),
     /// A generation was refused: what stood before it is put back, then these callers are told why.
-    RollBack {
+    PutBack {
         generation: Generation,
         callers: Vec<(C, String)>,
     },
@@ -157,7 +157,7 @@ enum Then<C> {
     /// What becomes of the generation.
     Await { generation: Generation, callers: Vec<C> },
     /// That a generation was refused, for these reasons.
-    RolledBack(Vec<(C, String)>),
+    PutBack(Vec<(C, String)>),
 }
 
 impl<C, E> Default for Intents<C, E> {
@@ -227,7 +227,7 @@ impl<C, E: Clone> Intents<C, E> {
                     Then::Await { generation, callers } => {
                         done.wait = Some(self.waiting.add(generation, callers));
                     }
-                    Then::RolledBack(callers) => done.answers.extend(callers.into_iter().map(unrunnable)),
+                    Then::PutBack(callers) => done.answers.extend(callers.into_iter().map(unrunnable)),
                 }
             }
             Err(error) => {
@@ -239,7 +239,7 @@ impl<C, E: Clone> Intents<C, E> {
                     }
                     Then::Accept(caller) => vec![caller],
                     Then::Await { callers, .. } => callers,
-                    Then::RolledBack(callers) => callers.into_iter().map(|(caller, _)| caller).collect(),
+                    Then::PutBack(callers) => callers.into_iter().map(|(caller, _)| caller).collect(),
                 };
                 self.record |= carries_record;
                 let refused = |caller| (caller, Err(Refusal::NotWritten(error.clone())));
@@ -276,7 +276,7 @@ impl<C, E: Clone> Intents<C, E> {
             }
         }
         if !refused.is_empty() {
-            self.roll_back(refused);
+            self.put_back(refused);
         }
     }
 

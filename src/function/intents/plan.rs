@@ -45,11 +45,11 @@ impl<C, E: Clone> Intents<C, E> {
             (Intent::Asked(Command::Delete, caller), Some(_)) => {
                 self.write(Write::Delete, Some(Event::Delete), Then::Accept(caller), next);
             }
-            (Intent::RollBack { generation, callers }, Some(desired)) if desired.generation == generation => {
-                self.plan_roll_back(callers, desired, now, next);
+            (Intent::PutBack { generation, callers }, Some(desired)) if desired.generation == generation => {
+                self.plan_put_back(callers, desired, now, next);
             }
             // An update or a deletion came between.
-            (Intent::RollBack { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
+            (Intent::PutBack { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
         }
     }
 

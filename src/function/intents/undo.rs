@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! an Apply is committed -> Undo: what stood before it    a caller is told a success -> no Undo any more
-//! refused -> RollBack -> the record before it is written again (of a create: its deletion) -> the callers are told
+//! refused -> PutBack -> the record before it is written again (of a create: its deletion) -> the callers are told
 //! ```
 //! It is kept in memory only: after a crash a refused generation counts as one that failed after it was accepted.
 
@@ -57,9 +57,9 @@ impl<C, E: Clone> Intents<C, E> {
 
     /// Queues the undoing of the newest generation. What waits in the queue goes on from the record that is put back; but
     /// an update behind a create goes on in its place, so that its caller is not told that there is no such function.
-    pub(super) fn roll_back(&mut self, callers: Vec<(C, String)>) {
+    pub(super) fn put_back(&mut self, callers: Vec<(C, String)>) {
         let Some(undo) = &self.undo else { return };
-        let intent = Intent::RollBack { generation: undo.generation, callers };
+        let intent = Intent::PutBack { generation: undo.generation, callers };
         if undo.before.is_some() {
             self.queue.push_front(intent);
         } else {
@@ -67,7 +67,7 @@ impl<C, E: Clone> Intents<C, E> {
         }
     }
 
-    pub(super) fn plan_roll_back(
+    pub(super) fn plan_put_back(
         &mut self,
         callers: Vec<(C, String)>,
         refused: &Desired,
@@ -86,10 +86,10 @@ impl<C, E: Clone> Intents<C, E> {
                     at: now.to_owned(),
                 };
                 let before = Desired { refused: Some(Arc::new(refusal)), ..*before };
-                self.write(Write::Put(before.clone()), Some(Event::RollBack(before)), Then::RolledBack(callers), next);
+                self.write(Write::Put(before.clone()), Some(Event::PutBack(before)), Then::PutBack(callers), next);
             }
             Some(Undo { before: None, .. }) => {
-                self.write(Write::Delete, Some(Event::Delete), Then::RolledBack(callers), next);
+                self.write(Write::Delete, Some(Event::Delete), Then::PutBack(callers), next);
             }
             // It could not be written before: the failed generation is kept.
             None => next.answers.extend(callers.into_iter().map(unrunnable)),
@@ -100,7 +100,7 @@ impl<C, E: Clone> Intents<C, E> {
     /// be told that it was refused.
     fn standing(&mut self, life: &Lifecycle) -> Option<Box<Desired>> {
         let newest = life.desired()?;
-        let is_refused = |intent: &Intent<C>| matches!(intent, Intent::RollBack { generation, .. } if *generation == newest.generation);
+        let is_refused = |intent: &Intent<C>| matches!(intent, Intent::PutBack { generation, .. } if *generation == newest.generation);
         match self.undo.take_if(|undo| undo.generation == newest.generation) {
             Some(undo) if self.queue.iter().any(is_refused) => undo.before,
             _ => Some(Box::new(newest.clone())),

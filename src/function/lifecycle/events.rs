@@ -29,7 +29,7 @@ pub enum Event {
     /// The deletion was accepted and is durable.
     Delete,
     /// The newest generation was refused, and it is durable that what was asked for before it is asked for again.
-    RollBack(Desired),
+    PutBack(Desired),
     /// An instance is ready to serve at this address.
     Started(InstanceId, SocketAddr),
     /// An instance could not be brought up, or adopted.

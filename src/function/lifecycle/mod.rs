@@ -150,7 +150,7 @@ impl Lifecycle {
             Event::Frozen(id) => self.frozen(&id),
             Event::Thawed(id) => self.thawed(&id),
             Event::Delete => self.desired = None,
-            Event::RollBack(before) => self.roll_back(before, now, &mut effects),
+            Event::PutBack(before) => self.put_back(before, now, &mut effects),
             Event::Started(id, address) => self.started(&id, address, now, &mut effects),
             Event::StartFailed(id, error) => self.start_failed(&id, &error, now, &mut effects),
             Event::Exited(id, exit) => self.exited(&id, &exit, now, &mut effects),

@@ -44,7 +44,7 @@ impl Lifecycle {
 
     /// What was asked for before a refused generation is asked for again, as it stood. An instance of it may have come to
     /// serve meanwhile, if it was just being looked at.
-    pub(super) fn roll_back(&mut self, before: Desired, now: Uptime, effects: &mut Vec<Effect>) {
+    pub(super) fn put_back(&mut self, before: Desired, now: Uptime, effects: &mut Vec<Effect>) {
         let generation = before.generation;
         self.failure = before.failed.clone().map(|reason| Failure { generation, reason });
         self.newest = self.newest.max(before.newest_generation());

@@ -207,7 +207,7 @@ fn subject(event: &Event) -> Option<&InstanceId> {
         | Event::Adjust(_)
         | Event::Rest(_)
         | Event::Delete
-        | Event::RollBack(_)
+        | Event::PutBack(_)
         | Event::RetryDue => None,
     }
 }

@@ -168,7 +168,7 @@ impl Flaw {
         if mistaken {
             change_phase(life, &unready, InstancePhase::Unready, InstancePhase::Ready);
         }
-        if let (Self::PutsBackWithoutAskingForIt, Event::RollBack(_)) = (self, &event) {
+        if let (Self::PutsBackWithoutAskingForIt, Event::PutBack(_)) = (self, &event) {
             return Vec::new();
         }
         let mut effects = life.on(event.clone(), now);
@@ -242,7 +242,7 @@ impl Flaw {
             (Self::KeepsIdlenessToItself, Event::Rest(_)) => {
                 effects.retain(|effect| !matches!(effect, Effect::Record(_)));
             }
-            (Self::ForgetsTheNumberOfARefusedGeneration, Event::RollBack(before)) => life.newest = before.generation,
+            (Self::ForgetsTheNumberOfARefusedGeneration, Event::PutBack(before)) => life.newest = before.generation,
             (Self::SaysGoneTooEarly, Event::Delete) if !effects.contains(&Effect::Gone) => effects.push(Effect::Gone),
             _ => {}
         }

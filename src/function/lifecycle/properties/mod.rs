@@ -90,7 +90,7 @@ struct Reached {
     froze: u32,
     thawed: u32,
     kept_down: u32,
-    rolled_back: u32,
+    put_back: u32,
     back_on_trial: u32,
 }
 
@@ -116,7 +116,7 @@ impl Reached {
         self.started_late += u32::from(world.late_start);
         self.wavered += u32::from(world.wavered);
         self.sickened += u32::from(world.sickened);
-        self.rolled_back += u32::from(world.rolled_back);
+        self.put_back += u32::from(world.put_back);
         self.back_on_trial += u32::from(world.back_on_trial);
     }
 
@@ -138,7 +138,7 @@ impl Reached {
             self.froze,
             self.thawed,
             self.kept_down,
-            self.rolled_back,
+            self.put_back,
             self.back_on_trial,
         ];
         all.into_iter().min().unwrap_or_default()

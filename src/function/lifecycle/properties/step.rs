@@ -83,7 +83,7 @@ pub(super) enum Step {
     /// A request waits and no instance is asked for, or was not a moment ago.
     Wake,
     /// The newest generation failed and is refused: what was asked for before it is made durable again, and told.
-    RollBack {
+    PutBack {
         meanwhile: Option<usize>,
     },
     /// Whatever was under way is lost, done or half done, as the `bits` say; a fresh lifecycle takes over.
@@ -130,7 +130,7 @@ impl Step {
             34 => Self::Sicken { pick },
             35 => Self::KeepDown { down: rest.is_multiple_of(3), meanwhile },
             36..=37 => Self::Wake,
-            38..=39 => Self::RollBack { meanwhile },
+            38..=39 => Self::PutBack { meanwhile },
             40 => Self::Adjust { replicas: rest % 5 },
             41..=43 => {
                 Self::Rest { tier: [Tier::Frozen, Tier::Stopped, Tier::Frozen, Tier::Ready][(rest % 4) as usize] }

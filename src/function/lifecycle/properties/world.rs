@@ -80,7 +80,7 @@ pub(super) struct World {
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) fallback: bool,
     /// Whether a generation was ever refused, and whether what it was put back to was still on trial.
-    pub(super) rolled_back: bool,
+    pub(super) put_back: bool,
     pub(super) back_on_trial: bool,
     /// Whether an instance ever said that it is not ready, or was found unwell.
     pub(super) wavered: bool,
@@ -127,7 +127,7 @@ impl World {
             thawed: false,
             fallback: false,
             late_start: false,
-            rolled_back: false,
+            put_back: false,
             back_on_trial: false,
             wavered: false,
             sickened: false,
@@ -205,7 +205,7 @@ impl World {
             Step::Adjust { replicas } => self.adjust(replicas)?,
             Step::Rest { tier } => self.rest(tier)?,
             Step::Delete { meanwhile } => self.commit(None, meanwhile, &Event::Delete)?,
-            Step::RollBack { meanwhile } => self.roll_back(meanwhile)?,
+            Step::PutBack { meanwhile } => self.put_back(meanwhile)?,
             Step::Restart { death, bits } => self.restart(death, bits)?,
         }
         Ok(())
@@ -295,7 +295,7 @@ impl World {
     }
 
     /// A generation that failed is refused, if what was asked for before it is known.
-    fn roll_back(&mut self, meanwhile: Option<usize>) -> Result<(), Violation> {
+    fn put_back(&mut self, meanwhile: Option<usize>) -> Result<(), Violation> {
         let Some(failed) = self.life.desired().filter(|desired| desired.failed.is_some()) else { return Ok(()) };
         let refused = RefusedUpdate {
             generation: failed.generation,
@@ -304,10 +304,10 @@ impl World {
             at: "then".to_owned(),
         };
         let Some(before) = self.before.take() else { return Ok(()) };
-        self.rolled_back = true;
+        self.put_back = true;
         self.back_on_trial |= !before.has_served && before.failed.is_none();
         let before = Desired { refused: Some(Arc::new(refused)), ..before };
-        self.commit(Some(before.clone()), meanwhile, &Event::RollBack(before))
+        self.commit(Some(before.clone()), meanwhile, &Event::PutBack(before))
     }
 
     pub(super) fn pick(&self, pick: usize) -> Option<usize> {

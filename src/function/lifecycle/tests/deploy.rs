@@ -225,7 +225,7 @@ fn an_update_keeps_the_number_of_replicas_and_the_day_of_creation() {
 }
 
 /// The function as the owner puts it back: what was asked for before its newest generation.
-fn rolled_back(heart: &mut Heart, before: &Desired) -> Vec<Effect> {
+fn put_back(heart: &mut Heart, before: &Desired) -> Vec<Effect> {
     let failed = heart.desired().clone();
     let refused = RefusedUpdate {
         generation: failed.generation,
@@ -233,7 +233,7 @@ fn rolled_back(heart: &mut Heart, before: &Desired) -> Vec<Effect> {
         reason: failed.failed.unwrap(),
         at: "then".into(),
     };
-    heart.on(Event::RollBack(Desired { refused: Some(refused.into()), ..before.clone() }))
+    heart.on(Event::PutBack(Desired { refused: Some(refused.into()), ..before.clone() }))
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn after_a_refused_update_what_served_is_what_is_asked_for_and_nothing_of_it_is_
     heart.apply("b");
     let new = heart.starting();
     heart.fail(&new, hopeless());
-    assert_eq!(rolled_back(&mut heart, &before), []);
+    assert_eq!(put_back(&mut heart, &before), []);
     let status = heart.status();
     assert_eq!((status.phase, status.ready, status.serving), (Phase::Ready, 1, Some(Generation(1))));
     assert_eq!((heart.desired().spec.image.as_str(), &status.failure), ("a", &None));
@@ -257,7 +257,7 @@ fn the_number_of_a_refused_update_is_not_used_again_also_after_a_restart() {
     heart.apply("b");
     let new = heart.starting();
     heart.fail(&new, hopeless());
-    rolled_back(&mut heart, &before);
+    put_back(&mut heart, &before);
     assert_eq!(heart.life.accept(spec("b"), "then").generation, Generation(3));
     let stored = Some(heart.desired().clone());
     let (again, _) = Lifecycle::recover(&"f".parse().unwrap(), 2, stored, Vec::new(), Uptime::default());
@@ -273,7 +273,7 @@ fn an_update_on_trial_that_is_put_back_is_tried_again_and_has_its_whole_time() {
     heart.apply("c");
     let newest = heart.starting();
     heart.fail(&newest, hopeless());
-    assert_eq!(brought_up(&rolled_back(&mut heart, &before)), [Generation(2)]);
+    assert_eq!(brought_up(&put_back(&mut heart, &before)), [Generation(2)]);
     assert_eq!((heart.outcome(), heart.status().serving), (Outcome::Pending, Some(Generation(1))));
     heart.wait(299);
     assert_eq!(heart.outcome(), Outcome::Pending);
@@ -291,7 +291,7 @@ fn a_failed_update_that_is_put_back_is_failed_for_its_own_reason() {
     heart.apply("c");
     let second = heart.starting();
     heart.fail(&second, StartError::Spec("no such user".into()));
-    assert_eq!(rolled_back(&mut heart, &before), []);
+    assert_eq!(put_back(&mut heart, &before), []);
     let status = heart.status();
     assert_eq!((status.phase, status.serving), (Phase::Failed, Some(Generation(1))));
     assert_eq!(status.failure.unwrap(), Failure { generation: Generation(2), reason: "no such image".into() });
@@ -315,7 +315,7 @@ fn what_is_put_back_is_not_started_sooner_than_its_own_failures_allow() {
     heart.apply("b");
     let new = heart.starting();
     heart.fail(&new, hopeless());
-    assert_eq!(brought_up(&rolled_back(&mut heart, &before)), []);
+    assert_eq!(brought_up(&put_back(&mut heart, &before)), []);
     assert!(matches!(heart.status().phase, Phase::BackingOff { .. }));
     assert_eq!(brought_up(&heart.wait(64)), [Generation(1)]);
 }

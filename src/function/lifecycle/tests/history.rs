@@ -134,7 +134,7 @@ fn the_history_is_as_it_was_after_an_update_was_refused() {
     heart.apply("c");
     let id = heart.starting();
     heart.fail(&id, hopeless());
-    heart.on(Event::RollBack(before.clone()));
+    heart.on(Event::PutBack(before.clone()));
     assert_eq!((heart.desired(), kept(&heart)), (&before, pairs([(2, "b"), (1, "a")])));
 }
 
