@@ -10,7 +10,7 @@
 //! ```
 //! [`function`] decides, purely. [`actors`] perform what it decides on a [`host`], publish what is ready in [`routes`] and
 //! are the [`engine`] of this machine. [`http`] asks the engine, speaks the types of [`wire`], and forwards requests by
-//! routes alone. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
+//! routes alone. [`scaler`] lets functions rest that nothing calls. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
 //! desired state as stack files, [`archive`] packs images, [`doctor`] looks at the machine, `durable` replaces files so
 //! that a power cut leaves them whole. [`daemon`] puts them together. `tests/architecture/main.rs` holds the arrows,
 //! `docs/architecture.md` walks through them.
@@ -29,6 +29,7 @@ pub mod function;
 pub mod host;
 pub mod http;
 pub mod routes;
+pub mod scaler;
 pub mod stack;
 pub mod store;
 pub mod telemetry;

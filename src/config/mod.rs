@@ -172,6 +172,18 @@ pub struct Config {
     #[arg(long, env = "ACTORD_GRACE_PERIOD", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     pub grace_period: Duration,
 
+    /// How long after its last call a function is frozen, if it asks to be scaled to zero; 0: never
+    #[arg(long, env = "ACTORD_FREEZE_AFTER", value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    pub freeze_after: Duration,
+
+    /// How long after its last call a function is stopped, if it asks to be scaled to zero; 0: never
+    #[arg(long, env = "ACTORD_ZERO_DURATION", value_name = "TIME", default_value = "15m", value_parser = parse_duration)]
+    pub zero_duration: Duration,
+
+    /// For how long fewer replicas of a function must have been enough before they are taken away
+    #[arg(long, env = "ACTORD_SCALE_DOWN_WINDOW", value_name = "TIME", default_value = "60s", value_parser = value::window)]
+    pub scale_down_window: Duration,
+
     /// Most disk space for what the instances of one function write, gone ones among them; the oldest goes first
     #[arg(long, env = "ACTORD_LOG_MAX_SIZE", value_name = "SIZE", default_value = "16Mi", value_parser = value::log_size)]
     pub log_max_size: u64,

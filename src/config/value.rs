@@ -37,6 +37,13 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// For how long a load is remembered.
+pub(super) fn window(text: &str) -> Result<Duration, String> {
+    let hour = Duration::from_secs(3600);
+    let expected = || "expected a time up to an hour, such as 60s".to_owned();
+    parse_duration(text).and_then(|time| if time <= hour { Ok(time) } else { Err(expected()) })
+}
+
 pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }

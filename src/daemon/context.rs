@@ -1,4 +1,4 @@
-//! What the actors work with, from the settings.
+//! What the actors and the scaler work with, from the settings.
 
 use std::sync::Arc;
 
@@ -8,13 +8,25 @@ use tokio::runtime::Handle;
 use super::machine::Machine;
 use crate::actors::{Context, Settings};
 use crate::config::Config;
+use crate::function::Resting;
 use crate::routes::Routes;
+use crate::scaler;
 use crate::store::{Secrets, Store};
 
 /// Opens the desired state of these settings.
 pub(super) fn open_store(config: &Config) -> anyhow::Result<Store> {
     let path = config.store_path();
     Store::open(&path).with_context(|| format!("open {}", path.display()))
+}
+
+/// After how long without a call functions rest that ask for it.
+pub(super) fn resting(config: &Config) -> Resting {
+    Resting { freeze_after: Some(config.freeze_after), zero_after: Some(config.zero_duration) }
+}
+
+/// What the scaler goes by where functions do not say otherwise.
+pub(super) fn scaler_settings(config: &Config) -> scaler::Settings {
+    scaler::Settings { resting: resting(config), down_window: config.scale_down_window }
 }
 
 /// The actors' context over this machine. Needs an actix system and a tokio runtime around it.

@@ -9,6 +9,7 @@ use crate::http;
 use actix_web::dev::ServerHandle;
 use tokio::time::{Instant, sleep};
 
+use super::context::resting;
 use super::sockets::Sockets;
 
 /// No new connection is accepted, and no client has asked for anything on an open one for this long: those that are left are
@@ -38,6 +39,7 @@ impl Servers {
             upload_idle_timeout: config.upload_idle_timeout,
             answer_timeout: config.deploy_wait + config.host_timeout,
             function_label: config.function_label,
+            resting: resting(config),
             ..http::Settings::new(credentials.clone(), flavor)
         };
         let (public, provider) = (settings(http::ApiFlavor::Public), settings(http::ApiFlavor::Provider));

@@ -8,9 +8,10 @@
 use std::sync::Arc;
 
 use actix::System;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::context::{function_context, open_store};
+use super::context::{function_context, open_store, scaler_settings};
 use super::down::remove_everything;
 use super::for_good::ends_for_good;
 use super::machine::Machine;
@@ -24,6 +25,7 @@ use crate::data_dir::DataDir;
 use crate::host::containerd::instances::thaw_all;
 use crate::http;
 use crate::routes::{Parking, Routes};
+use crate::scaler::Scaler;
 use crate::store::{Namespaces, Secrets};
 
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
@@ -81,8 +83,11 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         context.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
         let engine = LocalEngine::recover(context.clone()).await?;
+        let (doors, settings) = (Arc::new(engine.clone()), scaler_settings(config));
+        let scaler = Scaler::start(doors.clone(), routes.clone(), settings, &Handle::current())?;
+        scaler.measure(metrics.registry())?;
         let services = http::Services {
-            engine: Arc::new(engine.clone()),
+            engine: doors,
             secrets: Arc::new(namespaces.clone()),
             namespaces: Arc::new(namespaces),
             logs: Arc::new(engine.logs()),
@@ -90,9 +95,9 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
             metrics,
             draining: http::Draining::default(),
         };
-        anyhow::Ok((machine, context, engine, Arc::new(services)))
+        anyhow::Ok((machine, context, engine, scaler, Arc::new(services)))
     });
-    let (machine, context, engine, services) = tokio::select! {
+    let (machine, context, engine, scaler, services) = tokio::select! {
         running = running => running?,
         signal = &mut asked_to_end => {
             tracing::info!("{signal} before everything was up");
@@ -108,6 +113,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     let signal = asked_to_end.await;
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
     systemd::stopping("finishing the requests that are under way");
+    scaler.stop().await;
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
     context.housekeeping().stop().await;

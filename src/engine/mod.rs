@@ -16,6 +16,8 @@ mod namespace;
 mod refused;
 mod view;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use changes::{Change, ChangeLog, Changed, Changes, Missed};
@@ -101,6 +103,10 @@ pub trait Engine: Send + Sync {
 
     /// What functions use: one, or all. A function of which nothing runs is left out, and so is one that can't be read.
     async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)>;
+
+    /// The cpu time that a function used, as [`Used::cpu_total`]; none where nothing of it runs, or it can't be read. For
+    /// those that look often: it begins no new average for those that [`measure`](Engine::measure).
+    async fn cpu_time(&self, id: &FunctionId) -> Option<Duration>;
 
     /// What becomes of functions from now on, or after the change with this number.
     fn watch(&self, after: Option<u64>) -> Changes;

@@ -127,6 +127,8 @@ impl Function {
 
     fn park(&self, state: &RouteEntry) -> Result<Place<'_>, NoEndpoint> {
         if let Some(why) = state.refusal(&self.id, self.parking) {
+            // It was called all the same.
+            self.last_use.note();
             return Err(why);
         }
         let mut queue = self.queue();

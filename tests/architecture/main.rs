@@ -31,6 +31,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["function"]),
     ("actors", &["function", "engine", "host", "routes", "store"]),
     ("http", &["function", "engine", "routes", "credentials", "wire"]),
+    ("scaler", &["function", "engine", "routes"]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
@@ -56,6 +57,7 @@ const EVERY_ROOM: &[&str] = &[
     "host::containerd",
     "http",
     "routes",
+    "scaler",
     "store",
 ];
 
@@ -314,6 +316,7 @@ fn an_import_that_is_not_allowed_is_found_however_it_is_written() {
         ("http/invoke.rs", "use crate::host::HostError;"),
         ("http/invoke.rs", "use crate::actors::LocalEngine;"),
         ("http/invoke.rs", "use crate::store::Store;"),
+        ("scaler/driver.rs", "use crate::actors::LocalEngine;"),
         ("engine/mod.rs", "use crate::actors::LocalEngine;"),
         ("engine/mod.rs", "use crate::host::Image;"),
         ("http/invoke.rs", "use tonic::Status;"),

@@ -35,9 +35,12 @@ pub async fn what_runs_is_measured_and_what_does_not_is_left_out<S: Subject>(s: 
     until("both use memory", async || measured().await == [(id("f"), true), (id("g"), true)]).await;
     let one: Vec<_> = s.engine().measure(Some(&id("g"))).await.into_iter().map(|(id, _)| id).collect();
     assert_eq!(one, [id("g")]);
+    assert_eq!(s.engine().cpu_time(&id("nobody")).await, None);
+    assert!(s.engine().cpu_time(&id("f")).await.is_some());
     scale(s, "f", 0).await;
     serves(s, "f", 0).await;
     until("one is left", async || measured().await == [(id("g"), true)]).await;
+    assert_eq!(s.engine().cpu_time(&id("f")).await, None);
 }
 
 pub async fn reads_are_answered_while_a_deploy_hangs<S: Subject>(s: &mut S) {

@@ -151,6 +151,10 @@ impl Engine for Scripted {
         later(silent, used).await
     }
 
+    async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
+        self.engine.cpu_time(id).await
+    }
+
     fn watch(&self, after: Option<u64>) -> Changes {
         self.engine.watch(after)
     }

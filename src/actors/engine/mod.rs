@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! apply, rollback, scale, keep_down, adjust, rest, delete -> Registry -> the function's actor
-//! get, list, watch -> StatusCache      measure -> host
+//! get, list, watch -> StatusCache      measure, cpu_time -> host
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
 
@@ -12,6 +12,7 @@ pub(super) mod status_cache;
 pub(super) mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Handler, MailboxError, Message};
 use async_trait::async_trait;
@@ -118,6 +119,10 @@ impl Engine for LocalEngine {
 
     async fn measure(&self, only: Option<&FunctionId>) -> Vec<(FunctionId, Used)> {
         self.context.usage.measure(only).await
+    }
+
+    async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
+        self.context.usage.cpu_time(id).await
     }
 
     fn watch(&self, after: Option<u64>) -> Changes {

@@ -1,7 +1,8 @@
 //! What a function uses of the machine: its instances' counters, read when a caller asks, and what they were before.
 //!
 //! ```text
-//! Engine::measure -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample
+//! Engine::measure  -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample
+//! Engine::cpu_time -> the same                                        -> UsageTracker: cpu time; every average goes on
 //! ```
 //! A tracker outlives the actors of its function that panic, and goes with the function; it remembers no instance that is
 //! gone.
@@ -47,37 +48,50 @@ struct Sample {
     then: Duration,
     /// The cpu time that was used up when it was last read.
     newest: Duration,
-    /// The last average, in milli-cores.
-    average: f64,
+    /// The last average, in milli-cores, if there was one.
+    average: Option<f64>,
 }
+
+/// How a reading follows on the one before it.
+type Next = fn(Option<Sample>, &Usage, Instant) -> Sample;
 
 impl Sample {
     /// The average since the last sample; of an instance that was never looked at, since its start.
     fn next(last: Option<Self>, usage: &Usage, now: Instant) -> Self {
         let (since, then) = match last {
-            Some(last) if now - last.since < SHORTEST => return Self { newest: usage.cpu, ..last },
+            Some(last) if now - last.since < SHORTEST && last.average.is_some() => {
+                return Self { newest: usage.cpu, ..last };
+            }
             Some(last) => (now - last.since, last.then),
             None => (usage.age, Duration::ZERO),
         };
         let cores = usage.cpu.saturating_sub(then).as_secs_f64() / since.as_secs_f64();
         let average = if since.is_zero() { 0.0 } else { cores * 1_000.0 };
-        Self { since: now, then: usage.cpu, newest: usage.cpu, average }
+        Self { since: now, then: usage.cpu, newest: usage.cpu, average: Some(average) }
+    }
+
+    /// The same average, which goes on.
+    fn counted(last: Option<Self>, usage: &Usage, now: Instant) -> Self {
+        let started = || now.checked_sub(usage.age).unwrap_or(now);
+        let last =
+            last.unwrap_or_else(|| Self { since: started(), then: Duration::ZERO, newest: usage.cpu, average: None });
+        Self { newest: usage.cpu, ..last }
     }
 }
 
 impl UsageTracker {
     /// Adds up what was read of all instances that run now; none when none does.
-    fn note(&self, read: &[(InstanceId, Usage)], now: Instant) -> Option<Used> {
+    fn note(&self, read: &[(InstanceId, Usage)], next: Next, now: Instant) -> Option<Used> {
         let mut past = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut past.instances);
         for (id, usage) in read {
-            let sample = Sample::next(before.remove(id), usage, now);
+            let sample = next(before.remove(id), usage, now);
             past.instances.insert(id.clone(), sample);
         }
         past.gone += before.values().map(|sample| sample.newest).sum::<Duration>();
         let total = past.gone + past.instances.values().map(|sample| sample.newest).sum::<Duration>();
         (!read.is_empty()).then(|| Used {
-            cpu_millis: past.instances.values().map(|sample| sample.average).sum(),
+            cpu_millis: past.instances.values().filter_map(|sample| sample.average).sum(),
             memory_bytes: read.iter().map(|(_, usage)| usage.memory_bytes).sum(),
             cpu_total: total,
         })
@@ -85,11 +99,11 @@ impl UsageTracker {
 
     /// Reads these instances and adds them up. None when none of them runs, and when one can't be read: a sum that
     /// leaves one out would mislead.
-    async fn measure(&self, host: &Reader, instances: Vec<InstanceId>) -> Option<Used> {
+    async fn measure(&self, host: &Reader, instances: Vec<InstanceId>, next: Next) -> Option<Used> {
         let reads = stream::iter(instances).map(|id| host.read(id)).buffer_unordered(AT_ONCE);
         let all = timeout(WITHIN, reads.try_filter_map(async |read| Ok(read)).try_collect::<Vec<_>>()).await;
         match all.unwrap_or_else(|_| Err(HostError::Deadline("read what instances use".to_owned()))) {
-            Ok(read) => self.note(&read, Instant::now()),
+            Ok(read) => self.note(&read, next, Instant::now()),
             Err(error) => {
                 tracing::debug!(%error, "what a function uses is left out");
                 None
@@ -161,9 +175,15 @@ impl UsageTrackers {
         };
         let measured = wanted.into_iter().filter_map(|(id, Tracked { tracker, begun })| {
             let instances = begun?.list();
-            Some(async move { tracker.measure(&self.host, instances).await.map(|used| (id, used)) })
+            Some(async move { tracker.measure(&self.host, instances, Sample::next).await.map(|used| (id, used)) })
         });
         join_all(measured).await.into_iter().flatten().collect()
+    }
+
+    /// The cpu time that a function used up; none when nothing of it runs, or it can't be read.
+    pub(in crate::actors) async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
+        let Tracked { tracker, begun } = self.functions.get(id).map(|found| found.value().clone())?;
+        tracker.measure(&self.host, begun?.list(), Sample::counted).await.map(|used| used.cpu_total)
     }
 }
 
@@ -184,7 +204,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_average_is_since_the_start_and_the_next_since_the_last_sample() {
         let (tracker, now) = (UsageTracker::default(), Instant::now());
-        let used = |cpu, age: u32, at: Instant| tracker.note(&reads(&[("f-1", usage(cpu, age * SECOND))]), at).unwrap();
+        let used = |cpu, age: u32, at: Instant| {
+            tracker.note(&reads(&[("f-1", usage(cpu, age * SECOND))]), Sample::next, at).unwrap()
+        };
         let first = used(5.0, 100, now);
         assert_eq!((first.cpu_millis.round(), first.memory_bytes), (50.0, 100));
         assert_eq!(used(5.1, 100, now + SECOND / 2).cpu_millis.round(), 50.0, "too soon to say anything new");
@@ -197,12 +219,27 @@ mod tests {
     async fn instances_are_added_up_and_the_cpu_time_of_those_that_left_is_not_forgotten() {
         let (tracker, now) = (UsageTracker::default(), Instant::now());
         let two = reads(&[("f-1", usage(1.0, 10 * SECOND)), ("f-2", usage(2.0, 10 * SECOND))]);
-        let used = tracker.note(&two, now).unwrap();
+        let used = tracker.note(&two, Sample::next, now).unwrap();
         assert_eq!((used.cpu_millis.round(), used.memory_bytes, used.cpu_total), (300.0, 200, 3 * SECOND));
-        assert_eq!(tracker.note(&[], now + SECOND), None);
+        assert_eq!(tracker.note(&[], Sample::next, now + SECOND), None);
         let one = reads(&[("f-3", usage(0.5, Duration::ZERO))]);
-        let used = tracker.note(&one, now + 2 * SECOND).unwrap();
+        let used = tracker.note(&one, Sample::next, now + 2 * SECOND).unwrap();
         assert_eq!((used.cpu_millis, used.cpu_total), (0.0, SECOND * 7 / 2), "too young for an average");
         assert_eq!(tracker.0.lock().unwrap().instances.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reading_of_the_cpu_time_begins_no_average() {
+        tokio::time::advance(100 * SECOND).await;
+        let (tracker, now) = (UsageTracker::default(), Instant::now());
+        let note = |cpu, age: u32, next: Next| {
+            let at = now + age * SECOND;
+            tracker.note(&reads(&[("f-1", usage(cpu, age * SECOND))]), next, at).unwrap()
+        };
+        assert_eq!(note(1.0, 1, Sample::counted).cpu_total, SECOND);
+        assert_eq!(note(3.0, 10, Sample::next).cpu_millis.round(), 300.0, "since its start");
+        let counted = note(4.0, 12, Sample::counted);
+        assert_eq!((counted.cpu_millis.round(), counted.cpu_total), (300.0, 4 * SECOND));
+        assert_eq!(note(5.0, 20, Sample::next).cpu_millis.round(), 200.0, "since the last average");
     }
 }

@@ -446,6 +446,10 @@ impl Engine for MemoryEngine {
         wanted.map(|(id, count)| (id.clone(), used(count))).collect()
     }
 
+    async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
+        self.measure(Some(id)).await.first().map(|(_, used)| used.cpu_total)
+    }
+
     fn watch(&self, after: Option<u64>) -> Changes {
         self.0.changes.watch(after)
     }
