@@ -38,9 +38,8 @@ impl Chosen {
     fn explains(&mut self, running: u32) -> bool {
         if running == self.replicas {
             self.passing.clear();
-            return true;
         }
-        self.passing.contains(&running)
+        running == self.replicas || self.passing.contains(&running)
     }
 }
 
@@ -83,12 +82,14 @@ impl Autoscaler {
         let window = scaling.down_window.unwrap_or(usual_window);
         self.loads.note(seen, now);
         let before = self.recognise(scaling, window, seen, now);
-        self.limits.note(seen, scaling.min, now);
-
+        let held_until = self.by_hand_until.filter(|until| *until > now);
+        if held_until.is_none() {
+            self.limits.note(seen, scaling.min, now);
+        }
         let need = self.need(rule, scaling, before, now);
         self.window.note(need.replicas, now);
         let enough = self.window.largest(window, now);
-        let (wanted, reason) = match self.by_hand_until.filter(|until| *until > now) {
+        let (wanted, reason) = match held_until {
             Some(until) => (before, Reason::ByHand { left: until.since(now) }),
             None => {
                 let Scaling { min, max, .. } = *scaling;
@@ -120,12 +121,14 @@ impl Autoscaler {
         if chosen.asked == seen.asked && chosen.explains(seen.running) {
             return chosen.replicas;
         }
+        // A number that was asked for holds, also where a decision from before came in its way and runs just now.
+        let number = if chosen.asked == seen.asked { seen.running } else { seen.asked };
         self.limits = Limits::default();
         self.steps = Steps::default();
         self.window.clear();
-        self.window.note(seen.running, now);
+        self.window.note(number, now);
         self.by_hand_until = Some(now.after(window));
-        seen.running
+        number
     }
 
     fn need(&mut self, rule: &Rule, scaling: &Scaling, before: u32, now: Uptime) -> Need {
@@ -172,12 +175,10 @@ impl Autoscaler {
         let before = self.chosen.take();
         let last = before.as_ref().map_or(seen.running, |chosen| chosen.replicas);
         let mut passing = before.map_or_else(Vec::new, |chosen| chosen.passing);
-        if replicas != last {
-            passing.retain(|number| *number != replicas);
-            passing.extend([last, seen.running].into_iter().filter(|number| *number != replicas));
-        }
+        passing.extend([last, seen.running]);
         passing.sort_unstable();
         passing.dedup();
+        passing.retain(|number| *number != replicas);
         self.chosen = Some(Chosen { replicas, passing, asked: seen.asked, generation: seen.generation });
         replicas != last
     }

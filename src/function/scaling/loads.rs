@@ -23,15 +23,16 @@ impl Loads {
         let Counters { calls, in_flight, parked, cpu } = seen.counters;
         let waiting = in_flight as u64 + parked as u64;
         // What came, not what was answered: replicas that are too few answer no more than they can. The counters are not
-        // read in one moment, so a call may be in neither for an instant: it is not counted twice for that.
+        // read in one moment, so a call may be in none of them, or in two: the next look makes up for it.
         let arrived = calls + waiting;
         let (then, before) = self.before.unwrap_or((now, arrived));
         if then < now {
-            let seconds = now.since(then).as_secs_f64();
-            self.rps.note(then, now, arrived.saturating_sub(before) as f64 / seconds);
+            let came = arrived as f64 - before as f64;
+            self.rps.note(then, now, came / now.since(then).as_secs_f64());
             self.capacity.note(then, now, waiting as f64);
+            self.before = Some((now, arrived));
         }
-        self.before = Some((now, arrived.max(before)));
+        self.before.get_or_insert((now, arrived));
         self.note_cpu(cpu, seen.ready == seen.running, now);
     }
 
@@ -95,12 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_in_no_counter_for_a_moment_is_not_counted_twice() {
+    fn a_call_that_is_in_no_counter_for_a_moment_or_in_two_is_counted_once() {
         let mut loads = Loads::default();
-        for (second, calls, in_flight) in [(0, 10, 5), (1, 10, 4), (2, 15, 0)] {
+        for (second, calls, in_flight) in [(0, 10, 5), (1, 10, 4), (2, 15, 2), (3, 15, 0)] {
             loads.note(&seen(calls, in_flight, 0, None, 2), at(second));
         }
-        assert_eq!(loads.calls_a_second(Duration::from_secs(2), at(2)), 0.0);
+        assert_eq!(loads.calls_a_second(Duration::from_secs(3), at(3)), 0.0);
+        assert_eq!(loads.lasting(LoadType::Rps, at(3)), Some(0.0));
     }
 
     #[test]
@@ -120,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn two_looks_at_one_moment_are_one() {
+    fn of_two_looks_at_one_moment_nothing_is_lost() {
         let mut loads = Loads::default();
         for calls in [0, 50] {
             loads.note(&seen(calls, 0, 0, Some(0), 2), at(1));
         }
         loads.note(&seen(60, 0, 0, Some(0), 2), at(2));
-        assert_eq!(loads.calls_a_second(Duration::from_secs(1), at(2)), 10.0);
+        assert_eq!(loads.calls_a_second(Duration::from_secs(1), at(2)), 60.0);
     }
 }

@@ -50,6 +50,8 @@ mod idler;
 mod limits;
 mod loads;
 mod observation;
+#[cfg(test)]
+mod properties;
 mod series;
 mod steps;
 #[cfg(test)]
