@@ -109,7 +109,8 @@ fn desired(generation: u64) -> Desired {
     // Some fit into a page of the store and some do not.
     let size = usize::try_from(generation * 769 % 9_000).unwrap();
     let env_vars = [("payload".to_owned(), "x".repeat(size))].into();
-    let draft = SpecDraft { image: format!("image:{generation}"), env_vars, ..SpecDraft::default() };
+    let annotations = [("actord.freeze-after".to_owned(), "1s".to_owned())].into();
+    let draft = SpecDraft { image: format!("image:{generation}"), env_vars, annotations, ..SpecDraft::default() };
     let spec = Arc::new(Spec::try_from(draft).unwrap());
     Desired {
         generation: Generation(generation),
@@ -133,6 +134,8 @@ async fn deploy(store: Store, prefix: String) {
         let id: FunctionId = name.parse().unwrap();
         store.put(&id, &desired(generation)).await.unwrap();
         acknowledge("put", &name, generation);
+        // That nothing calls it is written behind, and acknowledged to nobody.
+        store.put(&id, &Desired { idle: true, ..desired(generation) }).await.unwrap();
         if is_deleted_at_times(&name) {
             store.delete(&id).await.unwrap();
             acknowledge("deleted", &name, generation);

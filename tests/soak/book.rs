@@ -52,10 +52,11 @@ impl Order {
         }
     }
 
-    async fn send(self, name: &str, api: &Api) -> std::io::Result<(u16, String)> {
+    async fn send(self, name: &str, annotations: &Value, api: &Api) -> std::io::Result<(u16, String)> {
         let deployment = |version, number: u64| {
             let image = if version == 1 { HELLO_1 } else { HELLO_2 };
-            json!({ "service": name, "image": image, "envVars": { "N": number.to_string() } })
+            let env_vars = json!({ "N": number.to_string() });
+            json!({ "service": name, "image": image, "envVars": env_vars, "annotations": annotations })
         };
         let functions = "/system/functions";
         let answer = match self {
@@ -72,10 +73,16 @@ impl Order {
 }
 
 impl Belief {
-    /// Gives an order and learns from the answer. An answer that no client should get is an error.
-    pub(crate) async fn give(&mut self, order: Order, name: &str, api: &Api) -> Result<(), String> {
+    /// Gives an order, with these annotations where it deploys, and learns from the answer. An answer that no client should get is an error.
+    pub(crate) async fn give(
+        &mut self,
+        order: Order,
+        name: &str,
+        annotations: &Value,
+        api: &Api,
+    ) -> Result<(), String> {
         let after: Vec<_> = self.0.iter().filter_map(|before| order.obeyed(before)).collect();
-        match order.send(name, api).await {
+        match order.send(name, annotations, api).await {
             Ok((202, _)) => self.0 = after,
             Ok((404, _)) => self.0.retain(Option::is_none),
             Ok((409, _)) => self.0.retain(Option::is_some),

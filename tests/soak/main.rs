@@ -21,6 +21,8 @@ mod actord;
 mod bare;
 #[path = "../support/client.rs"]
 mod client;
+#[path = "../support/freezer.rs"]
+mod freezer;
 #[path = "../support/inventory.rs"]
 mod inventory;
 #[path = "../support/leaks.rs"]

@@ -18,6 +18,8 @@ async fn after_a_reboot_every_function_serves_again() {
     let mut actord = Actord::start_with(&["--boot-id-path", boot_id.path().to_str().unwrap()]).await;
     let names: Vec<String> = (0..functions).map(|n| format!("boot-{n}")).collect();
     deploy(&actord, &names).await;
+    let frozen = async || actord.list().await.iter().filter(|one| one["lifecycle"]["phase"] == "frozen").count();
+    until("every second function is frozen", async || frozen().await == functions / 2).await;
 
     let traces = actord.traces();
     let pid = actord.pid();
@@ -53,6 +55,10 @@ async fn after_a_reboot_every_function_serves_again() {
 }
 
 async fn deploy(actord: &Actord, names: &[String]) {
-    let deploys = stream::iter(names).map(|name| actord.deploy(name, json!({ "envVars": { "WHO": name } })));
+    let deploys = stream::iter(names.iter().enumerate()).map(|(n, name)| {
+        let freeze_after = if n % 2 == 0 { "1s" } else { "0" };
+        let annotations = json!({ "actord.freeze-after": freeze_after });
+        actord.deploy(name, json!({ "envVars": { "WHO": name }, "annotations": annotations }))
+    });
     deploys.buffer_unordered(16).collect::<Vec<()>>().await;
 }

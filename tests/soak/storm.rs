@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::actord::{Actord, Api, kill};
 use crate::book::{Belief, Order, Wish};
+use crate::freezer::Freezer;
 use crate::inventory::{Inventory, processes, shims};
 use crate::{chosen, sized};
 
@@ -30,6 +31,12 @@ const VICTIMS: [&str; 7] = ["actord", "containerd", "shim", "function", "plugin"
 struct Storm {
     actord: Actord,
     rng: StdRng,
+    /// Those of every function.
+    annotations: Value,
+    /// How long nothing is called before a round, at most.
+    calm: Duration,
+    /// Instances that were frozen at a kill.
+    frozen: usize,
     beliefs: BTreeMap<String, Belief>,
     steady: BTreeMap<String, i32>,
     /// Where in the log the present life of actord begins.
@@ -43,40 +50,40 @@ struct Storm {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_random_moments_lose_no_function_and_leave_nothing_behind() {
-    let seed = chosen("SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
-    let rounds = chosen("ROUNDS").unwrap_or(sized(7, 100) as u64);
-    println!("kill storm: SEED={seed} ROUNDS={rounds}");
-    let mut storm = Storm::brew(seed).await;
-    for round in 1..=rounds {
-        storm.round(round).await;
-        if round % 10 == 0 {
-            println!("kill storm: {round} rounds, kills {:?}", storm.kills);
-        }
-    }
-    let killed: usize = storm.kills.values().sum();
-    println!(
-        "kill storm: SEED={seed}, {rounds} rounds, {} orders, {killed} kills {:?}, 0 functions lost, 0 leaks, 0 untouched \
-         processes changed; host calls under way at a kill: {:?}; settled within {:.1} s",
-        storm.orders,
-        storm.kills,
-        storm.inside,
-        storm.longest.as_secs_f64(),
-    );
-    storm.actord.finish().await;
+    let rounds = rounds();
+    let storm = Storm::brew(json!({}), Duration::ZERO).await;
+    storm.rage(rounds).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_do_they_where_every_function_freezes_when_nothing_calls_it() {
+    let rounds = rounds();
+    let storm = Storm::brew(json!({ "actord.freeze-after": "1s" }), Duration::from_secs(4)).await;
+    let frozen = storm.rage(rounds).await;
+    assert!(frozen > 0, "no kill met a frozen instance");
+}
+
+fn rounds() -> u64 {
+    chosen("ROUNDS").unwrap_or(sized(7, 100) as u64)
 }
 
 impl Storm {
-    async fn brew(seed: u64) -> Self {
+    async fn brew(annotations: Value, calm: Duration) -> Self {
+        let seed = chosen("SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
+        println!("kill storm: SEED={seed}, annotations {annotations}");
         let actord = Actord::start_with(&["--grace-period", "5s", "--host-timeout", "15s"]).await;
         let mut steady = BTreeMap::new();
         for name in (0..STEADY).map(|n| format!("steady{n}")) {
-            actord.deploy(&name, json!({ "envVars": { "N": "0" } })).await;
+            actord.deploy(&name, json!({ "envVars": { "N": "0" }, "annotations": annotations })).await;
             steady.insert(name.clone(), actord.process(&name));
         }
         let beliefs = (0..RESTLESS).map(|n| (format!("restless{n}"), Belief(vec![None]))).collect();
         Self {
             actord,
             rng: StdRng::seed_from_u64(seed),
+            annotations,
+            calm,
+            frozen: 0,
             beliefs,
             steady,
             born: 0,
@@ -87,11 +94,36 @@ impl Storm {
         }
     }
 
+    /// So many rounds. Returns how many instances were frozen when a kill came.
+    async fn rage(mut self, rounds: u64) -> usize {
+        for round in 1..=rounds {
+            self.round(round).await;
+            if round % 10 == 0 {
+                println!("kill storm: {round} rounds, kills {:?}", self.kills);
+            }
+        }
+        let killed: usize = self.kills.values().sum();
+        println!(
+            "kill storm: {rounds} rounds, {} orders, {killed} kills {:?}, 0 functions lost, 0 leaks, 0 untouched \
+             processes changed; host calls under way at a kill: {:?}, instances frozen: {}; settled within {:.1} s",
+            self.orders,
+            self.kills,
+            self.inside,
+            self.frozen,
+            self.longest.as_secs_f64(),
+        );
+        self.actord.finish().await;
+        self.frozen
+    }
+
     async fn round(&mut self, round: u64) {
+        sleep(self.calm.mul_f64(self.rng.random())).await;
         let api = self.actord.api();
         let clients: Vec<_> = std::mem::take(&mut self.beliefs)
             .into_iter()
-            .map(|(name, belief)| tokio::spawn(client(name, belief, api.clone(), self.rng.random())))
+            .map(|(name, belief)| {
+                tokio::spawn(client(name, belief, self.annotations.clone(), api.clone(), self.rng.random()))
+            })
             .collect();
         // Every victim comes up as often as any other.
         let victim = VICTIMS[usize::try_from(round).unwrap() % VICTIMS.len()];
@@ -136,6 +168,9 @@ impl Storm {
         };
         let Some(pid) = pid else { return false };
         let log = self.actord.log();
+        let instances = self.actord.processes().into_keys();
+        let freezers = instances.filter_map(|id| Freezer::of(&self.actord.namespace(), &id));
+        self.frozen += freezers.filter(Freezer::is_frozen).count();
         kill(pid, Signal::KILL);
         if ["actord", "both", "twice"].contains(&victim) {
             self.actord.kill().await;
@@ -255,7 +290,13 @@ fn named(function: Value) -> (String, Value) {
 
 /// A client of one function: gives a few orders, one after the other. Returns what it believes then, how many orders
 /// it gave, and the answers that it should not have got.
-async fn client(name: String, mut belief: Belief, api: Api, seed: u64) -> (String, Belief, usize, Vec<String>) {
+async fn client(
+    name: String,
+    mut belief: Belief,
+    annotations: Value,
+    api: Api,
+    seed: u64,
+) -> (String, Belief, usize, Vec<String>) {
     let mut rng = StdRng::seed_from_u64(seed);
     let (mut orders, mut wrong) = (0, Vec::new());
     for _ in 0..rng.random_range(1..5) {
@@ -268,7 +309,7 @@ async fn client(name: String, mut belief: Belief, api: Api, seed: u64) -> (Strin
             (Some(_), _) => Order::Delete,
         };
         orders += 1;
-        wrong.extend(belief.give(order, &name, &api).await.err());
+        wrong.extend(belief.give(order, &name, &annotations, &api).await.err());
     }
     (name, belief, orders, wrong)
 }

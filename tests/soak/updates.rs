@@ -40,3 +40,32 @@ async fn updates_under_load_fail_no_request() {
     until("one process is left", async || actord.processes_of("shift").len() == 1).await;
     actord.finish().await;
 }
+
+/// Each update finds the function frozen, and the first requests come at the same time as the update.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_of_a_frozen_function_fail_no_request_that_comes_meanwhile() {
+    let (updates, requests) = (sized(5, 40), sized(300, 600));
+    let actord = Actord::start().await;
+    let annotations = json!({ "actord.freeze-after": "1s" });
+    actord.deploy("shift", json!({ "annotations": annotations })).await;
+    let (mut sent, mut failures) = (0, Vec::new());
+    for n in 1..=updates {
+        until("it is frozen", async || actord.describe("shift").await["lifecycle"]["phase"] == "frozen").await;
+        let (image, version) = if n % 2 == 1 { (HELLO_2, "2\n") } else { (HELLO_1, "1\n") };
+        let load = async || {
+            let load = Load::start(actord.public, &["shift"], PER_SECOND);
+            until("all requests are sent", async || load.sent() >= requests).await;
+            load.end().await
+        };
+        let update = actord.update("shift", json!({ "image": image, "annotations": annotations }));
+        let (answer, report) = tokio::join!(update, load());
+        assert_eq!(answer.status, 202, "{}: {}", answer.text(), actord.log());
+        assert_eq!(actord.get("/function/shift/version").await.text(), version);
+        sent += report.sent;
+        failures.extend(report.failures);
+    }
+    println!("updates of a frozen function: {updates} updates, {sent} requests, {} failed", failures.len());
+    assert!(failures.is_empty(), "{failures:#?}\n{}", actord.log());
+    until("one process is left", async || actord.processes_of("shift").len() == 1).await;
+    actord.finish().await;
+}
