@@ -101,6 +101,7 @@ contract! {
         a_rollback_of_what_is_not_there_is_refused
         an_update_that_does_not_serve_is_rolled_back_to_what_does
         a_rollback_keeps_the_number_and_what_was_stopped_by_hand
+        a_rollback_ends_idleness
         what_is_kept_is_so_after_a_restart
         a_deleted_function_leaves_nothing_to_roll_its_namesake_back_to
         a_secret_that_only_what_is_kept_names_can_be_deleted_and_is_then_missed_by_a_rollback;

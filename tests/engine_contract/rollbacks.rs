@@ -1,12 +1,12 @@
 //! What a function that was updated may rely on when it is rolled back.
 
 use actord::engine::{Mode, Refused};
-use actord::function::{Generation, Phase, SpecDraft, Status};
+use actord::function::{Generation, Phase, SpecDraft, Status, Tier};
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
 use crate::fixture::{
-    apply, create, desired, draft, id, keep_down, rollback, scale, served, serves, spec, status, update,
+    apply, create, desired, draft, id, keep_down, rest, rollback, scale, served, serves, spec, status, update,
 };
 use crate::subject::{Kind, Subject};
 
@@ -94,6 +94,15 @@ pub async fn a_rollback_keeps_the_number_and_what_was_stopped_by_hand<S: Subject
     let stopped = serves(s, "f", 0).await;
     assert_eq!((stopped.phase, desired(&stopped).kept_down, desired(&stopped).replicas), (Phase::Stopped, true, 2));
     assert_eq!(desired(&stopped).spec, spec(s, Kind::HelloAgain).into());
+}
+
+pub async fn a_rollback_ends_idleness<S: Subject>(s: &mut S) {
+    updated(s, "f").await;
+    rest(s, "f", Tier::Stopped).await;
+    serves(s, "f", 0).await;
+    rollback(s, "f", None).await.unwrap();
+    let status = serves(s, "f", 1).await;
+    assert_eq!((desired(&status).idle, status.serving), (false, Some(Generation(3))));
 }
 
 pub async fn what_is_kept_is_so_after_a_restart<S: Subject>(s: &mut S) {

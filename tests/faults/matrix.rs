@@ -14,11 +14,11 @@ use crate::situation::Situation;
 /// not true fails the test.
 fn is_called(method: Method, situation: Situation) -> bool {
     use Situation::{
-        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, Rest, ScaleDown, ScaleUp, SecretChange, Stop,
-        Thaw, Update, Wake,
+        CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, Rest, Rollback, ScaleDown, ScaleUp,
+        SecretChange, Stop, Thaw, Update, Wake,
     };
-    let starts = matches!(situation, Deploy | EarlyExit | Update | CrashRepair | ScaleUp | Wake | Recovery);
-    let ends = matches!(situation, EarlyExit | Update | CrashRepair | ScaleDown | Stop | Delete | Recovery);
+    let starts = matches!(situation, Deploy | EarlyExit | Update | Rollback | CrashRepair | ScaleUp | Wake | Recovery);
+    let ends = matches!(situation, EarlyExit | Update | Rollback | CrashRepair | ScaleDown | Stop | Delete | Recovery);
     match method {
         Method::ImagesEnsure | Method::NetworkAttach | Method::RuntimeCreate | Method::RuntimeStart => starts,
         Method::ProbeAsk | Method::RuntimeListening => starts,

@@ -19,6 +19,8 @@ pub enum Situation {
     /// The first version ends at once and is replaced by a good one.
     EarlyExit,
     Update,
+    /// The version before comes back.
+    Rollback,
     CrashRepair,
     ScaleUp,
     ScaleDown,
@@ -45,10 +47,11 @@ pub enum Situation {
 pub type Answer = Option<Result<(), Refused>>;
 
 impl Situation {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Deploy,
         Self::EarlyExit,
         Self::Update,
+        Self::Rollback,
         Self::CrashRepair,
         Self::ScaleUp,
         Self::ScaleDown,
@@ -89,6 +92,11 @@ impl Situation {
             Self::Deploy | Self::EarlyExit => self.prepare(platform, 0).await,
             Self::Update | Self::CrashRepair | Self::ScaleUp | Self::SecretChange | Self::Measure => {
                 self.prepare(platform, 1).await;
+            }
+            Self::Rollback => {
+                self.prepare(platform, 1).await;
+                platform.update("f", "good:2").await.unwrap();
+                sleep(Duration::from_secs(65)).await;
             }
             Self::Idle | Self::Rest => self.prepare(platform, 1).await,
             Self::Thaw => {
@@ -133,6 +141,7 @@ impl Situation {
                 Some(deployed.and(updated))
             }
             Self::Update => Some(platform.update("f", "good:2").await),
+            Self::Rollback => Some(platform.engine.rollback(&id("f"), None).await),
             Self::CrashRepair => {
                 let crashed = platform.published("f").remove(0);
                 platform.host.exit(&crashed, Exit::Signal(11));
@@ -188,6 +197,9 @@ impl Situation {
             // What was asked for before is put back.
             (Self::Update, Some(Err(_))) => serves("good:1") && f.is_some_and(|f| f.refused.is_some()),
             (Self::Update, None) => serves("good:1") || f.is_some_and(|f| f.spec.image == "good:2"),
+            (Self::Rollback, Some(Ok(()))) => serves("good:1"),
+            (Self::Rollback, Some(Err(_))) => serves("good:2") && f.is_some_and(|f| f.refused.is_some()),
+            (Self::Rollback, None) => serves("good:2") || f.is_some_and(|f| f.spec.image == "good:1"),
             (Self::Wake, _) => serves("good:1") && replicas(1),
             (Self::Stop, Some(Ok(()))) => serves("good:1") && replicas(2) && f.is_some_and(|f| f.kept_down),
             (Self::Stop, None) => serves("good:1") && replicas(2),
