@@ -12,6 +12,7 @@ mod network_faults;
 mod prometheus;
 mod readiness;
 mod recovery;
+mod resting;
 mod secrets;
 mod streams;
 mod updates;

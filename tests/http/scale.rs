@@ -1,3 +1,7 @@
+use actord::engine::Engine as _;
+use actord::function::Tier;
+use actord::http::ApiFlavor;
+
 use crate::support::{House, Seen};
 
 fn scaled(function: &str, replicas: u32) -> Seen {
@@ -57,4 +61,21 @@ async fn a_number_that_no_function_can_have_is_refused() {
 async fn an_unknown_function_is_404() {
     let reply = House::public().await.system("POST /system/scale-function/x", r#"{"replicas":1}"#).await;
     assert_eq!((reply.status, reply.text().as_str()), (404, "function: x.openfaas-fn not found\n"));
+}
+
+#[actix_web::test]
+async fn a_gateway_wakes_an_idle_function_by_a_scale_to_one_and_by_asking_until_it_is_available() {
+    let house = House::with(ApiFlavor::Provider, |_| {}).await;
+    house.add("f", "i");
+    house.engine.rest(&"f".parse().unwrap(), Tier::Stopped).await.unwrap();
+    let numbers = async || {
+        let shown = house.system("GET /system/function/f?namespace=openfaas-fn&usage=false", "").await.json();
+        ["replicas", "availableReplicas"].map(|key| shown[key].as_u64().unwrap_or_default())
+    };
+    assert_eq!(numbers().await, [0, 0]);
+    let line = "POST /system/scale-function/f?namespace=openfaas-fn";
+    assert_eq!(house.system(line, r#"{"serviceName":"f","replicas":1}"#).await.status, 202);
+    assert_eq!(numbers().await, [1, 1]);
+    let view = house.engine.view(&"f".parse().unwrap()).unwrap();
+    assert!(!view.status.desired.unwrap().idle);
 }

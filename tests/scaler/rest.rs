@@ -168,6 +168,23 @@ fn what_sleeps_is_adopted_asleep_or_awake_and_rests_again() {
 }
 
 #[test]
+fn a_function_that_sleeps_between_any_two_calls_fails_none() {
+    simulate(async {
+        let house = House::start().await;
+        let mut spec = crate::platform::draft("good:1");
+        spec.annotations.insert("actord.freeze-after".into(), "1ms".into());
+        house.apply(Mode::Create, "f", spec.try_into().unwrap()).await.unwrap();
+        let callers = house.callers_at("f", 3, 2);
+        sleep(5 * MINUTE).await;
+        callers.end();
+        let rests = house.metric("actord_scaler_rests_total", &[("tier", "frozen")]).unwrap();
+        assert!(rests > 100.0, "{rests}");
+        assert_eq!(house.host.count(Method::RuntimeStart), 1);
+        house.tidy(&["f"]).await;
+    });
+}
+
+#[test]
 fn a_scaler_that_is_stopped_lets_nothing_rest() {
     simulate(async {
         let house = House::start().await;
