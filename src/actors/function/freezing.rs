@@ -11,7 +11,7 @@
 use std::future::{Future, pending};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::host_call::host_call;
 use super::instance_task::InstanceTask;
@@ -24,6 +24,10 @@ const FREEZE_LIMIT: Duration = Duration::from_secs(3);
 const THAW_LIMIT: Duration = Duration::from_secs(2);
 const THAWS: u32 = 3;
 const THAW_AGAIN: Duration = Duration::from_millis(50);
+
+/// How long an instance that the host did not freeze is left alone: each attempt may stop most of its processes for a
+/// second, and what keeps it from freezing may last.
+const FREEZE_AGAIN: Duration = Duration::from_secs(60);
 
 /// What came of one attempt to freeze.
 enum Attempt {
@@ -43,13 +47,17 @@ impl InstanceTask {
     where
         F: Future<Output = ()>,
     {
-        let mut said = false;
+        let (mut said, mut not_before) = (false, Instant::now());
         loop {
             self.freeze.notified().await;
+            if Instant::now() < not_before {
+                continue;
+            }
             match self.try_to_freeze(&tell).await {
                 Attempt::Busy => {}
                 Attempt::Over => said = false,
                 Attempt::Refused(error) => {
+                    not_before = Instant::now() + FREEZE_AGAIN;
                     if !std::mem::replace(&mut said, true) {
                         tracing::warn!(function = %self.function, instance = %self.id, %error, "stays awake although nothing calls it");
                     }
