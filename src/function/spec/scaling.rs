@@ -110,6 +110,8 @@ pub struct Scaling {
     pub rule: Option<Rule>,
     /// For how long less must have been enough before replicas are taken away, if the function says so.
     pub down_window: Option<Duration>,
+    /// The target that was given, of several the first.
+    pub target: Option<f64>,
     /// The types that were given and have no effect.
     without_effect: Vec<LoadType>,
 }
@@ -125,6 +127,7 @@ impl Scaling {
         let types = keys.label(TYPE, types);
         let targets = keys.label(TARGET, targets);
         let by_target = types.is_some() || targets.is_some();
+        let target = targets.as_ref().and_then(|targets| targets.first().copied());
         let types = types.unwrap_or_else(|| vec![LoadType::Rps]);
         let targets = targets.unwrap_or_else(|| vec![USUAL_TARGET]);
         if targets.len() > 1 && targets.len() != types.len() {
@@ -150,6 +153,7 @@ impl Scaling {
             factor,
             rule,
             down_window: keys.label(DOWN_WINDOW, time(Duration::ZERO, DOWN_WINDOW_MAX)),
+            target,
             without_effect: without.into_iter().map(|signal| signal.load).collect(),
         }
     }
@@ -245,6 +249,9 @@ mod tests {
         assert_eq!(scaling(&[(TYPE, "rps,cpu")]).rule, pair(50.0, 50.0));
         assert_eq!(scaling(&[(TYPE, "rps, cpu"), (TARGET, "30")]).rule, pair(30.0, 30.0));
         assert_eq!(scaling(&[(TYPE, "rps,cpu"), (TARGET, "30, 700")]).rule, pair(30.0, 700.0));
+        let target = |labels: &[(&str, &str)]| scaling(labels).target;
+        assert_eq!(target(&[(TYPE, "rps,cpu"), (TARGET, "30, 700")]), Some(30.0));
+        assert_eq!((target(&[(TYPE, "rps")]), target(&[(MIN, "2"), (MAX, "2"), (TARGET, "7.5")])), (None, Some(7.5)));
         let wrong = refusal(&[(TYPE, "rps"), (TARGET, "30,700")]).unwrap();
         assert!(wrong.contains(TYPE) && wrong.contains(TARGET), "{wrong}");
     }

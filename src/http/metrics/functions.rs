@@ -10,9 +10,6 @@ use crate::routes::FunctionEntry;
 
 const PHASE: &str = "phase";
 
-/// The label that says which load a replica is meant to take.
-const TARGET: &str = "com.openfaas.scale.target";
-
 /// One series a function, and no more: of the phases only the present one is written down.
 #[derive(Debug, Clone)]
 pub(super) struct FunctionMetrics {
@@ -34,7 +31,7 @@ impl FunctionMetrics {
         let restarts = Opts::new("actord_function_restarts_total", "Instances that served and had to be replaced");
         let phase = Opts::new("actord_function_phase", "1 for the phase that a function is in");
         let target =
-            Opts::new("gateway_service_target", "The load that a replica is meant to take, where a label says so");
+            Opts::new("gateway_service_target", "The load that a replica is meant to take, where the function says so");
         Ok(Self {
             replicas: gauge("gateway_service_count", "Replicas that a function is asked to have")?,
             min: gauge("gateway_service_min", "The fewest replicas that a function is scaled to by alerts")?,
@@ -90,7 +87,7 @@ impl FunctionMetrics {
         let of = [function.as_str()];
         self.replicas.with_label_values(&of).set(desired.running_replicas().into());
         self.min.with_label_values(&of).set(desired.serving_spec().min_replicas().into());
-        if let Some(Ok(target)) = desired.serving_spec().labels.get(TARGET).map(|text| text.parse::<f64>()) {
+        if let Some(target) = desired.serving_spec().scaling().target {
             self.target.with_label_values(&of).set(target);
         }
         for ready in &self.ready {

@@ -11,6 +11,7 @@
 mod check;
 mod config;
 mod flaw;
+mod idle;
 mod rule;
 mod step;
 mod traces;
