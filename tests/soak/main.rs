@@ -8,6 +8,7 @@
 
 mod book;
 mod crash_loop;
+mod frozen;
 mod fuzz;
 mod logs;
 mod reboot;
