@@ -61,6 +61,11 @@ impl Lease {
         &self.0.id
     }
 
+    /// Returns when no new request is sent to the instance any more.
+    pub async fn retracted(&self) {
+        self.0.when(|word| word & RETRACTED != 0).await;
+    }
+
     /// Waits until the instance is awake, and returns true; false if it was retracted while it was frozen: no thaw may come.
     pub(super) async fn awake(&self) -> bool {
         self.0.when(|word| word & (FROZEN | RETRACTED) != FROZEN).await & FROZEN == 0
@@ -124,6 +129,11 @@ impl Endpoint {
     /// Marks it frozen, if it is published, awake, and has no lease.
     pub(super) fn freeze(&self) -> bool {
         self.word.compare_exchange(0, FROZEN, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// Marks it frozen before it is published: what it still has goes on, what comes waits for the thaw.
+    pub(super) fn mark_frozen(&self) {
+        self.word.fetch_or(FROZEN, Ordering::AcqRel);
     }
 
     /// Lets the requests go on that wait for it.

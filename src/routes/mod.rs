@@ -131,6 +131,15 @@ impl Routes {
 
     /// Sends requests to this instance, too. Idempotent.
     pub fn publish(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr) {
+        self.publish_as(function, id, address, false);
+    }
+
+    /// As [`Routes::publish`], of an instance that is frozen still: requests are given to it, and wait for [`Routes::thaw`].
+    pub fn publish_frozen(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr) {
+        self.publish_as(function, id, address, true);
+    }
+
+    fn publish_as(&self, function: &FunctionId, id: &InstanceId, address: SocketAddr, frozen: bool) {
         let entry = self.function_or_new(function);
         entry.change(|state| {
             if state.ready.iter().any(|endpoint| endpoint.id == *id) {
@@ -138,6 +147,9 @@ impl Routes {
             }
             let new = || Arc::new(Endpoint::new(id.clone(), address, entry.last_use.clone()));
             let endpoint = entry.returning(id, address).unwrap_or_else(new);
+            if frozen {
+                endpoint.mark_frozen();
+            }
             state.ready = state.ready.iter().cloned().chain([endpoint]).collect();
             entry.last_use.note();
             true

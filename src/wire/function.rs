@@ -184,6 +184,9 @@ pub struct Lifecycle {
     /// How many of its ready instances are frozen until the next call.
     #[serde(skip_serializing_if = "is_zero")]
     pub frozen: u64,
+    /// How many instances are ready beyond those, to take the place of one that dies.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spares: u64,
     /// How many instances were asked for, where `replicas` is another number: it is idle, kept down, or follows its load.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<u64>,

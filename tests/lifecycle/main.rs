@@ -17,6 +17,7 @@ mod readiness;
 mod recovers;
 mod resting;
 mod secrets;
+mod spare;
 mod steps;
 mod updates;
 mod usage;

@@ -8,6 +8,7 @@ use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::sync::RwLockReadGuard;
 use tokio::time::sleep;
 
 use super::super::host_call::host_call;
@@ -53,7 +54,7 @@ impl InstanceTask {
         let mut against = 0;
         loop {
             sleep(check.period).await;
-            let Some(answer) = self.ask_if_awake(address, check).await else { continue };
+            let Some((_awake, answer)) = self.ask_if_awake(address, check).await else { continue };
             if answer.is_ok() == ready {
                 against = 0;
                 continue;
@@ -64,6 +65,8 @@ impl InstanceTask {
             }
             against = 0;
             ready = !ready;
+            // Told while it is kept awake: one that is not ready is not frozen as a spare.
+            self.ready.send_replace(ready);
             tell(match answer {
                 Ok(()) => Event::Ready(self.id.clone(), address),
                 Err(reason) => Event::Unready(self.id.clone(), format!("not ready: {reason}")),
@@ -80,8 +83,8 @@ impl InstanceTask {
             sleep(check.period).await;
             match self.ask_if_awake(address, check).await {
                 None => {}
-                Some(Ok(())) => failed = 0,
-                Some(Err(reason)) => {
+                Some((_, Ok(()))) => failed = 0,
+                Some((_, Err(reason))) => {
                     failed += 1;
                     if failed >= check.failures {
                         return reason;
@@ -91,14 +94,19 @@ impl InstanceTask {
         }
     }
 
-    /// One question about the path that the function names. An instance that is frozen is not asked: then this returns none,
+    /// One question about the path that the function names, and what keeps the instance awake. One that is frozen is not asked: then this returns none,
     /// once it is thawed, and its period begins anew.
-    async fn ask_if_awake(&self, address: SocketAddr, check: &HttpCheck) -> Option<Result<(), String>> {
-        let Ok(_awake) = self.awake.try_read() else {
+    async fn ask_if_awake(
+        &self,
+        address: SocketAddr,
+        check: &HttpCheck,
+    ) -> Option<(RwLockReadGuard<'_, ()>, Result<(), String>)> {
+        let Ok(awake) = self.awake.try_read() else {
             drop(self.awake.read().await);
             return None;
         };
-        Some(self.ask_own_path(address, check).await)
+        let answer = self.ask_own_path(address, check).await;
+        Some((awake, answer))
     }
 
     /// One question about the path that the function names.

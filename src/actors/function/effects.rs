@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, AsyncContext, MailboxError};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::super::messages::LifecycleEvent;
 use super::Function;
 use super::instance_handle::InstanceHandle;
-use super::instance_task::{InstanceTask, ReadyInstance};
+use super::instance_task::{InstanceTask, ReadyInstance, Standby};
 use super::tear_down::tear_down_within;
 use crate::function::{Event, Generation, InstanceId, InstancePhase, Spec};
 use crate::host::PullPolicy;
@@ -55,10 +56,12 @@ impl Function {
             made: Arc::default(),
             freeze: Arc::default(),
             awake: Arc::default(),
+            standby: Arc::new(watch::Sender::new(Standby::No)),
+            ready: Arc::new(watch::Sender::new(true)),
             cancelled: cancelled.clone(),
         };
         tracing::debug!(function = %self.me.id, instance = %id, %generation, adopt, "starting");
-        let (address, freeze) = (ctx.address(), task.freeze.clone());
+        let (address, freeze, standby) = (ctx.address(), task.freeze.clone(), task.standby.clone());
         let (secrets_task, changes) = (task.clone(), self.context.secrets.changes());
         self.spawn(&tasks, async move { secrets_task.keep_secrets(changes, adopt).await });
         let was_up = Arc::new(AtomicBool::new(adopt));
@@ -75,13 +78,20 @@ impl Function {
             }
         });
         self.me.begun().insert(id.clone());
-        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, freeze, was_up });
+        self.instances.insert(id, InstanceHandle { cancelled, tasks, spec, freeze, standby, was_up });
     }
 
     /// Asks an instance's task to freeze it when it can.
     pub(super) fn freeze(&self, id: &InstanceId) {
         if let Some(running) = self.instances.get(id) {
             running.freeze.notify_one();
+        }
+    }
+
+    /// Tells an instance's task whether it stands by.
+    pub(super) fn set_standby(&self, id: &InstanceId, standby: Standby) {
+        if let Some(running) = self.instances.get(id) {
+            running.standby.send_if_modified(|now| std::mem::replace(now, standby) != standby);
         }
     }
 
@@ -141,15 +151,18 @@ impl Function {
             Event::Unready(id, reason) | Event::Unhealthy(id, reason) => (id, reason.clone()),
             _ => return None,
         };
-        let leaving = |phase| matches!(phase, InstancePhase::Draining | InstancePhase::Removing);
-        let wanted = self.life.instances().any(|(known, _, phase)| known == id && !leaving(phase));
-        wanted.then(|| (id.clone(), what))
+        match self.life.instances().find(|(known, ..)| *known == id)?.2 {
+            InstancePhase::Draining | InstancePhase::Removing => None,
+            InstancePhase::Spare => Some((id.clone(), format!("a spare: {what}"))),
+            _ => Some((id.clone(), what)),
+        }
     }
 }
 
 /// An instance's life from when it is up: what its checks and its end say is told.
 async fn live(task: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     let ready = up.unready.is_none();
+    task.ready.send_replace(ready);
     report(
         actor,
         match up.unready {

@@ -19,7 +19,7 @@ use crate::function::Event;
 use crate::host::HostError;
 
 /// How long freezing may take, beyond what the host gives it by itself.
-const FREEZE_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const FREEZE_LIMIT: Duration = Duration::from_secs(3);
 /// How long one attempt to thaw may take, how many there are, and the wait between two: requests wait for it.
 const THAW_LIMIT: Duration = Duration::from_secs(2);
 const THAWS: u32 = 3;
@@ -30,7 +30,7 @@ const THAW_AGAIN: Duration = Duration::from_millis(50);
 const FREEZE_AGAIN: Duration = Duration::from_secs(60);
 
 /// What came of one attempt to freeze.
-enum Attempt {
+pub(super) enum Attempt {
     /// A request has it, a check is in flight, or it gets no requests: it is asked again another time.
     Busy,
     /// It was frozen, or was about to be, and is awake again.
@@ -42,18 +42,27 @@ enum Attempt {
 }
 
 impl InstanceTask {
-    /// Freezes the instance each time it is asked for and possible, and thaws it for the next request. Does not return.
+    /// Freezes the instance each time it is asked for and possible, and thaws it for the next request; a spare, as long as it
+    /// stands by. Does not return.
     pub(super) async fn freeze_when_asked<F>(&self, tell: impl Fn(Event) -> F)
     where
         F: Future<Output = ()>,
     {
+        let mut standby = self.standby.subscribe();
+        // It may have been told before this began.
+        standby.mark_changed();
         let (mut said, mut not_before) = (false, Instant::now());
         loop {
-            self.freeze.notified().await;
-            if Instant::now() < not_before {
-                continue;
-            }
-            match self.try_to_freeze(&tell).await {
+            let attempt = tokio::select! {
+                () = self.freeze.notified() => {
+                    if Instant::now() < not_before {
+                        continue;
+                    }
+                    self.try_to_freeze(&tell).await
+                }
+                _ = standby.changed() => self.stand_by(&mut standby).await,
+            };
+            match attempt {
                 Attempt::Busy => {}
                 Attempt::Over => said = false,
                 Attempt::Refused(error) => {

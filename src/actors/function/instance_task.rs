@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -33,8 +33,23 @@ pub(super) struct InstanceTask {
     pub(super) freeze: Arc<Notify>,
     /// Read by each check while it asks; written by freezing, until the instance is thawed.
     pub(super) awake: Arc<RwLock<()>>,
+    /// Whether it stands by.
+    pub(super) standby: Arc<watch::Sender<Standby>>,
+    /// Whether it was last told to be ready. Changed by its check, which keeps it awake meanwhile.
+    pub(super) ready: Arc<watch::Sender<bool>>,
     /// Ends the task at its next safe point.
     pub(super) cancelled: CancellationToken,
+}
+
+/// What an instance's task knows of its standing by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standby {
+    /// It serves, or may.
+    No,
+    /// It gets no requests until one that serves is missing.
+    Yes,
+    /// It took over, and is marked frozen in the routes until its task has thawed it.
+    Over,
 }
 
 /// An instance that is up.

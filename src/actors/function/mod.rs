@@ -20,6 +20,7 @@ mod listening;
 pub(super) mod progress;
 mod readiness;
 mod secrets;
+mod standing_by;
 mod tear_down;
 
 use std::collections::{BTreeSet, HashMap};
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::instance_handle::InstanceHandle;
+use self::instance_task::Standby;
 pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
@@ -169,7 +171,14 @@ impl Function {
             Effect::Adopt(id, generation, spec) => self.run_instance(id, generation, spec, true, ctx),
             Effect::Publish(id, address) => {
                 self.note_serving(&id, address);
+                self.set_standby(&id, Standby::No);
                 routes.publish(&self.me.id, &id, address);
+            }
+            Effect::StandBy(id) => self.set_standby(&id, Standby::Yes),
+            Effect::Promote(id, address) => {
+                tracing::info!(function = %self.me.id, instance = %id, %address, "a spare takes the place of what does not serve");
+                routes.publish_frozen(&self.me.id, &id, address);
+                self.set_standby(&id, Standby::Over);
             }
             Effect::Retract(id) => routes.retract(&self.me.id, &id),
             Effect::Freeze(id) => self.freeze(&id),

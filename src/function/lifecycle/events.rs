@@ -62,6 +62,11 @@ pub enum Effect {
     Adopt(InstanceId, Generation, Arc<Spec>),
     /// Send requests to this instance.
     Publish(InstanceId, SocketAddr),
+    /// Keep an instance that is ready and gets no requests: its spare time is no reason to use the processor, so it is frozen
+    /// where that can be. There is no answer; `Unready`, `Ready`, `Unhealthy` and `Exited` as for one that serves.
+    StandBy(InstanceId),
+    /// Send requests to this instance, which stood by, as soon as it is thawed. `Unhealthy` if it can't be.
+    Promote(InstanceId, SocketAddr),
     /// Send no new request to this instance.
     Retract(InstanceId),
     /// Freeze an instance if no request or check has it just now, and thaw it for the next one; answer with `Frozen`, and

@@ -1,5 +1,6 @@
 //! What a lifecycle knows of one instance, and the ways out of service.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Effect, Lifecycle};
@@ -11,6 +12,8 @@ pub(super) struct Instance {
     pub(super) phase: InstancePhase,
     /// Since when it is in this phase. Readiness that comes and goes does not count: it serves since it first did.
     pub(super) since: Uptime,
+    /// Where it listens, once it was ready.
+    pub(super) address: Option<SocketAddr>,
     /// Whether requests may be on their way to it.
     pub(super) published: bool,
     /// Whether its bring-up came to an end after its tear-down was asked for, and may have made something after it.
@@ -26,6 +29,7 @@ impl Instance {
             generation,
             phase,
             since: now,
+            address: None,
             published: false,
             late_start: false,
             failed_removals: 0,
@@ -46,8 +50,9 @@ impl Instance {
     /// Which instances are kept when some are too many: the greater, the longer. One that starts loses nothing.
     pub(super) fn keep_priority(&self) -> u8 {
         match self.phase {
-            InstancePhase::Ready => 4,
-            InstancePhase::Frozen => 3,
+            InstancePhase::Ready => 5,
+            InstancePhase::Frozen => 4,
+            InstancePhase::Spare => 3,
             InstancePhase::Adopting => 2,
             InstancePhase::Unready => 1,
             InstancePhase::Starting | InstancePhase::Draining | InstancePhase::Removing => 0,
@@ -63,7 +68,7 @@ impl Instance {
         }
     }
 
-    fn enter(&mut self, phase: InstancePhase, now: Uptime) {
+    pub(super) fn enter(&mut self, phase: InstancePhase, now: Uptime) {
         self.phase = phase;
         self.since = now;
     }
@@ -71,9 +76,10 @@ impl Instance {
 
 impl Lifecycle {
     /// Sends requests to an instance that is ready.
-    pub(super) fn serve(&mut self, id: &InstanceId, address: std::net::SocketAddr, now: Uptime) -> Option<Effect> {
+    pub(super) fn serve(&mut self, id: &InstanceId, address: SocketAddr, now: Uptime) -> Option<Effect> {
         let instance = self.instances.get_mut(id)?;
         instance.enter(InstancePhase::Ready, now);
+        instance.address = Some(address);
         instance.published = true;
         Some(Effect::Publish(id.clone(), address))
     }
@@ -88,7 +94,7 @@ impl Lifecycle {
     }
 
     /// Sends requests to an instance again.
-    pub(super) fn mark_ready(&mut self, id: &InstanceId, address: std::net::SocketAddr) -> Option<Effect> {
+    pub(super) fn mark_ready(&mut self, id: &InstanceId, address: SocketAddr) -> Option<Effect> {
         let instance = self.instances.get_mut(id)?;
         instance.phase = InstancePhase::Ready;
         instance.published = true;
@@ -98,7 +104,7 @@ impl Lifecycle {
     /// Takes an instance out of service: politely if it serves or did, at once if it never did.
     pub(super) fn drain(&mut self, id: &InstanceId, now: Uptime, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get_mut(id) else { return };
-        if instance.serves() || instance.phase == InstancePhase::Unready {
+        if instance.serves() || matches!(instance.phase, InstancePhase::Unready | InstancePhase::Spare) {
             instance.enter(InstancePhase::Draining, now);
             if std::mem::take(&mut instance.published) {
                 effects.push(Effect::Retract(id.clone()));

@@ -17,6 +17,9 @@
 //!                         READY ------------> FROZEN       serves as READY does: the next call thaws it
 //!                               <------------
 //!                                   Thawed
+//!
+//!               Started, enough serve          fewer serve
+//!     STARTING ----------------------> SPARE ---------------> READY      ready, and gets no request
 //! ```
 //! [`Lifecycle::on`] first notes what the event says (`observe`), then compares desired with observed and asks for
 //! whatever is missing (`reconcile`). Events may be late, doubled or out of order: the next comparison still comes to the
@@ -34,6 +37,7 @@ mod outlook;
 mod properties;
 mod reconcile;
 mod resting;
+mod spare;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -155,7 +159,7 @@ impl Lifecycle {
             Event::StartFailed(id, error) => self.start_failed(&id, &error, now, &mut effects),
             Event::Exited(id, exit) => self.exited(&id, &exit, now, &mut effects),
             Event::Unready(id, reason) => self.unready(&id, reason, &mut effects),
-            Event::Ready(id, address) => self.ready(&id, address, &mut effects),
+            Event::Ready(id, address) => self.ready(&id, address, now, &mut effects),
             Event::Unhealthy(id, reason) => self.unhealthy(&id, reason, now, &mut effects),
             Event::Drained(id) => self.drained(&id, now, &mut effects),
             Event::Removed(id) => self.removed(&id, &mut effects),
@@ -229,6 +233,7 @@ impl Lifecycle {
             since: if is_like(phase, noted) { since } else { now },
             ready: number(ready().count()),
             frozen: number(ready().filter(|instance| instance.phase == InstancePhase::Frozen).count()),
+            spares: number(self.count(|instance| instance.phase == InstancePhase::Spare)),
             serving: ready().map(|instance| instance.generation).max(),
             restarts: self.restarts,
             failure: self.failure.clone(),

@@ -58,7 +58,11 @@ impl Lifecycle {
     pub(super) fn started(&mut self, id: &InstanceId, address: SocketAddr, now: Uptime, effects: &mut Vec<Effect>) {
         match self.instances.get(id).map(|instance| (instance.phase, instance.generation)) {
             Some((InstancePhase::Starting | InstancePhase::Adopting, generation)) => {
-                effects.extend(self.serve(id, address, now));
+                if self.is_needed(id) {
+                    effects.extend(self.serve(id, address, now));
+                } else {
+                    self.stand_by(id, address, now, effects);
+                }
                 self.note_served(generation, effects);
             }
             Some(_) => self.note_late_start(id),
@@ -102,7 +106,7 @@ impl Lifecycle {
         let Some(instance) = self.instances.get(id) else { return };
         let (generation, ran) = (instance.generation, now.since(instance.since));
         match instance.phase {
-            InstancePhase::Ready | InstancePhase::Frozen | InstancePhase::Unready => {
+            InstancePhase::Ready | InstancePhase::Frozen | InstancePhase::Unready | InstancePhase::Spare => {
                 self.replace(id, generation, ran, format!("the process {exit}"), now, effects);
             }
             InstancePhase::Starting | InstancePhase::Adopting => {
@@ -119,7 +123,7 @@ impl Lifecycle {
         let Some(instance) = self.instances.get(id) else { return };
         let (generation, ran) = (instance.generation, now.since(instance.since));
         match instance.phase {
-            InstancePhase::Ready | InstancePhase::Frozen | InstancePhase::Unready => {
+            InstancePhase::Ready | InstancePhase::Frozen | InstancePhase::Unready | InstancePhase::Spare => {
                 self.replace(id, generation, ran, reason, now, effects);
             }
             InstancePhase::Starting | InstancePhase::Adopting => {
@@ -129,7 +133,7 @@ impl Lifecycle {
         }
     }
 
-    /// Removes an instance that served for `ran` and counts its end as a failure.
+    /// Removes an instance that served for `ran`, or stood by, and counts its end as a failure.
     fn replace(
         &mut self,
         id: &InstanceId,
@@ -139,7 +143,8 @@ impl Lifecycle {
         now: Uptime,
         effects: &mut Vec<Effect>,
     ) {
-        self.restarts += 1;
+        let stood_by = self.instances.get(id).is_some_and(|instance| instance.phase == InstancePhase::Spare);
+        self.restarts += u64::from(!stood_by);
         self.note_failure(generation, reason);
         let jitter = self.next_jitter();
         self.backoffs.entry(generation).or_default().crashed(now, ran, jitter);
@@ -149,19 +154,26 @@ impl Lifecycle {
     /// It may be heard of one that is being adopted, too: its process runs, and is not killed for what may pass.
     pub(super) fn unready(&mut self, id: &InstanceId, reason: String, effects: &mut Vec<Effect>) {
         let Some(instance) = self.instances.get(id) else { return };
-        if instance.serves() {
+        if instance.phase == InstancePhase::Spare {
+            self.mark_unready(id, effects);
+        } else if instance.serves() {
             let generation = instance.generation;
             self.mark_unready(id, effects);
             self.note_failure(generation, reason);
         }
     }
 
-    pub(super) fn ready(&mut self, id: &InstanceId, address: SocketAddr, effects: &mut Vec<Effect>) {
+    /// Where a spare took its place meanwhile, it is the next spare.
+    pub(super) fn ready(&mut self, id: &InstanceId, address: SocketAddr, now: Uptime, effects: &mut Vec<Effect>) {
         let unready = |instance: &&Instance| instance.phase == InstancePhase::Unready;
         let Some(generation) = self.instances.get(id).filter(unready).map(|instance| instance.generation) else {
             return;
         };
-        effects.extend(self.mark_ready(id, address));
+        if self.is_needed(id) {
+            effects.extend(self.mark_ready(id, address));
+        } else {
+            self.stand_by(id, address, now, effects);
+        }
         self.note_served(generation, effects);
     }
 

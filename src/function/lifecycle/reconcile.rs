@@ -1,7 +1,7 @@
 //! What follows: compares what is desired with what is observed and asks for the difference.
 //!
 //! ```text
-//! fail a late rollout -> wanted -> drain what is too much -> start what is missing -> tear down again -> set the timer
+//! fail a late rollout -> promote spares -> drain what is too much -> start what is missing -> tear down again -> set the timer
 //! ```
 
 use std::cmp::Reverse;
@@ -23,12 +23,15 @@ pub(super) struct Wanted {
     /// The last good generation, kept complete while the newest stumbles: an update that may fail must not leave the
     /// function unserved because what it replaces crashed meanwhile.
     pub(super) fallback: Option<(Generation, Arc<Spec>)>,
-    /// How many instances in all.
+    /// How many instances serve, in all.
     pub(super) replicas: usize,
+    /// How many of the target stand by beyond those, and how many of what it replaces may, until it serves.
+    pub(super) spares: usize,
+    pub(super) old_spares: usize,
 }
 
 impl Wanted {
-    fn is_target(&self, instance: &Instance) -> bool {
+    pub(super) fn is_target(&self, instance: &Instance) -> bool {
         self.target.as_ref().is_some_and(|(generation, _)| *generation == instance.generation)
     }
 
@@ -40,6 +43,7 @@ impl Wanted {
 impl Lifecycle {
     pub(super) fn reconcile(&mut self, now: Uptime, effects: &mut Vec<Effect>) {
         self.check_progress(now, effects);
+        self.promote(now, effects);
         let wanted = self.wanted();
         self.drain_surplus(&wanted, now, effects);
         self.start_missing(&wanted, now, effects);
@@ -56,15 +60,17 @@ impl Lifecycle {
     pub(super) fn wanted(&self) -> Wanted {
         let Some(desired) = &self.desired else { return Wanted::default() };
         let replicas = desired.running_replicas() as usize;
-        let last_good = || desired.last_good().map(|good| (good.generation, good.spec.clone()));
+        let spares = |spec: &Spec| if replicas > 0 { spec.spare() as usize } else { 0 };
+        let last_good = desired.last_good().map(|good| (good.generation, good.spec.clone()));
+        let old_spares = last_good.as_ref().map_or(0, |(_, good)| spares(good));
         if desired.failed.is_some() {
-            let target = last_good();
-            let replicas = if target.is_some() { replicas } else { 0 };
-            return Wanted { target, fallback: None, replicas };
+            let replicas = if last_good.is_some() { replicas } else { 0 };
+            return Wanted { target: last_good, replicas, spares: old_spares, ..Wanted::default() };
         }
         let stumbles = !desired.has_served && self.failure.is_some();
-        let fallback = if stumbles { last_good() } else { None };
-        Wanted { target: Some((desired.generation, desired.spec.clone())), fallback, replicas }
+        let fallback = if stumbles { last_good } else { None };
+        let target = Some((desired.generation, desired.spec.clone()));
+        Wanted { target, fallback, replicas, spares: spares(&desired.spec), old_spares }
     }
 
     /// An update that never serves fails while the generation before it still serves.
@@ -88,7 +94,8 @@ impl Lifecycle {
     }
 
     /// Drains what is not wanted: starts of other generations at once, other generations that serve as soon as the
-    /// rest is enough, and then whatever is beyond the number asked for.
+    /// rest is enough, and then whatever is beyond the number asked for. Of that what serves goes first, down to the number
+    /// that is to serve: a spare costs no caller anything, and is there for the next fault.
     fn drain_surplus(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
         let superseded =
             |i: &Instance| i.phase == InstancePhase::Starting && !wanted.is_target(i) && !wanted.is_fallback(i);
@@ -98,16 +105,26 @@ impl Lifecycle {
         let confirmed = self.count(|i| wanted.is_target(i) && i.phase.is_ready());
         let others = self.ids_where(|i| i.counts() && !wanted.is_target(i));
         self.drain_beyond(wanted.replicas.saturating_sub(confirmed), others, now, effects);
-        let current = self.ids_where(|i| i.counts() && wanted.is_target(i));
-        self.drain_beyond(wanted.replicas, current, now, effects);
+        self.drain_old_spares(wanted, now, effects);
+        let serving = self.ids_where(|i| i.phase.is_ready() && wanted.is_target(i));
+        self.drain_beyond(wanted.replicas, serving, now, effects);
+        let current = |i: &Instance| wanted.is_target(i) && (i.counts() || i.phase == InstancePhase::Spare);
+        self.drain_beyond(wanted.replicas + wanted.spares, self.ids_where(current), now, effects);
     }
 
     /// Keeps `enough` of the instances. What would lose least goes first: what starts, what is not ready, what is being
-    /// adopted (which may turn out not to serve, so it stays until enough is known to), what is frozen, older generations,
+    /// adopted (which may turn out not to serve, so it stays until enough is known to), spares, what is frozen, older generations,
     /// and then the youngest.
-    fn drain_beyond(&mut self, enough: usize, mut ids: Vec<InstanceId>, now: Uptime, effects: &mut Vec<Effect>) {
+    pub(super) fn drain_beyond(
+        &mut self,
+        enough: usize,
+        mut ids: Vec<InstanceId>,
+        now: Uptime,
+        effects: &mut Vec<Effect>,
+    ) {
         let in_phase = |phase| ids.iter().filter(|id| self.instances[*id].phase == phase).count();
-        let ready = in_phase(InstancePhase::Ready) + in_phase(InstancePhase::Frozen);
+        let serving = in_phase(InstancePhase::Ready) + in_phase(InstancePhase::Frozen);
+        let ready = serving + in_phase(InstancePhase::Spare);
         let idle = in_phase(InstancePhase::Starting) + in_phase(InstancePhase::Unready);
         let expendable = if ready >= enough { ids.len() } else { idle };
         let too_many = ids.len().saturating_sub(enough).min(expendable);
@@ -135,6 +152,7 @@ impl Lifecycle {
             let beside = usize::from(unready == 0);
             let count = if others == 0 { missing } else { missing.min(unserved.max(beside)) };
             self.start(*generation, spec, count, now, effects);
+            self.start(*generation, spec, self.missing_spares(wanted, *generation), now, effects);
         }
     }
 
@@ -169,7 +187,11 @@ impl Lifecycle {
     /// Asks to be woken at the earliest time at which something is due, unless an earlier call is on its way.
     fn schedule_wakeup(&mut self, wanted: &Wanted, now: Uptime, effects: &mut Vec<Effect>) {
         let incomplete = [&wanted.target, &wanted.fallback].into_iter().flatten().map(|(generation, _)| *generation);
-        let incomplete = incomplete.filter(|generation| self.have(*generation) < wanted.replicas);
+        let is_target = |generation| wanted.target.as_ref().is_some_and(|(target, _)| *target == generation);
+        let incomplete = incomplete.filter(|generation| {
+            let spares = if is_target(*generation) { self.missing_spares(wanted, *generation) } else { 0 };
+            self.have(*generation) < wanted.replicas || spares > 0
+        });
         let starts = incomplete.filter_map(|generation| self.backoff_of(generation, now));
         let removals = self.instances.values().filter_map(|instance| instance.remove_again);
         let Some(due) = starts.chain(removals).chain(self.progress_deadline()).min() else { return };
@@ -193,7 +215,7 @@ impl Lifecycle {
         self.instances.values().filter(|instance| which(instance)).count()
     }
 
-    fn ids_where(&self, which: impl Fn(&Instance) -> bool) -> Vec<InstanceId> {
+    pub(super) fn ids_where(&self, which: impl Fn(&Instance) -> bool) -> Vec<InstanceId> {
         self.instances.iter().filter(|(_, instance)| which(instance)).map(|(id, _)| id.clone()).collect()
     }
 }

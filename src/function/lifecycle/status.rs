@@ -121,6 +121,8 @@ pub enum InstancePhase {
     Ready,
     /// As ready, with its processes frozen until the next call.
     Frozen,
+    /// Ready, and gets no request until one that serves is missing; its processes are frozen where that can be.
+    Spare,
     /// Served before, and says that it can't just now: gets no request until it says that it can again.
     Unready,
     /// Takes no new request, finishes those it has.
@@ -227,6 +229,8 @@ pub struct Status {
     pub ready: u32,
     /// How many of those are frozen.
     pub frozen: u32,
+    /// Instances that are ready beyond those, to take the place of one that dies.
+    pub spares: u32,
     /// The newest generation with an instance serving.
     pub serving: Option<Generation>,
     /// How often an instance that served had to be replaced since this process took the function over.

@@ -40,6 +40,7 @@ mod tests {
             since: Uptime::default(),
             ready: 2,
             frozen: 0,
+            spares: 0,
             serving: Some(Generation(1)),
             restarts: 0,
             failure: None,

@@ -84,7 +84,8 @@ fn lifecycle(view: &View, next: Option<NextTier>, generations: Vec<KeptGeneratio
     let (scaled_because, remark) = (scaled_because(desired), desired.serving_spec().scaling().remark());
     let rests = next.is_some() || status.frozen > 0;
     let unremarkable = view.judged.is_none() && desired.refused.is_none() && remark.is_none();
-    let usual = !rests && scaled_because.is_none() && unremarkable && generations.is_empty();
+    let plain = unremarkable && generations.is_empty() && status.spares == 0;
+    let usual = !rests && scaled_because.is_none() && plain;
     if matches!(status.phase, Phase::Ready | Phase::Stopped) && reason.is_none() && usual {
         return None;
     }
@@ -93,6 +94,7 @@ fn lifecycle(view: &View, next: Option<NextTier>, generations: Vec<KeptGeneratio
         for_seconds: view.in_phase_for.map(|time| time.as_secs()),
         next,
         frozen: status.frozen.into(),
+        spares: status.spares.into(),
         asked: Some(desired.replicas).filter(|asked| *asked != desired.running_replicas()).map(u64::from),
         scaled_because,
         remark,

@@ -12,7 +12,7 @@ use actix_web::HttpRequest;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::connection::{Connection, Unanswered};
 use super::headers::{self, CallHeaders};
@@ -21,7 +21,7 @@ use super::upload::Upload;
 use crate::http::metrics::Metrics;
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
 
-/// How often one request is tried, and the wait before its second try, which then doubles: 1.3 s in all.
+/// How often one request is tried, and the longest wait before its second try, which then doubles: 1.3 s in all.
 const TRIES: u32 = 9;
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
@@ -100,8 +100,9 @@ impl UpstreamRequest<'_> {
                 return Err(error);
             }
             tracing::debug!(function = %entry.function(), instance = %lease.instance(), %error, "no answer, trying again");
+            // As soon as the instance is known to be gone there is another one, or one is waited for.
+            let _ = timeout(wait, lease.retracted()).await;
             drop(lease);
-            sleep(wait).await;
             wait *= 2;
         }
     }

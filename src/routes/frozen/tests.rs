@@ -59,6 +59,26 @@ async fn a_request_waits_for_the_thaw_and_its_wait_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_is_given_to_one_that_is_published_frozen_and_goes_on_after_its_thaw() {
+    let routes = table(&["f-1"]);
+    let old = routes.lease(&function()).await.unwrap();
+    routes.retract(&function(), &id("f-1"));
+    old.retracted().await;
+    let parked = park(&routes);
+    sleep(MOMENT).await;
+    routes.publish_frozen(&function(), &id("f-2"), at(2));
+    sleep(MOMENT).await;
+    assert!(!parked.is_finished() && is_called(&routes, "f-2").await);
+    // One that comes back has its mark, too, whatever it had before.
+    routes.publish_frozen(&function(), &id("f-1"), at(1));
+    assert_eq!(routes.find(&function()).unwrap().frozen(), 2);
+    routes.thaw(&function(), &id("f-2"));
+    assert_eq!(parked.await.unwrap().unwrap().instance(), &id("f-2"));
+    routes.thaw(&function(), &id("f-1"));
+    assert_eq!(routes.find(&function()).unwrap().frozen(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_is_told_at_the_moment_in_which_it_comes() {
     let routes = frozen(&["f-1"]);
     let watch = tokio::spawn({

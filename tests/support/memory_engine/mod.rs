@@ -203,6 +203,7 @@ impl Function {
             since: Uptime::default(),
             ready,
             frozen,
+            spares: 0,
             serving,
             restarts: 0,
             failure,

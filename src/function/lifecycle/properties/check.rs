@@ -18,7 +18,8 @@ impl World {
                 let early = self.not_before.get(generation).is_some_and(|then| self.now < *then);
                 check(!early, Rule::StartsWaitForTheBackoff, || format!("{id} of generation {generation}"))
             }
-            Effect::Publish(id, _) => {
+            Effect::StandBy(id) => check(!self.published.contains(id), Rule::ASpareGetsNoRequests, || id.to_string()),
+            Effect::Publish(id, _) | Effect::Promote(id, _) => {
                 check(!self.condemned.contains(id), Rule::NothingIsPublishedAfterItsTearDown, || id.to_string())
             }
             Effect::Drain(id) => self.check_retracted(id),
@@ -40,7 +41,7 @@ impl World {
                 })
             }
             Effect::Freeze(id) => {
-                let phase = self.life.instances().find(|(known, ..)| *known == id).map(|(.., phase)| phase);
+                let phase = self.phase_of(id);
                 let serves = phase == Some(InstancePhase::Ready) && self.published.contains(id);
                 check(serves, Rule::OnlyWhatServesFreezes, || format!("{id} is {phase:?}"))
             }
@@ -52,6 +53,23 @@ impl World {
         check(!self.published.contains(id), Rule::RetractComesBeforeTearDownAndDrain, || {
             format!("{id} is asked to go and gets requests")
         })
+    }
+
+    fn phase_of(&self, id: &InstanceId) -> Option<InstancePhase> {
+        self.life.instances().find(|(known, ..)| *known == id).map(|(.., phase)| phase)
+    }
+
+    /// Instances that the lifecycle takes for spares.
+    fn spares(&self) -> impl Iterator<Item = &InstanceId> {
+        self.life.instances().filter(|(_, _, phase)| *phase == InstancePhase::Spare).map(|(id, ..)| id)
+    }
+
+    /// How many spares a generation should have in the end, if it is the one that serves.
+    fn spares_of(&self, generation: Generation) -> usize {
+        let Some(desired) = self.life.desired().filter(|desired| desired.running_replicas() > 0) else { return 0 };
+        let good = desired.last_good().filter(|good| good.generation == generation).map(|good| &good.spec);
+        let spec = if desired.generation == generation { Some(&desired.spec) } else { good };
+        spec.map_or(0, |spec| spec.spare() as usize)
     }
 
     /// How many instances ought to serve in the end.
@@ -77,6 +95,7 @@ impl World {
         check(after <= replicas + unconfirmed, Rule::AtMostReplicasServe, || {
             format!("{after} serve, {unconfirmed} are being adopted, {replicas} are asked for")
         })?;
+        self.check_spares(replicas)?;
         self.check_outlook()?;
         self.generations.check(&self.life)?;
         for generation in brought_up {
@@ -88,11 +107,23 @@ impl World {
             let others = of(InstancePhase::is_ready, false);
             let newest = self.life.desired().is_some_and(|desired| desired.generation == *generation);
             let crowded = newest && others > 0 && own + others > replicas + 1;
-            check(own <= replicas && !crowded, Rule::OneStartAtATimeBesideWhatServes, || {
+            let most = replicas + self.spares_of(*generation);
+            check(own <= most && !crowded, Rule::OneStartAtATimeBesideWhatServes, || {
                 format!("{own} of generation {generation} beside {others}, {replicas} are asked for")
             })?;
         }
         Ok(())
+    }
+
+    /// A spare gets no request, and is none while fewer serve than are asked for.
+    fn check_spares(&self, replicas: usize) -> Result<(), Violation> {
+        let called = self.spares().find(|id| self.published.contains(*id));
+        check(called.is_none(), Rule::ASpareGetsNoRequests, || format!("{called:?}"))?;
+        let serving = self.life.instances().filter(|(_, _, phase)| phase.is_ready()).count();
+        let spares = self.spares().count();
+        check(spares == 0 || serving >= replicas, Rule::ASpareTakesOverAtOnce, || {
+            format!("{serving} of {replicas} serve, {spares} stand by")
+        })
     }
 
     fn check_outlook(&self) -> Result<(), Violation> {
@@ -152,7 +183,10 @@ impl World {
     fn check_end(&mut self) -> Result<(), Violation> {
         self.write();
         self.check_store(false)?;
-        let left = self.host.iter().find(|(id, real)| !real.alive || real.sick || !self.published.contains(*id));
+        let spares: BTreeSet<_> = self.spares().cloned().collect();
+        let known = |id: &InstanceId| self.published.contains(id) || spares.contains(id);
+        // One that is frozen is asked nothing: that it is not well is found once it is needed.
+        let left = self.host.iter().find(|(id, real)| !real.alive || real.sick && !real.frozen || !known(id));
         check(left.is_none(), Rule::NothingIsLeftBehind, || format!("{left:?}"))?;
         let Some(desired) = self.life.desired() else {
             return check(self.gone, Rule::GoneMeansNothingIsLeft, || "nobody said so".into());
@@ -166,22 +200,30 @@ impl World {
         check(reached, Rule::QuiescenceReachesWhatIsDesired, || {
             format!("{right} of {} serve {serving:?}, desired {desired:?}", self.published.len())
         })?;
+        let standing_by = spares.iter().filter(|id| Some(self.host[*id].generation) == serving).count();
+        let expected = serving.map_or(0, |generation| self.spares_of(generation));
+        check(standing_by == expected && standing_by == spares.len(), Rule::SparesAreThereInTheEnd, || {
+            format!("{standing_by} of {} stand by for {serving:?}, {expected} are asked for", spares.len())
+        })?;
         let status = self.life.status(self.now);
         let told = match self.life.outcome(desired.generation) {
             Outcome::Ready => desired.failed.is_none(),
             Outcome::Failed(_) => desired.failed.is_some(),
             Outcome::Pending | Outcome::Looping | Outcome::Superseded => false,
         };
-        check(told && status.ready as usize == right, Rule::QuiescenceReachesWhatIsDesired, || format!("{status:?}"))
+        let counted = status.ready as usize == right && status.spares as usize == standing_by;
+        check(told && counted, Rule::QuiescenceReachesWhatIsDesired, || format!("{status:?}"))
     }
 
-    /// After the end: a restart finds everything as it should be, and leaves it so.
+    /// After the end: a restart finds everything as it should be, and leaves it so. Which of them stand by is another matter.
     pub(super) fn check_recovery(&mut self) -> Result<(), Violation> {
-        let (serving, used) = (self.published.clone(), self.used.len());
+        let up = |world: &Self| world.published.iter().chain(world.spares()).cloned().collect::<BTreeSet<_>>();
+        let (before, used) = (up(self), self.used.len());
         self.step(Step::Restart { death: Death::Kill, bits: 0 })?;
         self.settle()?;
-        check(serving == self.published && used == self.used.len(), Rule::RecoveryLeavesAloneWhatServes, || {
-            format!("before {serving:?}, after {:?}", self.published)
+        let after = up(self);
+        check(before == after && used == self.used.len(), Rule::RecoveryLeavesAloneWhatServes, || {
+            format!("before {before:?}, after {after:?}")
         })
     }
 }
@@ -217,6 +259,12 @@ fn told_of(pending: &Pending) -> Option<&InstanceId> {
     match pending {
         Pending::Adopt(id) | Pending::TearDown(id) => Some(id),
         Pending::Told(event) => subject(event),
-        Pending::BringUp(..) | Pending::Freeze(_) | Pending::Drain(_) | Pending::Timer(_) | Pending::Probe(_) => None,
+        Pending::BringUp(..)
+        | Pending::Freeze(_)
+        | Pending::StandBy(_)
+        | Pending::Promote(_)
+        | Pending::Drain(_)
+        | Pending::Timer(_)
+        | Pending::Probe(_) => None,
     }
 }

@@ -43,11 +43,18 @@ pub(super) enum Flaw {
     KeepsIdlenessToItself,
     TakesAFrozenInstanceForUnready,
     KeepsWhatNeverServed,
+    SendsRequestsToASpare,
+    LetsASpareSleep,
+    PromotesWithoutPublishing,
+    ForgetsToDrainTheOldSpare,
+    StartsASpareBesideATrial,
+    ForgetsTheNextSpare,
+    AdoptsASpareToServe,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 32] = [
+    pub(super) const ALL: [(Self, &[Rule]); 39] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -55,7 +62,10 @@ impl Flaw {
             &[Rule::RetractComesBeforeTearDownAndDrain, Rule::NoEndpointWithoutALiveInstance],
         ),
         (Self::StartsWithoutWaitingForTheBackoff, &[Rule::StartsWaitForTheBackoff]),
-        (Self::ForgetsTheRetryTimer, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
+        (
+            Self::ForgetsTheRetryTimer,
+            &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind, Rule::SparesAreThereInTheEnd],
+        ),
         (Self::TrustsALateStart, &[Rule::NothingIsPublishedAfterItsTearDown, Rule::AtMostReplicasServe]),
         (Self::SurgesAllReplicasAtOnce, &[Rule::OneStartAtATimeBesideWhatServes]),
         (
@@ -80,9 +90,12 @@ impl Flaw {
         ),
         (Self::RearmsItsTimerForEver, &[Rule::EffectsAreBounded]),
         (Self::SaysGoneTooEarly, &[Rule::GoneMeansNothingIsLeft]),
-        (Self::KeepsAnUnreadyEndpointPublished, &[Rule::WhatIsNotReadyGetsNoRequests]),
+        (Self::KeepsAnUnreadyEndpointPublished, &[Rule::WhatIsNotReadyGetsNoRequests, Rule::AtMostReplicasServe]),
         (Self::ForgetsAnInstanceThatIsReadyAgain, &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind]),
-        (Self::CountsAnUnreadyInstanceAsServing, &[Rule::TheNewAnswersBeforeTheOldGoes, Rule::OnlyWhatServesFreezes]),
+        (
+            Self::CountsAnUnreadyInstanceAsServing,
+            &[Rule::TheNewAnswersBeforeTheOldGoes, Rule::OnlyWhatServesFreezes, Rule::ASpareTakesOverAtOnce],
+        ),
         (Self::CutsTheRequestsOfAnUnreadyInstance, &[Rule::RequestsAreFinishedBeforeTearDown]),
         // (It counts no failure then, either.)
         (Self::LeavesAnUnhealthyInstanceAlone, &[Rule::NothingIsLeftBehind, Rule::StartsWaitForTheBackoff]),
@@ -102,9 +115,20 @@ impl Flaw {
                 Rule::QuiescenceReachesWhatIsDesired,
                 Rule::AtMostReplicasServe,
                 Rule::WhatIsNotReadyGetsNoRequests,
+                Rule::ASpareTakesOverAtOnce,
             ],
         ),
         (Self::KeepsWhatNeverServed, &[Rule::OnlyWhatServedIsKept]),
+        (Self::SendsRequestsToASpare, &[Rule::ASpareGetsNoRequests, Rule::AtMostReplicasServe]),
+        (Self::LetsASpareSleep, &[Rule::ASpareTakesOverAtOnce]),
+        (
+            Self::PromotesWithoutPublishing,
+            &[Rule::QuiescenceReachesWhatIsDesired, Rule::NothingIsLeftBehind, Rule::OnlyWhatServesFreezes],
+        ),
+        (Self::ForgetsToDrainTheOldSpare, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
+        (Self::StartsASpareBesideATrial, &[Rule::OneStartAtATimeBesideWhatServes]),
+        (Self::ForgetsTheNextSpare, &[Rule::SparesAreThereInTheEnd]),
+        (Self::AdoptsASpareToServe, &[Rule::AtMostReplicasServe]),
     ];
 
     pub(super) fn recover(
@@ -164,6 +188,7 @@ impl Flaw {
             desired.has_served = true;
         }
         let unready = in_phase(life, InstancePhase::Unready);
+        let (spares, adopting) = (in_phase(life, InstancePhase::Spare), in_phase(life, InstancePhase::Adopting));
         let mistaken = self == Self::CountsAnUnreadyInstanceAsServing && !matches!(event, Event::Ready(..));
         if mistaken {
             change_phase(life, &unready, InstancePhase::Unready, InstancePhase::Ready);
@@ -243,6 +268,50 @@ impl Flaw {
                 effects.retain(|effect| !matches!(effect, Effect::Record(_)));
             }
             (Self::ForgetsTheNumberOfARefusedGeneration, Event::PutBack(before)) => life.newest = before.generation,
+            (Self::SendsRequestsToASpare, _) => {
+                let address = std::net::SocketAddr::from(([10, 0, 0, 1], 8080));
+                let standing_by = effects.iter().filter_map(|effect| match effect {
+                    Effect::StandBy(id) => Some(Effect::Publish(id.clone(), address)),
+                    _ => None,
+                });
+                let published: Vec<_> = standing_by.collect();
+                effects.extend(published);
+            }
+            (Self::LetsASpareSleep, _) => {
+                for id in promoted(&effects) {
+                    let Some(instance) = life.instances.get_mut(&id) else { continue };
+                    instance.phase = InstancePhase::Spare;
+                    instance.published = false;
+                }
+                effects.retain(|effect| !matches!(effect, Effect::Promote(..)));
+            }
+            (Self::PromotesWithoutPublishing, _) => effects.retain(|effect| !matches!(effect, Effect::Promote(..))),
+            (Self::ForgetsToDrainTheOldSpare, Event::Started(id, _)) => {
+                let new = life.instances.get(&id).map(|instance| instance.generation);
+                for id in effects.iter().filter_map(drained).filter(|id| spares.contains(id)).collect::<Vec<_>>() {
+                    let Some(instance) = life.instances.get_mut(&id).filter(|i| Some(i.generation) != new) else {
+                        continue;
+                    };
+                    instance.phase = InstancePhase::Removing;
+                    effects.retain(|effect| drained(effect).as_ref() != Some(&id));
+                }
+            }
+            (Self::StartsASpareBesideATrial, Event::Apply(_)) => {
+                let wanted = life.wanted();
+                if let Some((generation, spec)) = wanted.target {
+                    life.start(generation, &spec, wanted.spares, now, &mut effects);
+                }
+            }
+            (Self::ForgetsTheNextSpare, Event::Exited(..)) if !promoted(&effects).is_empty() => {
+                // All that waits for its start is taken for it.
+                effects.retain(|effect| !matches!(effect, Effect::BringUp(..)));
+            }
+            (Self::AdoptsASpareToServe, Event::Started(id, address))
+                if adopting.contains(&id) && effects.contains(&Effect::StandBy(id.clone())) =>
+            {
+                effects.retain(|effect| *effect != Effect::StandBy(id.clone()));
+                effects.extend(life.serve(&id, address, now));
+            }
             (Self::SaysGoneTooEarly, Event::Delete) if !effects.contains(&Effect::Gone) => effects.push(Effect::Gone),
             _ => {}
         }
@@ -252,6 +321,11 @@ impl Flaw {
 
 fn drained(effect: &Effect) -> Option<InstanceId> {
     if let Effect::Drain(id) = effect { Some(id.clone()) } else { None }
+}
+
+fn promoted(effects: &[Effect]) -> Vec<InstanceId> {
+    let of = |effect: &Effect| if let Effect::Promote(id, _) = effect { Some(id.clone()) } else { None };
+    effects.iter().filter_map(of).collect()
 }
 
 /// Tears down at once instead of draining.

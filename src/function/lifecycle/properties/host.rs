@@ -45,6 +45,8 @@ impl World {
                 self.pending.push(Pending::Told(answer));
             }
             Pending::Freeze(id) => self.freeze(&id, how)?,
+            Pending::StandBy(id) => self.stand_by(&id, how),
+            Pending::Promote(id) => self.promote(&id, how),
             Pending::Drain(id) => {
                 if how == How::Well && self.host.get(&id).is_some_and(|real| real.requests > 0) {
                     self.pending.push(Pending::Drain(id));
@@ -86,6 +88,27 @@ impl World {
         self.deliver(&Event::Frozen(id.clone()))
     }
 
+    /// The task of a spare freezes it once its last request is answered, unless it gets requests again, or is not ready. Nothing
+    /// is told of that.
+    fn stand_by(&mut self, id: &InstanceId, how: How) {
+        let published = self.published.contains(id);
+        let Some(real) = self.host.get_mut(id).filter(|real| real.alive && real.watched) else { return };
+        if real.requests > 0 && !published {
+            self.pending.push(Pending::StandBy(id.clone()));
+        } else if how == How::Well && !published && real.told_ready {
+            real.frozen = true;
+        }
+    }
+
+    /// The task of a spare that takes over thaws it, if no request came before that.
+    fn promote(&mut self, id: &InstanceId, how: How) {
+        let Some(real) = self.host.get_mut(id).filter(|real| real.alive && real.watched && real.frozen) else { return };
+        match how {
+            How::Well => real.frozen = false,
+            _ => self.pending.push(Pending::Told(Event::Unhealthy(id.clone(), "can't be thawed".into()))),
+        }
+    }
+
     /// Looks at a living instance, and begins to watch it.
     fn take_over(&mut self, id: &InstanceId) -> Event {
         let Some(real) = self.host.get_mut(id) else { return Event::Started(id.clone(), address()) };
@@ -118,9 +141,9 @@ impl World {
     /// Instances whose checks are under way: those that live and that the lifecycle knows to have served. A frozen one is
     /// asked nothing.
     fn watched(&self) -> Vec<InstanceId> {
-        let served = |phase| matches!(phase, InstancePhase::Ready | InstancePhase::Unready);
+        let served = |phase| matches!(phase, InstancePhase::Ready | InstancePhase::Unready | InstancePhase::Spare);
         let known = self.life.instances().filter(|(_, _, phase)| served(*phase)).map(|(id, ..)| id.clone());
-        known.filter(|id| self.host.get(id).is_some_and(|real| real.alive && real.watched)).collect()
+        known.filter(|id| self.host.get(id).is_some_and(|real| real.alive && real.watched && !real.frozen)).collect()
     }
 
     /// An instance changes its mind about its readiness, and is asked.

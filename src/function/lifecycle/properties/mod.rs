@@ -52,7 +52,8 @@ fn runner(cases: u64, seed: u64) -> TestRunner {
 
 /// Lives through a history to its quiet end, and through a restart after that.
 fn live(world: &mut World, words: &[u32]) -> Result<(), Violation> {
-    world.step(Step::Apply { spec: 0, meanwhile: None })?;
+    let spec = words.first().map_or(0, |word| word % 3);
+    world.step(Step::Apply { spec, meanwhile: None })?;
     for word in words {
         world.step(Step::decode(*word))?;
     }
@@ -89,6 +90,8 @@ struct Reached {
     adjusted: u32,
     froze: u32,
     thawed: u32,
+    stood_by: u32,
+    promoted: u32,
     kept_down: u32,
     put_back: u32,
     back_on_trial: u32,
@@ -107,6 +110,8 @@ impl Reached {
         self.adjusted += u32::from(desired.adjusted.is_some());
         self.froze += u32::from(world.froze);
         self.thawed += u32::from(world.thawed);
+        self.stood_by += u32::from(world.stood_by);
+        self.promoted += u32::from(world.promoted);
         self.kept_down += u32::from(desired.kept_down);
         self.fallen_back += u32::from(desired.failed.is_some() && desired.last_good().is_some());
         self.failed_for_good += u32::from(desired.failed.is_some() && desired.last_good().is_none());
@@ -137,6 +142,8 @@ impl Reached {
             self.adjusted,
             self.froze,
             self.thawed,
+            self.stood_by,
+            self.promoted,
             self.kept_down,
             self.put_back,
             self.back_on_trial,

@@ -44,6 +44,12 @@ pub(super) enum Rule {
     OnlyWhatIsProvenRests,
     /// Only what serves is asked to freeze.
     OnlyWhatServesFreezes,
+    /// What stands by gets no requests.
+    ASpareGetsNoRequests,
+    /// No instance stands by while fewer serve than are asked for.
+    ASpareTakesOverAtOnce,
+    /// In the end as many stand by as the generation that serves asks for.
+    SparesAreThereInTheEnd,
     /// A request that waits at zero starts what the function has at least.
     DemandEndsAZero,
     /// A request is told to wait for what is on its way, and to come back for what is not.

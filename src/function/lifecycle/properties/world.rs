@@ -37,6 +37,8 @@ pub(super) enum Pending {
     BringUp(InstanceId, Generation, Arc<Spec>),
     Adopt(InstanceId),
     Freeze(InstanceId),
+    StandBy(InstanceId),
+    Promote(InstanceId),
     Drain(InstanceId),
     TearDown(InstanceId),
     Timer(Uptime),
@@ -77,6 +79,9 @@ pub(super) struct World {
     /// Whether an instance ever froze, and whether a request thawed one.
     pub(super) froze: bool,
     pub(super) thawed: bool,
+    /// Whether a spare ever stood by, and whether one took over.
+    pub(super) stood_by: bool,
+    pub(super) promoted: bool,
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) fallback: bool,
     /// Whether a generation was ever refused, and whether what it was put back to was still on trial.
@@ -95,8 +100,11 @@ pub(super) struct World {
 pub(super) const HOPELESS: &str = "hopeless";
 
 pub(super) fn specs() -> Vec<Spec> {
-    let image = |image: &str| SpecDraft { image: image.to_owned(), ..SpecDraft::default() };
-    ["a", "b", "c", HOPELESS].map(|name| Spec::try_from(image(name)).unwrap()).into()
+    let of = |image: &str, spares: u32| {
+        let annotations = [("actord.spare".to_owned(), spares.to_string())].into();
+        Spec::try_from(SpecDraft { image: image.to_owned(), annotations, ..SpecDraft::default() }).unwrap()
+    };
+    [of("a", 0), of("b", 1), of("c", 2), of(HOPELESS, 1)].into()
 }
 
 impl World {
@@ -125,6 +133,8 @@ impl World {
             woken: false,
             froze: false,
             thawed: false,
+            stood_by: false,
+            promoted: false,
             fallback: false,
             late_start: false,
             put_back: false,
@@ -374,6 +384,15 @@ impl World {
                     self.generations.published(&self.life, &id);
                     self.published.insert(id);
                 }
+                Effect::StandBy(id) => {
+                    self.stood_by = true;
+                    self.pending.push(Pending::StandBy(id));
+                }
+                Effect::Promote(id, _) => {
+                    self.promoted = true;
+                    self.published.insert(id.clone());
+                    self.pending.push(Pending::Promote(id));
+                }
                 Effect::Retract(id) => {
                     self.published.remove(&id);
                 }
@@ -399,7 +418,8 @@ impl World {
     fn note_backoff(&mut self, event: &Event) {
         let (Event::StartFailed(id, _) | Event::Exited(id, _) | Event::Unhealthy(id, _)) = event else { return };
         let Some(instance) = self.life.instances.get(id) else { return };
-        let served = instance.phase.is_ready() || instance.phase == InstancePhase::Unready;
+        let served =
+            instance.phase.is_ready() || matches!(instance.phase, InstancePhase::Unready | InstancePhase::Spare);
         let crashed = served && !matches!(event, Event::StartFailed(..));
         let counts = crashed || matches!(instance.phase, InstancePhase::Starting | InstancePhase::Adopting);
         let generation = instance.generation;

@@ -6,6 +6,7 @@ mod history;
 mod recover;
 mod resting;
 mod run;
+mod spare;
 mod zero;
 
 use std::net::SocketAddr;
