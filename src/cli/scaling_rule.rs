@@ -22,13 +22,14 @@ pub(super) fn in_a_line(scaling: &Scaling) -> String {
 }
 
 fn each(Signal { load, target }: &Signal) -> String {
-    let what = match load {
-        LoadType::Rps => "calls a second",
-        LoadType::Capacity => "requests in flight",
-        LoadType::Cpu => "milli-cores",
-        LoadType::Queue | LoadType::Custom => "units",
+    let (noun, rest) = match load {
+        LoadType::Rps => ("call", " a second"),
+        LoadType::Capacity => ("request", " in flight"),
+        LoadType::Cpu => ("milli-core", ""),
+        LoadType::Queue | LoadType::Custom => ("unit", ""),
     };
-    format!("{target} {what}")
+    let plural = if *target > 1.0 { "s" } else { "" };
+    format!("{target} {noun}{plural}{rest}")
 }
 
 #[cfg(test)]
@@ -46,6 +47,10 @@ mod tests {
             (
                 &[("type", "capacity"), ("target", "20"), ("min", "2"), ("max", "10")],
                 "2 to 10 replicas, 20 requests in flight each (type capacity), planned with 90 % of it",
+            ),
+            (
+                &[("target", "1"), ("type", "capacity"), ("target-proportion", "1")],
+                "1 to 20 replicas, 1 request in flight each (type capacity)",
             ),
             (
                 &[("type", "rps,cpu"), ("target", "12.5,700"), ("target-proportion", "1")],

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::followed::Wish;
 use crate::engine::{Engine, Refused};
-use crate::function::Tier;
 use crate::routes::FunctionEntry;
 
 /// What came of an errand.
@@ -28,9 +27,6 @@ pub(super) async fn run(engine: Arc<dyn Engine>, entry: FunctionEntry, wish: Wis
             // The function may be another one of its name by now, or be called.
             if !entry.is_deleted() && entry.idle_for() >= idle {
                 note(&entry, engine.rest(id, tier).await);
-                if tier == Tier::Stopped {
-                    tracing::info!(function = %id, "not called for {:?}: stopped until the next call", entry.idle_for());
-                }
             }
             Outcome::Rested
         }

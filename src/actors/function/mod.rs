@@ -134,7 +134,11 @@ impl Function {
         let (was_idle, called) = (self.is_idle(), event == Event::Wake);
         let effects = self.life.on(event, self.context.uptime());
         match (was_idle, self.is_idle()) {
-            (false, true) => tracing::info!(function = %self.me.id, "nothing called it: stopped until the next call"),
+            (false, true) => {
+                let entry = self.context.routes.find(&self.me.id);
+                let not_called = entry.map_or(0, |entry| entry.idle_for().as_secs());
+                tracing::info!(function = %self.me.id, "not called for {not_called} s: stopped until the next call");
+            }
             (true, false) if !called => tracing::info!(function = %self.me.id, "no longer idle"),
             _ => {}
         }

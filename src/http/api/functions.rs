@@ -127,6 +127,9 @@ pub(super) async fn delete(request: HttpRequest, body: Payload, (services, setti
 }
 
 /// Sets how many instances a function has
+///
+/// With 0 nothing runs until the next call. 1 or more starts one that is idle. Of one that follows its load the number holds
+/// until the load counts again.
 #[utoipa::path(post, path = "/system/scale-function/{name}", tag = "functions", params(Named, InNamespace),
 request_body = ScaleServiceRequest, responses(
     (status = 202, description = "Accepted"),
@@ -183,7 +186,7 @@ pub(super) async fn stop(path: web::Path<String>, request: HttpRequest, context:
     keep_down(true, &path, &request, context).await
 }
 
-/// Lets a function run that was stopped
+/// Lets a function run that was stopped, or is idle
 ///
 /// It has as many instances as were asked for last.
 #[utoipa::path(post, path = "/system/function/{name}/start", tag = "functions", params(Named, InNamespace), responses(
