@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::metrics::Metrics;
+use super::metrics::{Metrics, Shown};
 use super::observed::Observed;
 use crate::function::scaling::{Act, Autoscaler, Decision, Idler, Rest};
 use crate::function::{Phase, Resting, Scaling, Status, Tier, Uptime};
@@ -15,8 +15,10 @@ use crate::routes::FunctionEntry;
 const SHORTEST: Duration = Duration::from_millis(5);
 /// Between two looks at a load, and at a function whose moment to rest is near.
 const TICK: Duration = Duration::from_millis(250);
-/// Where little happens: all is frozen, or its own work keeps a function awake.
+/// Where little happens: nothing has called it for a while, or its own work keeps it awake.
 const SLOW_TICK: Duration = Duration::from_secs(1);
+/// How long that is.
+const QUIET_FOR: Duration = Duration::from_secs(10);
 /// Between two readings of the cpu time for the autoscaler.
 const CPU_EVERY: Duration = Duration::from_secs(2);
 
@@ -52,6 +54,8 @@ pub(super) struct Followed {
     scale_at: Option<Instant>,
     /// When the autoscaler needs the cpu time again.
     cpu_at: Instant,
+    /// What was last shown of its decisions.
+    shown: Option<Shown>,
     under_way: UnderWay,
 }
 
@@ -70,6 +74,7 @@ impl Followed {
             rest_at: Some(now),
             scale_at: Some(now),
             cpu_at: now,
+            shown: None,
             under_way: UnderWay::default(),
         })
     }
@@ -84,12 +89,14 @@ impl Followed {
         if !is_idle(before) && is_idle(&status) {
             metrics.rests(Tier::Stopped);
         }
-        let Self { observed: Observed { entry, cpu, .. }, idler, autoscaler, scale_at, cpu_at, under_way, .. } = self;
+        let Self {
+            observed: Observed { entry, cpu, .. }, idler, autoscaler, scale_at, cpu_at, shown, under_way, ..
+        } = self;
         let new = Self::of(entry, status, settings, now)?;
         let observed = Observed { cpu, ..new.observed };
         // A load is looked at in its own time: looks that follow each other at once say nothing.
         let scale_at = scale_at.or(new.scale_at);
-        Some(Self { observed, idler, autoscaler, scale_at, cpu_at, under_way, ..new })
+        Some(Self { observed, idler, autoscaler, scale_at, cpu_at, shown, under_way, ..new })
     }
 
     pub(super) fn entry(&self) -> &FunctionEntry {
@@ -175,12 +182,14 @@ impl Followed {
         let Some(seen) = self.observed.observation() else { return Vec::new() };
         let id = self.observed.entry.function();
         let Some(decision) = self.autoscaler.decide(&self.scaling, self.down_window, &seen, uptime) else {
+            self.shown = None;
             metrics.forget(id);
             return Vec::new();
         };
-        let tick = if self.observed.status.phase == Phase::Frozen { SLOW_TICK } else { TICK };
+        let tick = if self.observed.entry.idle_for() > QUIET_FOR { SLOW_TICK } else { TICK };
         self.scale_at = Some(now + tick);
-        metrics.show(id, &decision);
+        let shown = Shown::from(&decision);
+        metrics.show(id, shown, self.shown.replace(shown));
         let Decision { wanted, reason, changed, .. } = decision;
         if changed {
             let (from, why) = (seen.running, &reason);

@@ -10,6 +10,27 @@ const FUNCTION: &str = "function_name";
 const LOADS: [LoadType; 3] = [LoadType::Rps, LoadType::Capacity, LoadType::Cpu];
 const REASONS: [&str; 8] = ["running", "load", "step", "enough", "by_hand", "bounds", "limit", "tried_again"];
 
+/// What is shown of a decision.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shown {
+    load: Option<(LoadType, f64)>,
+    wanted: u32,
+    reason: &'static str,
+}
+
+impl From<&Decision> for Shown {
+    fn from(Decision { wanted, reason, load, .. }: &Decision) -> Self {
+        let load = load.map(|measured| (measured.load, measured.total));
+        Self { load, wanted: *wanted, reason: reason_name(reason) }
+    }
+}
+
+impl Shown {
+    fn load_type(&self) -> Option<LoadType> {
+        self.load.map(|(load, _)| load)
+    }
+}
+
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Metrics {
@@ -72,23 +93,26 @@ impl Metrics {
         all.into_iter().try_for_each(|collector| registry.register(collector))
     }
 
-    /// What the autoscaler decided for a function, and what for.
-    pub(super) fn show(&self, id: &FunctionId, decision: &Decision) {
+    /// What the autoscaler decided for a function, and what for. Most looks see what the one before saw.
+    pub(super) fn show(&self, id: &FunctionId, shown: Shown, before: Option<Shown>) {
+        if before == Some(shown) {
+            return;
+        }
         let function = id.to_string();
         let function = function.as_str();
-        let counts = decision.load.map(|measured| measured.load);
-        for load in LOADS.into_iter().filter(|load| Some(*load) != counts) {
-            let _ = self.load.remove_label_values(&[function, &load.to_string()]);
+        if let Some((other, _)) =
+            before.and_then(|before| before.load).filter(|(load, _)| shown.load_type() != Some(*load))
+        {
+            let _ = self.load.remove_label_values(&[function, &other.to_string()]);
         }
-        if let Some(measured) = decision.load {
-            self.load.with_label_values(&[function, &measured.load.to_string()]).set(measured.total);
+        if let Some((load, total)) = shown.load {
+            self.load.with_label_values(&[function, &load.to_string()]).set(total);
         }
-        self.wanted.with_label_values(&[function]).set(decision.wanted.into());
-        let why = reason_name(&decision.reason);
-        for other in REASONS.into_iter().filter(|reason| *reason != why) {
+        self.wanted.with_label_values(&[function]).set(shown.wanted.into());
+        if let Some(other) = before.map(|before| before.reason).filter(|reason| *reason != shown.reason) {
             let _ = self.reason.remove_label_values(&[function, other]);
         }
-        self.reason.with_label_values(&[function, why]).set(1);
+        self.reason.with_label_values(&[function, shown.reason]).set(1);
     }
 
     /// The autoscaler has no say in a function.

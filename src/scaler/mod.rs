@@ -8,8 +8,8 @@
 //! ```
 //! There are no rounds: each function has its moments at which it is looked at, and a change of its status brings one forward.
 //! A function that asks for nothing costs nothing, one that rests nothing until its next tier, and one that is scaled four
-//! looks a second. What waits for the engine does so in a task of its own, so no function holds up another. Nothing is kept
-//! here that has to survive: a restart goes on from what runs.
+//! looks a second, or one while nothing calls it. What waits for the engine does so in a task of its own, so no function
+//! holds up another. Nothing is kept here that has to survive: a restart goes on from what runs.
 
 mod driver;
 mod errand;

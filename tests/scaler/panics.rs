@@ -1,7 +1,7 @@
-//! A scaler that panics, and an engine that does not answer.
+//! A scaler that panics, an engine that does not answer, and how much is asked of one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actord::actors::LocalEngine;
@@ -19,6 +19,14 @@ struct Faulty {
     panics: AtomicBool,
     /// No question about this function's cpu time is answered.
     stuck: Option<FunctionId>,
+    /// How often the scaler asked for something.
+    asked: Arc<AtomicUsize>,
+}
+
+impl Faulty {
+    fn count(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[async_trait]
@@ -44,15 +52,18 @@ impl Engine for Faulty {
     }
 
     async fn adjust(&self, id: &FunctionId, wanted: u32, reason: String) -> Result<(), Refused> {
+        self.count();
         self.engine.adjust(id, wanted, reason).await
     }
 
     async fn rest(&self, id: &FunctionId, tier: Tier) -> Result<(), Refused> {
+        self.count();
         assert!(!self.panics.swap(false, Ordering::Relaxed), "a scripted panic");
         self.engine.rest(id, tier).await
     }
 
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
+        self.count();
         self.engine.get(id).await
     }
 
@@ -65,6 +76,7 @@ impl Engine for Faulty {
     }
 
     async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
+        self.count();
         if self.stuck.as_ref() == Some(id) {
             std::future::pending::<()>().await;
         }
@@ -76,17 +88,17 @@ impl Engine for Faulty {
     }
 }
 
-async fn house(panics: bool, stuck: Option<&str>) -> House {
+async fn house(panics: bool, stuck: Option<&str>) -> (House, Arc<AtomicUsize>) {
     let platform = Platform::start().await;
-    let (engine, panics) = (platform.engine.clone(), AtomicBool::new(panics));
-    let engine = Arc::new(Faulty { engine, panics, stuck: stuck.map(id) });
-    House::over(platform, engine, usual())
+    let (engine, panics, asked) = (platform.engine.clone(), AtomicBool::new(panics), Arc::default());
+    let engine = Arc::new(Faulty { engine, panics, stuck: stuck.map(id), asked: Arc::clone(&asked) });
+    (House::over(platform, engine, usual()), asked)
 }
 
 #[test]
 fn a_scaler_that_panics_starts_over_and_says_so() {
     simulate(async {
-        let house = house(true, None).await;
+        let (house, _) = house(true, None).await;
         house.serve("f", "good:1", &[ZERO]).await;
         house.until_phase("f", Phase::Frozen).await;
         assert_eq!(house.metric("actord_scaler_restarts_total", &[]), Some(1.0));
@@ -98,7 +110,7 @@ fn a_scaler_that_panics_starts_over_and_says_so() {
 #[test]
 fn a_function_of_which_nothing_is_answered_holds_up_no_other() {
     simulate(async {
-        let house = house(false, Some("stuck")).await;
+        let (house, _) = house(false, Some("stuck")).await;
         for name in ["stuck", "f"] {
             house.serve(name, "good:1", &[ZERO]).await;
         }
@@ -106,5 +118,23 @@ fn a_function_of_which_nothing_is_answered_holds_up_no_other() {
         tokio::time::sleep(5 * MINUTE).await;
         assert_eq!(house.phase("stuck").await, Some(Phase::Ready));
         house.scaler.stop().await;
+    });
+}
+
+#[test]
+fn of_an_engine_whose_functions_ask_for_nothing_nothing_is_asked_and_little_where_they_rest() {
+    simulate(async {
+        let (house, asked) = house(false, None).await;
+        for n in 0..50 {
+            house.serve(&format!("f-{n}"), "good:1", &[]).await;
+        }
+        tokio::time::sleep(60 * MINUTE).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+        for n in 0..10 {
+            house.serve(&format!("sleeper-{n}"), "good:1", &[ZERO]).await;
+        }
+        tokio::time::sleep(60 * MINUTE).await;
+        let all = asked.load(Ordering::Relaxed);
+        assert!((40..=60).contains(&all), "of ten functions two looks at the cpu time and two tiers each: {all}");
     });
 }
