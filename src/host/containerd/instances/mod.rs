@@ -179,7 +179,7 @@ impl Inner {
     async fn thaw_to_end(&self, id: &InstanceId) {
         let Some(freezer) = self.cgroups.freezer(id) else { return };
         let _turn = self.freezing.lock(id.clone()).await;
-        match freezer::thaw(id, &freezer).await {
+        match freezer::thaw(id, &freezer) {
             Ok(()) | Err(HostError::NotFound(_)) => {}
             Err(error) => tracing::warn!(%id, %error, "an instance that has to end may be frozen"),
         }
@@ -298,9 +298,8 @@ impl Runtime for ContainerdRuntime {
     }
 
     async fn thaw(&self, id: &InstanceId) -> Result<(), HostError> {
-        // Where nothing can be frozen, nothing is.
-        let Some(freezer) = self.0.cgroups.freezer(id) else { return Ok(()) };
-        self.alone(&self.0.freezing, id, |_, id| async move { freezer::thaw(&id, &freezer).await }).await
+        let freezer = self.0.freezer(id)?;
+        self.alone(&self.0.freezing, id, |_, id| async move { freezer::thaw(&id, &freezer) }).await
     }
 
     async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {
