@@ -37,7 +37,7 @@ soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (
 	@config/setup --soak
 	ACTORD_SOAK=1 ACTORD_BEFORE=$(ACTORD_BEFORE) SEED=$(SEED) ROUNDS=$(ROUNDS) \
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
-	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored fuzz
+	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 
 $(abspath $(TARGET))/before/actord-%: | setup
 	@git worktree remove --force $(@D)/source 2>/dev/null || true

@@ -8,10 +8,12 @@
 
 mod book;
 mod crash_loop;
-mod frozen;
+mod field;
 mod fuzz;
 mod logs;
+mod ramp;
 mod reboot;
+mod rest;
 mod stack;
 mod storm;
 mod updates;
@@ -32,10 +34,14 @@ mod leaks;
 mod load;
 #[path = "../support/platform.rs"]
 mod platform;
+#[path = "../support/rising.rs"]
+mod rising;
 #[path = "../support/run.rs"]
 mod run;
 #[path = "../support/sample.rs"]
 mod sample;
+#[path = "../support/sleepers.rs"]
+mod sleepers;
 
 /// The size of something: in the short form, and in the long one.
 fn sized(short: usize, long: usize) -> usize {

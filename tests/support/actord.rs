@@ -98,7 +98,8 @@ impl Actord {
             ("--cgroup-parent", format!("/{}", run.namespace())),
             ("--containerd-namespace", run.namespace()),
         ];
-        let mut all: Vec<String> = own.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let own = own.into_iter().filter(|(name, _)| !settings.contains(name));
+        let mut all: Vec<String> = own.flat_map(|(name, value)| [name.to_owned(), value]).collect();
         all.extend(settings.iter().map(|word| (*word).to_owned()));
         let (authorization, variables) = (String::new(), BTreeMap::new());
         let mut actord = Self {
