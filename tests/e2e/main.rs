@@ -14,6 +14,7 @@ mod readiness;
 mod recovery;
 mod resting;
 mod secrets;
+mod spare;
 mod streams;
 mod updates;
 mod zero;
