@@ -23,6 +23,7 @@ mod resting;
 mod rollbacks;
 mod scale;
 mod secrets;
+mod spares;
 mod subject;
 mod updates;
 mod watch;
@@ -137,6 +138,10 @@ contract! {
         what_is_frozen_is_updated_scaled_and_deleted_as_any_other
         what_was_frozen_serves_after_a_restart
         calls_that_race_with_freezing_are_all_answered;
+    spares:
+        a_spare_is_beyond_what_is_asked_for_and_gets_no_request
+        nothing_stands_by_for_what_runs_nothing
+        a_spare_stands_by_after_a_restart;
     reads:
         a_list_is_sorted_by_name_and_of_its_namespace
         what_runs_is_measured_and_what_does_not_is_left_out

@@ -203,7 +203,7 @@ impl Function {
             since: Uptime::default(),
             ready,
             frozen,
-            spares: 0,
+            spares: if phase == Phase::Ready { desired.serving_spec().spare() } else { 0 },
             serving,
             restarts: 0,
             failure,
