@@ -9,6 +9,7 @@
 mod book;
 mod crash_loop;
 mod field;
+mod frozen;
 mod fuzz;
 mod logs;
 mod ramp;
