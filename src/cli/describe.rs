@@ -80,10 +80,7 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     lines.add("Replicas", &standing::replicas(function));
     let spec = Spec::accepted_before(function.draft().unwrap_or_default());
     lines.add("Scaling", &scaling_rule::in_a_line(&spec.scaling()));
-    lines.add(
-        "Spare",
-        &Some(spec.spare()).filter(|spare| *spare > 0).map(|spare| spare.to_string()).unwrap_or_default(),
-    );
+    lines.add("Spare", &standing::spares(function, spec.spare()));
     lines.add("Remark", function.lifecycle.as_ref().and_then(|it| it.remark.as_deref()).unwrap_or_default());
     lines.add("Image", &function.image);
     lines.add("Process", &function.env_process);

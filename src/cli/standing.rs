@@ -59,6 +59,12 @@ pub(super) fn ready(function: &FunctionStatus) -> String {
     }
 }
 
+/// How many stand by of the spares that were asked for; empty if none were.
+pub(super) fn spares(function: &FunctionStatus, asked: u32) -> String {
+    let have = function.lifecycle.as_ref().map_or(0, |lifecycle| lifecycle.spares);
+    if asked == 0 && have == 0 { String::new() } else { format!("{have}/{asked}") }
+}
+
 /// How many run in place of the number that was asked for, and why.
 pub(super) fn replicas(function: &FunctionStatus) -> String {
     let Some(lifecycle) = &function.lifecycle else { return String::new() };
@@ -155,6 +161,17 @@ mod tests {
     fn frozen_instances_are_told_among_those_that_are_ready() {
         assert_eq!(ready(&function(&json!({"phase": "ready", "frozen": 1}))), "2/2, 1 frozen");
         assert_eq!(ready(&function(&json!({"phase": "ready"}))), "2/2");
+    }
+
+    #[test]
+    fn spares_are_told_beside_those_that_were_asked_for() {
+        for (lifecycle, asked, told) in [
+            (Value::Null, 0, ""),
+            (json!({"phase": "starting"}), 1, "0/1"),
+            (json!({"phase": "ready", "spares": 1}), 2, "1/2"),
+        ] {
+            assert_eq!(spares(&function(&lifecycle), asked), told, "{lifecycle}");
+        }
     }
 
     #[test]
