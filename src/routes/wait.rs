@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::{Lease, Taken};
 use super::function::Function;
@@ -90,8 +90,17 @@ impl Wait<'_> {
 
 impl Place<'_> {
     async fn answered(mut self) -> Answer {
-        if let Ok(Ok(answer)) = timeout(self.patience, &mut self.answer).await {
-            return answer;
+        let began = Instant::now();
+        loop {
+            if let Ok(Ok(answer)) = timeout_at(began + self.patience, &mut self.answer).await {
+                return answer;
+            }
+            // It may have gone to rest meanwhile: then it is being woken, and that is worth a longer wait.
+            let patience = self.function.state.borrow().patience(self.function.parking);
+            if patience <= self.patience {
+                break;
+            }
+            self.patience = patience;
         }
         self.function.queue().leave(self.number);
         // It may have been answered at the last moment.

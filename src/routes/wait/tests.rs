@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::routes::tests::{SECOND, at, backing_off, function, id, park, table, waits};
@@ -70,6 +70,23 @@ async fn those_who_waited_take_their_turn_before_those_who_come_later() {
     for waiting in parked {
         assert_eq!(waiting.await.unwrap().unwrap().instance(), &id("f-1"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_while_the_function_goes_to_rest_waits_as_long_as_one_that_wakes_it() {
+    let routes = at_zero(3);
+    routes.announce(&function(), Outlook::Coming);
+    let began = Instant::now();
+    let waiting = park(&routes);
+    sleep(SECOND).await;
+    routes.announce(&function(), Outlook::AtZero);
+    assert!(routes.find(&function()).unwrap().demand().await, "it waits");
+    routes.announce(&function(), Outlook::Waking);
+    sleep(40 * SECOND).await;
+    assert!(!waiting.is_finished());
+    let refused = waiting.await.unwrap().unwrap_err();
+    assert!(matches!(refused, NoEndpoint::NotReady(..)), "{refused:?}");
+    assert_eq!(began.elapsed().as_secs(), 60);
 }
 
 #[tokio::test(start_paused = true)]
