@@ -15,7 +15,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::{Instant, sleep};
 
 use super::blocking;
@@ -47,7 +47,8 @@ pub(super) async fn freeze(
     let failed = loop {
         let one = freezer.clone();
         match blocking(format!("freeze {id}"), move || one.try_to_freeze()).await {
-            Ok(Some(true)) => return Ok(()),
+            Ok(Some(true)) if is_waited_for(&mut caller_left) => return Ok(()),
+            Ok(Some(true)) => break given_up(id),
             Ok(None) => return Err(no_process(id)),
             Err(error) => break error,
             Ok(Some(false)) if begun.elapsed() >= FREEZES_WITHIN => {
@@ -60,7 +61,7 @@ pub(super) async fn freeze(
         }
         tokio::select! {
             () = sleep(pause) => pause = LAST_PAUSE.min(pause * 2),
-            _ = &mut caller_left => break HostError::Failed(format!("freeze {id}: given up by its caller")),
+            _ = &mut caller_left => break given_up(id),
         }
     };
     match thaw(id, freezer) {
@@ -77,6 +78,15 @@ pub(super) fn thaw(id: &InstanceId, freezer: &Freezer) -> Result<(), HostError> 
         Ok(false) => Err(no_process(id)),
         Err(error) => Err(HostError::Failed(format!("thaw {id}: {error}"))),
     }
+}
+
+/// A caller that went away before it was told has thawed the instance by then, perhaps, and would not again.
+fn is_waited_for(caller_left: &mut oneshot::Receiver<Infallible>) -> bool {
+    matches!(caller_left.try_recv(), Err(TryRecvError::Empty))
+}
+
+fn given_up(id: &InstanceId) -> HostError {
+    HostError::Failed(format!("freeze {id}: given up by its caller"))
 }
 
 fn no_process(id: &InstanceId) -> HostError {
@@ -248,6 +258,15 @@ mod tests {
         assert!(frozen.unwrap_err().to_string().contains("given up by its caller"));
         assert!(begun.elapsed() < FREEZES_WITHIN, "at once");
         assert_eq!(groups.read("freezer.state"), "THAWED, all but one");
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_went_away_before_it_could_be_told_leaves_nothing_frozen_behind_either() {
+        let groups = Groups::with(&[("cgroup.freeze", "0\n"), ("cgroup.events", "populated 1\nfrozen 1\n")]);
+        let (waits, caller_left) = oneshot::channel();
+        drop(waits);
+        freeze(&groups.id, &groups.two(), caller_left).await.unwrap_err();
+        assert_eq!(groups.read("cgroup.freeze"), "0\n");
     }
 
     #[tokio::test]
