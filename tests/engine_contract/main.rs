@@ -127,6 +127,7 @@ contract! {
     resting:
         an_idle_function_runs_nothing_and_the_next_call_brings_back_what_was_asked_for
         a_number_an_update_and_a_start_by_hand_end_idleness
+        what_has_a_request_is_not_stopped
         what_is_idle_starts_nothing_after_a_restart
         as_many_run_as_the_load_asks_for_and_what_was_asked_for_stays
         the_number_that_the_load_asked_for_is_there_after_a_restart

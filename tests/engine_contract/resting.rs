@@ -46,8 +46,27 @@ pub async fn a_number_an_update_and_a_start_by_hand_end_idleness<S: Subject>(s: 
     assert!(!desired(&serves(s, "f", 1).await).idle);
     rest(s, "f", Tier::Stopped).await;
     serves(s, "f", 0).await;
+    keep_down(s, "f", false).await;
+    assert!(!desired(&serves(s, "f", 1).await).idle, "it was not kept down before");
+    rest(s, "f", Tier::Stopped).await;
+    serves(s, "f", 0).await;
     rest(s, "f", Tier::Ready).await;
     serves(s, "f", 1).await;
+}
+
+pub async fn what_has_a_request_is_not_stopped<S: Subject>(s: &mut S) {
+    served(s, "f").await;
+    let lease = s.routes().lease(&id("f")).await.unwrap();
+    for _ in 0..3 {
+        rest(s, "f", Tier::Stopped).await;
+        let status = status(s, "f").await;
+        assert!(!desired(&status).idle);
+        assert_eq!((status.ready, s.routes().published(&id("f")).len()), (1, 1));
+        assert!(s.answers(&lease).await);
+    }
+    drop(lease);
+    rest(s, "f", Tier::Stopped).await;
+    serves(s, "f", 0).await;
 }
 
 pub async fn what_is_idle_starts_nothing_after_a_restart<S: Subject>(s: &mut S) {

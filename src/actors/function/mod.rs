@@ -45,7 +45,7 @@ use super::messages::{
 };
 use crate::engine::{Mode, Refused};
 use crate::function::intents::{Answer, Command, Intents, Refusal, WaitNumber, Write};
-use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
+use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase, Tier};
 use crate::routes::FunctionEntry;
 use crate::store::StoreError;
 
@@ -157,6 +157,12 @@ impl Function {
 
     fn is_idle(&self) -> bool {
         self.life.desired().is_some_and(|desired| desired.idle)
+    }
+
+    /// Whether a request has an instance, or waits for one.
+    fn is_called(&self) -> bool {
+        let load = self.context.routes.find(&self.me.id).map(|entry| entry.load());
+        load.is_some_and(|load| load.in_flight + load.parked > 0)
     }
 
     fn perform(&mut self, effects: Vec<Effect>, ctx: &mut actix::Context<Self>) {
@@ -391,6 +397,10 @@ impl Handler<Rest> for Function {
     type Result = Result<(), Refused>;
 
     fn handle(&mut self, Rest(tier): Rest, ctx: &mut actix::Context<Self>) -> Self::Result {
+        // A request that came since it was found idle keeps its instance, however long it takes.
+        if tier == Tier::Stopped && self.life.desired().is_some() && self.is_called() {
+            return Ok(());
+        }
         self.tell_if_deployed(Event::Rest(tier), ctx)
     }
 }

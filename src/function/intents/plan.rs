@@ -35,10 +35,10 @@ impl<C, E: Clone> Intents<C, E> {
                 }
             }
             (Intent::Asked(Command::KeepDown(down), caller), Some(desired)) => {
-                if desired.kept_down == down {
+                let record = desired.clone().stopped(down);
+                if record == *desired {
                     next.answers.push((caller, Ok(())));
                 } else {
-                    let record = desired.clone().stopped(down);
                     self.write(Write::Put(record), Some(Event::KeepDown(down)), Then::Accept(caller), next);
                 }
             }

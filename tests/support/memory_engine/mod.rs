@@ -417,7 +417,10 @@ impl Engine for MemoryEngine {
         let mut kept = self.0.kept.lock().unwrap();
         let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
         let proven = function.desired.has_served || function.desired.failed.is_some();
+        let load = self.0.routes.as_ref().and_then(|routes| routes.find(id)).map(|entry| entry.load());
+        let called = load.is_some_and(|load| load.in_flight + load.parked > 0);
         match tier {
+            Tier::Stopped if called => {}
             Tier::Stopped if proven && function.desired.running_replicas() > 0 => function.desired.idle = true,
             Tier::Ready => function.desired.idle = false,
             Tier::Frozen => self.0.freeze(&mut kept, id),
