@@ -22,13 +22,16 @@ async fn metrics(actord: &Actord) -> String {
 async fn a_function_that_nothing_calls_is_frozen_then_stopped_and_comes_back_for_a_call_or_a_gateway() {
     let mut actord = Actord::start_with(&["--freeze-after", "500ms", "--zero-duration", "4s"]).await;
     actord.deploy("f", json!({ "labels": { "com.openfaas.scale.zero": "true" } })).await;
+    // Frozen for as long as nothing calls it, however slow the machine is.
+    let sleeps = json!({ "com.openfaas.scale.zero": "true", "com.openfaas.scale.zero-duration": "24h" });
+    actord.deploy("sleeper", json!({ "labels": sleeps })).await;
     actord.deploy("awake", json!({})).await;
-    let first = actord.process("f");
-    is_in_phase(&actord, "f", "frozen").await;
-    assert_eq!(actord.describe("f").await["availableReplicas"], 1, "it counts as ready");
-    let answer = actord.get("/function/f/version").await;
+    let first = actord.process("sleeper");
+    is_in_phase(&actord, "sleeper", "frozen").await;
+    assert_eq!(actord.describe("sleeper").await["availableReplicas"], 1, "it counts as ready");
+    let answer = actord.get("/function/sleeper/version").await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "1\n"));
-    assert_eq!(actord.process("f"), first, "it was thawed, and not started anew");
+    assert_eq!(actord.process("sleeper"), first, "it was thawed, and not started anew");
 
     is_in_phase(&actord, "f", "idle").await;
     until("nothing of it runs", async || actord.processes_of("f").is_empty()).await;
@@ -46,7 +49,8 @@ async fn a_function_that_nothing_calls_is_frozen_then_stopped_and_comes_back_for
     is_in_phase(&actord, "f", "idle").await;
     assert_eq!(actord.processes_of("f"), [0; 0]);
     assert_eq!(actord.get("/function/f/version").await.status, 200);
-    is_in_phase(&actord, "f", "frozen").await;
+    is_in_phase(&actord, "sleeper", "frozen").await;
+    assert_eq!(actord.process("sleeper"), first, "the next actord took it over");
     assert!(metrics(&actord).await.contains(r#"actord_scaler_rests_total{tier="frozen"}"#));
     assert_eq!(actord.describe("awake").await["lifecycle"], Value::Null);
     actord.finish().await;
