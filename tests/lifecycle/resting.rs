@@ -120,3 +120,44 @@ fn a_machine_that_starts_again_starts_no_idle_function_and_wakes_it_for_the_firs
         assert_eq!(again.host.count(Method::RuntimeCreate), starts + 1);
     });
 }
+
+#[test]
+fn an_update_of_an_idle_function_that_is_refused_leaves_it_idle_and_fails_no_call_that_comes_meanwhile() {
+    simulate(async {
+        for ready_after in [SECOND / 2, 15 * SECOND] {
+            let platform = idle(Behaviour::new().ready_after(ready_after)).await;
+            let broken = Behaviour::new().pulls_in(SECOND).hopeless("no such command");
+            for before in [500, 990, 1_005, 1_100, 3_000] {
+                let image = format!("broken:{before}");
+                platform.host.publish_image(&image, broken.clone());
+                platform.update("f", &image).await.unwrap_err();
+                assert_eq!(platform.phase("f").await, Some(Phase::Idle), "what it was before");
+                platform.tidy(&["f"]).await;
+
+                // Calls from then on, while a second update is refused.
+                let image = format!("{image}-again");
+                platform.host.publish_image(&image, broken.clone());
+                let callers: Vec<_> = (0..20)
+                    .map(|number| {
+                        let routes = platform.routes.clone();
+                        tokio::spawn(async move {
+                            sleep(Duration::from_millis(before + number * 2)).await;
+                            routes.lease(&id("f")).await.map(|lease| lease.instance().clone())
+                        })
+                    })
+                    .collect();
+                platform.update("f", &image).await.unwrap_err();
+                for caller in callers {
+                    let answered = caller.await.unwrap();
+                    assert!(answered.is_ok(), "called {before} ms after the update: {answered:?}");
+                }
+                let desired = platform.view("f").await.unwrap().status.desired.unwrap();
+                assert_eq!((desired.spec.image.as_str(), desired.idle), ("f:1", false));
+                platform.until("it serves", async |p| p.phase("f").await == Some(Phase::Ready)).await;
+                platform.rest("f", Tier::Stopped).await.unwrap();
+                assert_eq!(platform.phase("f").await, Some(Phase::Idle));
+            }
+            platform.tidy(&["f"]).await;
+        }
+    });
+}
