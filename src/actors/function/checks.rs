@@ -94,8 +94,8 @@ impl InstanceTask {
         }
     }
 
-    /// One question about the path that the function names, and what keeps the instance awake. One that is frozen is not asked: then this returns none,
-    /// once it is thawed, and its period begins anew.
+    /// One question about the path that the function names, and what keeps the instance awake. One that is frozen is not
+    /// asked: then this returns none, once it is thawed, and its period begins anew.
     async fn ask_if_awake(
         &self,
         address: SocketAddr,

@@ -80,8 +80,9 @@ pub enum Effect {
     /// Send `RetryDue` after this long.
     RetryAfter(Duration),
     /// Something was learnt of this generation that should outlive a restart: the store takes `last_good`, `has_served`,
-    /// `failed`, `idle`, `adjusted` and the replicas of a function that was woken from it, if it still holds this generation. (It may hold a
-    /// newer one, another number of replicas or a deletion that was committed a moment ago and is about to be told.)
+    /// `failed`, `idle`, `adjusted` and the replicas of a function that was woken from it, if it still holds this
+    /// generation. (It may hold a newer one, another number of replicas or a deletion that was committed a moment ago and
+    /// is about to be told.)
     Record(Desired),
     /// The function is deleted and nothing of it is left. (A new deployment may have been committed meanwhile and be about
     /// to be applied.)

@@ -113,8 +113,8 @@ impl Lifecycle {
     }
 
     /// Keeps `enough` of the instances. What would lose least goes first: what starts, what is not ready, what is being
-    /// adopted (which may turn out not to serve, so it stays until enough is known to), spares, what is frozen, older generations,
-    /// and then the youngest.
+    /// adopted (which may turn out not to serve, so it stays until enough is known to), spares, what is frozen, older
+    /// generations, and then the youngest.
     pub(super) fn drain_beyond(
         &mut self,
         enough: usize,
