@@ -19,6 +19,7 @@ mod resting;
 mod secrets;
 mod spare;
 mod steps;
+mod told;
 mod updates;
 mod usage;
 mod zero;

@@ -84,7 +84,8 @@ pub(super) struct Function {
     /// Effects that the lifecycle asked for before the actor ran.
     first: Vec<Effect>,
     instances: HashMap<InstanceId, InstanceHandle>,
-    /// The newest generation that is known to have served: its first instance is worth a line in the log.
+    /// The newest generation that is known to have served since the function woke last: its first instance is worth a
+    /// line in the log.
     served: Option<Generation>,
     intents: Intents<Reply, StoreError>,
     /// The entry of the routes whose parked requests are watched.
@@ -139,8 +140,14 @@ impl Function {
                 let not_called = entry.map_or(0, |entry| entry.idle_for().as_secs());
                 tracing::info!(function = %self.me.id, "not called for {not_called} s: stopped until the next call");
             }
-            (true, false) if !called => tracing::info!(function = %self.me.id, "no longer idle"),
+            (true, false) if !called && self.life.desired().is_some() => {
+                tracing::info!(function = %self.me.id, "no longer idle");
+            }
             _ => {}
+        }
+        if called || (was_idle && !self.is_idle()) {
+            // The log says that it is woken, so it says when it serves, too.
+            self.served = None;
         }
         if let Some((id, what)) = trouble {
             let now = self.context.uptime();
@@ -202,7 +209,7 @@ impl Function {
         }
     }
 
-    /// One line for a generation, not for each of its instances or restarts: those are told by what went wrong.
+    /// One line for a generation and for a wake, not for each instance or restart: those are told by what went wrong.
     fn note_serving(&mut self, id: &InstanceId, address: SocketAddr) {
         let generation = self.life.instances().find(|(known, ..)| *known == id).map(|(_, generation, _)| generation);
         if generation > self.served {

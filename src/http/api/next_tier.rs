@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use crate::function::{Resting, Status, Tier};
+use crate::function::{Phase, Resting, Status, Tier};
 
 /// The next tier down, and how long until then; zero if it is due. `idle`: how long nothing called it. None where it stays
-/// as it is, and while its newest version has not proved itself.
+/// as it is, while its newest version has not proved itself, and while nothing of it is there yet: its time begins when it
+/// is.
 pub(super) fn next_tier(status: &Status, usual: Resting, idle: Duration) -> Option<(Tier, Duration)> {
     let desired = status.desired.as_ref().filter(|desired| desired.running_replicas() > 0)?;
     let proven = desired.has_served || desired.failed.is_some();
-    if !proven {
+    let on_its_way = status.ready == 0 && status.phase == Phase::Starting;
+    if !proven || on_its_way {
         return None;
     }
     let Resting { freeze_after, zero_after } = desired.serving_spec().resting(usual);
@@ -24,7 +26,7 @@ pub(super) fn next_tier(status: &Status, usual: Resting, idle: Duration) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Desired, Generation, Lifecycle, Phase, Spec, SpecDraft, Uptime};
+    use crate::function::{Desired, Generation, Lifecycle, Spec, SpecDraft, Uptime};
 
     const USUAL: Resting =
         Resting { freeze_after: Some(Duration::from_secs(30)), zero_after: Some(Duration::from_secs(900)) };
@@ -56,6 +58,7 @@ mod tests {
     fn a_function_that_rests_is_frozen_then_stopped_and_one_that_does_not_stays() {
         let zero = ("com.openfaas.scale.zero", "true");
         let frozen = |status: Status| Status { frozen: 2, ..status };
+        let backing_off = Phase::BackingOff { until: Uptime::default() };
         for (status, idle, expected) in [
             (status(&[]), 5000, None),
             (status(&[zero]), 0, Some((Tier::Frozen, 30))),
@@ -67,6 +70,7 @@ mod tests {
             (status(&[zero, ("actord.freeze-after", "0")]), 100, Some((Tier::Stopped, 800))),
             (status(&[zero, ("actord.freeze-after", "1h")]), 100, Some((Tier::Stopped, 800))),
             (Status { ready: 1, ..status(&[zero]) }, 100, Some((Tier::Stopped, 800))),
+            (Status { ready: 0, phase: backing_off, ..status(&[zero]) }, 100, Some((Tier::Stopped, 800))),
             (status(&[("actord.freeze-after", "1m")]), 10, Some((Tier::Frozen, 50))),
             (frozen(status(&[("actord.freeze-after", "1m")])), 100, None),
         ] {
@@ -75,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_next_of_what_has_to_prove_itself_or_runs_no_more() {
+    fn nothing_is_next_of_what_has_to_prove_itself_is_on_its_way_or_runs_no_more() {
         let rests = || status(&[("com.openfaas.scale.zero", "true")]);
         let with = |change: fn(&mut Desired)| {
             let mut status = rests();
@@ -85,6 +89,7 @@ mod tests {
         for status in [
             Status { desired: None, ..rests() },
             with(|desired| desired.has_served = false),
+            Status { ready: 0, phase: Phase::Starting, ..rests() },
             with(|desired| desired.idle = true),
             with(|desired| desired.kept_down = true),
         ] {
