@@ -125,6 +125,8 @@ fn a_function_of_which_nothing_is_answered_holds_up_no_other() {
 fn of_an_engine_whose_functions_ask_for_nothing_nothing_is_asked_and_little_where_they_rest() {
     simulate(async {
         let (house, asked) = house(false, None).await;
+        // At its start it looks at what there is.
+        tokio::time::sleep(SECOND).await;
         for n in 0..50 {
             house.serve(&format!("f-{n}"), "good:1", &[]).await;
         }
