@@ -107,8 +107,10 @@ async fn killed(actord: &Actord, function: &str, pid: i32) -> Cost {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_of_the_only_replica_is_hardly_noticed_where_there_is_a_spare() {
     let mut actord = Actord::start().await;
-    actord.deploy("alone", json!({})).await;
-    actord.deploy("guarded", json!({ "annotations": { "actord.spare": "1" } })).await;
+    // It takes as long to listen as a program does that an interpreter has to read first.
+    let start = json!({ "START_DELAY_MS": "200" });
+    actord.deploy("alone", json!({ "envVars": start })).await;
+    actord.deploy("guarded", json!({ "envVars": start, "annotations": { "actord.spare": "1" } })).await;
     stands_by(&actord).await;
     // What crashes sooner is taken for a loop, and its next start waits.
     sleep(Duration::from_secs(30)).await;
@@ -127,9 +129,10 @@ async fn a_kill_of_the_only_replica_is_hardly_noticed_where_there_is_a_spare() {
     for cost in guarded.iter().chain([&alone]) {
         assert!(cost.failures.len() <= cost.in_flight, "{cost:?}");
     }
-    // The aim is a tenth, of which two processors that build something else meanwhile may leave less.
+    // The aim is a tenth, of which two processors that build something else meanwhile may leave less. (Between two requests
+    // are 10 ms, which every gap has at least.)
     let gap = guarded.iter().map(|cost| cost.gap).min().unwrap();
-    assert!(gap * 3 <= alone.gap, "with a spare {gap:?}, without {:?}", alone.gap);
+    assert!(gap * 5 <= alone.gap, "with a spare {gap:?}, without {:?}", alone.gap);
 
     // A restart starts nothing: one of those that run serves, the other stands by.
     let before = stands_by(&actord).await;
