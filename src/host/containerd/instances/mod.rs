@@ -174,12 +174,18 @@ impl Inner {
         self.cgroups.freezer(id).ok_or_else(none)
     }
 
+    /// Lets an instance go on. From its turn on nothing is waited for, so no caller leaves that half done. Where nothing can
+    /// be frozen, nothing is.
+    async fn thaw(&self, id: &InstanceId) -> Result<(), HostError> {
+        let Some(freezer) = self.cgroups.freezer(id) else { return Ok(()) };
+        let _turn = self.freezing.lock(id.clone()).await;
+        freezer::thaw(id, &freezer)
+    }
+
     /// Thaws an instance that has to end: what is frozen takes no signal. What ends it comes next, and may do so all the
     /// same where this fails.
     async fn thaw_to_end(&self, id: &InstanceId) {
-        let Some(freezer) = self.cgroups.freezer(id) else { return };
-        let _turn = self.freezing.lock(id.clone()).await;
-        match freezer::thaw(id, &freezer) {
+        match self.thaw(id).await {
             Ok(()) | Err(HostError::NotFound(_)) => {}
             Err(error) => tracing::warn!(%id, %error, "an instance that has to end may be frozen"),
         }
@@ -298,9 +304,7 @@ impl Runtime for ContainerdRuntime {
     }
 
     async fn thaw(&self, id: &InstanceId) -> Result<(), HostError> {
-        // Where nothing can be frozen, nothing is.
-        let Some(freezer) = self.0.cgroups.freezer(id) else { return Ok(()) };
-        self.alone(&self.0.freezing, id, |_, id| async move { freezer::thaw(&id, &freezer) }).await
+        self.0.thaw(id).await
     }
 
     async fn update_secrets(&self, id: &InstanceId, secrets: &BTreeMap<SecretName, Vec<u8>>) -> Result<(), HostError> {
