@@ -80,6 +80,16 @@ pub(super) struct Rest(pub(super) Tier);
 #[rtype(result = "Result<(), Refused>")]
 pub(super) struct Delete;
 
+/// What is asked of a function that has to be there.
+pub(super) trait OfExisting: Message<Result = Result<(), Refused>> + Send + 'static {}
+
+impl OfExisting for Rollback {}
+impl OfExisting for Scale {}
+impl OfExisting for KeepDown {}
+impl OfExisting for Adjust {}
+impl OfExisting for Rest {}
+impl OfExisting for Delete {}
+
 /// Something happened to one of its instances, or a time has come: the answer of an effect.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

@@ -10,6 +10,7 @@
 
 mod bring_up;
 mod checks;
+mod commands;
 mod demand;
 mod effects;
 mod freezing;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::fut::wrap_future;
-use actix::{Actor, ActorContext as _, ActorFutureExt, Addr, AsyncContext, Handler, ResponseFuture};
+use actix::{Actor, ActorContext as _, ActorFutureExt, Addr, AsyncContext};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,12 +41,10 @@ pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
 use super::log_retention;
-use super::messages::{
-    ActorExit, Adjust, Apply, Delete, KeepDown, LifecycleEvent, Rest, Rollback, Scale, SupervisorEvent,
-};
-use crate::engine::{Mode, Refused};
-use crate::function::intents::{Answer, Command, Intents, Refusal, WaitNumber, Write};
-use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase, Tier};
+use super::messages::{ActorExit, SupervisorEvent};
+use crate::engine::Refused;
+use crate::function::intents::{Answer, Intents, Refusal, WaitNumber, Write};
+use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
 use crate::routes::FunctionEntry;
 use crate::store::StoreError;
 
@@ -236,25 +235,6 @@ impl Function {
 
     // ---- intents -------------------------------------------------------------------------------------------------
 
-    fn ask(&mut self, command: Command, ctx: &mut actix::Context<Self>) -> ResponseFuture<Result<(), Refused>> {
-        self.handled += 1;
-        let (reply, answer) = oneshot::channel();
-        self.intents.ask(command, reply);
-        self.advance(ctx);
-        let id = self.me.id.clone();
-        Box::pin(async move { answer.await.unwrap_or_else(|_| Err(interrupted(&id))) })
-    }
-
-    /// Feeds what needs no write before it may be told.
-    fn tell_if_deployed(&mut self, event: Event, ctx: &mut actix::Context<Self>) -> Result<(), Refused> {
-        self.handled += 1;
-        if self.life.desired().is_none() {
-            return Err(Refused::NotFound(self.me.id.clone()));
-        }
-        self.feed(event, ctx);
-        Ok(())
-    }
-
     /// Answers what can be answered, and writes the next intent if no write is under way.
     fn advance(&mut self, ctx: &mut actix::Context<Self>) {
         let next = self.intents.next(&self.life, &jiff::Timestamp::now().to_string());
@@ -349,74 +329,6 @@ impl Drop for Function {
     fn drop(&mut self) {
         self.me.over.cancel();
         self.notify(ActorExit::Died);
-    }
-}
-
-impl Handler<Apply> for Function {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, Apply { spec, mode }: Apply, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.ask(Command::Apply { spec: Box::new(spec), must_exist: mode == Mode::Update }, ctx)
-    }
-}
-
-impl Handler<Rollback> for Function {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, Rollback { to }: Rollback, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.ask(Command::Rollback(to), ctx)
-    }
-}
-
-impl Handler<Scale> for Function {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, Scale { replicas }: Scale, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.ask(Command::Scale(replicas), ctx)
-    }
-}
-
-impl Handler<KeepDown> for Function {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, KeepDown { down }: KeepDown, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.ask(Command::KeepDown(down), ctx)
-    }
-}
-
-impl Handler<Delete> for Function {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, Delete: Delete, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.ask(Command::Delete, ctx)
-    }
-}
-
-impl Handler<Adjust> for Function {
-    type Result = Result<(), Refused>;
-
-    fn handle(&mut self, Adjust(adjusted): Adjust, ctx: &mut actix::Context<Self>) -> Self::Result {
-        self.tell_if_deployed(Event::Adjust(adjusted), ctx)
-    }
-}
-
-impl Handler<Rest> for Function {
-    type Result = Result<(), Refused>;
-
-    fn handle(&mut self, Rest(tier): Rest, ctx: &mut actix::Context<Self>) -> Self::Result {
-        // A request that came since it was found idle keeps its instance, however long it takes.
-        if tier == Tier::Stopped && self.life.desired().is_some() && self.is_called() {
-            return Ok(());
-        }
-        self.tell_if_deployed(Event::Rest(tier), ctx)
-    }
-}
-
-impl Handler<LifecycleEvent> for Function {
-    type Result = ();
-
-    fn handle(&mut self, LifecycleEvent(event): LifecycleEvent, ctx: &mut actix::Context<Self>) {
-        self.feed(event, ctx);
     }
 }
 

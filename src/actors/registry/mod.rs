@@ -28,9 +28,7 @@ use crate::actors::context::Context;
 use crate::actors::function::{Function, Incarnation, tear_down};
 use crate::actors::housekeeping;
 use crate::actors::log_retention;
-use crate::actors::messages::{
-    ActorExit, Adjust, Apply, Delete, KeepDown, Ping, Rest, Rollback, Scale, SupervisorEvent, To,
-};
+use crate::actors::messages::{ActorExit, Apply, OfExisting, Ping, SupervisorEvent, To};
 use crate::engine::{Mode, Refused};
 use crate::function::{Effect, FunctionId, InstanceId, Lifecycle, Spec};
 use crate::store::{SecretError, StoreError};
@@ -294,51 +292,16 @@ impl Handler<Checked> for Registry {
     }
 }
 
-impl Handler<To<Rollback>> for Registry {
+/// The same way for all that is asked of a function that is there.
+impl<M> Handler<To<M>> for Registry
+where
+    M: OfExisting,
+    Function: Handler<M>,
+{
     type Result = ResponseFuture<Result<(), Refused>>;
 
-    fn handle(&mut self, To(id, rollback): To<Rollback>, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, rollback, false)
-    }
-}
-
-impl Handler<To<Delete>> for Registry {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, To(id, delete): To<Delete>, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, delete, false)
-    }
-}
-
-impl Handler<To<Scale>> for Registry {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, To(id, scale): To<Scale>, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, scale, false)
-    }
-}
-
-impl Handler<To<KeepDown>> for Registry {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, To(id, keep_down): To<KeepDown>, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, keep_down, false)
-    }
-}
-
-impl Handler<To<Adjust>> for Registry {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, To(id, adjust): To<Adjust>, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, adjust, false)
-    }
-}
-
-impl Handler<To<Rest>> for Registry {
-    type Result = ResponseFuture<Result<(), Refused>>;
-
-    fn handle(&mut self, To(id, rest): To<Rest>, _: &mut actix::Context<Self>) -> Self::Result {
-        self.pass_on(&id, rest, false)
+    fn handle(&mut self, To(id, message): To<M>, _: &mut actix::Context<Self>) -> Self::Result {
+        self.pass_on(&id, message, false)
     }
 }
 
