@@ -3,6 +3,8 @@
 //! [`Lifecycle`] is level-triggered: an [`Event`] changes what is desired or observed, then the [`Effect`]s follow from
 //! comparing the two. Time comes in as [`Uptime`] and goes out as [`Effect::RetryAfter`].
 
+#[cfg(test)]
+mod histories;
 pub mod intents;
 mod lifecycle;
 mod readiness;

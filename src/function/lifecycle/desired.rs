@@ -120,6 +120,12 @@ impl Desired {
         }
     }
 
+    /// Whether the newest generation has yet to prove itself: it never served, and has not failed.
+    #[must_use]
+    pub fn is_on_trial(&self) -> bool {
+        !self.has_served && self.failed.is_none()
+    }
+
     /// The specs that an instance may yet be started of: the newest, and the one before it for as long as it may be fallen
     /// back on. One that is only kept for a rollback is none of them: that is an update, which is checked as one.
     pub fn startable_specs(&self) -> impl Iterator<Item = &Spec> {

@@ -89,8 +89,8 @@ impl Lifecycle {
     fn progress_deadline(&self) -> Option<Uptime> {
         let desired = self.desired.as_ref()?;
         let runs = desired.running_replicas() > 0;
-        let on_trial = !desired.has_served && desired.failed.is_none() && desired.last_good().is_some() && runs;
-        on_trial.then(|| self.wanted_since.after(PROGRESS_DEADLINE))
+        let may_fail = desired.is_on_trial() && desired.last_good().is_some() && runs;
+        may_fail.then(|| self.wanted_since.after(PROGRESS_DEADLINE))
     }
 
     /// Drains what is not wanted: starts of other generations at once, other generations that serve as soon as the

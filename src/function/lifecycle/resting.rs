@@ -40,9 +40,8 @@ impl Lifecycle {
 
     /// What is on trial has to prove itself first, called or not; and what is on its way for callers has to come.
     fn may_stop(&self, now: Uptime) -> bool {
-        let decided = |desired: &Desired| desired.has_served || desired.failed.is_some();
-        let runs = self.desired.as_ref().is_some_and(|desired| desired.running_replicas() > 0 && decided(desired));
-        runs && self.outlook(now) != Some(Outlook::Waking)
+        let runs = |desired: &Desired| desired.running_replicas() > 0 && !desired.is_on_trial();
+        self.desired.as_ref().is_some_and(runs) && self.outlook(now) != Some(Outlook::Waking)
     }
 
     fn set_idle(&mut self, idle: bool, now: Uptime, effects: &mut Vec<Effect>) {

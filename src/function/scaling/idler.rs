@@ -8,10 +8,8 @@
 //! A process that works in the background would be cut off by freezing: it goes on, is looked at again every ten seconds,
 //! and is stopped when its time is over, whatever it does.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::words::time;
 use crate::function::{Generation, Resting, Status, Tier, Uptime};
 
 /// Cpu time is compared between two looks that are so far apart, or as far as the function has been idle.
@@ -51,11 +49,29 @@ impl Idleness {
         Some(Self {
             tier,
             settled: status.ready >= desired.running_replicas(),
-            on_trial: !desired.has_served && desired.failed.is_none(),
+            on_trial: desired.is_on_trial(),
             generation: desired.generation,
             idle,
             cpu,
         })
+    }
+
+    /// The next tier down by this rule, and how long until then; zero if it is due. None where the function stays as it is.
+    /// (What it does without being called may keep it from being frozen: that only an [`Idler`] knows.)
+    #[must_use]
+    pub fn next(&self, rule: Resting) -> Option<(Tier, Duration)> {
+        if self.on_trial || self.tier == Tier::Stopped {
+            return None;
+        }
+        let stopped = rule.zero_after.map(|after| (Tier::Stopped, after));
+        let next = self.freeze_after(rule).map(|after| (Tier::Frozen, after)).or(stopped);
+        next.map(|(tier, after)| (tier, after.saturating_sub(self.idle)))
+    }
+
+    /// After how long it is frozen: never what is being started, nor what is stopped by then.
+    fn freeze_after(&self, rule: Resting) -> Option<Duration> {
+        let sooner = |after: &Duration| rule.zero_after.is_none_or(|zero| *after < zero);
+        rule.freeze_after.filter(|after| self.tier == Tier::Ready && self.settled && sooner(after))
     }
 }
 
@@ -70,7 +86,7 @@ pub enum Act {
     Rest(Tier),
 }
 
-/// What came of a look, and what is to come if nothing calls. As a text it is the next step.
+/// What came of a look, and what is to come if nothing calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rest {
     /// What to do now.
@@ -85,20 +101,6 @@ pub struct Rest {
 
 impl Rest {
     const NONE: Self = Self { act: Act::Nothing, frozen_in: None, stopped_in: None, busy_millis: None };
-}
-
-impl fmt::Display for Rest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stopped = self.stopped_in.map(|left| format!("stopped in {}", time(left)));
-        match (self.busy_millis, self.frozen_in) {
-            (Some(millis), _) => {
-                write!(f, "not frozen while it uses {millis} milli-cores")?;
-                stopped.map_or(Ok(()), |stopped| write!(f, ", {stopped}"))
-            }
-            (None, Some(left)) => write!(f, "frozen in {}", time(left)),
-            (None, None) => f.write_str(&stopped.unwrap_or_default()),
-        }
-    }
 }
 
 /// What is remembered of one function. Make one with `default` when the function is first seen, and show it every look.
@@ -126,9 +128,7 @@ impl Idler {
         if stopped_in.is_some_and(|left| left.is_zero()) {
             return Rest { act: Act::Rest(Tier::Stopped), stopped_in, ..Rest::NONE };
         }
-        let may_freeze = seen.tier == Tier::Ready && seen.settled;
-        let sooner = |after: &Duration| rule.zero_after.is_none_or(|zero| *after < zero);
-        let Some(after) = rule.freeze_after.filter(|after| may_freeze && sooner(after)) else {
+        let Some(after) = seen.freeze_after(rule) else {
             (self.cpu, self.busy_millis) = (None, None);
             return Rest { stopped_in, ..Rest::NONE };
         };

@@ -33,7 +33,7 @@
 //!    [`Idleness::of`] the status and `FunctionEntry::idle_for()`, without cpu. [`Act::LookAtCpu`]: read the function's
 //!    `cpu_total` and decide once more with it; that is twice in the life of an idle function, and every ten seconds while
 //!    it is busy with itself. [`Act::Rest`]: `Engine::rest(id, tier)`; what can't rest just now is decided again later.
-//!    [`Rest`] as a text is the next step, for people: `frozen in 20 s`.
+//!    [`Idleness::next`] is the next step, for people.
 //!
 //! A function that is at zero is looked at, too: that is how both learn that it was woken.
 //!

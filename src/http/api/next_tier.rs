@@ -1,26 +1,19 @@
-//! What becomes of a function next if nothing calls it, for people: the scaler decides it, and by the same facts.
+//! What becomes of a function next if nothing calls it, for people.
 
 use std::time::Duration;
 
+use crate::function::scaling::Idleness;
 use crate::function::{Phase, Resting, Status, Tier};
 
 /// The next tier down, and how long until then; zero if it is due. `idle`: how long nothing called it. None where it stays
 /// as it is, while its newest version has not proved itself, and while nothing of it is there yet: its time begins when it
 /// is.
 pub(super) fn next_tier(status: &Status, usual: Resting, idle: Duration) -> Option<(Tier, Duration)> {
-    let desired = status.desired.as_ref().filter(|desired| desired.running_replicas() > 0)?;
-    let proven = desired.has_served || desired.failed.is_some();
-    let on_its_way = status.ready == 0 && status.phase == Phase::Starting;
-    if !proven || on_its_way {
+    if status.ready == 0 && status.phase == Phase::Starting {
         return None;
     }
-    let Resting { freeze_after, zero_after } = desired.serving_spec().resting(usual);
-    // What is being started is not frozen; what can't be started is stopped in the end.
-    let settled = status.ready >= desired.running_replicas();
-    let freeze_after = freeze_after.filter(|_| settled && status.frozen < status.ready);
-    let tiers = [(Tier::Stopped, zero_after), (Tier::Frozen, freeze_after)];
-    let due = tiers.into_iter().filter_map(|(tier, after)| Some((tier, after?.saturating_sub(idle))));
-    due.min_by_key(|(_, left)| *left)
+    let rule = status.desired.as_ref()?.serving_spec().resting(usual);
+    Idleness::of(status, idle, None)?.next(rule)
 }
 
 #[cfg(test)]

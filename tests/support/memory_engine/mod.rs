@@ -416,7 +416,7 @@ impl Engine for MemoryEngine {
     async fn rest(&self, id: &FunctionId, tier: Tier) -> Result<(), Refused> {
         let mut kept = self.0.kept.lock().unwrap();
         let function = kept.functions.get_mut(id).ok_or_else(|| Refused::NotFound(id.clone()))?;
-        let proven = function.desired.has_served || function.desired.failed.is_some();
+        let proven = !function.desired.is_on_trial();
         let load = self.0.routes.as_ref().and_then(|routes| routes.find(id)).map(|entry| entry.load());
         let called = load.is_some_and(|load| load.in_flight + load.parked > 0);
         match tier {

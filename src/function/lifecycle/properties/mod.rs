@@ -19,35 +19,22 @@ use std::cell::Cell;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{TestCaseError, TestError};
 
 use self::flaw::Flaw;
 use self::rule::Violation;
 use self::step::Step;
 use self::world::{World, specs};
 use crate::function::Spec;
+use crate::function::histories::{runner, setting};
 
 /// Histories tried in one run, unless `ACTORD_HISTORIES` says otherwise.
 const HISTORIES: u64 = 20_000;
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is not a number")))
-}
+/// Steps in which a history that fails is made shorter.
+const SHRINKS: u32 = 20_000;
 
 fn histories() -> impl Strategy<Value = Vec<u32>> {
     vec(any::<u32>(), 30..80)
-}
-
-fn runner(cases: u64, seed: u64) -> TestRunner {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = ProptestConfig {
-        cases: u32::try_from(cases).unwrap(),
-        failure_persistence: None,
-        max_shrink_iters: 20_000,
-        ..ProptestConfig::default()
-    };
-    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
 /// Lives through a history to its quiet end, and through a restart after that.
@@ -158,7 +145,7 @@ fn every_rule_holds_in_every_history() {
     let cases = setting("ACTORD_HISTORIES").unwrap_or(HISTORIES);
     let specs = specs();
     let reached = Cell::new(Reached::default());
-    let result = runner(cases, seed).run(&histories(), |words| {
+    let result = runner(cases, seed, SHRINKS).run(&histories(), |words| {
         let mut world = World::new(Flaw::None, &specs, false);
         live(&mut world, &words)
             .map_err(|broken| TestCaseError::fail(format!("{:?}: {}", broken.rule, broken.what)))?;
@@ -181,7 +168,7 @@ fn every_rule_holds_in_every_history() {
 fn every_flawed_heart_is_found_out_and_for_the_right_reason() {
     let specs = specs();
     for (flaw, rules) in Flaw::ALL {
-        let mut runner = runner(1, 1);
+        let mut runner = runner(1, 1, SHRINKS);
         let mut found = None;
         for tried in 1..=HISTORIES {
             let words = histories().new_tree(&mut runner).unwrap().current();

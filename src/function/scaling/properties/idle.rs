@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{TestCaseError, TestError};
 
-use super::{HISTORIES, histories, runner, setting};
+use super::{HISTORIES, SHRINKS, histories, runner, setting};
 use crate::function::scaling::{Act, Idleness, Idler};
 use crate::function::{Generation, Resting, Tier, Uptime};
 
@@ -237,7 +237,7 @@ fn live(flaw: Flaw, words: &[u32]) -> Result<(), (Rule, String)> {
 #[test]
 fn every_rule_holds_in_every_history_of_an_idler() {
     let (seed, cases) = (setting("ACTORD_SEED").unwrap_or(1), setting("ACTORD_HISTORIES").unwrap_or(HISTORIES));
-    let result = runner(cases, seed).run(&histories(), |words| {
+    let result = runner(cases, seed, SHRINKS).run(&histories(), |words| {
         live(Flaw::None, &words).map_err(|(rule, what)| TestCaseError::fail(format!("{rule:?}: {what}")))
     });
     if let Err(TestError::Fail(why, words)) = result {
@@ -249,7 +249,7 @@ fn every_rule_holds_in_every_history_of_an_idler() {
 #[test]
 fn every_flawed_idler_is_found_out_and_for_the_right_reason() {
     for (flaw, rules) in Flaw::ALL {
-        let mut runner = runner(1, 1);
+        let mut runner = runner(1, 1, SHRINKS);
         let tree = (1..=HISTORIES).map(|tried| (tried, histories().new_tree(&mut runner).unwrap().current()));
         let found = tree.into_iter().find_map(|(tried, words)| Some((tried, live(flaw, &words).err()?)));
         let Some((tried, (rule, what))) = found else { panic!("{flaw:?} survived {HISTORIES} histories") };

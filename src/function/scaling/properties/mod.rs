@@ -22,7 +22,7 @@ use std::cell::Cell;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{TestCaseError, TestError};
 
 use self::config::Config;
 use self::flaw::Flaw;
@@ -30,27 +30,14 @@ use self::rule::Violation;
 use self::step::Step;
 use self::world::World;
 use super::tests::scaling;
+use crate::function::histories::{runner, setting};
 
 const HISTORIES: u64 = 200;
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text:?} is not a number")))
-}
+/// Steps in which a history that fails is made shorter.
+const SHRINKS: u32 = 2_000;
 
 fn histories() -> impl Strategy<Value = Vec<u32>> {
     vec(any::<u32>(), 8..40)
-}
-
-fn runner(cases: u64, seed: u64) -> TestRunner {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = ProptestConfig {
-        cases: u32::try_from(cases).unwrap(),
-        failure_persistence: None,
-        max_shrink_iters: 2_000,
-        ..ProptestConfig::default()
-    };
-    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
 /// Functions of every rule.
@@ -97,7 +84,7 @@ fn every_rule_holds_in_every_history() {
     let seed = setting("ACTORD_SEED").unwrap_or(1);
     let cases = setting("ACTORD_HISTORIES").unwrap_or(HISTORIES);
     let met = Cell::new([0; 4]);
-    let result = runner(cases, seed).run(&histories(), |words| {
+    let result = runner(cases, seed, SHRINKS).run(&histories(), |words| {
         let world = live(Flaw::None, &words)
             .map_err(|broken| TestCaseError::fail(format!("{:?}: {}", broken.rule, broken.what)))?;
         let mut sum = met.get();
@@ -118,7 +105,7 @@ fn every_rule_holds_in_every_history() {
 #[test]
 fn every_flawed_autoscaler_is_found_out_and_for_the_right_reason() {
     for (flaw, rules) in Flaw::ALL {
-        let mut runner = runner(1, 1);
+        let mut runner = runner(1, 1, SHRINKS);
         let mut found = None;
         for tried in 1..=HISTORIES {
             let words = histories().new_tree(&mut runner).unwrap().current();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::words::time;
 use super::super::{Act, Idleness, Idler, Rest};
 use crate::function::{Generation, Resting, Tier, Uptime};
 
@@ -69,8 +70,18 @@ impl Function {
         rests
     }
 
+    /// What comes next, in words.
     fn next(&self) -> String {
-        self.last.unwrap().to_string()
+        let last = self.last.unwrap();
+        let stopped = last.stopped_in.map(|left| format!("stopped in {}", time(left)));
+        match (last.busy_millis, last.frozen_in) {
+            (Some(millis), _) => {
+                let awake = format!("not frozen while it uses {millis} milli-cores");
+                stopped.map_or_else(|| awake.clone(), |stopped| format!("{awake}, {stopped}"))
+            }
+            (None, Some(left)) => format!("frozen in {}", time(left)),
+            (None, None) => stopped.unwrap_or_default(),
+        }
     }
 }
 
