@@ -51,6 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An actord of a test's own.
 pub struct Actord {
     run: Run,
+    program: PathBuf,
     process: Option<Child>,
     settings: Vec<String>,
     variables: BTreeMap<String, String>,
@@ -80,6 +81,11 @@ impl Actord {
 
     /// With these settings and images, ready.
     pub async fn with(settings: &[&str], images: impl FnOnce(&Path)) -> Self {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_actord")), settings, images).await
+    }
+
+    /// Of another build, with these settings and images, ready.
+    pub async fn of(program: &Path, settings: &[&str], images: impl FnOnce(&Path)) -> Self {
         let run = Run::new();
         let [public, provider, metrics] = addresses();
         let directory = |name: &str| run.directory().join(name).display().to_string();
@@ -104,6 +110,7 @@ impl Actord {
         let (authorization, variables) = (String::new(), BTreeMap::new());
         let mut actord = Self {
             run,
+            program: program.to_owned(),
             process: None,
             settings: all,
             variables,
@@ -163,7 +170,7 @@ impl Actord {
     }
 
     fn bare_command(&self, arguments: &[&str], log: File) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_actord"));
+        let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         // What the tester's shell says about actord is not meant for this one.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ACTORD_")) {
