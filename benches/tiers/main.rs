@@ -28,6 +28,8 @@ mod freezer;
 mod inventory;
 #[path = "../../tests/support/leaks.rs"]
 mod leaks;
+#[path = "../../tests/support/oci_runtimes.rs"]
+mod oci_runtimes;
 mod programs;
 #[path = "../../tests/support/raw_client.rs"]
 mod raw_client;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::function::RuntimeNames;
 use crate::host::PullPolicy;
 
 /// Bounds of the actors' work; every one is an option of the program.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// How long a process may take to end after SIGTERM.
     pub grace_period: Duration,
+    /// The OCI runtimes that functions may have.
+    pub runtimes: RuntimeNames,
 }
 
 impl Default for Settings {
@@ -43,6 +46,7 @@ impl Default for Settings {
             ready_timeout: seconds(60),
             drain_timeout: seconds(60),
             grace_period: seconds(30),
+            runtimes: RuntimeNames::default(),
         }
     }
 }

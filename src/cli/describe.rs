@@ -9,7 +9,7 @@ use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
 };
 use super::{scaling_rule, standing};
-use crate::function::{FunctionId, Spec};
+use crate::function::{FunctionId, RuntimeName, Spec};
 use crate::stack;
 use crate::wire::{FunctionStatus, KeptGeneration, Lifecycle, Refusal};
 
@@ -82,6 +82,7 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     lines.add("Scaling", &scaling_rule::in_a_line(&spec.scaling()));
     lines.add("Spare", &standing::spares(function, spec.spare()));
     lines.add("Remark", function.lifecycle.as_ref().and_then(|it| it.remark.as_deref()).unwrap_or_default());
+    lines.add("Runtime", spec.runtime().as_ref().map(RuntimeName::as_str).unwrap_or_default());
     lines.add("Image", &function.image);
     lines.add("Process", &function.env_process);
     lines.add("URL", url);
@@ -171,7 +172,7 @@ mod tests {
     fn trouble_is_said_before_anything_else() {
         let shown = Shown::try_from(json!({"name": "a", "namespace": "dev", "image": "i:2", "replicas": 1,
             "availableReplicas": 1, "limits": {"memory": "64Mi", "nvidia.com/gpu": "1", "cpu": ""},
-            "envVars": {"A": "two\nlines"},
+            "envVars": {"A": "two\nlines"}, "annotations": {"actord.runtime": "gvisor"},
             "usage": {"cpu": 12.4, "totalMemoryBytes": 1_572_864.0},
             "lifecycle": {"phase": "backing off", "generation": 3, "servingGeneration": 2, "restarts": 5,
                 "reason": "exited with\ncode 1", "retryInSeconds": 8, "step": "pulling",
@@ -186,7 +187,7 @@ mod tests {
                      Refused:     generation 4, i:4, at 2026-01-02T03:04:05Z: no such image\n";
         assert!(text.starts_with(begin), "{text}");
         let limits = "Limits:      memory 64Mi, nvidia.com/gpu 1\n";
-        for line in ["Usage:       cpu 12m, memory 1.5 Mi\n", limits, "  A=two\\nlines\n"] {
+        for line in ["Usage:       cpu 12m, memory 1.5 Mi\n", "Runtime:     gvisor\n", limits, "  A=two\\nlines\n"] {
             assert!(text.contains(line), "{line}: {text}");
         }
     }

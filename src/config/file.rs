@@ -4,6 +4,7 @@
 //! arguments -> parsed once for --config -> file read, each line tried as a flag -> parsed again with its defaults
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Config, is_default_file, setting_name};
@@ -120,7 +122,11 @@ fn read(path: &Path, text: &str) -> Result<Defaults, FileError> {
         let wrong = |reason| FileError::Value { path: path.to_owned(), line, key: key.to_owned(), reason };
         let known = |arg: &&clap::Arg| arg.get_id() != "config" && setting_name(arg.get_id().as_str()) == key;
         let flag = flags.get_arguments().find(known).ok_or_else(unknown)?;
-        let values = values(value.get_ref()).map_err(wrong)?;
+        let values = match value.get_ref() {
+            DeValue::Table(table) if takes_pairs(flag) => pairs(table),
+            value => values(value),
+        };
+        let values = values.map_err(wrong)?;
         if values.len() > 1 && !matches!(flag.get_action(), clap::ArgAction::Append) {
             return Err(wrong("expected one value, not a list".to_owned()));
         }
@@ -146,6 +152,20 @@ fn values(value: &DeValue<'_>) -> Result<Vec<String>, String> {
         DeValue::Boolean(yes) => Ok(vec![yes.to_string()]),
         other => Err(format!("expected text, a number, true, false or a list, not a {}", other.type_str())),
     }
+}
+
+/// Whether each of its values has a name: those are a table in the file, or a list as on the command line.
+fn takes_pairs(flag: &clap::Arg) -> bool {
+    flag.get_value_names().is_some_and(|names| names.iter().any(|name| name.starts_with("NAME=")))
+}
+
+/// A table as a command line would carry it: `NAME=VALUE`s.
+fn pairs(table: &DeTable<'_>) -> Result<Vec<String>, String> {
+    let pair = |(name, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| match value.get_ref() {
+        DeValue::String(text) => Ok(format!("{}={text}", name.get_ref())),
+        other => Err(format!("{}: expected text, not a {}", name.get_ref(), other.type_str())),
+    };
+    table.iter().map(pair).collect()
 }
 
 /// What clap says about a value, without what it says about a command line.

@@ -17,8 +17,9 @@ use clap::Args;
 use ipnet::Ipv4Net;
 
 pub use file::{FileError, parse};
-pub use value::{LogFormat, RegistryMirror, parse_duration};
+pub use value::{ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
+use crate::function::RuntimeName;
 use crate::host::PullPolicy;
 
 /// Where the TOML file is looked for when nobody names one.
@@ -148,6 +149,15 @@ pub struct Config {
     #[arg(long, env = "ACTORD_PIDS_LIMIT", value_name = "N", default_value = "4096", value_parser = value::pids)]
     pub pids_limit: u32,
 
+    /// OCI runtime of functions that do not choose one: builtin (actord's own), runc (found in PATH), or a name of runtimes
+    #[arg(long, env = "ACTORD_RUNTIME", value_name = "NAME", default_value = "runc", value_parser = value::runtime_name)]
+    pub runtime: RuntimeName,
+
+    /// Runtime that a function may choose by its annotation actord.runtime: gvisor=/usr/bin/runsc, or builtin or runc alone.
+    /// Repeatable. The default needs to be listed only if it has a path
+    #[arg(long, env = "ACTORD_RUNTIMES", value_name = "NAME=PATH", value_delimiter = ',', value_parser = value::runtime)]
+    pub runtimes: Vec<ListedRuntime>,
+
     /// Instances that are started side by side
     #[arg(long, env = "ACTORD_PARALLEL_STARTS", value_name = "N", default_value = "4", value_parser = value::count)]
     pub parallel_starts: usize,
@@ -248,6 +258,17 @@ impl Config {
                     return Err(format!("{other_name} and {name} are both {address}: give each a port of its own"));
                 }
             }
+        }
+        for (n, listed) in self.runtimes.iter().enumerate() {
+            if self.runtimes[..n].iter().any(|other| other.name == listed.name) {
+                return Err(format!("runtimes names {} twice: give each a name of its own", listed.name));
+            }
+        }
+        let default = &self.runtime;
+        if !default.is_known() && self.runtimes.iter().all(|listed| listed.name != *default) {
+            return Err(format!(
+                "runtime is {default}, of which runtimes says no path: give it there, as {default}=/usr/bin/{default}"
+            ));
         }
         if let Some(server) = self.dns.iter().find(|server| server.is_loopback()) {
             return Err(format!(

@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use tracing_subscriber::EnvFilter;
 
 use super::INTERFACE_NAME_MAX;
-use crate::function;
+use crate::function::{self, RuntimeName};
 use crate::host::PullPolicy;
 
 /// The shape of the log.
@@ -128,6 +128,34 @@ pub(super) fn mirror(text: &str) -> Result<RegistryMirror, String> {
     Ok(RegistryMirror { of: name(of)?, host: name(host)?, path: path.to_owned() })
 }
 
+/// An OCI runtime that functions may choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRuntime {
+    /// What functions call it.
+    pub name: RuntimeName,
+    /// Its program; none for those that need no path.
+    pub path: Option<PathBuf>,
+}
+
+pub(super) fn runtime_name(text: &str) -> Result<RuntimeName, String> {
+    text.parse().map_err(|function::Invalid(rule)| rule)
+}
+
+/// `NAME=PATH`, or the name alone of one that needs no path.
+pub(super) fn runtime(text: &str) -> Result<ListedRuntime, String> {
+    let (name, path) = text.split_once('=').unwrap_or((text, ""));
+    let name = runtime_name(name.trim())?;
+    let path = match path.trim() {
+        "" if name.is_known() => None,
+        "" => return Err(format!("expected the path of its program, such as {name}=/usr/bin/{name}")),
+        _ if name.as_str() == RuntimeName::BUILTIN => {
+            return Err(format!("{name} is a part of actord and has no path: expected {name} alone"));
+        }
+        path => Some(absolute(path)?),
+    };
+    Ok(ListedRuntime { name, path })
+}
+
 pub(super) fn cgroup(text: &str) -> Result<String, String> {
     let parts = text.strip_prefix('/').map(|path| path.split('/'));
     if parts.is_some_and(|mut parts| parts.all(|part| !matches!(part, "" | "." | ".."))) {
@@ -194,6 +222,26 @@ mod tests {
             "a=b=c",
         ] {
             assert!(mirror(text).unwrap_err().contains("docker.io=cache.lan:5000"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_is_a_name_and_the_absolute_path_of_a_program_or_one_that_needs_none() {
+        let of = |text: &str| runtime(text).map(|it| (it.name.to_string(), it.path));
+        assert_eq!(of("gvisor=/usr/bin/runsc"), Ok(("gvisor".into(), Some("/usr/bin/runsc".into()))));
+        assert_eq!(of("runc=/opt/runc"), Ok(("runc".into(), Some("/opt/runc".into()))));
+        for (text, name) in [("runc", "runc"), ("builtin", "builtin"), ("runc=", "runc")] {
+            assert_eq!(of(text), Ok((name.into(), None)), "{text}");
+        }
+        for (text, words) in [
+            ("gvisor", "gvisor=/usr/bin/gvisor"),
+            ("gvisor=runsc", "absolute path"),
+            ("builtin=/usr/bin/actord", "no path"),
+            ("=/usr/bin/runsc", "invalid runtime"),
+            ("G=/usr/bin/runsc", "invalid runtime"),
+        ] {
+            let error = of(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
         }
     }
 

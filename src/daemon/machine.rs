@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::shim_link;
 use crate::config::{Config, RegistryMirror};
+use crate::function::RuntimeNames;
 use crate::host::cni::{CniNetwork, CniOptions};
 use crate::host::containerd::Containerd;
 use crate::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
 use crate::host::containerd::images::Mirror;
 use crate::host::containerd::images::{ContainerdImages, ImagesOptions};
 use crate::host::containerd::instances::Dns;
-use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions};
+use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions, Runtimes};
 use crate::host::{Host, HostError, HttpProbe};
 
 /// What a private containerd's name, root and state are.
@@ -45,6 +47,7 @@ impl Machine {
             Some(_) => None,
             None => Some(Daemon::adopt_or_start(daemon_options(config)).await?.supervise()),
         };
+        shim_link::make(&config.state_dir)?;
         let containerd = connect(config, host_id)?;
         let images = Arc::new(ContainerdImages::new(containerd.clone(), images_options(config)));
         let runtime = Arc::new(ContainerdRuntime::new(containerd, runtime_options(config))?);
@@ -109,6 +112,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         snapshotter: config.snapshotter.clone(),
         containerd_root: daemon.root,
         containerd_state: daemon.state,
+        runtimes: runtimes(config),
         runc_root: config.state_dir.join("runc"),
         cgroup_parent: config.cgroup_parent.clone(),
         instances_dir: config.state_dir.join("instances"),
@@ -117,6 +121,17 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         dns: if config.dns.is_empty() { Dns::host() } else { Dns::Servers(config.dns.clone()) },
         pids_limit: config.pids_limit,
     }
+}
+
+/// The names of the runtimes that functions may have.
+pub(super) fn runtime_names(config: &Config) -> RuntimeNames {
+    RuntimeNames::new(config.runtime.clone(), config.runtimes.iter().map(|listed| listed.name.clone()))
+}
+
+fn runtimes(config: &Config) -> Runtimes {
+    let listed = config.runtimes.iter();
+    let programs = listed.filter_map(|listed| Some((listed.name.clone(), listed.path.clone()?))).collect();
+    Runtimes { names: runtime_names(config), programs, builtin_shim: shim_link::path(&config.state_dir) }
 }
 
 pub(super) fn cni_options(config: &Config) -> CniOptions {

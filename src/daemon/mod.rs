@@ -5,7 +5,7 @@
 //! down:   lock -> everything that actord made on this machine is removed
 //! import: archives -> the containerd that runs          examine: this machine -> findings
 //! ```
-//! `up` is [`mod@up`], with the host from `machine`, image archives from `preload`, listeners from `sockets` and `servers`,
+//! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets` and `servers`,
 //! words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in `housekeeping`. `boot` and `ownership` keep what
 //! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
@@ -22,6 +22,7 @@ mod ownership;
 pub mod preload;
 mod pruning;
 mod servers;
+mod shim_link;
 mod sockets;
 mod systemd;
 mod up;

@@ -18,7 +18,7 @@ pub use lifecycle::{
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
     ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, GracePeriod, HttpCheck, InstanceId, InstanceIds,
-    Invalid, LoadType, Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Resting, Rule, Scaling,
-    SecretName, Signal, Spec, SpecDraft, Whereabouts, parse_cpu_millis, parse_duration, parse_memory_bytes,
-    parse_pids_limit, upstream_port,
+    Invalid, LoadType, Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Resting, Rule, RuntimeName,
+    RuntimeNames, Scaling, SecretName, Signal, Spec, SpecDraft, Whereabouts, parse_cpu_millis, parse_duration,
+    parse_memory_bytes, parse_pids_limit, upstream_port,
 };

@@ -33,6 +33,8 @@ mod zero;
 mod leaks;
 #[path = "../support/memory_engine/mod.rs"]
 mod memory_engine;
+#[path = "../support/oci_runtimes.rs"]
+mod oci_runtimes;
 #[path = "../support/real_host.rs"]
 mod real_host;
 #[path = "../host_contract/registry.rs"]

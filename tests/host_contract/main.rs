@@ -19,6 +19,8 @@ mod subject;
 
 #[path = "../support/leaks.rs"]
 mod leaks;
+#[path = "../support/oci_runtimes.rs"]
+mod oci_runtimes;
 #[path = "../support/real_host.rs"]
 mod real_host;
 #[path = "../support/run.rs"]

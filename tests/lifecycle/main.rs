@@ -16,6 +16,7 @@ mod panics;
 mod readiness;
 mod recovers;
 mod resting;
+mod runtimes;
 mod secrets;
 mod spare;
 mod steps;

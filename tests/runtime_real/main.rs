@@ -7,6 +7,8 @@ mod images;
 mod inside;
 mod life;
 mod limits;
+#[path = "../support/oci_runtimes.rs"]
+mod oci_runtimes;
 mod refused;
 mod remains;
 mod support;

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::images::Recipe;
+use crate::oci_runtimes::runtimes;
 
 /// Where the instances are said to be.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 62, 0, 9));
@@ -97,6 +98,7 @@ impl World {
             snapshotter: "overlayfs".into(),
             containerd_root: options.root,
             containerd_state: options.state,
+            runtimes: runtimes(&base.path().join("state"), &[]),
             runc_root: base.path().join("state/runc"),
             cgroup_parent: format!("/{name}"),
             instances_dir: base.path().join("state/instances"),

@@ -16,6 +16,7 @@ use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions
 use actord::host::{Host, HostError, HttpProbe};
 
 use crate::leaks::Traces;
+use crate::oci_runtimes::runtimes;
 use crate::run::{Run, sweep};
 
 /// Everything that is made of adapters, composed as the product composes it.
@@ -62,6 +63,7 @@ impl RealHost {
                 snapshotter: "overlayfs".to_owned(),
                 containerd_root: directory.join("root"),
                 containerd_state: directory.join("state"),
+                runtimes: runtimes(directory, &[]),
                 runc_root: directory.join("runc"),
                 cgroup_parent: format!("/{}", run.namespace()),
                 instances_dir: directory.join("instances"),

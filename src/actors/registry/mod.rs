@@ -265,6 +265,9 @@ impl Handler<To<Apply>> for Registry {
         if apply.mode == Mode::Update && !self.slots.contains_key(&id) {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id))));
         }
+        if let Err(unknown) = self.context.settings.runtimes.of(&apply.spec) {
+            return Box::pin(std::future::ready(Err(Refused::Invalid(unknown))));
+        }
         let make = apply.mode == Mode::Create;
         if apply.spec.secrets.is_empty() {
             return self.pass_on(&id, apply, make);

@@ -107,6 +107,40 @@ fn settings_of(whole: &Command) -> impl Iterator<Item = &clap::Arg> {
 }
 
 #[test]
+fn runtimes_are_a_table_in_the_file_or_a_list_and_repeated_as_a_flag() {
+    let table = run(&[], Some("runtimes = { gvisor = \"/usr/bin/runsc\", builtin = \"\" }\n")).unwrap();
+    let list = run(&[], Some("runtimes = [\"builtin\", \"gvisor=/usr/bin/runsc\"]\n")).unwrap();
+    let flags = run(&["--runtimes", "builtin", "--runtimes", "gvisor=/usr/bin/runsc"], None).unwrap();
+    let section = run(&[], Some("[runtimes]\nbuiltin = \"\"\ngvisor = \"/usr/bin/runsc\"\n")).unwrap();
+    let names = |config: &Config| config.runtimes.iter().map(|listed| listed.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&table), ["builtin", "gvisor"]);
+    for other in [list, flags, section] {
+        assert_eq!(other.runtimes, table.runtimes);
+    }
+    for (file, words) in [
+        ("runtimes = { gvisor = 1 }", [":1: runtimes: gvisor", "not a"]),
+        ("runtimes = { gvisor = \"runsc\" }", [":1: runtimes: \"gvisor=runsc\"", "absolute path"]),
+        ("runtimes = { \"a/b\" = \"/r\" }", [":1: runtimes", "invalid runtime"]),
+    ] {
+        let error = run(&[], Some(file)).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{file}: {error}");
+    }
+}
+
+#[test]
+fn the_default_runtime_is_one_that_can_be_found() {
+    assert_eq!(run(&[], None).unwrap().runtime.as_str(), "runc");
+    for known in ["builtin", "runc"] {
+        assert!(run(&["--runtime", known], None).is_ok());
+    }
+    let error = run(&["--runtime", "runsc"], None).unwrap_err();
+    assert!(error.contains("runsc=/usr/bin/runsc"), "{error}");
+    assert!(run(&["--runtime", "runsc", "--runtimes", "runsc=/usr/bin/runsc"], None).is_ok());
+    let twice = run(&["--runtimes", "a=/b", "--runtimes", "a=/c"], None).unwrap_err();
+    assert!(twice.contains("names a twice"), "{twice}");
+}
+
+#[test]
 fn every_setting_is_in_the_help_with_its_variable() {
     let whole = Config::augment_args(Command::new("actord"));
     let mut program = Program::command();

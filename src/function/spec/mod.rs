@@ -11,6 +11,7 @@ mod quantity;
 mod resend;
 mod resources;
 mod resting;
+mod runtime;
 mod scaling;
 mod spare;
 mod timeout;
@@ -24,13 +25,14 @@ use serde::{Deserialize, Serialize};
 pub use self::checks::{Checks, HttpCheck};
 pub use self::duration::parse_duration;
 use self::keys::Keys;
-pub use self::name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, SecretName};
+pub use self::name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, RuntimeName, SecretName};
 pub use self::namespace::{NamespaceMetadata, OPENFAAS};
 pub use self::pull_policy::PullPolicy;
 pub use self::quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use self::resources::{Resources, parse_pids_limit};
 pub use self::resting::Resting;
 use self::resting::RestingKeys;
+pub use self::runtime::RuntimeNames;
 pub use self::scaling::{LoadType, Rule, Scaling, Signal};
 pub use self::timeout::{AnswerLimit, GracePeriod};
 pub use self::upstream::{Whereabouts, upstream_port};
@@ -97,6 +99,7 @@ impl TryFrom<SpecDraft> for Spec {
         Scaling::read(&mut keys);
         RestingKeys::read(&mut keys);
         spare::spare(&mut keys);
+        runtime::runtime(&mut keys);
         keys.fault()?;
         Ok(spec)
     }
@@ -218,6 +221,12 @@ impl Spec {
     #[must_use]
     pub fn spare(&self) -> u32 {
         spare::spare(&mut Keys::of(self))
+    }
+
+    /// The OCI runtime that it chooses, if it does. Whether there is such a one is [`RuntimeNames::of`]'s to say.
+    #[must_use]
+    pub fn runtime(&self) -> Option<RuntimeName> {
+        runtime::runtime(&mut Keys::of(self))
     }
 
     /// The memory limit in bytes, if one is set.

@@ -94,6 +94,20 @@ dns_label_type!(
     "namespace"
 );
 
+dns_label_type!(
+    /// The name of an OCI runtime, as the operator lists it and functions choose it: a DNS label of at most 63 characters.
+    RuntimeName,
+    "runtime"
+);
+
+impl RuntimeName {
+    /// `runc`.
+    #[must_use]
+    pub fn runc() -> Self {
+        Self(Self::RUNC.into())
+    }
+}
+
 impl Default for Namespace {
     /// `openfaas-fn`, where functions without a namespace live.
     fn default() -> Self {

@@ -13,7 +13,7 @@ use containerd_client::tonic::Response;
 use containerd_client::types::Mount;
 use prost_types::Any;
 
-use super::oci;
+use super::{oci, runtimes};
 use crate::function::{FunctionId, Generation, InstanceId, Spec};
 use crate::host::containerd::connection::{Containerd, Failure, Lease, OWNER_LABEL};
 use crate::host::{HostError, InstanceConfig, Termination};
@@ -117,39 +117,21 @@ pub(super) async fn list_snapshots(containerd: &Containerd, snapshotter: &str) -
     containerd.call(format!("list snapshots ({snapshotter})"), message).send(list).await
 }
 
-/// The shim that runs runc.
-const RUNC_SHIM: &str = "io.containerd.runc.v2";
-
-/// runc's options, of which containerd-client generates nothing: `containerd.runc.v1.Options`.
-#[derive(Clone, PartialEq, prost::Message)]
-struct RuncOptions {
-    /// The program that is run for it; empty for runc.
-    #[prost(string, tag = "6")]
-    binary_name: String,
-    /// Where runc keeps its state. Its default is shared by every containerd of the machine.
-    #[prost(string, tag = "7")]
-    root: String,
-}
-
 /// Makes an instance's container record.
 pub(super) async fn create_container(
     lease: &Lease,
     snapshotter: &str,
-    runc_root: &str,
+    runtime: Runtime,
     creation: &InstanceConfig,
     labels: HashMap<String, String>,
     spec: Vec<u8>,
 ) -> Result<(), HostError> {
     let id = &creation.id;
-    let options = prost::Message::encode_to_vec(&RuncOptions { root: runc_root.to_owned(), ..RuncOptions::default() });
     let container = Container {
         id: id.to_string(),
         labels,
         image: creation.image.reference.clone(),
-        runtime: Some(Runtime {
-            name: RUNC_SHIM.to_owned(),
-            options: Some(Any { type_url: "containerd.runc.v1.Options".to_owned(), value: options }),
-        }),
+        runtime: Some(runtime),
         spec: Some(Any { type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".to_owned(), value: spec }),
         snapshotter: snapshotter.to_owned(),
         snapshot_key: id.to_string(),
@@ -178,20 +160,12 @@ pub(super) async fn delete_container(containerd: &Containerd, id: &InstanceId) -
     call.find(delete).await.map(drop)
 }
 
-/// Whether the processes of an instance use the network of this machine's kernel, in a namespace of their own: those of
-/// runc do, those in a sandbox such as gVisor's bring a network stack with them.
+/// Whether the processes of an instance use the network of this machine's kernel.
 pub(super) async fn uses_kernel_network(containerd: &Containerd, id: &InstanceId) -> Result<bool, HostError> {
     let get = async |channel, request| ContainersClient::new(channel).get(request).await;
     let call = containerd.call(format!("get container {id}"), GetContainerRequest { id: id.to_string() });
     let container = call.send(get).await?.container;
-    Ok(container.and_then(|container| container.runtime).as_ref().is_some_and(is_runc))
-}
-
-fn is_runc(runtime: &Runtime) -> bool {
-    let options = runtime.options.as_ref().map(|options| options.value.as_slice()).unwrap_or_default();
-    let program = <RuncOptions as prost::Message>::decode(options).unwrap_or_default().binary_name;
-    let program = program.rsplit('/').next().unwrap_or_default();
-    runtime.name == RUNC_SHIM && matches!(program, "" | "runc")
+    Ok(container.and_then(|container| container.runtime).as_ref().is_some_and(runtimes::uses_kernel_network))
 }
 
 /// Our containers with their labels.
@@ -240,23 +214,6 @@ mod tests {
         assert_eq!(labels["team"], "a");
         assert_eq!(labels["com.openfaas.annotations.note"], "n");
         assert_eq!(of(&HashMap::new()), None);
-    }
-
-    #[test]
-    fn only_what_runc_runs_is_known_to_use_the_kernels_network() {
-        for (name, program, expected) in [
-            (RUNC_SHIM, "", true),
-            (RUNC_SHIM, "runc", true),
-            (RUNC_SHIM, "/usr/sbin/runc", true),
-            (RUNC_SHIM, "/usr/bin/runsc", false),
-            ("io.containerd.runsc.v1", "", false),
-            ("io.containerd.kata.v2", "", false),
-        ] {
-            let options = RuncOptions { binary_name: program.into(), root: "/r".into() };
-            let value = prost::Message::encode_to_vec(&options);
-            let options = Some(Any { type_url: String::new(), value });
-            assert_eq!(is_runc(&Runtime { name: name.into(), options }), expected, "{name} {program}");
-        }
     }
 
     #[test]

@@ -27,13 +27,13 @@ impl Inner {
     async fn create_under(self: &Arc<Self>, lease: &Lease, creation: &InstanceConfig) -> Result<(), HostError> {
         let (containerd, options) = (&self.containerd, &self.options);
         let InstanceConfig { id, image, .. } = creation;
+        let runtime = options.runtimes.of(&creation.spec, &options.runc_root.to_string_lossy())?;
         let labels = containers::labels(&containerd.owner, creation)?;
         let mounts = containers::prepare_snapshot(lease, &options.snapshotter, id, &image.chain_id).await?;
         let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
         let files = self.write_files(creation, &identity).await?;
         let spec = self.runtime_spec(creation, &identity, &volumes, &files)?;
-        let runc_root = options.runc_root.to_string_lossy();
-        containers::create_container(lease, &options.snapshotter, &runc_root, creation, labels, spec).await?;
+        containers::create_container(lease, &options.snapshotter, runtime, creation, labels, spec).await?;
         tasks::create(containerd, id, mounts, &self.logs.path(id)).await
     }
 

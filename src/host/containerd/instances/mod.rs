@@ -18,6 +18,7 @@ mod refusal;
 mod remove;
 mod reserved;
 mod rootfs;
+mod runtimes;
 mod seccomp;
 mod sockets;
 mod tasks;
@@ -41,6 +42,7 @@ pub use self::dns::Dns;
 use self::freezer::Freezer;
 use self::instance_dir::InstanceDirs;
 pub use self::oci::OPEN_FILES;
+pub use self::runtimes::{BUILTIN_SHIM, Runtimes};
 use super::connection::Containerd;
 use super::logs::FileLogs;
 use crate::function::{Exit, InstanceId, SecretName};
@@ -57,6 +59,8 @@ pub struct RuntimeOptions {
     pub containerd_root: PathBuf,
     /// Where containerd keeps bundles (`state` in its configuration).
     pub containerd_state: PathBuf,
+    /// The OCI runtimes that functions may have.
+    pub runtimes: Runtimes,
     /// Where runc keeps its state; of our own, since its default is shared by the whole machine.
     pub runc_root: PathBuf,
     /// The control group above those of all instances, such as `/actord`.
