@@ -37,22 +37,17 @@ const ROUNDS: usize = 15;
 const REQUESTS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The names of the files below actord's CNI state that are addresses: those that are given out.
+/// The addresses of instances: those of the CNI results that are theirs, and not of networks that wait for one.
 fn addresses(actord: &Actord) -> Vec<SocketAddr> {
-    let mut found = Vec::new();
-    let mut todo = vec![actord.directory().join("state/cni")];
-    while let Some(path) = todo.pop() {
-        if path.is_dir() {
-            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if let Some(address) = address(&path) {
-            found.push(address);
-        }
-    }
-    found
+    let results = fs::read_dir(actord.directory().join("state/cni/results")).into_iter().flatten().flatten();
+    let of_instances = results.filter(|entry| !entry.file_name().to_string_lossy().contains("warm_"));
+    of_instances.filter_map(|entry| address(&entry.path())).collect()
 }
 
-fn address(lease: &Path) -> Option<SocketAddr> {
-    Some(SocketAddr::new(lease.file_name()?.to_str()?.parse().ok()?, 8080))
+fn address(result: &Path) -> Option<SocketAddr> {
+    let entry: serde_json::Value = serde_json::from_slice(&fs::read(result).ok()?).ok()?;
+    let address = entry["result"]["ips"][0]["address"].as_str()?.split('/').next()?;
+    Some(SocketAddr::new(address.parse().ok()?, 8080))
 }
 
 async fn until<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {

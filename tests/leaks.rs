@@ -56,6 +56,15 @@ fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
     is_found(&traces, "still given out", &format!("touch {dir}/{subnet}7"), &format!("rm {dir}/{subnet}7"));
     let result = format!("{dir}/cni/results/actord-{id}-eth0");
     is_found(&traces, "a CNI file", &format!("mkdir -p {dir}/cni/results; touch {result}"), &format!("rm {result}"));
+    let warm = format!("{dir}/cni/results/other-warm_0123456789ab-eth0");
+    is_found(&traces, "a CNI file", &format!("touch {warm}"), &format!("rm {warm}"));
+    let warm = format!("{bridge}.warm_0123456789ab");
+    is_found(
+        &traces,
+        "network namespace",
+        &format!("ip netns add {warm}; umount /run/netns/{warm}"),
+        &format!("rm /run/netns/{warm}"),
+    );
     for rule in [format!("FORWARD -i {bridge} -j ACCEPT"), format!("FORWARD -s {subnet}9 -m comment --comment {id}")] {
         is_found(&traces, "a rule", &format!("iptables -w -A {rule}"), &format!("iptables -w -D {rule}"));
     }

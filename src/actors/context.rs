@@ -6,9 +6,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::Settings;
 use super::housekeeping::{self, Housekeeping, Relist};
+use super::network::Networks;
 use super::pulls::Pulls;
-use super::{Network, Settings, Supervised};
 use crate::actors::engine::status_cache::StatusCache;
 use crate::actors::engine::usage::UsageTrackers;
 use crate::function::Uptime;
@@ -21,7 +22,7 @@ pub struct Context {
     /// The machine. Images are pulled through `pulls`, networks are attached by their actor.
     pub(super) host: Host,
     pub(super) pulls: Pulls,
-    pub(super) network: Arc<Supervised<Network>>,
+    pub(super) network: Networks,
     pub(super) store: Store,
     pub(super) secrets: Secrets,
     pub(super) routes: Arc<Routes>,
@@ -29,7 +30,7 @@ pub struct Context {
     pub(super) usage: UsageTrackers,
     pub(super) relist: Relist,
     pub(super) housekeeping: Housekeeping,
-    pub(super) starts: Semaphore,
+    pub(super) starts: Arc<Semaphore>,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
     pub(super) runtime: Handle,
@@ -48,8 +49,8 @@ impl Context {
         runtime: Handle,
     ) -> Arc<Self> {
         let pulls = Pulls::new(host.images.clone(), &settings, runtime.clone());
-        let network = Network::start(host.network.clone(), &settings, runtime.clone());
-        let starts = Semaphore::new(settings.parallel_starts.max(1));
+        let starts = Arc::new(Semaphore::new(settings.parallel_starts.max(1)));
+        let network = Networks::start(host.network.clone(), &settings, starts.clone(), runtime.clone());
         let usage = UsageTrackers::new(host.runtime.clone(), runtime.clone());
         let status_cache = StatusCache::new(host.images.clone(), host.network.clone());
         let context = Arc::new(Self {
@@ -78,6 +79,7 @@ impl Context {
     /// When its names are taken.
     pub fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
         self.status_cache.progress.measure(registry)?;
+        self.network.measure(registry)?;
         self.housekeeping.measure(registry)
     }
 
@@ -85,6 +87,11 @@ impl Context {
     #[must_use]
     pub fn housekeeping(&self) -> &Housekeeping {
         &self.housekeeping
+    }
+
+    /// Makes no more attachments ahead of time, and returns when none is being made.
+    pub async fn stop_warming(&self) {
+        self.network.stop_warming().await;
     }
 
     /// When that is, or was, on tokio's clock.

@@ -20,6 +20,8 @@ pub struct Settings {
     pub host_timeout: Duration,
     /// Attachments that are made or removed side by side.
     pub parallel_attachments: usize,
+    /// Attachments that are kept ready for starts to come.
+    pub warm_attachments: usize,
     /// Instances that are started side by side.
     pub parallel_starts: usize,
     /// How long a started process may take to get ready.
@@ -42,6 +44,7 @@ impl Default for Settings {
             parallel_pulls: 3,
             host_timeout: seconds(30),
             parallel_attachments: 4,
+            warm_attachments: 0,
             parallel_starts: 4,
             ready_timeout: seconds(60),
             drain_timeout: seconds(60),

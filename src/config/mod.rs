@@ -141,6 +141,10 @@ pub struct Config {
     #[arg(long, env = "ACTORD_PARALLEL_ATTACHMENTS", value_name = "N", default_value = "4", value_parser = value::count)]
     pub parallel_attachments: usize,
 
+    /// Networks that are made ahead of time, so that a start need not wait for one; 0: none
+    #[arg(long, env = "ACTORD_WARM_ATTACHMENTS", value_name = "N", default_value = "8", value_parser = value::warm)]
+    pub warm_attachments: usize,
+
     /// Cgroup that the functions' cgroups are made in
     #[arg(long, env = "ACTORD_CGROUP_PARENT", value_name = "PATH", default_value = "/actord", value_parser = value::cgroup)]
     pub cgroup_parent: String,

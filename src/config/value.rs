@@ -48,6 +48,11 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
+/// Attachments that are kept ready: each holds an address of the subnet, and a second or so of CPU is spent on 32.
+pub(super) fn warm(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n <= 256).ok_or_else(|| "expected a number from 0 to 256".to_owned())
+}
+
 /// Space for the logs of a function: a quantity as Kubernetes writes it.
 pub(super) fn log_size(text: &str) -> Result<u64, String> {
     let bytes = function::parse_memory_bytes(text).map_err(|invalid| invalid.0)?;

@@ -44,6 +44,9 @@ pub(super) fn function_context(
         parallel_pulls: config.parallel_pulls,
         host_timeout: config.host_timeout,
         parallel_attachments: config.parallel_attachments,
+        // What the plugins of a user's own list keep elsewhere can't be looked at without them: whether an attachment of an
+        // hour ago is still whole, only a new one tells.
+        warm_attachments: if config.cni_conflist.is_none() { config.warm_attachments } else { 0 },
         parallel_starts: config.parallel_starts,
         ready_timeout: config.ready_timeout,
         drain_timeout: config.drain_timeout,

@@ -40,6 +40,8 @@ pub(super) fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> 
         thaw_all(&config.cgroup_parent)?;
         let machine = Machine::open(config, data.host_id()).await?;
         let (routes, secrets) = (Arc::new(Routes::default()), Secrets::new(config.secrets_dir()));
+        // Nothing will start any more.
+        let config = &Config { warm_attachments: 0, ..config.clone() };
         let context = function_context(config, &machine, routes, open_store(config)?, secrets);
         let host = machine.host();
         let found = host.runtime.list().await?.into_iter().map(|found| found.id);

@@ -116,6 +116,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     scaler.stop().await;
     systemd::patiently(servers.drain()).await;
     watchdog.abort();
+    context.stop_warming().await;
     context.housekeeping().stop().await;
     if let Err(error) = keep_invocations(&store, &services.routes).await {
         tracing::warn!(%error, "how often functions were called in the last seconds is lost");

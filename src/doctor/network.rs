@@ -15,6 +15,8 @@ pub(super) struct Network {
     subnet: Result<Result<(), String>, String>,
     /// What is wrong with the bridge.
     bridge: Result<(), String>,
+    /// Attachments that are ready for starts to come.
+    warm: Result<usize, String>,
     /// The name servers that were configured.
     configured: Vec<IpAddr>,
     /// Those that functions can reach of what the host uses; none where its file can't be read.
@@ -29,6 +31,7 @@ impl Network {
             preflight: Preflight::of(options).await.map_err(|error| error.to_string()),
             subnet: routes.map(|table| options.overlap(&table)),
             bridge: options.bridge_fault(),
+            warm: options.warm(),
             configured: configured.to_vec(),
             machines,
         }
@@ -48,6 +51,11 @@ impl Network {
                 fault,
                 "a running actord puts it back within seconds; if not, see its log for why",
             ),
+        });
+        let check = "warm attachments";
+        found.push(match &self.warm {
+            Ok(count) => Finding::ok(check, format!("{count} ready for starts to come")),
+            Err(error) => Finding::unknown(check, error),
         });
         found.push(self.servers());
         found
@@ -119,6 +127,7 @@ mod tests {
             preflight: Ok(preflight),
             subnet: Ok(Ok(())),
             bridge: Ok(()),
+            warm: Ok(8),
             configured: vec![],
             machines: Some(vec![[9, 9, 9, 9].into()]),
         }
@@ -130,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_machine_with_all_of_it_is_well() {
-        assert_eq!(states(&network()), [State::Ok; 5]);
+        assert_eq!(states(&network()), [State::Ok; 6]);
     }
 
     #[test]
@@ -154,7 +163,7 @@ mod tests {
             subnet: Ok(Err("overlaps with 10.0.0.0/8 by eth0".into())),
             ..network()
         };
-        assert_eq!(states(&network), [State::Failure, State::Failure, State::Ok, State::Ok]);
+        assert_eq!(states(&network), [State::Failure, State::Failure, State::Ok, State::Ok, State::Ok]);
         assert_eq!(states(&Network { subnet: Err("?".into()), ..self::network() })[2], State::Unknown);
     }
 

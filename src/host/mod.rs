@@ -15,6 +15,7 @@ mod logs;
 mod probe;
 mod signal;
 mod termination;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,7 @@ pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use probe::HttpProbe;
 pub use signal::Signal;
 pub use termination::{Termination, stop_signal};
+pub use warm::WarmId;
 
 use crate::function::{Answer, Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
 
@@ -149,6 +151,34 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// [`HostError::Failed`] when the state can't be read.
     async fn list(&self) -> Result<Vec<InstanceId>, HostError>;
+
+    /// Makes an attachment that is no instance's yet: all that [`Network::attach`] does, ahead of time. On error nothing is
+    /// left, or `discard` removes it.
+    ///
+    /// # Errors
+    /// As [`Network::attach`].
+    async fn warm(&self, warm: &WarmId) -> Result<(), HostError>;
+
+    /// Gives an instance a warm attachment, in one step: it is the one's or the other's, whenever this process ends. Cheap,
+    /// as no plugin runs; whether it is still whole is looked for all the same. From then on it is in every way as if the
+    /// instance had been attached.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] where it is not there or can't be used any more: `discard` it, and take another.
+    async fn claim(&self, warm: &WarmId, id: &InstanceId) -> Result<Attachment, HostError>;
+
+    /// Removes all there is of a warm attachment. Idempotent; one that was claimed is the instance's, and stays.
+    ///
+    /// # Errors
+    /// As [`Network::detach`].
+    async fn discard(&self, warm: &WarmId) -> Result<(), HostError>;
+
+    /// Every warm attachment of which this network holds anything, complete or half-made, and whether it can be claimed.
+    /// Those that were claimed are not among them.
+    ///
+    /// # Errors
+    /// As [`Network::list`].
+    async fn list_warm(&self) -> Result<Vec<(WarmId, bool)>, HostError>;
 }
 
 /// All that is needed to make an instance.

@@ -19,6 +19,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 
 mod bridge;
+mod warm;
 
 const NETNS: &str = "/run/netns";
 
@@ -491,6 +492,44 @@ async fn a_caller_that_goes_away_leaves_an_attach_that_a_detach_waits_for_and_un
     bed.network.detach(&id).await.unwrap();
     let verbs: Vec<_> = bed.calls().iter().map(|call| call["verb"].as_str().unwrap().to_owned()).collect();
     assert_eq!(verbs, ["ADD", "ADD", "DEL", "DEL"], "the abandoned attach ran to its end first");
+    bed.finish().await;
+}
+
+/// What a network that runs may lose, in each of which its instance can't be reached or reaches nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lookup_tells_without_a_plugin_what_an_attachment_by_the_built_in_list_has_lost() {
+    let bed = Bed::new();
+    // Its plugins are taken away before it is looked up.
+    let plugins = bed.dir.path().join("plugins");
+    let without = CniNetwork::new(CniOptions { plugin_dirs: vec![plugins.clone()], ..bed.options.clone() });
+    without.unwrap_err();
+    fs::create_dir_all(&plugins).unwrap();
+    for plugin in ["bridge", "host-local"] {
+        fs::write(plugins.join(plugin), "no program").unwrap();
+    }
+    let without = CniNetwork::new(CniOptions { plugin_dirs: vec![plugins], ..bed.options.clone() }).unwrap();
+    for (script, words) in [
+        ("ip -n NAME link set eth0 down", "is down"),
+        ("ip -n NAME address flush dev eth0", "lost its address"),
+        ("ip -n NAME route delete default", "lost its default route"),
+        ("ip -n NAME link delete eth0", "is gone"),
+        ("ip link set LINK nomaster", "not on the bridge"),
+        ("rm LEASE", "not leased"),
+    ] {
+        let id = bed.id("loses");
+        let at = bed.network.attach(&id).await.unwrap();
+        assert_eq!(without.lookup(&id).await.unwrap(), at);
+        let entry: Value = serde_json::from_slice(&fs::read(bed.result(&id)).unwrap()).unwrap();
+        let script = script
+            .replace("NAME", &format!("{}.{id}", bed.options.bridge))
+            .replace("LINK", entry["result"]["interfaces"][1]["name"].as_str().unwrap())
+            .replace("LEASE", bed.lease_dir().join(at.address.to_string()).to_str().unwrap());
+        assert!(Command::new("sh").args(["-ec", &script]).status().unwrap().success(), "{script}");
+        let error = without.lookup(&id).await.unwrap_err();
+        assert!(matches!(&error, HostError::Failed(text) if text.contains(words)), "{script}: {error:?}");
+        bed.network.detach(&id).await.unwrap();
+        bed.assert_no_traces().await;
+    }
     bed.finish().await;
 }
 

@@ -31,6 +31,7 @@ async fn the_doctor_finds_a_running_actord_well_and_leaves_it_as_it_was() {
         ("desired state", "1 function".to_owned()),
         ("credentials", "there, for root alone".to_owned()),
         ("plugin bridge", "speaks CNI".to_owned()),
+        ("warm attachments", "ready for starts to come".to_owned()),
     ] {
         let (state, text) = found.get(check).unwrap_or_else(|| panic!("{check}: {found:#?}"));
         assert!(state == "ok" && text.contains(&words), "{check} is {state}: {text}");

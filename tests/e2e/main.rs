@@ -17,6 +17,7 @@ mod secrets;
 mod spare;
 mod streams;
 mod updates;
+mod warm;
 mod zero;
 
 #[path = "../support/actord.rs"]
@@ -25,6 +26,8 @@ mod actord;
 mod client;
 #[path = "../support/freezer.rs"]
 mod freezer;
+#[path = "../support/inventory.rs"]
+mod inventory;
 #[path = "../support/leaks.rs"]
 mod leaks;
 #[path = "../support/registry.rs"]

@@ -41,6 +41,8 @@ pub enum When {
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
     pub situation: Situation,
+    /// Attachments that are kept warm.
+    pub warm: usize,
     pub method: Method,
     /// Which of the situation's calls of this method.
     pub number: usize,
@@ -50,8 +52,8 @@ pub struct Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { situation, method, number, blow, when } = self;
-        write!(f, "{situation:?}: {method:?} number {}: {blow:?} {when:?}", number + 1)
+        let Self { situation, warm, method, number, blow, when } = self;
+        write!(f, "{situation:?}, {warm} warm: {method:?} number {}: {blow:?} {when:?}", number + 1)
     }
 }
 
@@ -62,13 +64,19 @@ pub struct Made {
     pub ends: bool,
 }
 
-fn settings() -> Settings {
-    Settings { pull_timeout: DEADLINE, host_timeout: DEADLINE, grace_period: DEADLINE, ..Settings::default() }
+fn settings(warm_attachments: usize) -> Settings {
+    Settings {
+        warm_attachments,
+        pull_timeout: DEADLINE,
+        host_timeout: DEADLINE,
+        grace_period: DEADLINE,
+        ..Settings::default()
+    }
 }
 
 /// The calls of a situation in which nothing goes wrong.
-pub fn rehearse(situation: Situation) -> Vec<Made> {
-    let world = World::new(settings());
+pub fn rehearse(situation: Situation, warm: usize) -> Vec<Made> {
+    let world = World::new(settings(warm));
     situation.prepare_world(&world);
     let mut before = world.host.calls().len();
     let wrong = world.live(async |platform| {
@@ -109,7 +117,7 @@ impl Cell {
 
     /// Lets it happen. An error says what is wrong afterwards.
     pub fn run(&self) -> Result<(), String> {
-        let world = World::new(settings());
+        let world = World::new(settings(self.warm));
         self.situation.prepare_world(&world);
         let (mut answer, mut bystander, mut before): (Answer, _, _) = (None, Vec::new(), 0);
         if self.situation == Situation::Recovery {

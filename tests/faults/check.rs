@@ -70,6 +70,9 @@ pub async fn differences(platform: &Platform) -> Vec<String> {
             wrong.push(format!("{what}: {there:?}, should be {should:?}"));
         }
     }
+    if left.warm.len() != platform.settings.warm_attachments {
+        wrong.push(format!("warm: {:?}, should be {}", left.warm, platform.settings.warm_attachments));
+    }
     let kept: BTreeSet<_> = kept(platform).await.into_keys().collect();
     for function in platform.host.logged().iter().filter(|function| !kept.contains(&function.to_string())) {
         wrong.push(format!("logs of {function}, which is not kept"));

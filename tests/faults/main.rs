@@ -13,3 +13,4 @@ mod life;
 mod matrix;
 mod situation;
 mod stuck;
+mod warm;

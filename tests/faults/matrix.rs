@@ -12,7 +12,7 @@ use crate::situation::Situation;
 
 /// Whether a situation makes calls of a method: a method that has no line here does not compile, and one whose line is
 /// not true fails the test.
-fn is_called(method: Method, situation: Situation) -> bool {
+fn is_called(method: Method, situation: Situation, warm: bool) -> bool {
     use Situation::{
         CrashRepair, Delete, Deploy, EarlyExit, Idle, Measure, Recovery, Rest, Rollback, ScaleDown, ScaleUp,
         SecretChange, Stop, Thaw, Update, Wake,
@@ -24,6 +24,9 @@ fn is_called(method: Method, situation: Situation) -> bool {
         Method::ProbeAsk | Method::RuntimeListening => starts,
         Method::RuntimeTermination | Method::RuntimeKill | Method::RuntimeRemove | Method::NetworkDetach => ends,
         Method::RuntimeWait => starts || ends,
+        Method::NetworkClaim | Method::NetworkWarm => warm && starts,
+        Method::NetworkDiscard => warm && situation == Recovery,
+        Method::NetworkListWarm => situation == Recovery,
         Method::NetworkLookup | Method::NetworkList => situation == Recovery,
         Method::RuntimeList => matches!(situation, Idle | Recovery),
         Method::RuntimeLogTail => situation == EarlyExit,
@@ -55,23 +58,31 @@ fn blows(method: Method) -> Vec<(Blow, When)> {
     blows
 }
 
+/// Those that are made otherwise, or only, where attachments are kept warm.
+const WARM: &[Method] = &[Method::NetworkClaim, Method::NetworkWarm, Method::NetworkDiscard, Method::NetworkListWarm];
+
 fn cells() -> Vec<Cell> {
+    [cells_with(0, Method::ALL), cells_with(2, WARM)].concat()
+}
+
+fn cells_with(warm: usize, methods: &[Method]) -> Vec<Cell> {
     let mut cells = Vec::new();
     for situation in Situation::ALL {
         let mut made: BTreeMap<Method, Vec<Made>> = BTreeMap::new();
-        for call in rehearse(situation) {
+        for call in rehearse(situation, warm) {
             made.entry(call.method).or_default().push(call);
         }
-        for &method in Method::ALL {
+        for &method in methods {
             let calls = made.remove(&method).unwrap_or_default();
-            assert_eq!(!calls.is_empty(), is_called(method, situation), "{method:?} in {situation:?}");
+            let expected = is_called(method, situation, warm > 0);
+            assert_eq!(!calls.is_empty(), expected, "{method:?} in {situation:?} with {warm} warm");
             for (number, call) in calls.iter().enumerate() {
                 // A call that does not end while all is well (a process is waited for) is no place to be killed after;
                 // and which process is waited for first in a recovery is a matter of chance.
                 let ends = call.ends && (method, situation) != (Method::RuntimeWait, Situation::Recovery);
                 let possible = |(blow, when): &(Blow, When)| ends || (*blow, *when) != (Blow::Kill, When::After);
                 let blows = blows(method).into_iter().filter(possible);
-                cells.extend(blows.map(|(blow, when)| Cell { situation, method, number, blow, when }));
+                cells.extend(blows.map(|(blow, when)| Cell { situation, warm, method, number, blow, when }));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actord::engine::{Engine as _, Mode, Refused};
 use actord::function::{Desired, Exit, Phase, Tier};
+use actord::host::WarmId;
 use actord::host::fake::Behaviour;
 use actord::store::Secrets;
 use tokio::time::{Instant, sleep};
@@ -77,6 +78,11 @@ impl Situation {
             platform.deploy("unwanted", "good:2").await.unwrap();
             let crashed = platform.published("f").remove(0);
             platform.host.host().network.attach(&"stray-000000000000".parse().unwrap()).await.unwrap();
+            if platform.settings.warm_attachments > 0 {
+                let bad = WarmId::random();
+                platform.host.host().network.warm(&bad).await.unwrap();
+                platform.host.spoil(&bad);
+            }
             // The last moment: what follows happens behind its back.
             platform.store.delete(&id("unwanted")).await.unwrap();
             platform.host.exit(&crashed, Exit::Signal(9));

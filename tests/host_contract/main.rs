@@ -113,7 +113,10 @@ contract! {
         two_instances_have_different_addresses_and_namespaces
         detach_of_what_is_not_there_is_success
         an_instance_that_is_not_attached_is_not_found
-        an_instance_can_be_attached_while_others_come_and_go,
+        an_instance_can_be_attached_while_others_come_and_go
+        a_warm_attachment_is_no_instances_until_one_claims_it_and_then_it_is_as_attached
+        a_warm_attachment_is_claimed_by_one_instance_only
+        a_warm_attachment_that_is_not_there_is_not_found_and_discarded_already,
         misusing: a_second_attach_is_an_error_and_leaves_the_first_as_it_was;
     runtime:
         an_instance_goes_from_created_to_ready_to_ended_to_nothing

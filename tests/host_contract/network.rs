@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use actord::host::HostError;
+use actord::host::{HostError, WarmId};
 
 use crate::subject::Subject;
 
@@ -77,5 +77,61 @@ pub async fn a_second_attach_is_an_error_and_leaves_the_first_as_it_was<S: Subje
     assert!(refused.to_string().contains(id.as_str()), "{refused}");
     assert_eq!(network.lookup(&id).await.unwrap(), at);
     network.detach(&id).await.unwrap();
+    assert_eq!(network.list().await.unwrap(), []);
+}
+
+pub async fn a_warm_attachment_is_no_instances_until_one_claims_it_and_then_it_is_as_attached<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let (warm, id) = (WarmId::random(), s.fresh_id("net"));
+    assert_eq!(network.list_warm().await.unwrap(), []);
+    network.warm(&warm).await.unwrap();
+    assert_eq!(network.list_warm().await.unwrap(), [(warm.clone(), true)]);
+    assert_eq!(network.list().await.unwrap(), []);
+    let at = network.claim(&warm, &id).await.unwrap();
+    assert!(!at.address.is_unspecified() && at.netns.is_absolute());
+    assert_eq!(network.list_warm().await.unwrap(), []);
+    assert_eq!(network.list().await.unwrap(), std::slice::from_ref(&id));
+    assert_eq!(network.lookup(&id).await.unwrap(), at);
+    // What was claimed is the instance's.
+    network.discard(&warm).await.unwrap();
+    assert_eq!(network.lookup(&id).await.unwrap(), at);
+    for _ in 0..2 {
+        network.detach(&id).await.unwrap();
+    }
+    assert_eq!(network.list().await.unwrap(), []);
+    assert_eq!(network.list_warm().await.unwrap(), []);
+}
+
+pub async fn a_warm_attachment_is_claimed_by_one_instance_only<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let (warm, a, b) = (WarmId::random(), s.fresh_id("net"), s.fresh_id("net"));
+    network.warm(&warm).await.unwrap();
+    let both = tokio::join!(network.claim(&warm, &a), network.claim(&warm, &b));
+    let (won, lost) = match both {
+        (Ok(at), Err(error)) => ((&a, at), (&b, error)),
+        (Err(error), Ok(at)) => ((&b, at), (&a, error)),
+        both => panic!("{both:?}"),
+    };
+    assert!(matches!(lost.1, HostError::NotFound(_)), "{:?}", lost.1);
+    assert_eq!(network.list().await.unwrap(), std::slice::from_ref(won.0));
+    // It goes on without.
+    let at = network.attach(lost.0).await.unwrap();
+    assert_ne!(at.address, won.1.address);
+    for id in [&a, &b] {
+        network.detach(id).await.unwrap();
+    }
+}
+
+pub async fn a_warm_attachment_that_is_not_there_is_not_found_and_discarded_already<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let (warm, id) = (WarmId::random(), s.fresh_id("net"));
+    network.discard(&warm).await.unwrap();
+    assert!(matches!(network.claim(&warm, &id).await, Err(HostError::NotFound(_))));
+    network.warm(&warm).await.unwrap();
+    for _ in 0..2 {
+        network.discard(&warm).await.unwrap();
+    }
+    assert!(matches!(network.claim(&warm, &id).await, Err(HostError::NotFound(_))));
+    assert_eq!(network.list_warm().await.unwrap(), []);
     assert_eq!(network.list().await.unwrap(), []);
 }

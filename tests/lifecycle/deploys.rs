@@ -84,7 +84,7 @@ fn a_missing_secret_is_refused_before_anything_is_touched() {
         let spec: actord::function::Spec = wants.try_into().unwrap();
         let refused = platform.apply(Mode::Create, "f", spec.clone()).await.unwrap_err();
         assert_eq!(refused.to_string(), "unable to find secret: db");
-        let at_start = [Method::RuntimeList, Method::NetworkList, Method::LogsSweep];
+        let at_start = [Method::RuntimeList, Method::NetworkList, Method::NetworkListWarm, Method::LogsSweep];
         assert!(platform.host.calls().iter().all(|call| at_start.contains(&call.method)));
         platform.secrets.write(&id("f").namespace, &"db".parse().unwrap(), b"pw").unwrap();
         platform.apply(Mode::Create, "f", spec).await.unwrap();

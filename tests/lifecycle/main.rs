@@ -23,4 +23,5 @@ mod steps;
 mod told;
 mod updates;
 mod usage;
+mod warm;
 mod zero;

@@ -18,12 +18,14 @@ pub struct Inventory {
     kinds: BTreeMap<String, Names>,
     /// What should not be there, whatever runs.
     remains: Vec<String>,
+    /// The attachments that no instance has claimed.
+    warm: Names,
 }
 
 impl Inventory {
     /// Looks. `containerd` has to answer.
     pub fn take(traces: &Traces) -> Self {
-        let mut all = Self { kinds: BTreeMap::new(), remains: Vec::new() };
+        let mut all = Self { kinds: BTreeMap::new(), remains: Vec::new(), warm: Names::new() };
         all.containerd(traces);
         all.network(traces);
         all.files(traces);
@@ -34,6 +36,11 @@ impl Inventory {
     /// The instances whose task runs.
     pub fn running(&self) -> &Names {
         &self.kinds["running task"]
+    }
+
+    /// The attachments that no instance has claimed.
+    pub fn warm(&self) -> &Names {
+        &self.warm
     }
 
     /// A sentence for each instance that a kind has too many or too few, beside those that run.
@@ -69,29 +76,41 @@ impl Inventory {
     }
 
     fn network(&mut self, traces: &Traces) {
-        let prefix = format!("{}.", traces.bridge);
-        let named = names(Path::new("/run/netns")).into_iter();
-        self.add("network namespace", named.filter_map(|name| Some(name.strip_prefix(&prefix)?.to_owned())));
-        let links = output("ip", &["-o", "link", "show", "master", &traces.bridge]);
-        let (ports, spaces) = (links.lines().count(), self.kinds["network namespace"].len());
-        let spaces_are_empty = spaces == 0;
-        if ports != spaces {
-            self.remains.push(format!("{ports} interfaces in the bridge for {spaces} network namespaces: {links}"));
-        }
-
-        let mut addresses = BTreeMap::new();
+        // What an instance has claimed is called as it was before: its result says whose it is.
+        let (mut of, mut results, mut addresses) = (BTreeMap::new(), Names::new(), Names::new());
         for path in files(&traces.directory.join("state/cni")) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap_or_default();
             if name.starts_with(&traces.subnet) {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                addresses.insert(name, holder.lines().next().unwrap_or_default().to_owned());
+                addresses.insert(text.lines().next().unwrap_or_default().trim().to_owned());
             } else if path.iter().any(|part| part == "results") {
                 let id = name.strip_prefix(&format!("{}-", traces.bridge)).and_then(|name| name.strip_suffix("-eth0"));
-                self.add("CNI result", [id.unwrap_or(&name).to_owned()]);
+                let entry: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+                let called = entry["containerId"].as_str().unwrap_or_default().to_owned();
+                of.insert(called, id.unwrap_or(&name).to_owned());
+                results.insert(id.unwrap_or(&name).to_owned());
             }
         }
-        self.add("CNI result", []);
-        self.add("address", addresses.values().cloned());
+        let prefix = format!("{}.", traces.bridge);
+        let named = names(Path::new("/run/netns")).into_iter();
+        let spaces: Names = named.filter_map(|name| Some(name.strip_prefix(&prefix)?.to_owned())).collect();
+        let links = output("ip", &["-o", "link", "show", "master", &traces.bridge]);
+        let ports = links.lines().count();
+        let spaces_are_empty = spaces.is_empty();
+        if ports != spaces.len() {
+            self.remains
+                .push(format!("{ports} interfaces in the bridge for {} network namespaces: {links}", spaces.len()));
+        }
+        let whose = |names: Names| names.into_iter().map(|name| of.get(&name).cloned().unwrap_or(name));
+        let kinds = [("network namespace", spaces), ("CNI result", results), ("address", addresses)];
+        let kinds = kinds.map(|(kind, names)| (kind, whose(names).partition::<Names, _>(|name| is_warm(name))));
+        // Those that no instance has claimed are whole, too.
+        let warm: Names = kinds.iter().flat_map(|(_, (warm, _))| warm.clone()).collect();
+        self.warm.clone_from(&warm);
+        for (kind, (there, of_instances)) in kinds {
+            self.remains.extend(warm.difference(&there).map(|name| format!("{name} has no {kind}")));
+            self.add(kind, of_instances);
+        }
         // The bridge's rules are for all instances; one that names an address, or is there twice, is a leftover.
         let mut rules = BTreeMap::new();
         for (_, table, rule) in traces.firewall_rules() {
@@ -136,6 +155,11 @@ impl Inventory {
         }
         self.add("shim", shims.into_keys());
     }
+}
+
+/// Whether an attachment is called so that no instance has claimed.
+fn is_warm(name: &str) -> bool {
+    name.starts_with("warm_")
 }
 
 /// The shims of a containerd namespace: by instance, those that live.

@@ -125,7 +125,7 @@ impl Traces {
             let name = file_name(path);
             if name.parse::<IpAddr>().is_ok() {
                 found.push(format!("an address is still given out: {}", path.display()));
-            } else if path.iter().any(|part| part == "cni") && self.instances.iter().any(|id| name.contains(id)) {
+            } else if path.iter().any(|part| part == "cni") && (name.contains("warm_") || self.names(&name)) {
                 found.push(format!("a CNI file is left: {}", path.display()));
             }
         });

@@ -15,10 +15,9 @@ use std::sync::PoisonError;
 use rscni_types::types::CNIResult;
 use tracing::{info, warn};
 
-use super::cache::Cached;
+use super::holder::Holder;
 use super::netlink::{self, Link, Route};
 use super::{Cni, CniOptions, Ipv4Net, refusal};
-use crate::function::InstanceId;
 use crate::host::HostError;
 
 /// What is wrong with the bridge.
@@ -110,9 +109,9 @@ impl Cni {
         mended
     }
 
-    /// Whether an instance is attached, to the bridge that is not there.
+    /// Whether anything is attached, to the bridge that is not there.
     fn is_needed(&self) -> bool {
-        self.cache.instances().is_ok_and(|instances| !instances.is_empty())
+        self.cache.holders().is_ok_and(|holders| !holders.is_empty())
     }
 
     fn mend_all(&self) -> Result<(), HostError> {
@@ -149,7 +148,7 @@ impl Cni {
         }
     }
 
-    fn mend_ports(&self, attached: &[(InstanceId, CNIResult)]) {
+    fn mend_ports(&self, attached: &[(Holder, CNIResult)]) {
         let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return };
         for (id, result) in attached {
             let ends = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
@@ -164,15 +163,14 @@ impl Cni {
         }
     }
 
-    /// The instances that are attached, with what their ADD said.
-    fn attached(&self) -> Vec<(InstanceId, CNIResult)> {
-        let instances = self.cache.instances().unwrap_or_default();
-        let read = |id: InstanceId| {
-            let Cached { result, complete, .. } = self.cache.read(&id)?;
-            let result = serde_json::from_value(result).ok().filter(|_| complete)?;
-            Some((id, result))
+    /// Everyone who is attached, those that wait for an instance among them, with what their ADD said.
+    fn attached(&self) -> Vec<(Holder, CNIResult)> {
+        let holders = self.cache.holders().unwrap_or_default();
+        let read = |holder: Holder| {
+            let entry = self.cache.read(&holder).filter(|entry| entry.complete)?;
+            Some((holder, entry.parsed()?))
         };
-        instances.into_iter().filter_map(read).collect()
+        holders.into_iter().filter_map(read).collect()
     }
 
     /// Makes the route that refuses the subnet when the bridge is gone.

@@ -8,12 +8,12 @@ use tracing::info;
 use super::cache::Cached;
 use super::cleanup::Cleanup;
 use super::conflist::Conflist;
+use super::holder::Holder;
 use super::{Cni, CniNetwork, host_lock, leases, netlink, netns, refusal};
-use crate::function::InstanceId;
 use crate::host::HostError;
 
 impl CniNetwork {
-    /// Removes the network as a whole, as `actord down` needs it: every instance's attachment, our rules, the bridge,
+    /// Removes the network as a whole, as `actord down` needs it: every attachment, our rules, the bridge,
     /// leases and cached results. Idempotent, and goes on after an error.
     ///
     /// What others may have a part in stays: IPv4 forwarding stays on, a bridge that a user's network list does not
@@ -25,13 +25,14 @@ impl CniNetwork {
     pub async fn teardown_all(&self) -> Result<(), HostError> {
         let cni = &self.0;
         let mut errors = Vec::new();
-        match cni.instances() {
-            Ok(ids) => {
-                for id in ids {
-                    errors.extend(cni.detach(&id).await.err().map(|error| error.to_string()));
+        match cni.holders() {
+            Ok(holders) => {
+                // Instances come first: what they have claimed goes with them.
+                for holder in holders {
+                    errors.extend(cni.detach(&holder).await.err().map(|error| error.to_string()));
                 }
             }
-            Err(error) => errors.push(format!("list instances: {error}")),
+            Err(error) => errors.push(format!("list attachments: {error}")),
         }
         let subnet = cni.options.conflist.is_none().then_some(cni.options.subnet);
         // Another network that has the lock is about to use the shared chains: then they stay, and the last to go takes them.
@@ -72,16 +73,24 @@ impl CniNetwork {
 }
 
 impl Cni {
-    pub(super) async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
+    pub(super) async fn detach(&self, id: &Holder) -> Result<(), HostError> {
         let _locked = self.changing.lock(id.clone()).await;
         self.clear(id, false).await.map_err(|left| HostError::Failed(format!("detach {id}: {left}")))
     }
 
-    /// Removes all there is of an instance's network. `suspect`: what is there may be half-made, even if it looks
-    /// complete. The caller holds the instance's lock.
-    pub(super) async fn clear(&self, id: &InstanceId, suspect: bool) -> Result<(), String> {
-        let path = self.options.netns(id);
+    /// Removes all there is of a holder's network. `suspect`: what is there may be half-made, even if it looks complete.
+    /// The caller holds the holder's lock.
+    pub(super) async fn clear(&self, id: &Holder, suspect: bool) -> Result<(), String> {
         let entry = self.cache.read(id);
+        if let (Holder::Warm(warm), None) = (id, &entry)
+            && self.cache.claimed().map_err(|error| format!("cached results: {error}"))?.contains(warm)
+        {
+            // It is an instance's, and goes with that.
+            return Ok(());
+        }
+        let path = entry.as_ref().map_or_else(|| self.options.netns(id), |entry| self.netns_of(entry));
+        // As the plugins know it.
+        let container = entry.as_ref().map_or(id.as_str(), Cached::container).to_owned();
         let live = netns::is_live(&path);
         let lease = if entry.is_some() { None } else { self.lease(id)? };
         let known = entry.is_some() || lease.is_some() || self.cache.holds(id) || path.exists();
@@ -104,17 +113,17 @@ impl Cni {
         if let Some(address) = lease {
             errors.extend(self.iptables.remove(Cleanup::Address(address)).await.err());
         }
-        let failed = self.chain(list, id, live.then_some(path.as_path())).del(result).await;
+        let failed = self.chain(list, &container, live.then_some(path.as_path())).del(result).await;
         errors.extend(failed.iter().map(ToString::to_string));
         if !whole || !errors.is_empty() {
-            errors.extend(self.iptables.remove(Cleanup::Instance { network: &list.name, id: id.as_str() }).await.err());
+            errors.extend(self.iptables.remove(Cleanup::Instance { network: &list.name, id: &container }).await.err());
         }
         errors.extend(remove_netns(&path).await.err());
         let cached = if errors.is_empty() {
             self.cache.remove(id)
         } else if entry.is_none() {
             // So that `list` still shows it, and the next detach knows that something is left.
-            self.cache.write(id, &Cached::new(list, id, serde_json::Value::Null, false))
+            self.cache.write(id, &Cached::begun(list, id, &path, &[]))
         } else {
             // The result is what a plugin needs when it is asked again.
             Ok(())
@@ -123,7 +132,7 @@ impl Cni {
         if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
     }
 
-    fn lease(&self, id: &InstanceId) -> Result<Option<IpAddr>, String> {
+    fn lease(&self, id: &Holder) -> Result<Option<IpAddr>, String> {
         let Some(dir) = self.list.leases(&self.options.state_dir) else { return Ok(None) };
         let leases = leases::read(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
         Ok(leases.into_iter().find(|(holder, _)| holder == id).map(|(_, address)| address))

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::cache::names;
-use crate::function::InstanceId;
+use super::holder::Holder;
 
 /// Every lease in a network's directory. Files come and go while it is read; one that is gone is no lease.
-pub(super) fn read(dir: &Path) -> io::Result<Vec<(InstanceId, IpAddr)>> {
+pub(super) fn read(dir: &Path) -> io::Result<Vec<(Holder, IpAddr)>> {
     let mut found = Vec::new();
     for name in names(dir)? {
         // `lock` and `last_reserved_ip.0` are no addresses. IPv6 leases have `_` for `:`.
@@ -18,10 +18,18 @@ pub(super) fn read(dir: &Path) -> io::Result<Vec<(InstanceId, IpAddr)>> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             other => other?,
         };
-        let id = text.lines().next().unwrap_or_default().trim().parse();
-        found.extend(id.ok().map(|id| (id, address)));
+        found.extend(holder(&text).map(|holder| (holder, address)));
     }
     Ok(found)
+}
+
+/// For whom an address is leased.
+pub(super) fn of(dir: &Path, address: IpAddr) -> Option<Holder> {
+    holder(&fs::read_to_string(dir.join(address.to_string().replace(':', "_"))).ok()?)
+}
+
+fn holder(text: &str) -> Option<Holder> {
+    text.lines().next().unwrap_or_default().trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -42,11 +50,15 @@ mod tests {
         }
         let mut found = read(dir.path()).unwrap();
         found.sort();
-        let expected: [(InstanceId, IpAddr); 2] = [
+        let expected: [(Holder, IpAddr); 2] = [
             ("echo-1".parse().unwrap(), "10.1.0.2".parse().unwrap()),
             ("echo-2".parse().unwrap(), "fd00::2".parse().unwrap()),
         ];
         assert_eq!(found, expected);
+        for (holder, address) in expected {
+            assert_eq!(of(dir.path(), address), Some(holder));
+        }
+        assert_eq!(of(dir.path(), "10.1.0.4".parse().unwrap()), None);
         assert!(read(&dir.path().join("missing")).unwrap().is_empty());
     }
 }

@@ -4,11 +4,12 @@
 //! once:   IPv4 forwarding, rules for the whole bridge (forwarding), a route that refuses its subnet without it (refusal)
 //! attach: named netns (lo up) -> bridge ADD (host-local) -> address                     each result into the cache
 //! detach: bridge DEL -> leftovers of iptables -> netns removed -> cache removed
+//! warm:   attached ahead of time, for the instance that will claim it
 //! kept:   bridge, its ports, address and routes (bridge), forwarding and rules: what others undo is put back
 //! ```
 //! A network list of the user's own may have more plugins; each gets its ADD, CHECK and DEL in turn.
 //! An attach that fails is undone by the same code that detaches. Everything is found again by what is on the host:
-//! namespaces named `BRIDGE.INSTANCE`, cached results and leases.
+//! namespaces named `BRIDGE.INSTANCE` or `BRIDGE.warm_...`, cached results and leases.
 
 mod bridge;
 mod cache;
@@ -18,6 +19,7 @@ mod conflist;
 mod detach;
 mod exec;
 mod forwarding;
+mod holder;
 mod host_lock;
 mod iptables;
 mod leases;
@@ -29,8 +31,10 @@ mod preflight;
 mod refusal;
 mod routes;
 mod rules;
+mod warm;
+mod whole;
 
-use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -42,14 +46,15 @@ pub use forwarding::FORWARDING;
 pub use options::{CniOptions, Ipv4Net};
 pub use preflight::{FoundPlugin, Preflight};
 
-use self::cache::{Cache, Cached, names};
+use self::cache::{Cache, Cached};
 use self::chain::Chain;
 use self::conflist::Conflist;
+use self::holder::Holder;
 use self::iptables::Iptables;
 use self::plugin::{Fault, PluginError, Plugins};
 use super::detached::to_its_end;
 use super::keyed_lock::KeyedLock;
-use super::{Attachment, HostError, Network};
+use super::{Attachment, HostError, Network, WarmId};
 use crate::function::InstanceId;
 
 /// The network that functions live in, by CNI plugins. Cheap to clone.
@@ -61,11 +66,13 @@ struct Cni {
     options: CniOptions,
     list: Conflist,
     plugins: Plugins,
+    /// The plugins of the list, as they were found at the start.
+    binaries: Vec<PathBuf>,
     cache: Cache,
     iptables: Iptables,
-    /// One act at a time for one instance: a detach that comes while an abandoned attach still runs waits for its end, and
+    /// One act at a time for one holder: a detach that comes while an abandoned attach still runs waits for its end, and
     /// so finds all that it made.
-    changing: KeyedLock<InstanceId>,
+    changing: KeyedLock<Holder>,
     /// Held for writing while the first ADD makes what all share: the bridge, its address and the firewall's chains.
     /// The plugins do that without a lock of their own, and two at once fail.
     shared: RwLock<()>,
@@ -85,9 +92,8 @@ impl CniNetwork {
         options.check()?;
         let list = Conflist::load(&options)?;
         let plugins = Plugins::new(options.plugin_dirs.clone(), options.deadline);
-        for binary in list.binaries() {
-            plugins.find(binary).map_err(|error| HostError::Failed(error.to_string()))?;
-        }
+        let binaries: Result<Vec<_>, _> = list.binaries().map(|binary| plugins.find(binary)).collect();
+        let binaries = binaries.map_err(|error| HostError::Failed(error.to_string()))?;
         if options.conflist.is_none() {
             routes::check(&options, refusal::earlier(&options))?;
             refusal::forget_earlier(&options)?;
@@ -106,6 +112,7 @@ impl CniNetwork {
             fault: std::sync::Mutex::default(),
             list,
             plugins,
+            binaries,
             options,
         }));
         forwarding::forward()?;
@@ -135,8 +142,8 @@ impl CniNetwork {
 }
 
 impl Cni {
-    fn chain<'a>(&'a self, list: &'a Conflist, id: &'a InstanceId, netns: Option<&'a std::path::Path>) -> Chain<'a> {
-        Chain { plugins: &self.plugins, list, container: id.as_str(), netns }
+    fn chain<'a>(&'a self, list: &'a Conflist, container: &'a str, netns: Option<&'a Path>) -> Chain<'a> {
+        Chain { plugins: &self.plugins, list, container, netns }
     }
 
     /// The firewall plugin's binary, if the list has that plugin.
@@ -155,12 +162,24 @@ impl Cni {
         Ok(())
     }
 
-    async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
+    /// Makes sure, once, that packets find their way out.
+    async fn see_to_the_way_out(&self) -> Result<(), HostError> {
+        let open = *self.open.lock().await;
+        if open { Ok(()) } else { self.reopen().await }
+    }
+
+    async fn attach(&self, id: &Holder) -> Result<Attachment, HostError> {
         let _locked = self.changing.lock(id.clone()).await;
         let netns = self.options.netns(id);
         let exists = |what| HostError::Failed(format!("attach {id}: it has {what} already: detach it first"));
         if self.cache.read(id).is_some() {
             return Err(exists("an attachment"));
+        }
+        let begun = Cached::begun(&self.list, id, &netns, &self.binaries);
+        if let Holder::Warm(_) = id {
+            // Before anything is made: whatever the settings are by then, what a kill leaves of it is found again.
+            let written = self.cache.write(id, &begun);
+            written.map_err(|error| HostError::Failed(format!("attach {id}: cached result: {error}")))?;
         }
         match netns::create(netns.clone()).await {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -171,7 +190,7 @@ impl Cni {
             }
             Ok(()) => {}
         }
-        let error = match self.connect(id, &netns).await {
+        let error = match self.connect(id, &netns, &begun).await {
             Ok(attachment) => return Ok(attachment),
             Err(error) => error,
         };
@@ -182,11 +201,8 @@ impl Cni {
         Err(error)
     }
 
-    async fn connect(&self, id: &InstanceId, netns: &std::path::Path) -> Result<Attachment, HostError> {
-        let open = *self.open.lock().await;
-        if !open {
-            self.reopen().await?;
-        }
+    async fn connect(&self, id: &Holder, netns: &Path, begun: &Cached) -> Result<Attachment, HostError> {
+        self.see_to_the_way_out().await?;
         let lock = host_lock::shared(self.firewall()).await;
         let lock = lock.map_err(|error| HostError::Failed(format!("attach {id}: lock of the chains: {error}")))?;
         let (mut together, mut alone) = (None, None);
@@ -195,10 +211,9 @@ impl Cni {
             _ => alone = Some(self.shared.write().await),
         }
         let result = self
-            .chain(&self.list, id, Some(netns))
+            .chain(&self.list, id.as_str(), Some(netns))
             .add(|result, complete| {
-                let entry = Cached::new(&self.list, id, result.clone(), complete);
-                self.cache.write(id, &entry).map_err(|error| PluginError {
+                self.cache.write(id, &begun.with(result, complete)).map_err(|error| PluginError {
                     plugin: "result cache".to_owned(),
                     fault: Fault::Other(error.to_string()),
                 })
@@ -211,7 +226,7 @@ impl Cni {
         Ok(Attachment { address, netns: netns.to_owned() })
     }
 
-    fn attach_error(&self, id: &InstanceId, error: &PluginError) -> HostError {
+    fn attach_error(&self, id: &Holder, error: &PluginError) -> HostError {
         if error.is_deadline() {
             return HostError::Deadline(format!("attach {id}: {error}"));
         }
@@ -228,38 +243,30 @@ impl Cni {
     }
 
     async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {
-        let _locked = self.changing.lock(id.clone()).await;
+        let holder = Holder::from(id);
+        let _locked = self.changing.lock(holder.clone()).await;
         let missing = || HostError::NotFound(format!("network of {id}"));
-        let netns = self.options.netns(id);
-        let entry = self.cache.read(id).filter(|entry| entry.complete).ok_or_else(missing)?;
-        if !netns::is_live(&netns) {
-            return Err(missing());
+        let failed = |error: String| HostError::Failed(format!("network of {id}: {error}"));
+        let entry = self.cache.read(&holder).ok_or_else(missing)?;
+        let (address, netns) = self.there(&entry).map_err(|_| missing())?;
+        if self.is_built_in(&entry) {
+            self.look(&entry).map_err(failed)?;
+            self.look_inside(&entry).await.map_err(failed)?;
+            return Ok(Attachment { address, netns });
         }
-        let address = entry.address().ok_or_else(missing)?;
         let list = entry.list().unwrap_or_else(|| self.list.clone());
-        match self.chain(&list, id, Some(&netns)).check(&entry.result).await {
+        match self.chain(&list, entry.container(), Some(&netns)).check(&entry.result).await {
             Ok(()) => Ok(Attachment { address, netns }),
             Err(error) if error.is_deadline() => Err(HostError::Deadline(format!("network of {id}: {error}"))),
-            Err(error) => Err(HostError::Failed(format!("network of {id}: {error}"))),
+            Err(error) => Err(failed(error.to_string())),
         }
-    }
-
-    fn instances(&self) -> std::io::Result<BTreeSet<InstanceId>> {
-        let netns = names(&self.options.netns_dir)?;
-        let mut found: BTreeSet<InstanceId> =
-            netns.iter().filter_map(|name| self.options.instance_of(name.as_ref())).collect();
-        found.extend(self.cache.instances()?);
-        if let Some(dir) = self.list.leases(&self.options.state_dir) {
-            found.extend(leases::read(&dir)?.into_iter().map(|(id, _)| id));
-        }
-        Ok(found)
     }
 }
 
 #[async_trait]
 impl Network for CniNetwork {
     async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
-        let (cni, id) = (self.0.clone(), id.clone());
+        let (cni, id) = (self.0.clone(), Holder::from(id));
         to_its_end("network", async move { cni.attach(&id).await }).await
     }
 
@@ -268,7 +275,7 @@ impl Network for CniNetwork {
     }
 
     async fn detach(&self, id: &InstanceId) -> Result<(), HostError> {
-        let (cni, id) = (self.0.clone(), id.clone());
+        let (cni, id) = (self.0.clone(), Holder::from(id));
         to_its_end("network", async move { cni.detach(&id).await }).await
     }
 
@@ -277,7 +284,26 @@ impl Network for CniNetwork {
     }
 
     async fn list(&self) -> Result<Vec<InstanceId>, HostError> {
-        let found = self.0.instances().map_err(|error| HostError::Failed(format!("list networks: {error}")))?;
-        Ok(found.into_iter().collect())
+        let found = self.0.holders().map_err(|error| HostError::Failed(format!("list networks: {error}")))?;
+        Ok(found.into_iter().filter_map(Holder::instance).collect())
+    }
+
+    async fn warm(&self, warm: &WarmId) -> Result<(), HostError> {
+        let (cni, warm) = (self.0.clone(), Holder::from(warm));
+        to_its_end("network", async move { cni.attach(&warm).await.map(drop) }).await
+    }
+
+    async fn claim(&self, warm: &WarmId, id: &InstanceId) -> Result<Attachment, HostError> {
+        let (cni, warm, id) = (self.0.clone(), warm.clone(), id.clone());
+        to_its_end("network", async move { cni.claim(&warm, &id).await }).await
+    }
+
+    async fn discard(&self, warm: &WarmId) -> Result<(), HostError> {
+        let (cni, warm) = (self.0.clone(), Holder::from(warm));
+        to_its_end("network", async move { cni.detach(&warm).await }).await
+    }
+
+    async fn list_warm(&self) -> Result<Vec<(WarmId, bool)>, HostError> {
+        self.0.list_warm().await
     }
 }

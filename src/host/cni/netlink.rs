@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub(super) index: u32,
     /// Whether an administrator, or a program, has set it up.
     pub(super) up: bool,
+    /// Whether it has a carrier: of a pair, that the other end is there and up.
+    pub(super) runs: bool,
     /// The index of the bridge that it is a port of.
     pub(super) master: Option<u32>,
     pub(super) is_bridge: bool,
@@ -79,6 +81,7 @@ fn read_link(found: &LinkMessage) -> Link {
     Link {
         index: found.header.index,
         up: found.header.flags.contains(LinkFlags::Up),
+        runs: found.header.flags.contains(LinkFlags::LowerUp),
         master: found.attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::Controller(index) => Some(*index),
             _ => None,

@@ -3,13 +3,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statfs};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use tokio::sync::oneshot;
 
 use super::netlink;
@@ -47,6 +48,20 @@ fn enter_new() -> io::Result<()> {
         unshare_unsafe(UnshareFlags::NEWNET)?;
     }
     netlink::loopback_up()
+}
+
+/// Runs `look` on a thread of its own inside the namespace.
+pub(super) async fn inside<T: Send + 'static>(
+    path: &Path,
+    look: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (send, done) = oneshot::channel();
+    let namespace = File::open(path)?;
+    std::thread::Builder::new().name("netns".to_owned()).spawn(move || {
+        let entered = move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+        let _ = send.send(entered.map_err(io::Error::from).and_then(|()| look()));
+    })?;
+    done.await.unwrap_or_else(|_| Err(io::Error::other("the thread that looked into the namespace died")))
 }
 
 /// Makes `dir` a shared mount, as `ip netns` does, so that mount namespaces made later see a namespace's removal; else

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub use rscni_types::ipnet::Ipv4Net;
 
-use crate::function::InstanceId;
+use super::holder::Holder;
 use crate::host::HostError;
 
 /// The kernel's limit for the name of a link (`IFNAMSIZ` less its zero).
@@ -54,15 +54,15 @@ impl CniOptions {
         self.state_dir.join("ipam")
     }
 
-    /// Where an instance's network namespace is: the bridge's name, of which a host has only one, marks it as ours.
-    pub(super) fn netns(&self, id: &InstanceId) -> PathBuf {
-        self.netns_dir.join(format!("{}.{id}", self.bridge))
+    /// Where a network namespace is made: the bridge's name, of which a host has only one, marks it as ours.
+    pub(super) fn netns(&self, holder: &Holder) -> PathBuf {
+        self.netns_dir.join(format!("{}.{holder}", self.bridge))
     }
 
-    /// The instance whose network namespace a file is, if it is ours. Ids have no dot in them.
-    pub(super) fn instance_of(&self, netns: &Path) -> Option<InstanceId> {
-        let (bridge, id) = netns.file_name()?.to_str()?.rsplit_once('.')?;
-        id.parse().ok().filter(|_| bridge == self.bridge)
+    /// For whom a network namespace was made, if it is ours. Names of holders have no dot in them.
+    pub(super) fn holder_of(&self, netns: &Path) -> Option<Holder> {
+        let (bridge, name) = netns.file_name()?.to_str()?.rsplit_once('.')?;
+        name.parse().ok().filter(|_| bridge == self.bridge)
     }
 
     /// Refuses what can't work whatever the host looks like.
@@ -126,14 +126,17 @@ mod tests {
     }
 
     #[test]
-    fn a_namespaces_file_leads_back_to_its_instance_and_others_files_to_none() {
+    fn a_namespaces_file_leads_back_to_its_holder_and_others_files_to_none() {
         let options = options("br.0", "10.1.0.0/16");
-        let id: InstanceId = "echo-0123".parse().unwrap();
-        let path = options.netns(&id);
-        assert_eq!(path, Path::new("/run/netns/br.0.echo-0123"));
-        assert_eq!(options.instance_of(&path), Some(id));
-        for other in ["/run/netns/echo-0123", "/run/netns/br.echo-0123", "/run/netns/cni-1b2c"] {
-            assert_eq!(options.instance_of(Path::new(other)), None);
+        for name in ["echo-0123", "warm_0123456789ab"] {
+            let holder: Holder = name.parse().unwrap();
+            let path = options.netns(&holder);
+            assert_eq!(path, Path::new(&format!("/run/netns/br.0.{name}")));
+            assert_eq!(options.holder_of(&path), Some(holder));
+        }
+        for other in ["/run/netns/echo-0123", "/run/netns/br.echo-0123", "/run/netns/cni-1b2c", "/run/netns/br.0.warm_"]
+        {
+            assert_eq!(options.holder_of(Path::new(other)), None);
         }
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use rscni_types::types::Cmd;
 
 use super::bridge::Flaw;
-use super::cache::names;
+use super::cache::{Cache, names};
 use super::conflist::Conflist;
+use super::holder::Holder;
 use super::plugin::Plugins;
 use super::{CniOptions, bridge, refusal, routes};
 use crate::host::HostError;
@@ -81,6 +82,17 @@ impl CniOptions {
             Ok(Some(flaw)) => Err(format!("bridge {} {flaw}", self.bridge)),
             Err(error) => Err(format!("bridge {}: {error}", self.bridge)),
         }
+    }
+
+    /// How many attachments are there that were made ahead of time and no instance has claimed.
+    ///
+    /// # Errors
+    /// Says what can't be read.
+    pub fn warm(&self) -> Result<usize, String> {
+        let cache = Cache::new(&self.state_dir, &self.name);
+        let holders = cache.holders().map_err(|error| format!("{}: {error}", self.state_dir.display()))?;
+        let warm = holders.iter().filter(|holder| matches!(holder, Holder::Warm(_)));
+        Ok(warm.filter(|holder| cache.read(holder).is_some_and(|entry| entry.complete)).count())
     }
 
     /// Whether the subnet is free, by the text of `/proc/net/route`. A list of the user's own has its own subnets.

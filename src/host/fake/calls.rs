@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Method;
 use crate::function::{FunctionId, InstanceId};
+use crate::host::WarmId;
 
 /// What a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Subject {
     Archive(PathBuf),
     /// An instance.
     Instance(InstanceId),
+    /// An attachment that is no instance's.
+    Warm(WarmId),
     /// A function.
     Function(FunctionId),
     /// Whatever listens there.

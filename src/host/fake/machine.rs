@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Behaviour;
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
 use crate::host::logs::Changes;
-use crate::host::{Attachment, HostError, Image, LogTime, Signal, Termination};
+use crate::host::{Attachment, HostError, Image, LogTime, Signal, Termination, WarmId};
 
 /// The state behind its lock, which is never held across an await.
 #[derive(Debug, Default)]
@@ -41,6 +41,10 @@ pub(super) struct State {
     pub(super) pulls: Vec<(String, Instant, Duration)>,
     /// None: half-made.
     pub(super) attachments: BTreeMap<InstanceId, Option<Attachment>>,
+    /// Those that no instance has claimed; None: half-made.
+    pub(super) warm: BTreeMap<WarmId, Option<Attachment>>,
+    /// Those of `warm` that can't be used any more.
+    pub(super) spoilt: BTreeSet<WarmId>,
     /// What is wrong with what all networks share.
     pub(super) network_fault: Option<String>,
     pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,
@@ -169,6 +173,8 @@ pub struct Leftovers {
     pub remains: BTreeSet<InstanceId>,
     /// Network namespaces, with or without an address.
     pub networks: BTreeSet<InstanceId>,
+    /// Attachments that no instance has claimed.
+    pub warm: BTreeSet<WarmId>,
 }
 
 impl Leftovers {
@@ -237,6 +243,7 @@ impl State {
             self.end(&id, now, Exit::Vanished);
         }
         self.attachments.clear();
+        self.warm.clear();
     }
 
     pub(super) fn leftovers(&self) -> Leftovers {
@@ -244,6 +251,7 @@ impl State {
             containers: self.containers.keys().cloned().collect(),
             remains: self.remains.clone(),
             networks: self.attachments.keys().cloned().collect(),
+            warm: self.warm.keys().cloned().collect(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub use script::{Fault, Rule};
 pub use seam::Method;
 
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
-use crate::host::{Host, Signal};
+use crate::host::{Host, Signal, WarmId};
 use calls::Calls;
 use machine::Machine;
 use script::Script;
@@ -96,6 +96,11 @@ impl FakeHost {
     /// Says what is wrong with the network that all instances share, or that nothing is.
     pub fn break_network(&self, fault: Option<&str>) {
         self.machine.lock().network_fault = fault.map(str::to_owned);
+    }
+
+    /// Lets an attachment that no instance has claimed go bad: it is there, and can't be used any more.
+    pub fn spoil(&self, warm: &WarmId) {
+        self.machine.lock().spoilt.insert(warm.clone());
     }
 
     /// Gives the instances of a function these addresses instead of made-up ones, so that a test can listen there, on

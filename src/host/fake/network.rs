@@ -9,7 +9,7 @@ use super::PORT;
 use super::machine::{Machine, State};
 use super::script::is_of;
 use crate::function::{Answer, InstanceId};
-use crate::host::{Attachment, Check, HostError};
+use crate::host::{Attachment, Check, HostError, WarmId};
 
 /// Made-up addresses count up from here. They are loopback ones: a call to one stays on this machine.
 const FIRST: u32 = u32::from_be_bytes([127, 62, 0, 2]);
@@ -24,17 +24,35 @@ impl State {
         attached.find(|(_, at)| at.as_ref().is_some_and(|at| at.address == address)).map(|(id, _)| id.clone())
     }
 
-    /// An address that is not in use. Made-up ones are never given twice.
+    /// An address that was never given before.
+    fn new_address(&mut self) -> IpAddr {
+        self.addresses_given += 1;
+        Ipv4Addr::from(FIRST + self.addresses_given - 1).into()
+    }
+
+    /// An address that is not in use, of those that the test has given the function, or a new one.
     fn free_address(&mut self, id: &InstanceId) -> Result<IpAddr, HostError> {
         let Some((name, fixed)) = self.fixed_addresses.iter().find(|(name, _)| is_of(id, name)) else {
-            self.addresses_given += 1;
-            return Ok(Ipv4Addr::from(FIRST + self.addresses_given - 1).into());
+            return Ok(self.new_address());
         };
         if let Some(address) = fixed.iter().find(|address| self.instance_at(**address).is_none()) {
             return Ok(*address);
         }
         let text = format!("attach {id}: all {} addresses of function {name} are in use", fixed.len());
         Err(self.violation(text))
+    }
+}
+
+impl State {
+    /// Whether an instance may be attached; noted if not.
+    fn must_be_new(&mut self, id: &InstanceId) -> Result<(), HostError> {
+        if self.attachments.contains_key(id) {
+            return Err(self.violation(format!("attach {id}: it is attached already")));
+        }
+        if self.created.contains(id) && !self.containers.contains_key(id) {
+            return Err(self.violation(format!("attach {id}: the id was used before")));
+        }
+        Ok(())
     }
 }
 
@@ -45,12 +63,7 @@ impl Machine {
 
     pub(super) async fn attach(&self, id: &InstanceId, half: bool) -> Result<Attachment, HostError> {
         let mut state = self.lock();
-        if state.attachments.contains_key(id) {
-            return Err(state.violation(format!("attach {id}: it is attached already")));
-        }
-        if state.created.contains(id) && !state.containers.contains_key(id) {
-            return Err(state.violation(format!("attach {id}: the id was used before")));
-        }
+        state.must_be_new(id)?;
         if half {
             state.attachments.insert(id.clone(), None);
             return Err(HostError::Failed(format!("attach {id}: stopped halfway")));
@@ -83,6 +96,49 @@ impl Machine {
 
     pub(super) async fn attached(&self, _half: bool) -> Result<Vec<InstanceId>, HostError> {
         Ok(self.lock().attachments.keys().cloned().collect())
+    }
+
+    pub(super) async fn warm(&self, warm: &WarmId, half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        if state.warm.contains_key(warm) {
+            return Err(state.violation(format!("attach {warm}: it is there already")));
+        }
+        if half {
+            state.warm.insert(warm.clone(), None);
+            return Err(HostError::Failed(format!("attach {warm}: stopped halfway")));
+        }
+        let attachment = Attachment { address: state.new_address(), netns: format!("/run/netns/{warm}").into() };
+        state.warm.insert(warm.clone(), Some(attachment));
+        Ok(())
+    }
+
+    pub(super) async fn claim(&self, warm: &WarmId, id: &InstanceId, _half: bool) -> Result<Attachment, HostError> {
+        let mut state = self.lock();
+        state.must_be_new(id)?;
+        let attachment = state.warm.get(warm).cloned().flatten().filter(|_| !state.spoilt.contains(warm));
+        let mut attachment = attachment.ok_or_else(|| HostError::NotFound(format!("attachment {warm}")))?;
+        if state.fixed_addresses.keys().any(|name| is_of(id, name)) {
+            attachment.address = state.free_address(id)?;
+        }
+        state.warm.remove(warm);
+        state.attachments.insert(id.clone(), Some(attachment.clone()));
+        Ok(attachment)
+    }
+
+    pub(super) async fn discard(&self, warm: &WarmId, half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        if half && let Some(attachment) = state.warm.get_mut(warm) {
+            *attachment = None;
+            return Err(HostError::Failed(format!("discard {warm}: stopped halfway")));
+        }
+        state.warm.remove(warm);
+        Ok(())
+    }
+
+    pub(super) async fn list_warm(&self, _half: bool) -> Result<Vec<(WarmId, bool)>, HostError> {
+        let state = self.lock();
+        let fit = |(warm, made): (&WarmId, &Option<_>)| (warm.clone(), made.is_some() && !state.spoilt.contains(warm));
+        Ok(state.warm.iter().map(fit).collect())
     }
 
     /// What is attached at the address answers as its behaviour says, whatever it is asked for: what is frozen, when it is

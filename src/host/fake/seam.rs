@@ -16,7 +16,7 @@ use super::{FakeHost, Fault, Subject};
 use crate::function::{Answer, Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
     Attachment, Check, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs, Network,
-    Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage,
+    Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage, WarmId,
 };
 
 macro_rules! seam {
@@ -70,6 +70,11 @@ seam! {
         NetworkLookup: lookup(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does lookup;
         NetworkDetach: detach(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does detach;
         NetworkList: list() -> Vec<InstanceId>, about Subject::Everything, does attached;
+        NetworkWarm: warm(warm: &WarmId) -> (), about Subject::Warm(warm.clone()), does warm;
+        NetworkClaim: claim(warm: &WarmId, id: &InstanceId) -> Attachment,
+            about Subject::Instance(id.clone()), does claim;
+        NetworkDiscard: discard(warm: &WarmId) -> (), about Subject::Warm(warm.clone()), does discard;
+        NetworkListWarm: list_warm() -> Vec<(WarmId, bool)>, about Subject::Everything, does list_warm;
     }
     Runtime: HostError {
         RuntimeCreate: create(creation: &InstanceConfig) -> (),
@@ -113,6 +118,7 @@ impl Method {
     #[must_use]
     pub fn has_half(self) -> bool {
         matches!(self, Self::RuntimeCreate | Self::RuntimeRemove | Self::NetworkAttach | Self::NetworkDetach)
+            || matches!(self, Self::NetworkWarm | Self::NetworkDiscard)
     }
 }
 
