@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use actord::function::Exit;
+use actord::function::{Exit, InstanceId};
 use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
 use actord::host::{HostError, InstanceRecord, Runtime, Signal};
+use prost_types::Any;
 use tokio::time::timeout;
 
 use crate::support::{World, kill, runs};
@@ -120,6 +121,34 @@ async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_t
     for _ in 0..2 {
         world.removed(&id).await;
         assert!(!runs(pid));
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn containers_are_listed_also_where_all_of_them_are_more_than_one_message_takes() {
+    use containerd_client::services::v1::container::Runtime as ContainerRuntime;
+    use containerd_client::services::v1::containers_client::ContainersClient;
+    use containerd_client::services::v1::{Container, CreateContainerRequest};
+
+    let world = World::new().await;
+    // Five with a megabyte each, as 500 functions have 9 KB each: the limit is 4 MiB.
+    let ids: Vec<InstanceId> = (0..5).map(|number| format!("large-{number}").parse().unwrap()).collect();
+    for id in &ids {
+        let container = Container {
+            id: id.to_string(),
+            labels: [("actord.dev/owner".to_owned(), "host-of-the-test".to_owned())].into(),
+            runtime: Some(ContainerRuntime { name: "io.containerd.runc.v2".into(), options: None }),
+            spec: Some(Any { type_url: "large".into(), value: vec![7; 1 << 20] }),
+            ..Container::default()
+        };
+        let request = world.containerd.request(CreateContainerRequest { container: Some(container) });
+        ContainersClient::new(world.containerd.channel.clone()).create(request).await.unwrap();
+    }
+    let listed = world.runtime.list().await.unwrap();
+    assert_eq!(listed.into_iter().map(|found| found.id).collect::<Vec<_>>(), ids);
+    for id in &ids {
+        world.removed(id).await;
     }
     world.finish().await;
 }

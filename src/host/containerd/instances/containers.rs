@@ -168,14 +168,22 @@ pub(super) async fn uses_kernel_network(containerd: &Containerd, id: &InstanceId
     Ok(container.and_then(|container| container.runtime).as_ref().is_some_and(runtimes::uses_kernel_network))
 }
 
-/// Our containers with their labels.
+/// Our containers with their labels, read one by one: each record carries its runtime spec (9 KB), and of 460 in one
+/// message the 4 MiB are exceeded that a gRPC client takes.
 pub(super) async fn list_containers(
     containerd: &Containerd,
 ) -> Result<Vec<(InstanceId, HashMap<String, String>)>, HostError> {
-    let list = async |channel, request| ContainersClient::new(channel).list(request).await;
+    let list = async |channel, request| {
+        let mut stream = ContainersClient::new(channel).list_stream(request).await?.into_inner();
+        let mut found = Vec::new();
+        while let Some(message) = stream.message().await? {
+            let listed = message.container.and_then(|it| Some((it.id.parse().ok()?, it.labels)));
+            found.extend(listed);
+        }
+        Ok(Response::new(found))
+    };
     let message = ListContainersRequest { filters: vec![containerd.owned_filter()] };
-    let listed = containerd.call("list containers", message).send(list).await?.containers;
-    Ok(listed.into_iter().filter_map(|container| Some((container.id.parse().ok()?, container.labels))).collect())
+    containerd.call("list containers", message).send(list).await
 }
 
 #[cfg(test)]
