@@ -6,6 +6,7 @@
 //! One file a topic: what it reads, and what it makes of that. What can't be seen, for want of root or of a program, is a
 //! finding of its own. A running actord is looked at and not disturbed.
 
+mod capacity;
 mod cgroups;
 mod data;
 mod disk;
@@ -39,6 +40,7 @@ pub struct Facts {
     cgroups: cgroups::Cgroups,
     programs: programs::Programs,
     network: network::Network,
+    capacity: capacity::Capacity,
     firewall: firewall::Firewall,
     ports: ports::Ports,
     disk: disk::Disk,
@@ -66,6 +68,7 @@ impl Facts {
             kernel: kernel::Kernel::read(root),
             cgroups: cgroups::Cgroups::read(root, &config.cgroup_parent),
             ports: ports::Ports::read(root, config),
+            capacity: capacity::Capacity::read(root, &config.cni_bridge),
             disk: disk::Disk::read(root, &config.data_dir, &config.state_dir, &socket),
             programs,
             network,
@@ -90,6 +93,7 @@ impl Facts {
         all.extend(self.cgroups.check());
         all.extend(self.programs.check(self.running.pid.is_some()));
         all.extend(self.network.check());
+        all.extend(self.capacity.check());
         all.extend(self.firewall.check(needs_iptables, lets_through, &self.bridge));
         all.extend(self.ports.check(self.running.pid));
         all.extend(self.disk.check(self.overlay));
