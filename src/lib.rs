@@ -30,6 +30,7 @@ pub mod host;
 pub mod http;
 pub mod routes;
 pub mod scaler;
+pub mod shim;
 pub mod stack;
 pub mod store;
 pub mod telemetry;

@@ -4,9 +4,13 @@ use std::process::ExitCode;
 
 use actord::cli::{Cli, ImageVerb, Verb};
 use actord::doctor::State;
-use actord::{config, daemon, telemetry};
+use actord::{config, daemon, shim, telemetry};
 
 fn main() -> ExitCode {
+    // containerd starts this program under another name, once for each container: nothing else is set up before.
+    if std::env::args_os().next().is_some_and(|called| shim::is_asked_for(&called)) {
+        return shim::run(std::env::args_os());
+    }
     let cli = match config::parse::<Cli>(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

@@ -32,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("actors", &["function", "engine", "host", "routes", "store"]),
     ("http", &["function", "engine", "routes", "credentials", "wire"]),
     ("scaler", &["function", "engine", "routes"]),
+    ("shim", &[]),
     ("archive", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable"]),
@@ -58,6 +59,7 @@ const EVERY_ROOM: &[&str] = &[
     "http",
     "routes",
     "scaler",
+    "shim",
     "store",
 ];
 
@@ -65,6 +67,7 @@ const EVERY_ROOM: &[&str] = &[
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("cli/client/environment.rs", "takes OPENFAAS_URL, and what stack files name, as faas-cli does"),
     ("host/containerd/daemon/process.rs", "hands PATH on to containerd"),
+    ("shim/mod.rs", "containerd names its socket for events in TTRPC_ADDRESS"),
 ];
 
 /// Crates that only some rooms may name, beside the program itself.
