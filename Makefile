@@ -8,14 +8,19 @@ SAMPLE := $(TARGET)/sample
 RELEASE := $(TARGET)/shipped
 ACTORD := $(TARGET)/debug/actord
 TESTS ?=
-# The earlier program whose functions `make soak` hands over to today's: of this commit, or any other that is named.
-BEFORE ?= f0c23d5
-ACTORD_BEFORE ?= $(abspath $(TARGET))/before/actord-$(BEFORE)
+# The earlier program: `make soak` hands its functions over to today's, `make bench` measures it beside today's if it is named.
+ACTORD_BEFORE ?= $(abspath $(TARGET))/before/actord-$(or $(BEFORE),f0c23d5)
+BENCH_BEFORE := $(if $(BEFORE),$(abspath $(TARGET))/before/released-$(BEFORE))
 
-.PHONY: help run stop test soak bench setup build release sample install clean
+# What `make bench` is told by variables, as flags.
+BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(abspath $(OUT))) \
+	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
+	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
+
+.PHONY: help run stop test soak bench bench-readme setup build release sample install clean
 
 help: ## show this
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
 
 run: setup build sample ## set up, start actord, deploy the sample function and call it (PORT=8080 SUBNET=10.62.0.0/16)
 	@ACTORD=$(ACTORD) config/demo up
@@ -39,15 +44,27 @@ soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 
-$(abspath $(TARGET))/before/actord-%: | setup
-	@git worktree remove --force $(@D)/source 2>/dev/null || true
-	git worktree add --force --detach $(@D)/source $*
-	cargo build --locked --manifest-path $(@D)/source/Cargo.toml --target-dir $(@D)/target
-	cp $(@D)/target/debug/actord $@
-	git worktree remove --force $(@D)/source
+# The program of a commit: $(1) is the commit, $(2) cargo's flag for the profile, $(3) the profile's directory.
+define before
+@git worktree remove --force $(@D)/source 2>/dev/null || true
+git worktree add --force --detach $(@D)/source $(1)
+cargo build --locked $(2) --manifest-path $(@D)/source/Cargo.toml --target-dir $(@D)/target
+cp $(@D)/target/$(3)/actord $@
+git worktree remove --force $(@D)/source
+endef
 
-bench: setup ## measure deploy, update, delete, invoke and rest beside a bare containerd
-	cargo bench --locked
+$(abspath $(TARGET))/before/actord-%: | setup
+	$(call before,$*,,debug)
+
+$(abspath $(TARGET))/before/released-%: | setup
+	$(call before,$*,--release,release)
+
+bench: $(BENCH_BEFORE) ## measure every goal of time or rate beside its floor: one table (ONLY=fleet SHORT=1 OUT=FILE BEFORE=COMMIT)
+	@config/setup --bench
+	cargo bench --locked --bench table -- $(BENCH)
+
+bench-readme: ## put the results of the last whole `make bench` into benches/README.md
+	cargo bench --locked --bench table -- --render
 
 setup: ## install what building and running needs (Debian packages; as root)
 	@config/setup

@@ -18,6 +18,8 @@ mod bare;
 mod client;
 #[path = "../../tests/support/freezer.rs"]
 mod freezer;
+#[path = "../../tests/support/killed.rs"]
+mod killed;
 #[path = "../../tests/support/leaks.rs"]
 mod leaks;
 #[path = "../../tests/support/load.rs"]
@@ -93,7 +95,11 @@ async fn main() -> ExitCode {
         render();
         return ExitCode::SUCCESS;
     }
-    let results = Bench::run(&plan, parts::ALL, commit()).await;
+    let results = tokio::select! {
+        results = Bench::run(&plan, parts::ALL, commit()) => results,
+        // What was made meanwhile is swept away as it is dropped.
+        _ = tokio::signal::ctrl_c() => return ExitCode::FAILURE,
+    };
     print!("{}", text(&results));
     let is_measured = !results.rows.is_empty() && results.parts.iter().all(|part| part.fault.is_none());
     let kept = (plan.is_whole() && is_measured).then(|| repository("benches/results.json"));

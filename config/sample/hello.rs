@@ -14,6 +14,7 @@
 //! | `/env`                     | the environment, sorted, `NAME=value` a line                                    |
 //! | `/headers`                 | the request line and headers as they arrived                                    |
 //! | `/echo`                    | the request's body, streamed back in the framing that it came in                |
+//! | `/count`                   | how many bytes the request's body had, when all of it has come                  |
 //! | `/status?code=`            | that status                                                                     |
 //! | `/sleep?ms=`               | after that time                                                                 |
 //! | `/stream?n=&ms=`           | n lines, one every so many milliseconds, chunked                                |
@@ -492,6 +493,11 @@ fn answer(request: &mut Request<'_>, to: &mut Answer<'_>, settings: &Settings) -
         }
         "/headers" => to.text(200, &request.head),
         "/echo" => echo(request, to),
+        "/count" => {
+            request.body.invite()?;
+            let count = io::copy(&mut request.body, &mut io::sink())?;
+            to.text(200, &format!("{count}\n"))
+        }
         "/status" => {
             let code = u16::try_from(request.number("code", 200)).unwrap_or(500);
             to.text(code, &format!("{code}\n"))

@@ -16,6 +16,8 @@ mod bare;
 mod client;
 #[path = "../support/freezer.rs"]
 mod freezer;
+#[path = "../support/killed.rs"]
+mod killed;
 #[path = "../support/leaks.rs"]
 mod leaks;
 #[path = "../support/load.rs"]
@@ -30,6 +32,8 @@ mod sample;
 mod sleepers;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use frame::plan::Plan;
 use frame::results::Results;
@@ -76,7 +80,7 @@ macro_rules! parts {
     };
 }
 
-parts!(change);
+parts!(deploy, proxy, change, fire, fleet, growth, logs);
 
 #[test]
 fn every_row_is_named_after_its_part_and_once() {
@@ -86,5 +90,31 @@ fn every_row_is_named_after_its_part_and_once() {
             assert!(row.id.starts_with(&format!("{}.", part.name)), "{} is not a row of {}", row.id, part.name);
             assert!(ids.insert(row.id), "{} is there twice", row.id);
         }
+    }
+}
+
+/// The page, and the last results as they are kept; empty ones where no whole run was kept yet.
+fn kept() -> (String, Results) {
+    let benches = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
+    let results = fs::read(benches.join("results.json")).map(|json| serde_json::from_slice(&json).unwrap());
+    (fs::read_to_string(benches.join("README.md")).unwrap(), results.unwrap_or_default())
+}
+
+#[test]
+fn the_table_in_the_benches_readme_is_made_of_the_results_beside_it() {
+    let (readme, results) = kept();
+    assert!(!results.short, "results of the short form say nothing");
+    let made = report::rendered(&readme, &results).expect("a place for results");
+    assert!(readme == made, "make it anew: make bench-readme");
+}
+
+#[test]
+fn the_benches_readme_says_of_every_goal_that_is_missed_why() {
+    let (readme, results) = kept();
+    for row in results.rows.iter().filter(|row| row.reached == Some(false)) {
+        let heading = format!("### `{}`", row.id);
+        let (_, why) = readme.split_once(&heading).unwrap_or_else(|| panic!("benches/README.md has no {heading}"));
+        let why = why.split("\n#").next().unwrap().trim();
+        assert!(why.len() > 40, "benches/README.md does not say why {} is missed", row.id);
     }
 }

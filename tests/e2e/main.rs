@@ -28,6 +28,8 @@ mod client;
 mod freezer;
 #[path = "../support/inventory.rs"]
 mod inventory;
+#[path = "../support/killed.rs"]
+mod killed;
 #[path = "../support/leaks.rs"]
 mod leaks;
 #[path = "../support/registry.rs"]

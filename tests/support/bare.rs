@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use containerd_client::services::v1::container::Runtime;
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
-use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest};
+use containerd_client::services::v1::snapshots::{
+    Kind, ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest,
+};
 use containerd_client::services::v1::tasks_client::TasksClient;
 use containerd_client::services::v1::{
     Container, CreateContainerRequest, CreateTaskRequest, DeleteContainerRequest, DeleteTaskRequest, KillRequest,
@@ -40,7 +42,7 @@ struct RuncOptions {
 }
 
 impl Bare {
-    /// In the containerd at this socket, which has no function yet; `directory` is for what runc keeps.
+    /// In the containerd at this socket; `directory` is for what runc keeps.
     pub async fn new(socket: &Path, namespace: &str, directory: &Path) -> Self {
         let channel = containerd_client::connect(socket).await.unwrap();
         let directory = directory.to_owned();
@@ -50,7 +52,11 @@ impl Bare {
         bare.spec = serde_json::to_vec(&bare.runtime_spec()).unwrap();
         let request = ListSnapshotsRequest { snapshotter: SNAPSHOTTER.into(), filters: Vec::new() };
         let mut listed = bare.snapshots().list(bare.request(request)).await.unwrap().into_inner();
-        let layers = listed.message().await.unwrap().expect("the image's layer").info;
+        let mut layers = Vec::new();
+        while let Some(some) = listed.message().await.unwrap() {
+            // What else there is are the instances' own.
+            layers.extend(some.info.into_iter().filter(|one| one.kind() == Kind::Committed));
+        }
         assert_eq!(layers.len(), 1, "the images share their one layer");
         bare.image = layers[0].name.clone();
         bare
@@ -131,7 +137,8 @@ impl Bare {
     }
 
     pub async fn remove(&self, id: &str) {
-        let kill = KillRequest { container_id: id.into(), signal: 15, ..KillRequest::default() };
+        // SIGKILL: one that asks is lost where it comes before the program has its handler, and the wait is for ever then.
+        let kill = KillRequest { container_id: id.into(), signal: 9, ..KillRequest::default() };
         self.tasks().kill(self.request(kill)).await.unwrap();
         let wait = WaitRequest { container_id: id.into(), ..WaitRequest::default() };
         self.tasks().wait(self.request(wait)).await.unwrap();

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, timeout};
 
 use super::machine::{self, Machine};
 use super::plan::Plan;
@@ -13,6 +13,9 @@ use super::row::{Goal, Row};
 use super::series::Series;
 use crate::actord::{Actord, HELLO_1, HELLO_2};
 use crate::sample::Sample;
+
+/// How long a part may take. What hangs for ever is a fault of that part, and is swept away.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Some rows that are measured together.
 pub(crate) struct Part {
@@ -150,12 +153,16 @@ impl Bench {
         let busy = machine::busy().await;
         let begun = Instant::now();
         let mut bench = Self { plan: plan.clone(), rows: part.rows, told: Vec::new(), cannot: Vec::new() };
-        let ended = AssertUnwindSafe((part.run)(&mut bench)).catch_unwind().await;
+        let ended = timeout(PATIENCE, AssertUnwindSafe((part.run)(&mut bench)).catch_unwind()).await;
         let mut faults = std::mem::take(&mut bench.cannot);
-        if let Err(panic) = ended {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-            faults.push(text.lines().take(3).collect::<Vec<_>>().join(" "));
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+                faults.push(text.lines().take(3).collect::<Vec<_>>().join(" "));
+            }
+            Err(_) => faults.push(format!("it took longer than {PATIENCE:?}")),
         }
         let known =
             |id: &str| bench.told.iter().any(|row| row.id == id) || faults.iter().any(|why| why.starts_with(id));

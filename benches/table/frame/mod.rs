@@ -38,6 +38,7 @@
 //! - `bench.sized(short, whole)` chooses counts: short ones prove that it runs, in some seconds, in a debug build.
 //! - A row that can't be measured on this machine (a kernel without it, say) is told by `bench.cannot(id, reason)`.
 
+pub(crate) mod asking;
 pub(crate) mod bench;
 pub(crate) mod cpu;
 pub(crate) mod machine;

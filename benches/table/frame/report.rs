@@ -162,5 +162,6 @@ pub(crate) fn markdown(results: &Results) -> String {
 pub(crate) fn rendered(readme: &str, results: &Results) -> Option<String> {
     let (head, rest) = readme.split_once(BEGIN)?;
     let (_, tail) = rest.split_once(END)?;
-    Some(format!("{head}{BEGIN}\n{}{END}{tail}", markdown(results)))
+    let table = if results.rows.is_empty() { "None was kept yet.\n".to_owned() } else { markdown(results) };
+    Some(format!("{head}{BEGIN}\n{table}{END}{tail}"))
 }

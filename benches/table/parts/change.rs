@@ -1,5 +1,6 @@
 //! What changing a function costs: update, delete, and more replicas, beside bare containers of the same containerd.
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -30,6 +31,14 @@ pub(crate) const ROWS: &[Row] = &[
         what: "delete: no container of it is left",
         unit: Unit::Ms,
         floor: "bare removal",
+        goal: Goal::None,
+    },
+    Row {
+        id: "change.scale-up",
+        issue: 9,
+        what: "scale from 1 to 5: all of them serve",
+        unit: Unit::Ms,
+        floor: "4 bare containers at once",
         goal: Goal::None,
     },
 ];
@@ -90,5 +99,35 @@ pub(crate) async fn run(bench: &mut Bench) {
     bench.tell("change.update", Measured::of(update).floor(starts));
     bench.tell("change.delete", Measured::of(delete).floor(removals.clone()));
     bench.tell("change.gone", Measured::of(gone).floor(removals));
+    if bench.wants("change.scale-up") {
+        scale_up(bench, &field, bare).await;
+    }
     finish(field).await;
+}
+
+async fn scale_up(bench: &mut Bench, field: &[Actord], bare: &Bare) {
+    let (mut grown, mut starts) = (bench.lanes(), Series::default());
+    for round in 0..=bench.sized(1, 7) {
+        let ids = [0, 1, 2, 3].map(|n| format!("scale-{round}-{n}"));
+        starts.time(join_all(ids.iter().map(|id| bare.start(id)))).await;
+        join_all(ids.iter().map(|id| bare.remove(id))).await;
+        let name = format!("scale-{round}");
+        for (lane, actord) in field.iter().enumerate() {
+            actord.deploy(&name, json!({})).await;
+            let all_serve = async {
+                assert_eq!(actord.scale(&name, 5).await.status, 202);
+                while actord.describe(&name).await["availableReplicas"] != json!(5) {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            grown[lane].time(all_serve).await;
+            assert_eq!(actord.delete(&name).await.status, 202);
+            until("they are gone", async || actord.processes_of(&name).is_empty()).await;
+        }
+        if round == 0 {
+            forget(&mut grown);
+            starts.clear();
+        }
+    }
+    bench.tell("change.scale-up", Measured::of(grown).floor(starts));
 }

@@ -1,9 +1,22 @@
 //! The parts of the table: each has its rows and measures them. Add one: a file, and its line in `ALL`.
 
 mod change;
+mod deploy;
+mod fire;
+mod fleet;
+mod growth;
+mod logs;
+mod proxy;
 
 use crate::frame::Part;
 
 /// In the order in which they are measured and told.
-pub(crate) const ALL: &[Part] =
-    &[Part { name: "change", rows: change::ROWS, run: |bench| Box::pin(change::run(bench)) }];
+pub(crate) const ALL: &[Part] = &[
+    Part { name: "deploy", rows: deploy::ROWS, run: |bench| Box::pin(deploy::run(bench)) },
+    Part { name: "proxy", rows: proxy::ROWS, run: |bench| Box::pin(proxy::run(bench)) },
+    Part { name: "change", rows: change::ROWS, run: |bench| Box::pin(change::run(bench)) },
+    Part { name: "fire", rows: fire::ROWS, run: |bench| Box::pin(fire::run(bench)) },
+    Part { name: "fleet", rows: fleet::ROWS, run: |bench| Box::pin(fleet::run(bench)) },
+    Part { name: "growth", rows: growth::ROWS, run: |bench| Box::pin(growth::run(bench)) },
+    Part { name: "logs", rows: logs::ROWS, run: |bench| Box::pin(logs::run(bench)) },
+];
