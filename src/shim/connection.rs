@@ -109,3 +109,82 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// Takes so many bytes at once, and remembers what it took.
+    #[derive(Debug, Default)]
+    struct Pieces {
+        at_most: usize,
+        taken: Vec<Vec<u8>>,
+    }
+
+    impl AsyncWrite for Pieces {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let this = self.get_mut();
+            let mut bytes: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            bytes.truncate(this.at_most);
+            this.taken.push(bytes);
+            Poll::Ready(Ok(this.taken.last().map_or(0, Vec::len)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Writes messages as the library does, and returns what was taken.
+    async fn written(at_most: usize, bodies: &[&[u8]]) -> Vec<Vec<u8>> {
+        let stream = Pieces { at_most, ..Pieces::default() };
+        let mut connection = Connection::new(stream, Arc::default());
+        for body in bodies {
+            let header = Vec::from(MessageHeader::new_response(1, u32::try_from(body.len()).unwrap()));
+            for piece in [&header[..4], &header[4..8], &header[8..9], &header[9..]] {
+                connection.write_all(piece).await.unwrap();
+            }
+            connection.flush().await.unwrap();
+            connection.write_all(body).await.unwrap();
+        }
+        connection.stream.taken.clone()
+    }
+
+    #[tokio::test]
+    async fn a_message_is_written_at_once() {
+        let taken = written(usize::MAX, &[b"first", b"", b"second one"]).await;
+        assert_eq!(taken.iter().map(Vec::len).collect::<Vec<_>>(), [15, 10, 20]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_where_a_message_does_not_fit() {
+        let bodies: [&[u8]; 4] = [b"first", b"", b"second one", b"3"];
+        let whole = written(usize::MAX, &bodies).await.concat();
+        for at_most in 1..12 {
+            assert_eq!(written(at_most, &bodies).await.concat(), whole, "{at_most} bytes at once");
+        }
+    }
+
+    #[test]
+    fn connections_are_open_until_the_last_is_closed() {
+        let all = Arc::<Connections>::default();
+        let two = [(), ()].map(|()| Connection::new((), Arc::clone(&all)));
+        assert!(all.are_open());
+        drop(two);
+        assert!(!all.are_open());
+    }
+}

@@ -27,10 +27,11 @@ pub(super) fn take_listener() -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Leaves the parent's session, and becomes the parent of every process whose own parent ends: of containers'.
+/// Leaves the parent's session, takes the name that `ps` and `top` show, and becomes the parent of every process whose own parent ends: of containers'.
 pub(super) fn leave() -> io::Result<()> {
     // It fails where this is a session of its own already.
     let _ = setsid();
+    let _ = rustix::thread::set_name(c"actord-shim");
     set_child_subreaper(Some(getpid()))?;
     Ok(())
 }
