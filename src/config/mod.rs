@@ -142,7 +142,7 @@ pub struct Config {
     pub parallel_attachments: usize,
 
     /// Networks that are made ahead of time, so that a start need not wait for one; 0: none
-    #[arg(long, env = "ACTORD_WARM_ATTACHMENTS", value_name = "N", default_value = "8", value_parser = value::warm)]
+    #[arg(long, env = "ACTORD_WARM_ATTACHMENTS", value_name = "N", default_value = "64", value_parser = value::warm)]
     pub warm_attachments: usize,
 
     /// Cgroup that the functions' cgroups are made in

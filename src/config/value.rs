@@ -48,7 +48,7 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
-/// Attachments that are kept ready: each holds an address of the subnet, and a second or so of CPU is spent on 32.
+/// Attachments that are kept ready: more than a bridge has ports for, beside functions, are a mistake.
 pub(super) fn warm(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n <= 256).ok_or_else(|| "expected a number from 0 to 256".to_owned())
 }

@@ -29,6 +29,17 @@ pub(super) fn scaler_settings(config: &Config) -> scaler::Settings {
     scaler::Settings { resting: resting(config), down_window: config.scale_down_window }
 }
 
+/// How many attachments are kept ready for starts to come: no more than a quarter of the addresses.
+fn warm_attachments(config: &Config) -> usize {
+    // What the plugins of a user's own list keep elsewhere can't be looked at without them: whether an attachment of an
+    // hour ago is still whole, only a new one tells.
+    if config.cni_conflist.is_some() {
+        return 0;
+    }
+    let addresses = 1_usize << u32::from(config.cni_subnet.max_prefix_len() - config.cni_subnet.prefix_len());
+    config.warm_attachments.min(addresses / 4)
+}
+
 /// The actors' context over this machine. Needs an actix system and a tokio runtime around it.
 pub(super) fn function_context(
     config: &Config,
@@ -44,9 +55,7 @@ pub(super) fn function_context(
         parallel_pulls: config.parallel_pulls,
         host_timeout: config.host_timeout,
         parallel_attachments: config.parallel_attachments,
-        // What the plugins of a user's own list keep elsewhere can't be looked at without them: whether an attachment of an
-        // hour ago is still whole, only a new one tells.
-        warm_attachments: if config.cni_conflist.is_none() { config.warm_attachments } else { 0 },
+        warm_attachments: warm_attachments(config),
         parallel_starts: config.parallel_starts,
         ready_timeout: config.ready_timeout,
         drain_timeout: config.drain_timeout,
@@ -54,4 +63,32 @@ pub(super) fn function_context(
         runtimes: runtime_names(config),
     };
     Context::new(machine.host(), store, secrets, routes, settings, Handle::current())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    #[test]
+    fn a_small_subnet_keeps_most_of_its_addresses_for_functions_and_a_list_of_ones_own_has_no_pool() {
+        for (arguments, expected) in [
+            ("", 64),
+            ("--warm-attachments 0", 0),
+            ("--cni-subnet 10.9.0.0/25", 32),
+            ("--cni-subnet 10.9.0.0/29", 2),
+            ("--cni-subnet 10.9.0.0/29 --warm-attachments 1", 1),
+            ("--cni-conflist /etc/own.conflist", 0),
+        ] {
+            let words = ["actord"].into_iter().chain(arguments.split_whitespace());
+            assert_eq!(warm_attachments(&Program::try_parse_from(words).unwrap().config), expected, "{arguments}");
+        }
+    }
 }

@@ -184,6 +184,28 @@ async fn another_bridge_and_subnet_find_what_the_earlier_ones_left() {
     bed.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_was_given_back_comes_last_again_however_it_is_handed_out() {
+    let bed = Bed::new();
+    let mut given = Vec::new();
+    // Requests for what is gone may still be on their way to its address.
+    for round in 0..4 {
+        let (warm, claimed, attached) =
+            (bed.warmed().await, bed.id(&format!("c{round}")), bed.id(&format!("a{round}")));
+        given.push(bed.network.claim(&warm, &claimed).await.unwrap().address);
+        given.push(bed.network.attach(&attached).await.unwrap().address);
+        bed.network.detach(&claimed).await.unwrap();
+        bed.network.detach(&attached).await.unwrap();
+        let discarded = bed.warmed().await;
+        bed.network.discard(&discarded).await.unwrap();
+    }
+    let all = given.len();
+    given.sort();
+    given.dedup();
+    assert_eq!(given.len(), all, "{given:?}");
+    bed.finish().await;
+}
+
 /// What an end between two steps of making or removing one leaves.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_half_of_a_warm_attachment_is_there_it_is_listed_and_removed() {

@@ -10,7 +10,7 @@ use super::{PATIENCE, Shared, release_after};
 use crate::host::HostError;
 
 /// Before each chore: so that the first comes a while after the last demand, and many do not come in one go.
-const PACE: Duration = Duration::from_millis(100);
+const PACE: Duration = Duration::from_millis(50);
 /// After a chore that failed, and the longest that this grows to.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext as _, Handler, ResponseFuture, WrapFuture as _};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use self::meters::Meters;
 use self::pool::Pool;
@@ -81,9 +82,11 @@ impl Networks {
         self.shared.meters.measure(registry)
     }
 
-    /// Makes no more warm attachments, and returns when none is being made; those that there are stay.
+    /// Makes no more warm attachments, and returns when none is being made, unless that hangs; those that there are stay.
     pub(super) async fn stop_warming(&self) {
-        self.shared.pool.close().await;
+        if timeout(PATIENCE, self.shared.pool.close()).await.is_err() {
+            tracing::warn!("an attachment that is being made ahead of time hangs: the next start removes it");
+        }
     }
 }
 

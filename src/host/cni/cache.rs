@@ -168,7 +168,11 @@ impl Cache {
 
     /// Makes the entry of a warm attachment an instance's, in one step.
     pub(super) fn claim(&self, warm: &WarmId, id: &InstanceId) -> io::Result<()> {
-        fs::rename(self.find(&warm.into()), self.path(&id.into()))
+        let from = self.find(&warm.into());
+        fs::rename(&from, self.path(&id.into()))?;
+        // What a kill left of writing it would be taken for another.
+        let _ = fs::remove_file(durable::draft(&from));
+        Ok(())
     }
 
     pub(super) fn remove(&self, holder: &Holder) -> io::Result<()> {

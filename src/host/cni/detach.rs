@@ -1,8 +1,10 @@
 //! The way down: one instance, or all there is of the network.
 
+use std::future::ready;
 use std::net::IpAddr;
 use std::path::Path;
 
+use futures_util::{StreamExt as _, stream};
 use tracing::info;
 
 use super::cache::Cached;
@@ -11,6 +13,9 @@ use super::conflist::Conflist;
 use super::holder::Holder;
 use super::{Cni, CniNetwork, host_lock, leases, netlink, netns, refusal};
 use crate::host::HostError;
+
+/// Attachments that are removed side by side when all go.
+const SIDE_BY_SIDE: usize = 4;
 
 impl CniNetwork {
     /// Removes the network as a whole, as `actord down` needs it: every attachment, our rules, the bridge,
@@ -27,10 +32,9 @@ impl CniNetwork {
         let mut errors = Vec::new();
         match cni.holders() {
             Ok(holders) => {
-                // Instances come first: what they have claimed goes with them.
-                for holder in holders {
-                    errors.extend(cni.detach(&holder).await.err().map(|error| error.to_string()));
-                }
+                let detached = stream::iter(&holders).map(|holder| cni.detach(holder)).buffer_unordered(SIDE_BY_SIDE);
+                let failed = detached.filter_map(|done| ready(done.err().map(|error| error.to_string())));
+                errors.extend(failed.collect::<Vec<_>>().await);
             }
             Err(error) => errors.push(format!("list attachments: {error}")),
         }
