@@ -21,7 +21,7 @@ mod call;
 mod cgroup;
 mod cleanup;
 mod connection;
-mod container;
+pub mod container;
 mod detach;
 mod events;
 mod exits;

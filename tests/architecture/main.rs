@@ -68,6 +68,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("cli/client/environment.rs", "takes OPENFAAS_URL, and what stack files name, as faas-cli does"),
     ("host/containerd/daemon/process.rs", "hands PATH on to containerd"),
     ("shim/mod.rs", "containerd names its socket for events in TTRPC_ADDRESS"),
+    ("shim/container/seal.rs", "goes on as itself with the same variables"),
 ];
 
 /// Crates that only some rooms may name, beside the program itself.
@@ -84,7 +85,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("containerd_shim_protos", &["shim"]),
     ("httparse", &["http"]),
     ("indicatif", &["cli"]),
-    ("libcontainer", &["shim"]),
+    ("libseccomp", &["shim"]),
     ("prost", &["host::containerd"]),
     ("prost_types", &["host::containerd"]),
     ("reqwest", &["host::containerd", "cli"]),
