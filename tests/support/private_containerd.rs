@@ -32,23 +32,33 @@ impl PrivateContainerd {
             at("containerd.sock.ttrpc"),
         );
         fs::write(at("config.toml"), config).unwrap();
-        let log = File::create(at("containerd.log")).unwrap();
-        let process = Command::new("containerd")
-            .args(["--config", &at("config.toml"), "--log-level", "warn"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let containerd = Self { process, directory };
+        let containerd = Self { process: run(directory.path()), directory };
+        containerd.wait_until_it_answers();
+        containerd
+    }
+
+    /// Kills it, runs something, and starts it again on what it left.
+    pub fn restart(&mut self, meanwhile: impl FnOnce()) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        meanwhile();
+        self.process = run(self.directory.path());
+        self.wait_until_it_answers();
+    }
+
+    fn wait_until_it_answers(&self) {
         for _ in 0..300 {
-            if containerd.ctr("default", &["version"]).is_ok() {
-                return containerd;
+            if self.ctr("default", &["version"]).is_ok() {
+                return;
             }
             pause(Duration::from_millis(50));
         }
-        let log = fs::read_to_string(containerd.directory().join("containerd.log")).unwrap();
-        panic!("containerd does not start: {log}");
+        panic!("containerd does not start: {}", self.log());
+    }
+
+    /// What it has written into its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory().join("containerd.log")).unwrap()
     }
 
     /// Its directory: for whatever else the test makes.
@@ -85,6 +95,18 @@ impl Drop for PrivateContainerd {
             let _ = Command::new("umount").args(["--lazy", mount]).status();
         }
     }
+}
+
+/// Starts the process on the configuration in its directory.
+fn run(directory: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(directory.join("containerd.log")).unwrap();
+    Command::new("containerd")
+        .args(["--config", directory.join("config.toml").to_str().unwrap(), "--log-level", "warn"])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 #[allow(clippy::disallowed_methods, reason = "no runtime to block here")]
