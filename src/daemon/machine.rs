@@ -128,10 +128,18 @@ pub(super) fn runtime_names(config: &Config) -> RuntimeNames {
     RuntimeNames::new(config.runtime.clone(), config.runtimes.iter().map(|listed| listed.name.clone()))
 }
 
+/// The fewest shims that the functions of the built-in runtime share: the death of one takes its functions along.
+const FEWEST_SHARDS: usize = 4;
+
 fn runtimes(config: &Config) -> Runtimes {
     let listed = config.runtimes.iter();
     let programs = listed.filter_map(|listed| Some((listed.name.clone(), listed.path.clone()?))).collect();
-    Runtimes { names: runtime_names(config), programs, builtin_shim: shim_link::path(&config.state_dir) }
+    Runtimes {
+        names: runtime_names(config),
+        programs,
+        builtin_shim: shim_link::path(&config.state_dir),
+        shards: config.parallel_starts.max(FEWEST_SHARDS),
+    }
 }
 
 pub(super) fn cni_options(config: &Config) -> CniOptions {

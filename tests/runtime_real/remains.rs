@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actord::function::Exit;
 use actord::host::containerd::daemon::Daemon;
+use actord::host::containerd::instances::ContainerdRuntime;
 use actord::host::{HostError, Runtime, Signal};
 use tokio::time::timeout;
 
@@ -208,5 +209,47 @@ async fn a_task_whose_container_record_is_gone_is_ended_all_the_same() {
     world.runtime.remove(&id).await.unwrap();
     assert!(!runs(pid));
     assert_eq!(world.traces(id.as_str()), Vec::<String>::new());
+    world.finish().await;
+}
+
+/// Runs an instance whose process is killed while `silent` is stopped: its end has to be seen all the same, by one who
+/// waited before (`adopted`: with nothing known but what containerd keeps).
+async fn ends_unsaid(world: &World, adopted: bool, silent: impl Fn(i32) -> i32) {
+    let id = world.up(&world.creation("f", "root", "sleep")).await;
+    let pid = world.pid(&id);
+    let runtime = match adopted {
+        true => ContainerdRuntime::new(world.containerd.clone(), world.options.clone()).unwrap(),
+        false => world.runtime.clone(),
+    };
+    let waited = id.clone();
+    let waiting = tokio::spawn(async move { runtime.wait(&waited).await });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let silent = silent(pid);
+    kill(silent, rustix::process::Signal::STOP);
+    assert!(!waiting.is_finished(), "it runs");
+    kill(pid, rustix::process::Signal::KILL);
+    let exit = timeout(Duration::from_secs(30), waiting).await.expect("it is seen").unwrap().unwrap();
+    assert_eq!(exit, Exit::Vanished, "how it ended is not made up");
+    kill(silent, rustix::process::Signal::CONT);
+    assert_eq!(world.exit(&id).await.unwrap(), Exit::Signal(9), "told when it can be");
+    world.removed(&id).await;
+}
+
+#[tokio::test]
+async fn an_end_is_seen_while_the_shim_hangs() {
+    let world = World::new().await;
+    for adopted in [false, true] {
+        ends_unsaid(&world, adopted, shim_of).await;
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn an_end_is_seen_while_containerd_hangs() {
+    let world = World::new().await;
+    let daemon = world.daemon.as_ref().unwrap().pid();
+    for adopted in [false, true] {
+        ends_unsaid(&world, adopted, |_| daemon).await;
+    }
     world.finish().await;
 }

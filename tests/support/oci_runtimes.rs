@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't be set up has failed")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use actord::function::{RuntimeName, RuntimeNames};
@@ -22,7 +22,7 @@ pub fn runtimes(directory: &Path, listed: &[(&str, &Path)]) -> Runtimes {
     let programs = own.into_iter().chain(listed).collect::<std::collections::BTreeMap<_, _>>();
     let builtin = name(RuntimeName::BUILTIN);
     let names = RuntimeNames::new(default, programs.keys().cloned().chain([RuntimeName::runc(), builtin]));
-    Runtimes { names, programs, builtin_shim: shim(directory) }
+    Runtimes { names, programs, builtin_shim: shim(directory), shards: 2 }
 }
 
 /// The link by which containerd starts actord as a shim.
@@ -40,10 +40,15 @@ pub fn is_builtin() -> bool {
     std::env::var("ACTORD_TEST_RUNTIME").is_ok_and(|chosen| chosen == RuntimeName::BUILTIN)
 }
 
-/// Debian's gVisor: installed, or unpacked by `config/setup --test`.
-pub fn runsc() -> PathBuf {
+/// Debian's gVisor, installed or unpacked by `config/setup --test`, as a program in `directory`. It is from before Linux 6.11,
+/// where its own network stack does not start: it uses the kernel's, in the network namespace that the container is given.
+pub fn runsc(directory: &Path) -> PathBuf {
     let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/usr/bin/runsc");
     let tools = std::env::var_os("CARGO_TARGET_DIR").map(|target| Path::new(&target).join("tools/usr/bin/runsc"));
     let known = tools.into_iter().chain([unpacked, "/usr/bin/runsc".into()]);
-    known.into_iter().find(|path| path.exists()).expect("runsc: config/setup --test brings it")
+    let program = known.into_iter().find(|path| path.exists()).expect("runsc: config/setup --test brings it");
+    let script = directory.join("runsc");
+    fs::write(&script, format!("#!/bin/sh\nexec {} --network=host \"$@\"\n", program.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    script
 }

@@ -32,7 +32,7 @@ pub enum Exit {
     Signal(u32),
     /// Killed by the kernel for using more memory than its limit.
     OutOfMemory,
-    /// It was not seen: the task was gone when it was looked for.
+    /// It was not seen: the task was gone when it was looked for, or the process ended and containerd did not say how.
     Vanished,
 }
 

@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::process::Process;
 pub use self::process::find_program;
+pub(super) use self::process::readable;
 pub use self::watch::Watch;
 use super::connection::Containerd;
 use crate::durable;

@@ -120,7 +120,7 @@ pub fn find_program(name: &Path) -> Option<PathBuf> {
 }
 
 /// Returns when a pidfd's process has ended, reaped or not.
-async fn readable(pidfd: OwnedFd) -> io::Result<()> {
+pub(in crate::host::containerd) async fn readable(pidfd: OwnedFd) -> io::Result<()> {
     // SAFETY: the descriptor is owned by the `AsyncFd` and stays open until that is dropped, deregistered first.
     #[allow(unsafe_code)]
     let watched = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE)? };

@@ -160,6 +160,18 @@ impl Cgroups {
     }
 }
 
+/// Whether a process is in a control group of this instance, as far as this process can see.
+pub(super) fn is_of(id: &InstanceId, pid: Pid) -> bool {
+    let groups = fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).unwrap_or_default();
+    names(&groups, id)
+}
+
+/// Whether one of the groups in the text of a `/proc/PID/cgroup` is the instance's, or below it. Its id is used once.
+fn names(groups: &str, id: &InstanceId) -> bool {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.flat_map(|path| path.split('/')).any(|part| part == id.as_str())
+}
+
 /// Kills the processes of a group and of those that they made in it, and thaws them: until then version 1 ends none.
 fn kill_tree(group: &Path) {
     let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
@@ -235,6 +247,20 @@ mod tests {
         assert_eq!(group("memory"), at("/sys/fs/cgroup/memory", Version::One));
         assert_eq!(group("cpuacct"), at("/sys/fs/cgroup/cpu,cpuacct", Version::One));
         assert_eq!(group("io"), at("/sys/fs/cgroup/unified", Version::Two));
+    }
+
+    #[test]
+    fn a_process_is_an_instances_by_the_group_that_it_is_in_or_below() {
+        let id = "f-1".parse().unwrap();
+        for (groups, expected) in [
+            ("4:memory:/actord/f-1\n0::/\n", true),
+            ("0::/actord/f-1/its/own\n", true),
+            ("0::/../actord/f-1\n", true),
+            ("4:memory:/actord/f-11\n1:name=f-1:/x\n", false),
+            ("", false),
+        ] {
+            assert_eq!(names(groups, &id), expected, "{groups}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ const OURS: &str = "actord.dev/";
 const FUNCTION_LABEL: &str = "actord.dev/function";
 const NAMESPACE_LABEL: &str = "actord.dev/namespace";
 const GENERATION_LABEL: &str = "actord.dev/generation";
+const SHARD_LABEL: &str = "actord.dev/shard";
 
 /// containerd acts on labels that begin like this: its garbage collector and its restart plugin do.
 const CONTAINERDS: &str = "containerd.io/";
@@ -32,9 +33,14 @@ const LABEL_MAX: usize = 4_096;
 /// The labels of a new instance's container: the function's, and who it is.
 ///
 /// Labels that containerd would refuse or act upon are left off; desired state keeps them.
-pub(super) fn labels(owner: &str, creation: &InstanceConfig) -> Result<HashMap<String, String>, HostError> {
+pub(super) fn labels(
+    owner: &str,
+    creation: &InstanceConfig,
+    shard: Option<usize>,
+) -> Result<HashMap<String, String>, HostError> {
     let mut labels = own_labels(&creation.spec)?;
     let function = &creation.function;
+    labels.extend(shard.map(|shard| (SHARD_LABEL.to_owned(), shard.to_string())));
     for (key, value) in [
         (OWNER_LABEL, owner.to_owned()),
         (FUNCTION_LABEL, function.name.to_string()),
@@ -66,6 +72,11 @@ pub(super) fn of(labels: &HashMap<String, String>) -> Option<(FunctionId, Genera
     let function =
         FunctionId::new(labels.get(FUNCTION_LABEL)?.parse().ok()?, labels.get(NAMESPACE_LABEL)?.parse().ok()?);
     Some((function, Generation(labels.get(GENERATION_LABEL)?.parse().ok()?)))
+}
+
+/// The shard that an instance's shim is of, from its container's labels.
+pub(super) fn shard(labels: &HashMap<String, String>) -> Option<usize> {
+    labels.get(SHARD_LABEL)?.parse().ok()
 }
 
 fn owned(containerd: &Containerd) -> HashMap<String, String> {
@@ -216,9 +227,10 @@ mod tests {
 
     #[test]
     fn a_container_says_whose_instance_it_is() {
-        let labels = labels("host-1", &creation(&[("team", "a")], &[("note", "n")])).unwrap();
+        let labels = labels("host-1", &creation(&[("team", "a")], &[("note", "n")]), Some(2)).unwrap();
         assert_eq!(of(&labels), Some(("f.ns".parse().unwrap(), Generation(7))));
         assert_eq!(labels[OWNER_LABEL], "host-1");
+        assert_eq!((shard(&labels), shard(&HashMap::new())), (Some(2), None));
         assert_eq!(labels["team"], "a");
         assert_eq!(labels["com.openfaas.annotations.note"], "n");
         assert_eq!(of(&HashMap::new()), None);
@@ -226,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_label_that_claims_to_be_ours_is_refused() {
-        let error = labels("host-1", &creation(&[("actord.dev/owner", "me")], &[])).unwrap_err();
+        let error = labels("host-1", &creation(&[("actord.dev/owner", "me")], &[]), None).unwrap_err();
         assert!(matches!(&error, HostError::Spec(reason) if reason.contains("actord.dev/owner")), "{error:?}");
     }
 
@@ -240,6 +252,7 @@ mod tests {
                 &[("long", &long), ("fits", &fits), ("containerd.io/restart.status", "running")],
                 &[("a", &long)],
             ),
+            None,
         )
         .unwrap();
         let mut names: Vec<_> = made.keys().map(String::as_str).filter(|key| !key.starts_with(OURS)).collect();

@@ -10,7 +10,7 @@ use super::instance_dir::{Files, HostName};
 use super::oci::{Instance, Places};
 use super::user::{Identity, UserText};
 use super::volumes::{self, Volume};
-use super::{Inner, rootfs, tasks};
+use super::{Inner, rootfs, runtimes, tasks};
 use crate::function::InstanceId;
 use crate::host::containerd::connection::Lease;
 use crate::host::{HostError, Image, InstanceConfig};
@@ -28,13 +28,18 @@ impl Inner {
         let (containerd, options) = (&self.containerd, &self.options);
         let InstanceConfig { id, image, .. } = creation;
         let runtime = options.runtimes.of(&creation.spec, &options.runc_root.to_string_lossy())?;
-        let labels = containers::labels(&containerd.owner, creation)?;
+        let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &creation.function));
+        let labels = containers::labels(&containerd.owner, creation, shard)?;
         let mounts = containers::prepare_snapshot(lease, &options.snapshotter, id, &image.chain_id).await?;
         let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
         let files = self.write_files(creation, &identity).await?;
-        let spec = self.runtime_spec(creation, &identity, &volumes, &files)?;
+        let spec = self.runtime_spec(creation, &identity, &volumes, &files, shard)?;
         containers::create_container(lease, &options.snapshotter, runtime, creation, labels, spec).await?;
-        tasks::create(containerd, id, mounts, &self.logs.path(id)).await
+        let pid = tasks::create(containerd, id, mounts, &self.logs.path(id)).await?;
+        // Where it is gone already, containerd tells.
+        self.first.hold(id, pid);
+        self.shards.made(id);
+        Ok(())
     }
 
     /// Who the image's process runs as, and its volumes; its root file system is looked into only where its config does
@@ -74,6 +79,7 @@ impl Inner {
         identity: &Identity,
         volumes: &[Volume],
         files: &Files,
+        shard: Option<usize>,
     ) -> Result<Vec<u8>, HostError> {
         let places = Places {
             netns: &creation.netns,
@@ -81,6 +87,7 @@ impl Inner {
             hosts: &files.hosts,
             secrets: (!creation.spec.secrets.is_empty()).then_some(&files.secrets),
             cgroup: &self.cgroups.path(&creation.id),
+            shard,
         };
         let hostname = creation.function.name.as_str();
         let machine = self.cgroups.machine(self.options.pids_limit);

@@ -10,6 +10,7 @@ mod cgroup;
 mod containers;
 mod create;
 pub mod dns;
+mod first_process;
 mod freezer;
 mod instance_dir;
 mod name_servers;
@@ -20,6 +21,7 @@ mod reserved;
 mod rootfs;
 mod runtimes;
 mod seccomp;
+mod shards;
 mod sockets;
 mod tasks;
 mod usage;
@@ -39,10 +41,12 @@ use tokio::sync::oneshot;
 use self::cgroup::Cgroups;
 pub use self::cgroup::thaw_all;
 pub use self::dns::Dns;
+use self::first_process::FirstProcesses;
 use self::freezer::Freezer;
 use self::instance_dir::InstanceDirs;
 pub use self::oci::OPEN_FILES;
 pub use self::runtimes::{BUILTIN_SHIM, Runtimes};
+use self::shards::Shards;
 use super::connection::Containerd;
 use super::logs::FileLogs;
 use crate::function::{Exit, InstanceId, SecretName};
@@ -88,6 +92,8 @@ struct Inner {
     cgroups: Cgroups,
     dirs: InstanceDirs,
     logs: FileLogs,
+    first: FirstProcesses,
+    shards: Shards,
     /// One at a time of what makes and removes an instance: a removal waits for a creation whose caller went away.
     changing: KeyedLock<InstanceId>,
     /// One at a time of what freezes and thaws an instance: the last one that asked has its will.
@@ -96,6 +102,11 @@ struct Inner {
 
 /// The exit status of a process that SIGKILL ended, as the kernel's out-of-memory killer sends it.
 const KILLED: u32 = 128 + 9;
+
+/// How long containerd may take to tell how a process ended that is known to have: longer than a busy machine needs.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+/// The wait before it is asked again where it can't be reached.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How much of a log is read to see whether its process ever ran: more than runc's words, which are one path long.
 const LAST_WORDS_MAX: usize = 8 << 10;
@@ -130,7 +141,8 @@ impl ContainerdRuntime {
         let logs = FileLogs::open(at, options.log_max_size)
             .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
         let (changing, freezing) = (KeyedLock::default(), KeyedLock::default());
-        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, changing, freezing })))
+        let (first, shards) = (FirstProcesses::default(), Shards::new(options.runtimes.shards));
+        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, first, shards, changing, freezing })))
     }
 
     /// What the instances write.
@@ -195,6 +207,37 @@ impl Inner {
         }
     }
 
+    /// Returns when the first process of an instance has ended, as the kernel tells; never where it can't be known.
+    async fn first_process_ended(&self, id: &InstanceId) {
+        if !self.first.holds(id) {
+            // Made by an earlier actord.
+            match tasks::process(&self.containerd, id).await {
+                Ok(Some(pid)) if self.first.hold(id, pid) => {}
+                _ => std::future::pending().await,
+            }
+        }
+        self.first.ended(id).await;
+    }
+
+    /// Waits for what containerd says of the end of a process, for a while once it has ended. None: it said nothing.
+    async fn told(&self, id: &InstanceId) -> Option<Result<u32, HostError>> {
+        let mut waiting = Box::pin(tasks::wait(&self.containerd, id));
+        tokio::select! {
+            told = &mut waiting => return Some(told),
+            () = self.first_process_ended(id) => {}
+        }
+        let status = async {
+            loop {
+                match waiting.await {
+                    told @ (Ok(_) | Err(HostError::NotFound(_))) => break told,
+                    Err(_) => tokio::time::sleep(ASK_AGAIN).await,
+                }
+                waiting = Box::pin(tasks::wait(&self.containerd, id));
+            }
+        };
+        tokio::time::timeout(TOLD_WITHIN, status).await.ok()
+    }
+
     /// How a process ended that was not killed for its memory.
     async fn exit(self: &Arc<Self>, id: &InstanceId, status: u32) -> Exit {
         if !refusal::may_not_have_run(status) {
@@ -228,6 +271,9 @@ impl Inner {
             let (running, of) = (running.contains(id.as_str()), containers::of(&labels));
             if let Some((function, _)) = &of {
                 self.logs.adopt(&id, function);
+                if let Some(shard) = containers::shard(&labels) {
+                    self.shards.adopt(&id, function, shard);
+                }
             }
             found.insert(id.clone(), InstanceRecord { id, of, running });
         }
@@ -283,11 +329,15 @@ impl Runtime for ContainerdRuntime {
     }
 
     async fn wait(&self, id: &InstanceId) -> Result<Exit, HostError> {
-        match tasks::wait(&self.0.containerd, id).await {
-            Ok(KILLED) if self.0.cgroups.ran_out_of_memory(id) => Ok(Exit::OutOfMemory),
-            Ok(status) => Ok(self.0.exit(id, status).await),
-            Err(HostError::NotFound(_)) => Ok(Exit::Vanished),
-            Err(error) => Err(error),
+        match self.0.told(id).await {
+            Some(Ok(KILLED)) | None if self.0.cgroups.ran_out_of_memory(id) => Ok(Exit::OutOfMemory),
+            Some(Ok(status)) => Ok(self.0.exit(id, status).await),
+            Some(Err(HostError::NotFound(_))) => Ok(Exit::Vanished),
+            Some(Err(error)) => Err(error),
+            None => {
+                tracing::warn!(%id, "its process has ended, and containerd does not say how");
+                Ok(Exit::Vanished)
+            }
         }
     }
 

@@ -62,6 +62,8 @@ impl Inner {
             Err(error) => faults.push(error.to_string()),
         }
         if faults.is_empty() {
+            self.first.forget(id);
+            self.shards.release(id);
             return Ok(());
         }
         Err(HostError::Failed(format!("remove instance {id}: {}", faults.join("; "))))
@@ -86,7 +88,7 @@ impl Inner {
             }
             gone(fs::remove_file(&socket))?;
             let namespace = &inner.containerd.namespace;
-            remove_tree(&inner.options.runc_root.join(namespace).join(id.as_str()))?;
+            remove_states(&inner.options.runc_root.join(namespace), &id)?;
             for directory in [&inner.options.containerd_state, &inner.options.containerd_root] {
                 // containerd renames a bundle before it removes it, and never looks at the new name again.
                 for name in [id.as_str().to_owned(), format!(".{id}")] {
@@ -129,6 +131,18 @@ fn kill_shims(id: &InstanceId) -> io::Result<()> {
         if is_shim && words.windows(2).any(|pair| pair == [b"-id".as_slice(), id.as_str().as_bytes()]) {
             tracing::warn!(%id, pid = pid.as_raw_nonzero().get(), "killing a shim that has no task any more");
             let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a runtime keeps of an instance: runc a directory, gVisor files that are named after it and its sandbox.
+fn remove_states(directory: &Path, id: &InstanceId) -> io::Result<()> {
+    remove_tree(&directory.join(id.as_str()))?;
+    let of_sandbox = format!("{id}_sandbox:");
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&of_sandbox)) {
+            gone(fs::remove_file(entry.path()))?;
         }
     }
     Ok(())

@@ -36,15 +36,11 @@ pub struct Runtimes {
     pub programs: BTreeMap<RuntimeName, PathBuf>,
     /// The shim of the built-in one: an absolute path whose last part is [`BUILTIN_SHIM`], a link to this program.
     pub builtin_shim: PathBuf,
+    /// How many shims the functions of the built-in one share.
+    pub shards: usize,
 }
 
 impl Runtimes {
-    /// `runc` alone, as it is found in containerd's `PATH`; the shim of the built-in one for a function that could choose it.
-    #[must_use]
-    pub fn runc(builtin_shim: PathBuf) -> Self {
-        Self { names: RuntimeNames::default(), programs: BTreeMap::new(), builtin_shim }
-    }
-
     /// The runtime of a function, as its container's record names it.
     pub(super) fn of(&self, spec: &Spec, root: &str) -> Result<Runtime, HostError> {
         let name = self.names.of(spec).map_err(|Invalid(reason)| HostError::Spec(reason))?;
@@ -76,10 +72,15 @@ fn record(name: String, binary_name: String, root: &str) -> Runtime {
     Runtime { name, options: Some(Any { type_url: OPTIONS.to_owned(), value: options }) }
 }
 
+/// Whether it is actord's own.
+pub(super) fn is_builtin(runtime: &Runtime) -> bool {
+    runtime.name.ends_with(BUILTIN_SHIM)
+}
+
 /// Whether its processes use the network of this machine's kernel, in a namespace of their own. Those in a sandbox such as
 /// gVisor's bring a network stack with them.
 pub(super) fn uses_kernel_network(runtime: &Runtime) -> bool {
-    if runtime.name.ends_with(BUILTIN_SHIM) {
+    if is_builtin(runtime) {
         return true;
     }
     let options = runtime.options.as_ref().map(|options| options.value.as_slice()).unwrap_or_default();
@@ -106,6 +107,7 @@ mod tests {
             names: RuntimeNames::new(name("runc"), ["gvisor", "builtin"].map(name)),
             programs: [(name("gvisor"), "/usr/bin/runsc".into())].into(),
             builtin_shim: "/run/a/bin/containerd-shim-actord-v1".into(),
+            shards: 4,
         }
     }
 

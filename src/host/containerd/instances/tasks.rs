@@ -22,19 +22,20 @@ const START: Duration = Duration::from_secs(60);
 /// How long a killed task may take to end.
 const END: Duration = Duration::from_secs(10);
 
-/// Makes an instance's task: everything but its process's first instruction. Both of its streams go to `log`.
+/// Makes an instance's task: everything but its process's first instruction. Both of its streams go to `log`. Returns the
+/// number of that process.
 pub(super) async fn create(
     containerd: &Containerd,
     id: &InstanceId,
     rootfs: Vec<Mount>,
     log: &Path,
-) -> Result<(), HostError> {
+) -> Result<u32, HostError> {
     let (stdout, stderr) = streams(log)?;
     let message =
         CreateTaskRequest { container_id: id.to_string(), rootfs, stdout, stderr, ..CreateTaskRequest::default() };
     let create = async |channel, request| TasksClient::new(channel).create(request).await;
     let call = containerd.call(format!("create task {id}"), message).within(START);
-    call.try_send(create).await.map(drop).map_err(start_error)
+    call.try_send(create).await.map(|made| made.pid).map_err(start_error)
 }
 
 /// Starts the process of a task.

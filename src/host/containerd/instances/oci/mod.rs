@@ -29,6 +29,9 @@ use crate::host::{HostError, Termination, stop_signal};
 /// The annotation that the OCI image specification has for an image's `StopSignal`.
 const STOP_SIGNAL: &str = "org.opencontainers.image.stopSignal";
 
+/// The annotation by which shims are shared, of containerd's own and of actord's.
+const SHARD: &str = "io.containerd.runc.v2.group";
+
 /// What the host has to say about an instance's spec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine {
@@ -48,6 +51,8 @@ pub(super) struct Places<'a> {
     pub(super) hosts: &'a Path,
     pub(super) secrets: Option<&'a Path>,
     pub(super) cgroup: &'a str,
+    /// The shard of its shim, where it shares one.
+    pub(super) shard: Option<usize>,
 }
 
 /// All that the runtime spec of one instance is made from.
@@ -90,10 +95,11 @@ impl Instance<'_> {
             linux = linux.seccomp(profile);
         }
         let root = RootBuilder::default().path("rootfs").readonly(self.spec.read_only_root_filesystem).build()?;
-        let annotations = stop_signal(self.image).map(|text| (STOP_SIGNAL.to_owned(), text.to_owned()));
+        let stop_signal = stop_signal(self.image).map(|text| (STOP_SIGNAL.to_owned(), text.to_owned()));
+        let shard = self.places.shard.map(|shard| (SHARD.to_owned(), format!("shard-{shard}")));
         SpecBuilder::default()
             .version("1.0.2")
-            .annotations(annotations.into_iter().collect::<HashMap<_, _>>())
+            .annotations(stop_signal.into_iter().chain(shard).collect::<HashMap<_, _>>())
             .hostname(self.hostname)
             .root(root)
             .mounts(mounts::mounts(self.spec, self.volumes, &self.places)?)

@@ -22,6 +22,7 @@ fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
         hosts: Path::new("/s/f-1/hosts"),
         secrets: (!spec.secrets.is_empty()).then_some(Path::new("/s/f-1/secrets")),
         cgroup: "/actord/f-1",
+        shard: Some(3),
     };
     let machine = Machine { open_files: 20_000, swap_limit: true, pids_limit: 4_096 };
     let identity = Identity { uid: 100, gid: 101, groups: vec![7] };
@@ -189,4 +190,10 @@ fn volumes_are_in_memory_where_the_root_is_read_only_each_on_top_of_the_one_that
     assert!(options(8).as_array().unwrap().contains(&json!("tmpcopyup")));
     let at = |path: &str| mounts(false).iter().any(|mount| mount["destination"] == path);
     assert!(at("/etc/hosts") && !at("/data"), "a part of the snapshot");
+}
+
+#[test]
+fn an_instance_that_shares_its_shim_says_which() {
+    let made = made(&json!({ "Cmd": ["/c"] }), SpecDraft::default()).unwrap();
+    assert_eq!(made["annotations"], json!({ "io.containerd.runc.v2.group": "shard-3" }));
 }
