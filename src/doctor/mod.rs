@@ -18,7 +18,9 @@ mod ports;
 mod programs;
 mod resources;
 mod running;
+mod runtimes;
 mod source;
+mod waits;
 
 pub use finding::{Finding, State};
 pub use running::running_pid;
@@ -38,6 +40,8 @@ pub struct Facts {
     bridge: String,
     kernel: kernel::Kernel,
     cgroups: cgroups::Cgroups,
+    waits: waits::Waits,
+    runtimes: runtimes::Runtimes,
     programs: programs::Programs,
     network: network::Network,
     capacity: capacity::Capacity,
@@ -55,8 +59,9 @@ impl Facts {
         let running = running::Running::read(root, config).await;
         let data = data::Data::read(config);
         let socket = config.containerd_socket();
-        let (programs, network, firewall, resources) = tokio::join!(
+        let (programs, runtimes, network, firewall, resources) = tokio::join!(
             programs::Programs::read(&config.containerd_binary, socket.clone(), config.containerd.is_some()),
+            runtimes::Runtimes::read(root, config),
             network::Network::read(root, cni, &config.dns),
             firewall::Firewall::read(root),
             resources::Resources::read(root, running.pid, data.written),
@@ -70,7 +75,9 @@ impl Facts {
             ports: ports::Ports::read(root, config),
             capacity: capacity::Capacity::read(root, &config.cni_bridge),
             disk: disk::Disk::read(root, &config.data_dir, &config.state_dir, &socket),
+            waits: waits::Waits::read(root),
             programs,
+            runtimes,
             network,
             firewall,
             resources,
@@ -91,7 +98,9 @@ impl Facts {
         }
         all.extend(self.kernel.check(self.overlay, self.firewall.variant()));
         all.extend(self.cgroups.check());
+        all.extend(self.waits.check());
         all.extend(self.programs.check(self.running.pid.is_some()));
+        all.extend(self.runtimes.check());
         all.extend(self.network.check());
         all.extend(self.capacity.check());
         all.extend(self.firewall.check(needs_iptables, lets_through, &self.bridge));

@@ -9,7 +9,7 @@ use crate::host::containerd::daemon::{Daemon, OLDEST as OLDEST_CONTAINERD, find_
 /// Secrets, cgroup v2 and seccomp notifications work from here on.
 const OLDEST_RUNC: (u32, u32) = (1, 0);
 const SHIM: &str = "containerd-shim-runc-v2";
-const INSTALL: &str = "apt-get install containerd runc";
+pub(super) const INSTALL: &str = "apt-get install containerd runc";
 
 /// A program, where it is and what it says of itself.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
-    ("doctor", &["config", "credentials", "store", "host::cni", "host::containerd"]),
+    ("doctor", &["config", "credentials", "function", "store", "host::cni", "host::containerd"]),
     ("daemon", EVERY_ROOM),
 ];
 

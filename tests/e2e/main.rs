@@ -13,6 +13,7 @@ mod prometheus;
 mod readiness;
 mod recovery;
 mod resting;
+mod runtimes;
 mod secrets;
 mod spare;
 mod streams;
@@ -32,6 +33,8 @@ mod inventory;
 mod killed;
 #[path = "../support/leaks.rs"]
 mod leaks;
+#[path = "../support/oci_runtimes.rs"]
+mod oci_runtimes;
 #[path = "../support/registry.rs"]
 mod registry;
 #[path = "../support/run.rs"]

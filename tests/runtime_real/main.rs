@@ -11,5 +11,6 @@ mod limits;
 mod oci_runtimes;
 mod refused;
 mod remains;
+mod runtimes;
 mod support;
 mod volumes;
