@@ -51,7 +51,7 @@ impl FirstProcesses {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
