@@ -107,6 +107,7 @@ async fn times(to: std::net::SocketAddr, request: &Request, count: usize) -> Ser
 
 async fn asked(bench: &mut Bench, actord: &Actord) {
     let count = bench.sized(3, 100);
+    assert_eq!(actord.list().await.len(), bench.sized(4, 200));
     let list = actord.request("GET", "/system/functions", &Value::Null);
     bench.tell("fleet.list", Measured::ours(times(actord.public, &list, count).await));
     let page = Request::get("/metrics");

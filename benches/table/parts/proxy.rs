@@ -62,16 +62,9 @@ pub(crate) async fn run(bench: &mut Bench) {
     }
     let backend = instance(&field[0]);
     let nginx = Nginx::start(backend).await;
-    let mut ways = vec![
-        Way { address: backend, prefix: String::new(), pids: Vec::new() },
-        Way { address: nginx.address, prefix: format!("/function/{NAME}"), pids: nginx.pids() },
-    ];
-    let actords = field.iter().map(|actord| Way {
-        address: actord.public,
-        prefix: format!("/function/{NAME}"),
-        pids: vec![actord.pid()],
-    });
-    ways.extend(actords);
+    let through = format!("/function/{NAME}");
+    let mut ways = vec![Way::new(backend, "", Vec::new()), Way::new(nginx.address, &through, nginx.pids())];
+    ways.extend(field.iter().map(|actord| Way::new(actord.public, &through, vec![actord.pid()])));
     for (connections, cpu_id, rate_id) in [
         (1, "proxy.cpu-1", "proxy.rate-1"),
         (16, "proxy.cpu-16", "proxy.rate-16"),
@@ -102,6 +95,7 @@ pub(crate) async fn run(bench: &mut Bench) {
             bench.tell(id, measured(flat(&ways, &path, body)));
         }
     }
+    drop(ways);
     drop(nginx);
     finish(field).await;
 }
@@ -129,17 +123,19 @@ fn instance(actord: &Actord) -> SocketAddr {
 struct Way {
     address: SocketAddr,
     prefix: String,
-    /// The processes of the proxy.
+    /// The processes of the proxy, and what they use.
     pids: Vec<i32>,
+    account: cpu::Account,
 }
 
 impl Way {
-    fn target(&self, path: &str, body: usize) -> Target {
-        Target::new(self.address, &[format!("{}{path}", self.prefix)], body)
+    fn new(address: SocketAddr, prefix: &str, pids: Vec<i32>) -> Self {
+        let account = cpu::Account::open(pids.iter().copied());
+        Self { address, prefix: prefix.to_owned(), pids, account }
     }
 
-    fn cpu(&self) -> Duration {
-        self.pids.iter().map(|pid| cpu::of_process(*pid)).sum()
+    fn target(&self, path: &str, body: usize) -> Target {
+        Target::new(self.address, &[format!("{}{path}", self.prefix)], body)
     }
 
     fn resident(&self) -> f64 {
@@ -155,9 +151,9 @@ fn hurry(bench: &Bench, ways: &[Way], path: &str, body: usize, connections: usiz
     for round in 0..=bench.sized(1, 5) {
         for (at, way) in ways.iter().enumerate() {
             let target = way.target(path, body);
-            let before = way.cpu();
+            let before = way.account.used();
             let (rate, times) = tokio::task::block_in_place(|| target.hurry(connections, time));
-            let spent = (way.cpu() - before).as_secs_f64() / times.len() as f64;
+            let spent = (way.account.used() - before).as_secs_f64() / times.len() as f64;
             if round > 0 {
                 figures.0[at].push(rate);
                 figures.1[at].push(spent);
