@@ -9,6 +9,7 @@
 //!                             -> retracted before its thaw: it looks for another instance
 //! ```
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -56,6 +57,15 @@ enum What<'a> {
 }
 
 impl Wait<'_> {
+    /// Where the instance listens whose thaw is waited for, if it is that.
+    #[must_use]
+    pub fn thawing(&self) -> Option<SocketAddr> {
+        match &self.what {
+            What::Thaw(lease) => Some(lease.address()),
+            What::Instance(_) | What::Nothing(_) => None,
+        }
+    }
+
     /// Waits for an instance within the bounds of [`super::Parking`].
     ///
     /// # Errors

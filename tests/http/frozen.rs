@@ -1,10 +1,11 @@
 //! Functions whose instance is frozen: a call waits for the thaw, and what goes on between both sides keeps it awake.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actord::function::FunctionId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::support::{House, ask, function, mirror};
@@ -46,6 +47,69 @@ async fn a_call_to_a_frozen_instance_is_answered_after_its_thaw_and_lets_it_be_t
         .await
         .expect("no lease is left");
     }
+}
+
+/// A function whose instance stands still: its kernel takes connections, and it reads none.
+async fn still() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn call(house: &House) -> actix_web::rt::task::JoinHandle<crate::support::Reply> {
+    let address = house.address;
+    actix_web::rt::spawn(async move { ask(address, "GET /function/f HTTP/1.1\r\nHost: h\r\n", "").await })
+}
+
+#[actix_web::test]
+async fn a_frozen_instance_is_connected_to_while_it_is_thawed_and_gets_no_byte_before() {
+    let house = House::public().await;
+    let (listener, address) = still().await;
+    let instance = house.publish("f", address);
+    assert!(house.routes.freeze(&f(), &instance));
+    let answered = call(&house);
+    let (mut connection, _) = timeout(5 * SECOND, listener.accept()).await.expect("a connection").unwrap();
+    let mut byte = [0; 1];
+    let early = timeout(Duration::from_millis(100), connection.peek(&mut byte)).await;
+    assert!(early.is_err(), "it got something before its thaw: {early:?}");
+    house.routes.thaw(&f(), &instance);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(5 * SECOND, connection.read_u8()).await.expect("the request").unwrap());
+    }
+    connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    assert_eq!(answered.await.unwrap().status, 200);
+    assert!(timeout(Duration::from_millis(100), listener.accept()).await.is_err(), "one connection is enough");
+}
+
+#[actix_web::test]
+async fn an_instance_that_goes_in_place_of_its_thaw_has_got_nothing_and_another_one_answers() {
+    let house = House::public().await;
+    let (listener, address) = still().await;
+    let instance = house.publish("f", address);
+    assert!(house.routes.freeze(&f(), &instance));
+    let answered = call(&house);
+    let (mut connection, _) = timeout(5 * SECOND, listener.accept()).await.expect("a connection").unwrap();
+    house.publish("f", mirror().await);
+    house.routes.retract(&f(), &instance);
+    assert_eq!(answered.await.unwrap().status, 200);
+    let mut got = Vec::new();
+    timeout(5 * SECOND, connection.read_to_end(&mut got)).await.expect("it is closed").unwrap();
+    assert_eq!(got, b"");
+}
+
+#[actix_web::test]
+async fn a_frozen_instance_that_can_not_be_connected_to_is_not_waited_for_longer_than_its_thaw() {
+    let house = House::public().await;
+    let (listener, address) = still().await;
+    drop(listener);
+    let instance = house.publish("f", address);
+    assert!(house.routes.freeze(&f(), &instance));
+    let answered = call(&house);
+    timeout(5 * SECOND, house.routes.called(&f(), &instance)).await.expect("its task is told");
+    house.publish("f", mirror().await);
+    house.routes.retract(&f(), &instance);
+    assert_eq!(answered.await.unwrap().status, 200);
 }
 
 #[actix_web::test]

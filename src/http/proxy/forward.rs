@@ -14,6 +14,7 @@ use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::{HeaderMap, Method, Request, Response, Uri};
 use tokio::time::timeout;
 
+use super::ahead;
 use super::connection::{Connection, Unanswered};
 use super::headers::{self, CallHeaders};
 use super::pool::Pool;
@@ -84,8 +85,8 @@ impl UpstreamRequest<'_> {
         let mut tried = 0;
         loop {
             tried += 1;
-            let lease = lease(entry, metrics).await?;
-            let error = match self.attempt(pool, lease.address(), &method).await {
+            let (lease, ahead) = lease(entry, metrics, Some(pool)).await?;
+            let error = match self.attempt(pool, lease.address(), ahead, &method).await {
                 Ok((head, connection)) => return Ok(Answer { head, connection, lease }),
                 Err(_) if self.upload.is_broken() => return Err(UpstreamError::Incomplete),
                 Err(error) => error,
@@ -107,14 +108,15 @@ impl UpstreamRequest<'_> {
         }
     }
 
-    /// One try: on a connection that was kept, or on a new one where there is none or the function had closed it.
+    /// One try: on a connection that was made ahead or kept, or on a new one where there is none or the function had closed it.
     async fn attempt(
         &self,
         pool: &Pool,
         address: SocketAddr,
+        ahead: Option<Connection>,
         method: &Method,
     ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
-        if let Some(mut kept) = pool.take(address) {
+        if let Some(mut kept) = ahead.or_else(|| pool.take(address)) {
             match kept.send(self.on(&kept, method)?).await {
                 Ok(head) => return Ok((head, kept)),
                 Err(Unanswered::Untaken) if self.upload.is_whole() && !self.upload.is_broken() => {}
@@ -151,19 +153,26 @@ impl UpstreamRequest<'_> {
 /// back: the request takes one at once, as all do.
 pub(super) async fn wake(entry: &FunctionEntry, metrics: &Metrics) -> Result<(), NoEndpoint> {
     if entry.is_waking() {
-        drop(lease(entry, metrics).await?);
+        drop(lease(entry, metrics, None).await?);
     }
     Ok(())
 }
 
-/// An instance to send to, and how long that took if it took any time.
-async fn lease(entry: &FunctionEntry, metrics: &Metrics) -> Result<Lease, NoEndpoint> {
+/// An instance to send to, with a connection to it if one was made meanwhile, and how long that took if it took any time.
+async fn lease(
+    entry: &FunctionEntry,
+    metrics: &Metrics,
+    pool: Option<&Pool>,
+) -> Result<(Lease, Option<Connection>), NoEndpoint> {
     let wait = match entry.take() {
-        Ok(lease) => return Ok(lease),
+        Ok(lease) => return Ok((lease, None)),
         Err(wait) => wait,
     };
     let waited = metrics.wait();
-    let leased = wait.end().await;
+    let leased = match pool {
+        Some(pool) => ahead::lease(pool, wait).await,
+        None => wait.end().await.map(|lease| (lease, None)),
+    };
     waited.end(leased.is_ok());
     leased
 }

@@ -5,6 +5,7 @@
 //! ```
 //! A call does no disk write and sends no message; all that it waits for is the instance.
 
+mod ahead;
 mod connection;
 mod deadline;
 mod download;
