@@ -80,7 +80,7 @@ macro_rules! parts {
     };
 }
 
-parts!(deploy, proxy, change, fire, fleet, growth, logs);
+parts!(deploy, proxy, change, fire, fleet, density, growth, logs);
 
 #[test]
 fn every_row_is_named_after_its_part_and_once() {

@@ -41,6 +41,7 @@
 pub(crate) mod asking;
 pub(crate) mod bench;
 pub(crate) mod cpu;
+pub(crate) mod limit;
 pub(crate) mod machine;
 pub(crate) mod memory;
 pub(crate) mod plan;

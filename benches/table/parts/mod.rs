@@ -1,6 +1,7 @@
 //! The parts of the table: each has its rows and measures them. Add one: a file, and its line in `ALL`.
 
 mod change;
+mod density;
 mod deploy;
 mod fire;
 mod fleet;
@@ -17,6 +18,7 @@ pub(crate) const ALL: &[Part] = &[
     Part { name: "change", rows: change::ROWS, run: |bench| Box::pin(change::run(bench)) },
     Part { name: "fire", rows: fire::ROWS, run: |bench| Box::pin(fire::run(bench)) },
     Part { name: "fleet", rows: fleet::ROWS, run: |bench| Box::pin(fleet::run(bench)) },
+    Part { name: "density", rows: density::ROWS, run: |bench| Box::pin(density::run(bench)) },
     Part { name: "growth", rows: growth::ROWS, run: |bench| Box::pin(growth::run(bench)) },
     Part { name: "logs", rows: logs::ROWS, run: |bench| Box::pin(logs::run(bench)) },
 ];
