@@ -2,6 +2,7 @@
 //! the table of all jobs.
 
 use super::machine::Machine;
+use super::memory::give_back;
 use super::pruning::prune;
 use crate::actors::housekeeping::{Housekeeping, table};
 use crate::config::Config;
@@ -24,6 +25,7 @@ pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, housekeep
         let runtime = runtime.clone();
         async move { runtime.follow_name_servers().await }
     });
+    housekeeping.every(&table::MEMORY, give_back);
     let (images, store, retention) = (machine.images.clone(), store.clone(), config.image_retention);
     if !retention.is_zero() {
         housekeeping.every(&table::PRUNING, move || prune(images.clone(), store.clone(), retention));

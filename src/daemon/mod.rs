@@ -5,8 +5,9 @@
 //! down:   lock -> everything that actord made on this machine is removed
 //! import: archives -> the containerd that runs          examine: this machine -> findings
 //! ```
-//! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets` and `servers`,
-//! words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in `housekeeping`. `boot` and `ownership` keep what
+//! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets`
+//! and `servers`, words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in
+//! `housekeeping`; `memory` has the allocator give back what is free. `boot` and `ownership` keep what
 //! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
 mod boot;
@@ -18,6 +19,7 @@ mod housekeeping;
 mod import;
 mod last_run;
 mod machine;
+mod memory;
 mod ownership;
 pub mod preload;
 mod pruning;

@@ -87,5 +87,15 @@ pub const PRUNING: Job = Job {
     when_it_fails: "images that no function needs stay for now",
 };
 
+/// Gives free memory back.
+pub const MEMORY: Job = Job {
+    name: "memory",
+    period: Duration::from_secs(20),
+    at_once: false,
+    purpose: "gives memory back that a burst needed and nothing needs any more",
+    when_it_fails: "actord goes on holding memory that it does not need",
+};
+
 /// The table.
-pub const ALL: &[&Job] = &[&RELIST, &INVOCATION_COUNTS, &LAST_USED, &NETWORK, &BRIDGE, &NAME_SERVERS, &PRUNING];
+pub const ALL: &[&Job] =
+    &[&RELIST, &INVOCATION_COUNTS, &LAST_USED, &NETWORK, &BRIDGE, &NAME_SERVERS, &PRUNING, &MEMORY];
