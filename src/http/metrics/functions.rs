@@ -62,13 +62,18 @@ impl FunctionMetrics {
         registry.register(Box::new(self.restarts.clone()))
     }
 
-    /// Writes these functions down, and forgets all others.
-    pub(super) fn show(&self, views: &[View], entries: &[FunctionEntry]) {
+    /// Forgets all functions.
+    pub(super) fn forget(&self) {
         for gauge in self.gauges() {
             gauge.reset();
         }
         self.target.reset();
         self.restarts.reset();
+    }
+
+    /// Writes these functions down, and no others.
+    pub(super) fn show(&self, views: &[View], entries: &[FunctionEntry]) {
+        self.forget();
         for view in views {
             if let Some(desired) = &view.status.desired {
                 self.show_one(view, desired);

@@ -162,7 +162,11 @@ pub(super) async fn scrape(services: web::Data<Services>) -> HttpResponse {
         metrics.functions.show(&views, &services.routes.all());
         metrics.process.refresh();
         metrics.usage.show(&used);
-        encoder.encode(&metrics.registry.gather(), &mut page)
+        let families = metrics.registry.gather();
+        // Until the next page, the series of hundreds of functions would only take memory.
+        metrics.functions.forget();
+        metrics.usage.forget();
+        encoder.encode(&families, &mut page)
     };
     match written {
         Ok(()) => HttpResponse::Ok().content_type(encoder.format_type()).body(page),

@@ -29,10 +29,15 @@ impl Usage {
         registry.register(Box::new(self.memory.clone()))
     }
 
-    /// Writes these functions down, and forgets all others.
-    pub(super) fn show(&self, used: &[(FunctionId, Used)]) {
+    /// Forgets all functions.
+    pub(super) fn forget(&self) {
         self.cpu.reset();
         self.memory.reset();
+    }
+
+    /// Writes these functions down, and no others.
+    pub(super) fn show(&self, used: &[(FunctionId, Used)]) {
+        self.forget();
         for (id, used) in used {
             // The name goes with its namespace, as in the gateway's metrics, so that the two can be joined.
             let (function, namespace) = (id.to_string(), id.namespace.to_string());
