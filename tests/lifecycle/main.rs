@@ -11,6 +11,7 @@ mod deploys;
 mod ends;
 mod freezing;
 mod logs;
+mod many;
 mod network;
 mod panics;
 mod readiness;
