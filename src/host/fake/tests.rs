@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::function::{FunctionId, Generation, InstanceIds, Spec, SpecDraft};
-use crate::host::{Check, HostError, InstanceConfig, PullPolicy, Signal};
+use crate::host::{Check, HostError, InstanceConfig, PullPolicy, Signal, WarmId};
 
 const IMAGE: &str = "docker.io/library/echo:1";
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,6 +108,12 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(NetworkAttach, host.network.attach(&a));
     let at = call!(NetworkLookup, host.network.lookup(&a));
     call!(NetworkList, host.network.list());
+    let (warm, b) = (WarmId::random(), id("echo", 2));
+    call!(NetworkWarm, host.network.warm(&warm));
+    call!(NetworkListWarm, host.network.list_warm());
+    call!(NetworkClaim, host.network.claim(&warm, &b));
+    call!(NetworkDiscard, host.network.discard(&warm));
+    call!(NetworkDetach, host.network.detach(&b));
     let spec = Arc::new(Spec::try_from(SpecDraft { image: IMAGE.into(), ..SpecDraft::default() }).unwrap());
     let creation = InstanceConfig {
         id: a.clone(),
