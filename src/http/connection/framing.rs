@@ -15,7 +15,7 @@ pub(super) enum Framing {
 
 /// The place in a body of chunks (RFC 9112, 7.1). A number is the size of the chunk, or what is left of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub(in crate::http) enum Chunk {
     /// Before the first digit of a size.
     Start,
     /// In the digits of a size.
@@ -82,7 +82,7 @@ fn take_up_to(left: &mut u64, there: usize) -> usize {
 
 impl Chunk {
     /// Takes some of these bytes, at least one. None where they are no chunks.
-    fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(in crate::http) fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
         let sized = |size: u64, byte: u8| match byte {
             b' ' | b'\t' => Some(Self::Blank(size)),
             b';' => Some(Self::Extension(size)),

@@ -21,6 +21,7 @@ use std::rc::Rc;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 
+pub(super) use self::framing::Chunk;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
 pub(super) use self::turn::{sent, take_turns};
 pub(super) use self::version::fit_version;

@@ -1,67 +1,54 @@
 //! One connection to an instance: requests are sent by it one after the other, and what became of each is told.
+//!
+//! ```text
+//! send: Sending (head, body) -> Writing        Reading -> buffer -> answer (head) -> body (framing) -> pieces
+//! ```
+//! It has no task of its own: the request that has it polls it. What is left of a request's body when its answer's head is
+//! there already goes on in a task, since the function may wait for it before it says the rest.
 
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper::header::HeaderValue;
-use hyper::{HeaderMap, Request, Response};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::socket::{Course, Socket};
-use super::upload::Upload;
+use super::answer::{self, Head, IDLE_TIMEOUT};
+use super::body::Framing;
+use super::sending::Sending;
+use super::socket::{Reading, Writing, sides};
+use super::unanswered::Unanswered;
 use crate::http::metrics::OpenConnection;
 
 /// Instances are on this machine: a connection takes microseconds, or its accept queue is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest time that a connection is kept without a request. Of the servers that are common in functions, gunicorn
-/// closes first, after 2 s (Node, uvicorn and Apache: 5 s): a request should not meet a connection that is just ending.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// So much is read at once of what may be short.
+const SHORT: usize = 4 << 10;
 
-/// The most headers of a function's answer.
-pub(super) const HEADERS_MAX: usize = 512;
+/// So much is read at once of a long body, at most.
+const LONG: usize = 64 << 10;
 
-/// The largest head of a function's answer, in bytes.
-pub(super) const HEAD_MAX: usize = 400 * 1024;
-
-/// Why a request that was given to a connection has no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unanswered {
-    /// Nothing of it reached the function, which had closed the connection before.
-    #[error("can't be reached: it closed the connection before the request came")]
-    Untaken,
-    /// The connection ended before the head of an answer was whole; the function may have acted on the request.
-    #[error("can't be reached: the connection ended before an answer ({0})")]
-    Ended(hyper::Error),
-    /// The answer has more headers than [`HEADERS_MAX`].
-    #[error("answered with more than {HEADERS_MAX} headers")]
-    Headers,
-    /// The answer's head is larger than [`HEAD_MAX`].
-    #[error("answered with a head of more than {} KiB", HEAD_MAX / 1024)]
-    Head,
-    /// What came is no answer of HTTP/1.1.
-    #[error("gave an answer that is no HTTP/1.1 ({0})")]
-    NoHttp(hyper::Error),
-}
-
-/// A connection that is open and has no request.
+/// A connection that is open and has no request, or one whose answer is being read.
 pub(super) struct Connection {
-    sender: SendRequest<Upload>,
-    course: Arc<Course>,
+    reading: Reading,
+    /// Where it is none, a task writes what is left of a request.
+    writing: Option<Writing>,
+    /// What came and was not looked at yet.
+    buffer: BytesMut,
+    /// For the head of the next request.
+    head: Vec<u8>,
     /// Where it leads.
     pub(super) address: SocketAddr,
-    authority: HeaderValue,
-    /// How long it may be kept without a request.
-    pub(super) keep: Duration,
+    authority: Box<str>,
+    /// How long it may be kept without a request; none if it can take no other.
+    pub(super) keep: Option<Duration>,
 }
 
 impl Connection {
@@ -69,79 +56,132 @@ impl Connection {
     ///
     /// # Errors
     /// When it can't be reached: no request has been sent.
-    pub(super) async fn open(
-        http: &Builder,
-        address: SocketAddr,
-        open: impl FnOnce() -> OpenConnection,
-    ) -> io::Result<Self> {
+    pub(super) async fn open(address: SocketAddr, open: impl FnOnce() -> OpenConnection) -> io::Result<Self> {
         let connecting = timeout(CONNECT_TIMEOUT, TcpStream::connect(address));
         let tcp = connecting.await.map_err(|_| io::Error::from(ErrorKind::TimedOut))??;
         tcp.set_nodelay(true)?;
-        let course = Arc::new(Course::default());
-        let socket = Socket::new(tcp, course.clone(), open());
-        let (sender, connection) = http.handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
-        // Its error is told to the request that it fails.
-        actix_web::rt::spawn(connection.with_upgrades());
-        let authority = HeaderValue::try_from(address.to_string()).map_err(io::Error::other)?;
-        Ok(Self { sender, course, address, authority, keep: IDLE_TIMEOUT })
+        let (reading, writing) = sides(tcp, open());
+        let (buffer, head) = (BytesMut::new(), Vec::new());
+        let (writing, authority, keep) = (Some(writing), address.to_string().into(), Some(IDLE_TIMEOUT));
+        Ok(Self { reading, writing, buffer, head, address, authority, keep })
     }
 
     /// Its address, as a `Host` header has it.
-    pub(super) fn authority(&self) -> HeaderValue {
-        self.authority.clone()
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
     }
 
-    /// Sends a request; the head of its answer.
+    /// An empty buffer for the head of the next request.
+    pub(super) fn take_head(&mut self) -> Vec<u8> {
+        self.head.clear();
+        std::mem::take(&mut self.head)
+    }
+
+    /// Sends a request; the head of its answer. `to_head` tells whether it is one of HEAD.
     ///
     /// # Errors
     /// [`Unanswered`], of which `Untaken` may be sent again whatever it is.
-    pub(super) async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, Unanswered> {
-        let (written, read) = (self.course.written(), self.course.read());
-        let mut failed = match self.sender.try_send_request(request).await {
-            Ok(answer) => {
-                self.keep = keep(answer.headers());
-                return Ok(answer);
+    pub(super) async fn send(&mut self, to_head: bool, mut sending: Sending) -> Result<Head, Unanswered> {
+        let Some(mut writing) = self.writing.take() else { return Err(Unanswered::Untaken) };
+        let (written, read) = (writing.written(), self.reading.read());
+        self.keep = None;
+        let outcome = poll_fn(|cx| {
+            if !sending.is_done() {
+                match sending.poll(&mut writing, cx) {
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
             }
-            Err(failed) => failed,
-        };
-        if failed.take_message().is_some() {
-            return Err(Unanswered::Untaken);
+            self.poll_head(to_head, cx)
+        });
+        match outcome.await {
+            Ok(head) => {
+                self.keep = head.keep.filter(|keep| !keep.is_zero());
+                self.head = sending.take_buffer();
+                if sending.is_done() {
+                    self.writing = Some(writing);
+                } else {
+                    actix_web::rt::spawn(async move { poll_fn(|cx| sending.poll(&mut writing, cx)).await });
+                }
+                Ok(head)
+            }
+            Err(Unanswered::Ended(error))
+                if self.reading.read() == read && self.is_untaken(&writing, written, &error) =>
+            {
+                Err(Unanswered::Untaken)
+            }
+            Err(error) => Err(error),
         }
-        let error = failed.into_error();
-        let came = self.course.read() - read;
-        Err(match error {
-            _ if error.is_parse_too_large() && came < HEAD_MAX as u64 => Unanswered::Headers,
-            _ if error.is_parse_too_large() => Unanswered::Head,
-            _ if error.is_parse() => Unanswered::NoHttp(error),
-            _ if came == 0 && self.course.is_untaken_since(written) => Unanswered::Untaken,
-            _ => Unanswered::Ended(error),
-        })
     }
 
-    /// Whether the function has closed it, or HTTP says that it takes no other request.
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    fn poll_head(&mut self, to_head: bool, cx: &mut Context<'_>) -> Poll<Result<Head, Unanswered>> {
+        loop {
+            if let Some(head) = answer::read(&mut self.buffer, to_head).map_err(Unanswered::Bad)? {
+                return Poll::Ready(Ok(head));
+            }
+            self.buffer.reserve(SHORT);
+            match ready!(self.reading.poll_more(cx, &mut self.buffer)) {
+                Ok(0) => return Poll::Ready(Err(Unanswered::Ended(ErrorKind::UnexpectedEof.into()))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Unanswered::Ended(error))),
+            }
+        }
+    }
+
+    /// Whether nothing that was written since then was taken by the function's kernel before the function closed: a server
+    /// that has closed a connection does not act on what comes after. Its last word is its end, which acknowledges what it
+    /// had got. A reset says no such thing.
+    fn is_untaken(&self, writing: &Writing, written: u64, error: &io::Error) -> bool {
+        let since = writing.written() - written;
+        // The kernel tells a reset once, and it may have told our write.
+        let is_end = error.kind() == ErrorKind::UnexpectedEof && writing.refused() != Some(ErrorKind::ConnectionReset);
+        // After an end in order a write fails with a broken pipe.
+        since == 0 || is_end && self.reading.untaken().is_some_and(|bytes| bytes >= since)
+    }
+
+    /// The next piece of an answer's body; none at its end.
+    ///
+    /// # Errors
+    /// Where it breaks off, or what comes are no chunks.
+    pub(super) fn poll_body(&mut self, framing: &mut Framing, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            match framing.take(&mut self.buffer) {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) if framing.is_complete() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(_) => {
+                    return Poll::Ready(Some(Err(io::Error::new(ErrorKind::InvalidData, "what came is no chunk"))));
+                }
+            }
+            self.buffer.reserve(framing.left().clamp(SHORT, LONG));
+            match ready!(self.reading.poll_more(cx, &mut self.buffer)) {
+                Ok(0) if framing.ends_with_connection() => return Poll::Ready(None),
+                Ok(0) => return Poll::Ready(Some(Err(ErrorKind::UnexpectedEof.into()))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
     }
 
     /// Whether request and answer are through, so that it can take the next one.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    pub(super) fn is_free(&self) -> bool {
+        self.keep.is_some() && self.writing.is_some() && self.buffer.is_empty()
     }
 
-    /// Returns when request and answer are through, and whether it can take another one.
-    pub(super) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+    /// Whether the function has closed it, or said something unasked, as far as this thread's sockets were looked at.
+    pub(super) fn is_closed(&self) -> bool {
+        !self.reading.is_quiet()
     }
-}
 
-/// How long a connection may be kept after this answer: less than the function says that it keeps it (`Keep-Alive:
-/// timeout=5`), so that we close first.
-fn keep(headers: &HeaderMap) -> Duration {
-    let said = headers.get("keep-alive").and_then(|value| value.to_str().ok());
-    let seconds = said.and_then(|text| {
-        let mut parts = text.split(',').filter_map(|part| part.split_once('='));
-        let (_, value) = parts.find(|(name, _)| name.trim().eq_ignore_ascii_case("timeout"))?;
-        value.trim().parse::<u32>().ok()
-    });
-    seconds.map_or(IDLE_TIMEOUT, |seconds| (Duration::from_secs(seconds.into()) * 3 / 4).min(IDLE_TIMEOUT))
+    /// Lets go of what is not needed while it is kept.
+    pub(super) fn rest(&mut self) {
+        if self.buffer.capacity() > 2 * SHORT {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    /// Both sides and what came already, of a connection that has switched protocols.
+    pub(super) fn into_tunnel(self) -> (Reading, Option<Writing>, BytesMut) {
+        (self.reading, self.writing, self.buffer)
+    }
 }

@@ -1,35 +1,38 @@
 //! The body of a function's answer on its way to the client, piece by piece as actix asks for it.
 
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
-use hyper::body::{Body as _, Incoming};
 
+use super::body::Framing;
 use super::connection::Connection;
 use super::pool::Pool;
 
 /// What is held while an answer's body is on its way.
 pub(super) trait Held {
     /// The function broke off its answer.
-    fn broken(&self, error: &hyper::Error);
+    fn broken(&self, error: &io::Error);
 }
 
 /// The body of a function's answer. What it holds is let go when the last byte is out or the client is gone; the
 /// connection is kept for the next request only after the last byte came.
 pub(super) struct Download<T> {
-    incoming: Incoming,
+    framing: Framing,
     size: BodySize,
     connection: Option<(Rc<Pool>, Connection)>,
+    /// How it broke off, to be told when what came before is out.
+    broken: Option<io::Error>,
     held: T,
 }
 
 impl<T> Download<T> {
     /// `size` is what the function said, also of a body that it does not send (HEAD).
-    pub(super) fn new(incoming: Incoming, size: BodySize, connection: (Rc<Pool>, Connection), held: T) -> Self {
-        Self { incoming, size, connection: Some(connection), held }
+    pub(super) fn new(framing: Framing, size: BodySize, connection: (Rc<Pool>, Connection), held: T) -> Self {
+        Self { framing, size, connection: Some(connection), broken: None, held }
     }
 
     fn give_back(&mut self) {
@@ -42,37 +45,39 @@ impl<T> Download<T> {
 impl<T> Drop for Download<T> {
     fn drop(&mut self) {
         // actix does not ask for a body that has no bytes.
-        if self.incoming.is_end_stream() {
+        if self.framing.is_complete() {
             self.give_back();
         }
     }
 }
 
 impl<T: Held + Unpin> MessageBody for Download<T> {
-    type Error = hyper::Error;
+    type Error = io::Error;
 
     fn size(&self) -> BodySize {
         self.size
     }
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        loop {
-            // An error ends the connection to the client: a body cut short must not look complete.
-            match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                None => {
-                    self.give_back();
-                    return Poll::Ready(None);
-                }
-                Some(Err(error)) => {
-                    self.held.broken(&error);
-                    return Poll::Ready(Some(Err(error)));
-                }
-                Some(Ok(frame)) => {
-                    // What is no data are trailers, which end here.
-                    if let Ok(bytes) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(bytes)));
-                    }
-                }
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        let this = self.get_mut();
+        // An error ends the connection to the client: a body cut short must not look complete.
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let Some((_, connection)) = &mut this.connection else { return Poll::Ready(None) };
+        match ready!(connection.poll_body(&mut this.framing, cx)) {
+            Some(Ok(piece)) => Poll::Ready(Some(Ok(piece))),
+            None => {
+                this.give_back();
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                this.held.broken(&error);
+                this.connection = None;
+                this.broken = Some(error);
+                // actix throws away what it has not written yet when it learns of an error.
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
         }
     }

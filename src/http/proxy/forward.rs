@@ -9,15 +9,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue, TRANSFER_ENCODING};
-use hyper::{HeaderMap, Method, Request, Response, Uri};
+use actix_web::http::Method;
 use tokio::time::timeout;
 
 use super::ahead;
-use super::connection::{Connection, Unanswered};
-use super::headers::{self, CallHeaders};
+use super::answer::Head;
+use super::connection::Connection;
+use super::headers::{Asked, CallHeaders, to_function};
 use super::pool::Pool;
+use super::sending::Sending;
+use super::unanswered::Unanswered;
 use super::upload::Upload;
 use crate::http::metrics::Metrics;
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
@@ -32,9 +33,6 @@ pub(super) enum UpstreamError {
     /// No instance to send it to.
     #[error(transparent)]
     NoEndpoint(#[from] NoEndpoint),
-    /// The request's path or method is none.
-    #[error("the request can't be sent on: {0}")]
-    Malformed(#[from] hyper::http::Error),
     /// The client broke its body off, or what it sent is no body.
     #[error("the request's body broke off, or can't be read")]
     Incomplete,
@@ -55,7 +53,7 @@ impl UpstreamError {
 
 /// The head of an answer, with what is needed for the rest of it.
 pub(super) struct Answer {
-    pub(super) head: Response<Incoming>,
+    pub(super) head: Head,
     pub(super) connection: Connection,
     /// To be held until the body is out.
     pub(super) lease: Lease,
@@ -79,14 +77,13 @@ impl UpstreamRequest<'_> {
         metrics: &Metrics,
         entry: &FunctionEntry,
     ) -> Result<Answer, UpstreamError> {
-        let method = Method::from_bytes(self.request.method().as_str().as_bytes()).map_err(hyper::http::Error::from)?;
-        let mut harmless = self.upload.is_empty() && method.is_safe();
+        let mut harmless = self.upload.is_empty() && self.request.method().is_safe();
         let mut wait = FIRST_WAIT;
         let mut tried = 0;
         loop {
             tried += 1;
             let (lease, ahead) = lease(entry, metrics, Some(pool)).await?;
-            let error = match self.attempt(pool, lease.address(), ahead, &method).await {
+            let error = match self.attempt(pool, lease.address(), ahead).await {
                 Ok((head, connection)) => return Ok(Answer { head, connection, lease }),
                 Err(_) if self.upload.is_broken() => return Err(UpstreamError::Incomplete),
                 Err(error) => error,
@@ -114,38 +111,30 @@ impl UpstreamRequest<'_> {
         pool: &Pool,
         address: SocketAddr,
         ahead: Option<Connection>,
-        method: &Method,
-    ) -> Result<(Response<Incoming>, Connection), UpstreamError> {
+    ) -> Result<(Head, Connection), UpstreamError> {
         if let Some(mut kept) = ahead.or_else(|| pool.take(address)) {
-            match kept.send(self.on(&kept, method)?).await {
+            match self.send_on(&mut kept).await {
                 Ok(head) => return Ok((head, kept)),
                 Err(Unanswered::Untaken) if self.upload.is_whole() && !self.upload.is_broken() => {}
                 Err(error) => return Err(error.into()),
             }
         }
         let mut fresh = pool.open(address).await?;
-        let head = fresh.send(self.on(&fresh, method)?).await?;
+        let head = self.send_on(&mut fresh).await?;
         Ok((head, fresh))
     }
 
-    /// The request as it is sent on this connection.
-    fn on(&self, connection: &Connection, method: &Method) -> Result<Request<Upload>, hyper::http::Error> {
-        let path = self.path_and_query;
-        let uri = if path.starts_with('/') { Uri::try_from(path)? } else { Uri::try_from(format!("/{path}"))? };
-        let mut request = Request::new(self.upload.try_next());
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers();
-        request.headers_mut().insert(HOST, connection.authority());
-        if self.upload.is_chunked() {
-            // hyper leaves out a body of unknown length for the methods that seldom have one, unless it is told.
-            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        Ok(request)
-    }
-
-    fn headers(&self) -> HeaderMap {
-        headers::to_function(self.request, self.call_headers, self.web_socket)
+    async fn send_on(&self, connection: &mut Connection) -> Result<Head, Unanswered> {
+        let mut head = connection.take_head();
+        let asked = Asked {
+            path_and_query: self.path_and_query,
+            authority: connection.authority(),
+            call_headers: self.call_headers,
+            web_socket: self.web_socket,
+            chunked: self.upload.is_chunked(),
+        };
+        to_function(self.request, asked, &mut head);
+        connection.send(self.request.method() == Method::HEAD, Sending::new(head, self.upload.try_next())).await
     }
 }
 

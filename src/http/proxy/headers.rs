@@ -1,13 +1,14 @@
-//! Headers on their way through: everything but what belongs to one hop. (actix-web and hyper have a header map each.)
+//! Headers on their way to the function: everything but what belongs to one hop. What is sent is written from actix's map
+//! straight into the bytes of the request; what comes back is read into actix's map in `answer`.
 
+use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::http::header::HeaderMap as InHeaders;
-use actix_web::{HttpRequest, HttpResponse};
-use hyper::header::{
+use actix_web::http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
+use actix_web::{HttpRequest, HttpResponse};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -19,8 +20,9 @@ const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 const ME: HeaderValue = HeaderValue::from_static(concat!("actord/", env!("CARGO_PKG_VERSION")));
 
 /// RFC 9110, 7.6.1, and what older peers send.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [CONNECTION, TRANSFER_ENCODING, TE, TRAILER, UPGRADE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION].contains(name)
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // The names that HTTP knows are numbers: this compares no text for them.
+    matches!(*name, CONNECTION | TRANSFER_ENCODING | TE | TRAILER | UPGRADE | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
 }
 
@@ -34,7 +36,7 @@ pub(super) struct CallHeaders {
 
 impl CallHeaders {
     pub(super) fn of(request: &HttpRequest) -> Self {
-        let has_call_id = request.headers().get("x-call-id").is_some_and(|id| !id.is_empty());
+        let has_call_id = request.headers().get(X_CALL_ID).is_some_and(|id| !id.is_empty());
         let call_id = (!has_call_id).then(new_call_id).flatten();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -47,9 +49,9 @@ impl CallHeaders {
             [(X_START_TIME, Some(&self.start_time)), (X_CALL_ID, self.call_id.as_ref()), (X_SERVED_BY, Some(&ME))];
         for (name, value) in added {
             if let Some(value) = value
-                && !answer.headers().contains_key(name.as_str())
+                && !answer.headers().contains_key(&name)
             {
-                append(answer, &name, value);
+                answer.headers_mut().append(name, value.clone());
             }
         }
     }
@@ -57,98 +59,133 @@ impl CallHeaders {
 
 /// A random UUID (RFC 9562, version 4).
 fn new_call_id() -> Option<HeaderValue> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let random = rand::random::<u128>() & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
-    let (a, b, c, d, e) = (random >> 96, random >> 80, random >> 64, random >> 48, random);
-    let text =
-        format!("{a:08x}-{:04x}-{:04x}-{:04x}-{:012x}", b & 0xffff, c & 0xffff, d & 0xffff, e & 0xffff_ffff_ffff);
-    HeaderValue::try_from(text).ok()
+    let mut text = Vec::with_capacity(36);
+    for (at, byte) in random.to_be_bytes().into_iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push(b'-');
+        }
+        text.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
+    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).ok()
+}
+
+/// The items of a comma-separated list, in lower case.
+pub(super) fn options(value: &[u8]) -> impl Iterator<Item = String> + '_ {
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    text.split(',').map(|item| item.trim().to_ascii_lowercase())
 }
 
 /// A comma-separated list in all lines of one header, in lower case.
-fn listed(headers: &InHeaders, name: &str) -> Vec<String> {
-    let lines = headers.get_all(name).filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|item| item.trim().to_ascii_lowercase()).collect()
+fn listed(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
+    headers.get_all(name).flat_map(|line| options(line.as_bytes())).collect()
 }
 
 /// Whether the client asks to go on as a web socket.
-pub(super) fn asks_for_web_socket(headers: &InHeaders) -> bool {
-    headers.contains_key("upgrade")
-        && listed(headers, "upgrade").iter().any(|protocol| protocol == "websocket")
-        && listed(headers, "connection").iter().any(|option| option == "upgrade")
+pub(super) fn asks_for_web_socket(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+        && listed(headers, UPGRADE).iter().any(|protocol| protocol == "websocket")
+        && listed(headers, CONNECTION).iter().any(|option| option == "upgrade")
 }
 
-/// The headers that the function gets.
-pub(super) fn to_function(request: &HttpRequest, call_headers: Option<&CallHeaders>, web_socket: bool) -> HeaderMap {
+/// What a function is asked: where, and in which way the body comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// Path and query as the function sees them.
+    pub(super) path_and_query: &'a str,
+    /// The instance's address.
+    pub(super) authority: &'a str,
+    pub(super) call_headers: Option<&'a CallHeaders>,
+    pub(super) web_socket: bool,
+    pub(super) chunked: bool,
+}
+
+/// Writes the head of the request that the function gets.
+pub(super) fn to_function(request: &HttpRequest, asked: Asked<'_>, out: &mut Vec<u8>) {
     let sent = request.headers();
-    let named = if sent.contains_key("connection") { listed(sent, "connection") } else { Vec::new() };
-    let mut headers = HeaderMap::with_capacity(sent.len() + 6);
+    let named = if sent.contains_key(CONNECTION) { listed(sent, CONNECTION) } else { Vec::new() };
+    let slash = if asked.path_and_query.starts_with('/') { "" } else { "/" };
+    for part in [request.method().as_str(), " ", slash, asked.path_and_query, " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    let mut add = |name: &HeaderName, value: &[u8]| {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    };
+    // `Host` is the instance's own.
+    add(&HOST, asked.authority.as_bytes());
+    let (mut has_for, mut has_host, mut has_agent) = (false, false, false);
     for (name, value) in sent {
-        let Ok(name) = HeaderName::from_bytes(name.as_str().as_bytes()) else { continue };
-        // `Host` is the instance's own; `Expect` was met when the body was let in; framing is not the client's to drop.
-        let dropped = name == HOST || name == EXPECT || is_hop_by_hop(&name);
-        if dropped || name != CONTENT_LENGTH && named.iter().any(|hop| *hop == name.as_str()) {
+        // `Expect` was met when the body was let in; framing is not the client's to drop.
+        let dropped = *name == HOST || *name == EXPECT || is_hop_by_hop(name);
+        if dropped || *name != CONTENT_LENGTH && named.iter().any(|hop| *hop == name.as_str()) {
             continue;
         }
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            headers.append(name, value);
+        match *name {
+            // What follows is no body.
+            CONTENT_LENGTH if asked.web_socket => continue,
+            USER_AGENT => has_agent = true,
+            _ => match name.as_str() {
+                // Told anew below.
+                "x-start-time" if asked.call_headers.is_some() => continue,
+                "x-call-id" if asked.call_headers.is_some_and(|headers| headers.call_id.is_some()) => continue,
+                "x-forwarded-for" => has_for = true,
+                "x-forwarded-host" => has_host = true,
+                _ => {}
+            },
+        }
+        add(name, value.as_bytes());
+    }
+    if asked.web_socket {
+        add(&CONNECTION, b"upgrade");
+        add(&UPGRADE, b"websocket");
+    }
+    if asked.chunked {
+        add(&TRANSFER_ENCODING, b"chunked");
+    }
+    if let (false, Some(named)) = (has_host, sent.get(HOST)) {
+        add(&X_FORWARDED_HOST, named.as_bytes());
+    }
+    if let Some(headers) = asked.call_headers {
+        add(&X_START_TIME, headers.start_time.as_bytes());
+        if let Some(id) = &headers.call_id {
+            add(&X_CALL_ID, id.as_bytes());
+        }
+        if !has_agent {
+            add(&USER_AGENT, ME.as_bytes());
         }
     }
-    if web_socket {
-        // What follows is no body.
-        headers.remove(CONTENT_LENGTH);
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    if let (false, Some(peer)) = (has_for, request.peer_addr()) {
+        // Into memory: it does not fail.
+        let _ = write!(out, "{X_FORWARDED_FOR}: {peer}\r\n");
     }
-    if !headers.contains_key(&X_FORWARDED_FOR)
-        && let Some(value) = request.peer_addr().and_then(|peer| HeaderValue::try_from(peer.to_string()).ok())
-    {
-        headers.insert(X_FORWARDED_FOR, value);
-    }
-    if !headers.contains_key(&X_FORWARDED_HOST)
-        && let Some(named) = sent.get("host").and_then(|named| HeaderValue::from_bytes(named.as_bytes()).ok())
-    {
-        headers.insert(X_FORWARDED_HOST, named);
-    }
-    if let Some(call_headers) = call_headers {
-        headers.insert(X_START_TIME, call_headers.start_time.clone());
-        if let Some(id) = &call_headers.call_id {
-            headers.insert(X_CALL_ID, id.clone());
-        }
-        headers.entry(USER_AGENT).or_insert(ME);
-    }
-    headers
-}
-
-/// Gives the client the headers of the function's answer. `upgraded` keeps those that switch protocols.
-pub(super) fn to_client<B>(headers: &HeaderMap, upgraded: bool, answer: &mut HttpResponse<B>) {
-    let named: Vec<String> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(',').map(|item| item.trim().to_ascii_lowercase()))
-        .collect();
-    for (name, value) in headers {
-        let dropped = is_hop_by_hop(name) || named.iter().any(|hop| *hop == name.as_str());
-        // The length is written anew from the body, except for an answer that has none (304).
-        if dropped && !(upgraded && name == UPGRADE) {
-            continue;
-        }
-        append(answer, name, value);
-    }
-}
-
-fn append<B>(answer: &mut HttpResponse<B>, name: &HeaderName, value: &HeaderValue) {
-    use actix_web::http::header::{HeaderName, HeaderValue};
-    let name = HeaderName::from_bytes(name.as_str().as_bytes());
-    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
-        answer.headers_mut().append(name, value);
-    }
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+
+    /// The header lines that a function gets, sorted.
+    fn sent(request: &HttpRequest) -> Vec<String> {
+        let mut out = Vec::new();
+        let asked = Asked {
+            path_and_query: "?a=b",
+            authority: "10.0.0.1:8080",
+            call_headers: None,
+            web_socket: false,
+            chunked: false,
+        };
+        to_function(request, asked, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let lines = text.strip_prefix("GET /?a=b HTTP/1.1\r\n").and_then(|rest| rest.strip_suffix("\r\n\r\n"));
+        let mut lines: Vec<_> = lines.expect(&text).split("\r\n").map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
 
     #[test]
     fn a_call_id_is_a_uuid_of_version_4() {
@@ -174,18 +211,14 @@ mod tests {
             .insert_header(("Expect", "100-continue"))
             .insert_header(("Content-Length", "3"))
             .to_http_request();
-        let headers = to_function(&request, None, false);
-        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["content-length", "x-yours"]);
+        assert_eq!(sent(&request), ["content-length: 3", "host: 10.0.0.1:8080", "x-yours: 2"]);
     }
 
     #[test]
     fn a_header_with_many_values_keeps_them_all_in_order() {
         let request =
             TestRequest::get().append_header(("X-Many", "a")).append_header(("X-Many", "b")).to_http_request();
-        let headers = to_function(&request, None, false);
-        assert_eq!(headers.get_all("x-many").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(sent(&request), ["host: 10.0.0.1:8080", "x-many: a", "x-many: b"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::error::Error as _;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,12 @@ use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::connection::Unanswered;
 use super::deadline::{Late, Limits};
 use super::download::{Download, Held};
 use super::forward::{Answer, UpstreamError, UpstreamRequest, wake};
 use super::headers::{self, CallHeaders};
 use super::pool::Pool;
+use super::unanswered::Unanswered;
 use super::upgrade;
 use super::upload::Upload;
 use crate::http::metrics::{Invocation, Series};
@@ -41,7 +41,7 @@ const TARGETS: usize = 4_096;
 const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// A function that requests are sent to, as a worker remembers it.
-pub(super) struct Target {
+pub(in crate::http) struct Target {
     entry: FunctionEntry,
     series: Series,
     /// When it was last said that it can't be reached.
@@ -70,11 +70,10 @@ impl AsRef<Series> for Rc<Target> {
 type InFlight = (Lease, Invocation<Rc<Target>>);
 
 impl Held for InFlight {
-    fn broken(&self, error: &hyper::Error) {
+    fn broken(&self, error: &io::Error) {
         let target = self.1.target();
         if target.may_say() {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            warn!(function = %target.entry.function(), %error, cause, "a function broke off its answer");
+            warn!(function = %target.entry.function(), %error, "a function broke off its answer");
         }
     }
 }
@@ -107,14 +106,7 @@ enum ProxyError {
 impl ProxyError {
     /// Whether the function did answer, and what it said can't be passed on.
     fn is_of_the_answer(&self) -> bool {
-        use Unanswered::{Ended, Head, Headers, NoHttp, Untaken};
-        match self {
-            Self::Upstream(UpstreamError::Unanswered(why)) => match why {
-                Headers | Head | NoHttp(_) => true,
-                Ended(_) | Untaken => false,
-            },
-            _ => false,
-        }
+        matches!(self, Self::Upstream(UpstreamError::Unanswered(Unanswered::Bad(_))))
     }
 }
 
@@ -164,7 +156,7 @@ impl Proxy {
         let (asked_to_switch, progress) = (upstream.web_socket, upstream.upload.progress());
         let answer = upstream.send(&self.pool, &self.services.metrics, &target.entry);
         let answer = limits.hold(answer, progress).await.map_err(ProxyError::Late)??;
-        if answer.head.status() == hyper::StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch {
+        if answer.head.answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch {
             return Err(ProxyError::Switched);
         }
         Ok(answer)
@@ -174,9 +166,7 @@ impl Proxy {
     fn refuse(&self, name: &str, error: &ProxyError) -> HttpResponse {
         let (status, line) = match error {
             ProxyError::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
-            ProxyError::Upstream(UpstreamError::Malformed(_) | UpstreamError::Incomplete) => {
-                (StatusCode::BAD_REQUEST, error.to_string())
-            }
+            ProxyError::Upstream(UpstreamError::Incomplete) => (StatusCode::BAD_REQUEST, error.to_string()),
             ProxyError::Late(Late::Sending(_)) => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
             ProxyError::Upstream(UpstreamError::NoEndpoint(why)) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
             ProxyError::Upstream(_) | ProxyError::Switched => {
@@ -263,11 +253,11 @@ async fn call(
     let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, upload };
     match proxy.exchange(upstream, &target).await {
         Ok(answer) => {
-            let status = answer.head.status();
+            let status = answer.head.answer.status();
             invocation.answered(status.as_u16());
             match socket {
-                Some(payload) if status == hyper::StatusCode::SWITCHING_PROTOCOLS => {
-                    upgrade::answer(answer.head, payload, (answer.lease, invocation))
+                Some(payload) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                    upgrade::answer(answer.head.answer, answer.connection, payload, (answer.lease, invocation))
                 }
                 _ => stream(answer, &proxy.pool, invocation),
             }
@@ -310,23 +300,15 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 /// The function's own answer, with its body to come.
 fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -> HttpResponse {
     let Answer { head, connection, lease } = answer;
-    let (head, incoming) = head.into_parts();
-    let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
-    let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    // A length beside chunks counts for nothing (RFC 9112, 6.3).
-    let chunked = head.headers.contains_key(hyper::header::TRANSFER_ENCODING);
-    let length = head.headers.get(hyper::header::CONTENT_LENGTH).filter(|_| !chunked);
-    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-    let size = match length {
+    let has_body = !matches!(head.answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let size = match head.length {
         _ if !has_body => BodySize::None,
         Some(length) => BodySize::Sized(length),
         None => BodySize::Stream,
     };
     let held: InFlight = (lease, invocation);
-    let body = Download::new(incoming, size, (pool.clone(), connection), held);
-    let mut answer = HttpResponse::with_body(status, body);
-    headers::to_client(&head.headers, false, &mut answer);
-    answer.map_into_boxed_body()
+    let body = Download::new(head.body, size, (pool.clone(), connection), held);
+    HttpResponse::from(head.answer.set_body(body)).map_into_boxed_body()
 }
 
 /// An answer of the proxy's own.

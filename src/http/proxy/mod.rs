@@ -1,11 +1,14 @@
 //! Calls of functions, `/function/{name}`: each is handed on to an instance, and its answer is streamed back.
 //!
 //! ```text
-//! invoke -> deadline -> forward (lease, headers, upload) -> pool, connection, socket -> instance -> headers, download or upgrade
+//! invoke -> deadline -> forward (lease, headers, upload) -> pool, connection (sending, socket) -> instance
+//! instance -> connection (answer, body) -> download or upgrade
 //! ```
 //! A call does no disk write and sends no message; all that it waits for is the instance.
 
 mod ahead;
+mod answer;
+mod body;
 mod connection;
 mod deadline;
 mod download;
@@ -13,6 +16,8 @@ mod forward;
 mod headers;
 pub(super) mod invoke;
 mod pool;
+mod sending;
 mod socket;
+mod unanswered;
 mod upgrade;
 mod upload;

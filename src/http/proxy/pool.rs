@@ -12,10 +12,10 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 
 use actix_web::rt;
-use hyper::client::conn::http1::Builder;
 use tokio::time::{Instant, sleep};
 
-use super::connection::{Connection, HEAD_MAX, HEADERS_MAX, IDLE_TIMEOUT};
+use super::answer::IDLE_TIMEOUT;
+use super::connection::Connection;
 use crate::http::metrics::{Connections, Metrics};
 
 /// Kept connections to one instance.
@@ -29,13 +29,13 @@ struct Idle {
 
 impl Idle {
     fn is_usable(&self, now: Instant) -> bool {
-        now.duration_since(self.since) < self.connection.keep && !self.connection.is_closed()
+        let is_old = self.connection.keep.is_none_or(|keep| now.duration_since(self.since) >= keep);
+        !is_old && !self.connection.is_closed()
     }
 }
 
 /// One worker's connections.
 pub(super) struct Pool {
-    http: Builder,
     counts: Connections,
     idle: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
     /// Whether a task closes those that were kept long enough.
@@ -44,10 +44,8 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(metrics: &Metrics) -> Rc<Self> {
-        let mut http = Builder::new();
-        http.max_headers(HEADERS_MAX).max_buf_size(HEAD_MAX);
         let counts = metrics.connections().clone();
-        Rc::new(Self { http, counts, idle: RefCell::default(), sweeping: Cell::default() })
+        Rc::new(Self { counts, idle: RefCell::default(), sweeping: Cell::default() })
     }
 
     /// A connection that was kept.
@@ -68,27 +66,18 @@ impl Pool {
     /// # Errors
     /// When the instance can't be reached.
     pub(super) async fn open(&self, address: SocketAddr) -> io::Result<Connection> {
-        Connection::open(&self.http, address, || self.counts.opened()).await
+        Connection::open(address, || self.counts.opened()).await
     }
 
-    /// Keeps a connection whose answer is through, once its request is through as well.
+    /// Keeps a connection whose answer is through, if its request is through as well.
     pub(super) fn give_back(self: &Rc<Self>, mut connection: Connection) {
-        if connection.is_ready() {
-            self.keep(connection);
-        } else if !connection.is_closed() {
-            let pool = self.clone();
-            rt::spawn(async move {
-                if connection.ready().await {
-                    pool.keep(connection);
-                }
-            });
+        if !connection.is_free() {
+            return;
         }
-    }
-
-    fn keep(self: &Rc<Self>, connection: Connection) {
         let mut all = self.idle.borrow_mut();
         let kept = all.entry(connection.address).or_default();
-        if kept.len() < IDLE_PER_INSTANCE && !connection.keep.is_zero() {
+        if kept.len() < IDLE_PER_INSTANCE {
+            connection.rest();
             kept.push(Idle { connection, since: Instant::now() });
         }
         if !self.sweeping.replace(true) {

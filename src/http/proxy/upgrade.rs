@@ -1,84 +1,75 @@
 //! Web sockets: after both sides have switched protocols, bytes go through as they come.
 
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use actix_http::Response;
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::StatusCode;
+use actix_web::http::ConnectionType;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpResponse, rt};
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use futures_util::StreamExt as _;
-use hyper::Response;
-use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWriteExt as _, ReadHalf, WriteHalf, split};
-use tokio_util::io::poll_read_buf;
 
-use super::headers;
+use super::connection::Connection;
+use super::socket::{Reading, Writing};
 
 const PIECE: usize = 16 * 1024;
 
 /// What the function says, as the client's answer.
 struct FromFunction<H> {
-    state: State,
+    reading: Reading,
     buffer: BytesMut,
     /// The lease and the metrics' guard, held until the connection ends.
     _held: H,
 }
 
-enum State {
-    /// hyper has not handed the connection over yet; the client's bytes wait.
-    Switching(OnUpgrade, Option<Payload>),
-    Open(ReadHalf<TokioIo<Upgraded>>),
-}
-
 /// The answer 101 of a function, with both directions joined.
-pub(super) fn answer<H: Unpin + 'static>(mut head: Response<Incoming>, payload: Payload, held: H) -> HttpResponse {
-    let state = State::Switching(hyper::upgrade::on(&mut head), Some(payload));
-    let body = FromFunction { state, buffer: BytesMut::new(), _held: held };
-    let mut answer = HttpResponse::with_body(StatusCode::SWITCHING_PROTOCOLS, body);
-    headers::to_client(head.headers(), true, &mut answer);
-    answer.head_mut().set_connection_type(actix_web::http::ConnectionType::Upgrade);
+pub(super) fn answer<H: Unpin + 'static>(
+    head: Response<()>,
+    connection: Connection,
+    payload: Payload,
+    held: H,
+) -> HttpResponse {
+    let (reading, writing, buffer) = connection.into_tunnel();
+    if let Some(writing) = writing {
+        rt::spawn(to_function(payload, writing));
+    }
+    let mut answer = HttpResponse::from(head.set_body(FromFunction { reading, buffer, _held: held }));
+    answer.head_mut().set_connection_type(ConnectionType::Upgrade);
     answer.map_into_boxed_body()
 }
 
 /// Carries what the client says until it is done or the function is gone.
-async fn to_function(mut payload: Payload, mut write: WriteHalf<TokioIo<Upgraded>>) {
-    while let Some(Ok(bytes)) = payload.next().await {
-        if write.write_all(&bytes).await.is_err() {
-            return;
+async fn to_function(mut payload: Payload, mut writing: Writing) {
+    while let Some(Ok(mut bytes)) = payload.next().await {
+        while !bytes.is_empty() {
+            match poll_fn(|cx| writing.poll_write(cx, &[IoSlice::new(&bytes)])).await {
+                Ok(Some(count)) => bytes.advance(count),
+                Ok(None) | Err(_) => return,
+            }
         }
     }
     // If even that fails, neither side is left to be told.
-    let _ = write.shutdown().await;
+    let _ = poll_fn(|cx| writing.poll_shutdown(cx)).await;
 }
 
 impl<H: Unpin> MessageBody for FromFunction<H> {
-    type Error = Box<dyn std::error::Error>;
+    type Error = io::Error;
 
     fn size(&self) -> BodySize {
         BodySize::Stream
     }
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let this = self.get_mut();
-        loop {
-            match &mut this.state {
-                State::Switching(upgrade, payload) => {
-                    let (read, write) = split(TokioIo::new(ready!(Pin::new(upgrade).poll(cx))?));
-                    if let Some(payload) = payload.take() {
-                        rt::spawn(to_function(payload, write));
-                    }
-                    this.state = State::Open(read);
-                }
-                State::Open(read) => {
-                    this.buffer.reserve(PIECE);
-                    let count = ready!(poll_read_buf(Pin::new(read), cx, &mut this.buffer))?;
-                    return Poll::Ready((count > 0).then(|| Ok(this.buffer.split().freeze())));
-                }
-            }
+        if this.buffer.is_empty() {
+            this.buffer.reserve(PIECE);
+            ready!(this.reading.poll_more(cx, &mut this.buffer))?;
         }
+        let piece = this.buffer.split().freeze();
+        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
     }
 }

@@ -1,7 +1,6 @@
 //! A request's body on its way to the function, piece by piece and never as a whole.
 //!
-//! It is polled by the task of the connection that it is sent on, which is on the worker's thread as actix's body is. The
-//! beginning is kept until the answer comes, so that it can be sent again where nothing of it was read.
+//! The beginning is kept until the answer comes, so that it can be sent again where nothing of it was read.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -10,7 +9,6 @@ use std::task::{Context, Poll, ready};
 
 use actix_web::web::{Bytes, Payload};
 use futures_util::Stream as _;
-use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::deadline::Progress;
@@ -46,8 +44,6 @@ impl Sent {
 struct Source {
     payload: RefCell<Payload>,
     sent: RefCell<Sent>,
-    /// The number of the try that may take from it.
-    attempt: Cell<u32>,
     progress: Cell<Progress>,
     broken: Cell<bool>,
 }
@@ -56,34 +52,32 @@ struct Source {
 pub(super) struct Upload {
     source: Option<Rc<Source>>,
     length: Option<u64>,
-    attempt: u32,
     /// How many of the pieces that were sent before were sent again.
     again: usize,
+    /// Bytes that this try has taken.
+    taken: u64,
     ended: bool,
 }
 
 impl Upload {
     /// No body.
-    pub(super) const EMPTY: Self = Self { source: None, length: Some(0), attempt: 0, again: 0, ended: true };
+    pub(super) const EMPTY: Self = Self { source: None, length: Some(0), again: 0, taken: 0, ended: true };
 
     /// The body of a request; `length` if the client said it, else it is sent in chunks.
     pub(super) fn of(payload: Payload, length: Option<u64>) -> Self {
         let source = Source {
             payload: RefCell::new(payload),
             sent: RefCell::default(),
-            attempt: Cell::new(0),
             progress: Cell::new(Progress::Untouched),
             broken: Cell::new(false),
         };
-        Self { source: Some(Rc::new(source)), length, attempt: 0, again: 0, ended: false }
+        Self { source: Some(Rc::new(source)), length, again: 0, taken: 0, ended: false }
     }
 
-    /// The body for the next try, from its beginning. What an earlier try still holds of it ends.
+    /// The body for the next try, from its beginning. The try before it is over.
     pub(super) fn try_next(&self) -> Self {
         let Some(source) = &self.source else { return Self::EMPTY };
-        let attempt = source.attempt.get() + 1;
-        source.attempt.set(attempt);
-        Self { source: Some(source.clone()), length: self.length, attempt, again: 0, ended: false }
+        Self { source: Some(source.clone()), length: self.length, again: 0, taken: 0, ended: false }
     }
 
     /// Whether it can still be sent from its beginning.
@@ -126,7 +120,7 @@ impl Source {
             Poll::Ready(Some(Ok(piece))) => {
                 let mut sent = self.sent.borrow_mut();
                 sent.note(&piece);
-                // hyper does not ask what comes after the last byte of a length that it knows.
+                // What comes after the last byte of a length that is known is not asked for.
                 let is_last = length.is_some_and(|length| sent.bytes as u64 >= length);
                 let progress = if is_last { Progress::Complete(now) } else { Progress::Taken(now) };
                 (progress, Poll::Ready(Some(Ok(piece))))
@@ -142,32 +136,28 @@ impl Source {
     }
 }
 
-impl Body for Upload {
-    type Data = Bytes;
-    type Error = Incomplete;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
-        let this = self.get_mut();
-        let Some(source) = this.source.as_ref().filter(|_| !this.ended) else { return Poll::Ready(None) };
-        if source.attempt.get() != this.attempt {
-            this.ended = true;
-            return Poll::Ready(Some(Err(Incomplete)));
-        }
-        let sent_before = source.sent.borrow().pieces.get(this.again).cloned();
+impl Upload {
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// [`Incomplete`].
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
+        let Some(source) = self.source.as_ref().filter(|_| !self.ended) else { return Poll::Ready(None) };
+        let sent_before = source.sent.borrow().pieces.get(self.again).cloned();
         let piece = match sent_before {
             Some(piece) => Some(Ok(piece)),
-            None => ready!(source.poll(this.length, cx)),
+            None => ready!(source.poll(self.length, cx)),
         };
-        this.again += 1;
-        this.ended = !matches!(piece, Some(Ok(_)));
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+        self.again += 1;
+        if let Some(Ok(piece)) = &piece {
+            self.taken += piece.len() as u64;
+        }
+        self.ended = !matches!(piece, Some(Ok(_))) || self.length.is_some_and(|length| self.taken >= length);
+        Poll::Ready(piece)
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// Whether there is no more of it.
+    pub(super) fn is_ended(&self) -> bool {
         self.ended
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

@@ -1,10 +1,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use hyper::Method;
-use hyper::header::{HOST, HeaderName};
-
 use super::super::pool::Pool;
+use super::super::upload::Upload;
 use super::*;
 use crate::http::Metrics;
 
@@ -36,12 +34,12 @@ fn read(peer: &mut TcpStream, count: usize) {
 }
 
 /// What becomes of a request of [`HEAD`] on a connection that is open already.
-async fn outcome(act: Act) -> Result<Response<Incoming>, Unanswered> {
+async fn outcome(act: Act) -> Result<Head, Unanswered> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let pool = Pool::new(&Metrics::new().unwrap());
     let mut connection = pool.open(listener.local_addr().unwrap()).await.unwrap();
     let mut peer = listener.accept().unwrap().0;
-    // Nothing is awaited between this and the request: the connection's task has not looked at its socket since.
+    // Nothing is awaited between this and the request: the worker has not looked at its sockets since.
     let function = match act {
         Act::CloseBefore => {
             drop(peer);
@@ -65,10 +63,7 @@ async fn outcome(act: Act) -> Result<Response<Incoming>, Unanswered> {
             _ => read(&mut peer, HEAD.len() / 2),
         })),
     };
-    let mut request = Request::new(Upload::EMPTY);
-    *request.method_mut() = Method::POST;
-    request.headers_mut().insert(HOST, HeaderValue::from_static("h"));
-    let outcome = connection.send(request).await;
+    let outcome = connection.send(false, Sending::new(HEAD.into(), Upload::EMPTY)).await;
     if let Some(function) = function {
         function.join().unwrap();
     }
@@ -93,23 +88,5 @@ async fn a_request_counts_as_unsent_only_if_the_function_can_not_have_got_any_of
                 other => panic!("{act:?}: {other:?}"),
             }
         }
-    }
-}
-
-#[test]
-fn a_connection_is_kept_for_less_than_the_function_says_and_never_longer_than_usual() {
-    for (said, millis) in [
-        (None, 1500),
-        (Some("timeout=1"), 750),
-        (Some("timeout=2, max=100"), 1500),
-        (Some("max=5,Timeout = 1"), 750),
-        (Some("timeout=0"), 0),
-        (Some("timeout=60"), 1500),
-        (Some("timeout=soon"), 1500),
-        (Some("timeout"), 1500),
-    ] {
-        let said = said.map(HeaderValue::from_static);
-        let headers = said.iter().map(|value| (HeaderName::from_static("keep-alive"), value.clone())).collect();
-        assert_eq!(keep(&headers), Duration::from_millis(millis), "{said:?}");
     }
 }
