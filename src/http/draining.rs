@@ -4,14 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_http::Response;
 use actix_web::http::{ConnectionType, StatusCode};
-use actix_web::middleware::Next;
-use actix_web::{Error, web};
 use tokio::sync::Notify;
-
-use super::Services;
 
 /// Raised when actord is about to end. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -51,21 +46,14 @@ impl Draining {
     pub fn answers(&self) -> u64 {
         self.0.answers.load(Ordering::Relaxed)
     }
-}
 
-/// Around every route: once draining is raised, counts answers and closes their connections. A connection that has
-/// switched protocols goes on.
-pub(super) async fn close_connections<B: MessageBody + 'static>(
-    services: web::Data<Services>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let mut answer = next.call(request).await?;
-    if services.draining.is_raised() {
-        services.draining.0.answers.fetch_add(1, Ordering::Relaxed);
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    /// Once it is raised: counts an answer and closes its connection. One that has switched protocols goes on.
+    pub(super) fn close_connection<B>(&self, answer: &mut Response<B>) {
+        if self.is_raised() {
+            self.0.answers.fetch_add(1, Ordering::Relaxed);
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                answer.head_mut().set_connection_type(ConnectionType::Close);
+            }
         }
     }
-    Ok(answer)
 }

@@ -1,17 +1,19 @@
 //! The REST surface and the function proxy, on actix-web.
 //!
 //! ```text
+//! server -> connection -> front: which of these
 //! /system/...    api: authorise, parse with `wire`, ask the engine, answer
 //! /function/...  proxy: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
 //! /openapi.json  api, from what stands at the handlers
 //! /metrics       metrics, on a listener of its own
 //! ```
 //! Two listeners have the same routes and differ in their [`ApiFlavor`]. What goes wrong becomes an answer in `api::error`,
-//! for everything under `/system`, or in `proxy::invoke`.
+//! for everything under `/system`, or in `proxy`.
 
 mod api;
 mod connection;
 mod draining;
+mod front;
 mod metrics;
 mod proxy;
 mod server;
@@ -26,7 +28,6 @@ pub use metrics::Metrics;
 pub use server::{serve, serve_metrics};
 
 use self::api::system;
-use self::proxy::invoke::{Proxy, invoke};
 
 use crate::credentials::Credentials;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
@@ -121,19 +122,17 @@ impl Services {
     }
 }
 
-/// The route table. Call it in the application factory of each worker: the proxy's connections belong to the worker.
-pub fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
+/// The route table of actix-web: all but the calls of functions, which `front` gives to the proxy.
+fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
     cfg.app_data(web::Data::from(services.clone()))
         .app_data(web::Data::from(settings.clone()))
-        .app_data(web::Data::new(Proxy::new(services.clone(), settings)))
-        .service(web::scope("/function").default_service(web::to(invoke)))
         .configure(|cfg| api::configure(cfg, settings))
         .configure(|cfg| configure_flavor(cfg, settings.flavor))
         .default_service(web::to(system::not_found));
 }
 
 /// The route table of the metrics listener, which asks for no credentials.
-pub fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
+fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
     cfg.app_data(web::Data::from(services.clone()))
         .service(web::resource("/metrics").route(web::to(metrics::scrape)))
         .service(web::resource("/healthz").route(web::get().to(system::healthz_ok)))

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use actix_http::HttpService;
 use actix_server::{Server, ServerBuilder};
-use actix_service::{ServiceFactoryExt as _, fn_service, map_config};
-use actix_web::body::MessageBody;
-use actix_web::dev::{AppConfig, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::middleware::from_fn;
+use actix_service::{ServiceFactoryExt as _, fn_service};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 
-use super::connection::{Connections, UNREAD_LINGER, fit_version, introduce, take_turns};
-use super::{Services, Settings, configure, configure_metrics, draining};
+use super::connection::{Connections, UNREAD_LINGER, introduce};
+use super::front::front;
+use super::proxy::Proxy;
+use super::{Services, Settings, configure, configure_metrics};
 
 /// A client's idle connection is closed after this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -37,7 +37,7 @@ pub fn serve(
     let builder = Server::build().workers(workers).shutdown_timeout(drain);
     listen(builder, listener, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
-        app.wrap(from_fn(draining::close_connections)).wrap(from_fn(fit_version)).wrap(from_fn(take_turns))
+        (app, Some(Proxy::new(services.clone(), &settings)))
     })
 }
 
@@ -48,18 +48,16 @@ pub fn serve(
 pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io::Result<Server> {
     let services = services.clone();
     listen(Server::build().workers(1), listener, move || {
-        let app = App::new().configure(|cfg| configure_metrics(cfg, &services));
-        app.wrap(from_fn(fit_version)).wrap(from_fn(take_turns))
+        (App::new().configure(|cfg| configure_metrics(cfg, &services)), None)
     })
 }
 
-/// What `actix_web::HttpServer` does, with connections of our own between the socket and actix.
-fn listen<A, R, B>(builder: ServerBuilder, listener: TcpListener, app: A) -> std::io::Result<Server>
+/// What `actix_web::HttpServer` does, with connections of our own between the socket and actix, and the proxy beside the
+/// routes. `rooms` makes both for each worker: the proxy's connections belong to the worker.
+fn listen<A, R>(builder: ServerBuilder, listener: TcpListener, rooms: A) -> std::io::Result<Server>
 where
-    A: Fn() -> App<R> + Clone + Send + 'static,
-    R: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<B>, Error = Error, InitError = ()>
-        + 'static,
-    B: MessageBody + 'static,
+    A: Fn() -> (App<R>, Option<Proxy>) + Clone + Send + 'static,
+    R: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()> + 'static,
 {
     let (address, connections, ending) =
         (listener.local_addr()?, Connections::default(), builder.graceful_shutdown_signal());
@@ -78,7 +76,7 @@ where
             .h1_allow_half_closed(false)
             .local_addr(address)
             .on_connect_ext(introduce)
-            .h1(map_config(app(), |()| AppConfig::default()));
+            .h1(front(rooms.clone()));
         fn_service(move |tcp: TcpStream| {
             let connections = connections.clone();
             async move {

@@ -6,14 +6,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use actix_http::{Request, Response};
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{ConnectionType, StatusCode, Version};
-use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpRequest};
 
 use super::unread::Unread;
+use super::version;
 
 /// The request that a connection is at.
 #[derive(Debug, Default)]
@@ -46,7 +45,7 @@ impl Turn {
 }
 
 /// The request's path and query as its client sent them, if actix knows them percent-encoded.
-pub(in crate::http) fn sent(request: &HttpRequest) -> Option<Rc<str>> {
+pub(in crate::http) fn sent(request: &Request) -> Option<Rc<str>> {
     request.conn_data::<Rc<Turn>>()?.sent.borrow().clone()
 }
 
@@ -61,31 +60,45 @@ impl Drop for Answering {
     }
 }
 
-/// Around every route: tells the connection when an answer is complete, and reads away a short body that no route has read,
-/// so that the connection can go on. An upgrade that is not granted is told its end.
-pub(in crate::http) async fn take_turns<B: MessageBody + Unpin + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<Answer<B>>, Error> {
-    let turn = request.conn_data::<Rc<Turn>>().cloned();
-    let is_tunnel = turn.as_ref().is_some_and(|turn| turn.is_tunnel.get());
-    let answering = Answering(turn);
-    let unread = if is_tunnel { None } else { Unread::watch(&mut request) };
-    let is_upgrade = request.head().upgrade();
-    let mut answer = next.call(request).await?;
-    // An upgrade that was asked for and not granted ends the connection: both sides would have to guess what comes next on it.
-    if is_upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+/// Around every route, from a request to its answer: tells the connection when the answer is complete, and reads away a
+/// short body that no route has read, so that the connection can go on. An upgrade that is not granted is told its end.
+pub(in crate::http) struct Exchange {
+    answering: Answering,
+    unread: Option<Unread>,
+    is_upgrade: bool,
+    /// Whether the client speaks HTTP/1.0.
+    is_old: bool,
+}
+
+impl Exchange {
+    /// Before the route has the request.
+    pub(in crate::http) fn begin(request: &mut Request) -> Self {
+        let turn = request.conn_data::<Rc<Turn>>().cloned();
+        let is_tunnel = turn.as_ref().is_some_and(|turn| turn.is_tunnel.get());
+        let answering = Answering(turn);
+        let unread = if is_tunnel { None } else { Unread::watch(request) };
+        Self { answering, unread, is_upgrade: request.upgrade(), is_old: request.version() < Version::HTTP_11 }
     }
-    if let Some(unread) = unread
-        && !unread.read_away().await
-    {
-        // actix says so of a body whose length it knows. Of chunks it would read whatever still comes.
-        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+
+    /// With what the route answers.
+    pub(in crate::http) async fn end<B: MessageBody>(self, mut answer: Response<B>) -> Response<Answer<B>> {
+        if self.is_old {
+            version::fit(&mut answer);
+        }
+        // An upgrade that was asked for and not granted ends the connection: both sides would have to guess what comes next on it.
+        if self.is_upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        if let Some(unread) = self.unread
+            && !unread.read_away().await
+        {
+            // actix says so of a body whose length it knows. Of chunks it would read whatever still comes.
+            answer.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        let is_endless = self.is_old && answer.body().size() == BodySize::Stream;
+        let answering = self.answering;
+        answer.map_body(|_, body| Answer { body, is_endless, answering })
     }
-    let is_endless =
-        answer.request().version() < Version::HTTP_11 && answer.response().body().size() == BodySize::Stream;
-    Ok(answer.map_body(|_, body| Answer { body, is_endless, answering }))
 }
 
 /// The body of an answer; the turn ends with it.

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::HttpMessage as _;
-use actix_web::dev::{Payload, ServiceRequest};
+use actix_http::Request;
+use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::Bytes;
@@ -35,17 +35,18 @@ struct Body(Rc<RefCell<Shared>>);
 
 impl Unread {
     /// Puts the body of a request where it can be read by both; none if it has none, or one too long to be read away.
-    pub(super) fn watch(request: &mut ServiceRequest) -> Option<Self> {
-        let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
+    pub(super) fn watch(request: &mut Request) -> Option<Self> {
+        if matches!(request.payload(), Payload::None) {
+            return None;
+        }
+        let length =
+            request.head().headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
         if length.is_some_and(|length: u64| length > LENGTH) {
             return None;
         }
-        let payload = match request.take_payload() {
-            Payload::None => return None,
-            payload => payload,
-        };
+        let payload = request.take_payload();
         let shared = Rc::new(RefCell::new(Shared { payload, is_read: false }));
-        request.set_payload(Payload::Stream { payload: Box::pin(Body(shared.clone())) });
+        *request.payload() = Payload::Stream { payload: Box::pin(Body(shared.clone())) };
         Some(Self(shared))
     }
 

@@ -13,14 +13,14 @@ use super::connection::Connection;
 use super::pool::Pool;
 
 /// What is held while an answer's body is on its way.
-pub(super) trait Held {
+pub(in crate::http) trait Held {
     /// The function broke off its answer.
     fn broken(&self, error: &io::Error);
 }
 
 /// The body of a function's answer. What it holds is let go when the last byte is out or the client is gone; the
 /// connection is kept for the next request only after the last byte came.
-pub(super) struct Download<T> {
+pub(in crate::http) struct Download<T> {
     framing: Framing,
     size: BodySize,
     connection: Option<(Rc<Pool>, Connection)>,

@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actix_web::HttpRequest;
+use actix_http::Request;
 use actix_web::http::Method;
 use tokio::time::timeout;
 
@@ -61,7 +61,7 @@ pub(super) struct Answer {
 
 /// A request that is about to be sent, as often as it takes.
 pub(super) struct UpstreamRequest<'a> {
-    pub(super) request: &'a HttpRequest,
+    pub(super) request: &'a Request,
     /// Path and query as the function sees them, byte for byte as the client sent them.
     pub(super) path_and_query: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,

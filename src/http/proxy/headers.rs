@@ -4,11 +4,11 @@
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use actix_http::{Request, Response};
 use actix_web::http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use actix_web::{HttpRequest, HttpResponse};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -35,8 +35,8 @@ pub(super) struct CallHeaders {
 }
 
 impl CallHeaders {
-    pub(super) fn of(request: &HttpRequest) -> Self {
-        let has_call_id = request.headers().get(X_CALL_ID).is_some_and(|id| !id.is_empty());
+    pub(super) fn of(request: &Request) -> Self {
+        let has_call_id = request.head().headers().get(X_CALL_ID).is_some_and(|id| !id.is_empty());
         let call_id = (!has_call_id).then(new_call_id).flatten();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -44,7 +44,7 @@ impl CallHeaders {
     }
 
     /// Adds them to an answer, the function's or the proxy's own. Those that the function set stay as they are.
-    pub(super) fn add_to<B>(&self, answer: &mut HttpResponse<B>) {
+    pub(super) fn add_to<B>(&self, answer: &mut Response<B>) {
         let added =
             [(X_START_TIME, Some(&self.start_time)), (X_CALL_ID, self.call_id.as_ref()), (X_SERVED_BY, Some(&ME))];
         for (name, value) in added {
@@ -102,8 +102,8 @@ pub(super) struct Asked<'a> {
 }
 
 /// Writes the head of the request that the function gets.
-pub(super) fn to_function(request: &HttpRequest, asked: Asked<'_>, out: &mut Vec<u8>) {
-    let sent = request.headers();
+pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>) {
+    let sent = request.head().headers();
     let named = if sent.contains_key(CONNECTION) { listed(sent, CONNECTION) } else { Vec::new() };
     let slash = if asked.path_and_query.starts_with('/') { "" } else { "/" };
     for part in [request.method().as_str(), " ", slash, asked.path_and_query, " HTTP/1.1\r\n"] {
@@ -170,7 +170,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     /// The header lines that a function gets, sorted.
-    fn sent(request: &HttpRequest) -> Vec<String> {
+    fn sent(request: &Request) -> Vec<String> {
         let mut out = Vec::new();
         let asked = Asked {
             path_and_query: "?a=b",
@@ -210,14 +210,13 @@ mod tests {
             .insert_header(("Proxy-Authorization", "Basic x"))
             .insert_header(("Expect", "100-continue"))
             .insert_header(("Content-Length", "3"))
-            .to_http_request();
+            .to_request();
         assert_eq!(sent(&request), ["content-length: 3", "host: 10.0.0.1:8080", "x-yours: 2"]);
     }
 
     #[test]
     fn a_header_with_many_values_keeps_them_all_in_order() {
-        let request =
-            TestRequest::get().append_header(("X-Many", "a")).append_header(("X-Many", "b")).to_http_request();
+        let request = TestRequest::get().append_header(("X-Many", "a")).append_header(("X-Many", "b")).to_request();
         assert_eq!(sent(&request), ["host: 10.0.0.1:8080", "x-many: a", "x-many: b"]);
     }
 
@@ -226,7 +225,7 @@ mod tests {
         let asks = |connection: &str, upgrade: &str| {
             let request =
                 TestRequest::get().insert_header(("Connection", connection)).insert_header(("Upgrade", upgrade));
-            asks_for_web_socket(request.to_http_request().headers())
+            asks_for_web_socket(request.to_request().head().headers())
         };
         assert!(asks("keep-alive, Upgrade", "WebSocket"));
         assert!(!asks("keep-alive", "websocket"));

@@ -13,11 +13,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::BodySize;
+use actix_http::{HttpMessage as _, Request, Response};
+use actix_web::body::{BodySize, BoxBody, EitherBody};
+use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{self, Payload};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -31,8 +31,11 @@ use super::upgrade;
 use super::upload::Upload;
 use crate::http::metrics::{Invocation, Series};
 use crate::http::text::text;
-use crate::http::{ApiFlavor, Services, Settings, connection};
+use crate::http::{ApiFlavor, Draining, Services, Settings, connection};
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
+
+/// What the path of every call begins with.
+const PREFIX: &str = "/function/";
 
 /// The most targets that a worker remembers; beyond it, it begins anew.
 const TARGETS: usize = 4_096;
@@ -66,8 +69,14 @@ impl AsRef<Series> for Rc<Target> {
     }
 }
 
+/// The body of a function's answer.
+pub(in crate::http) type FunctionBody = Download<InFlight>;
+
+/// A function's answer, or the proxy's own.
+type Answered = Response<EitherBody<FunctionBody, BoxBody>>;
+
 /// What is held until an answer's last byte is out.
-type InFlight = (Lease, Invocation<Rc<Target>>);
+pub(in crate::http) type InFlight = (Lease, Invocation<Rc<Target>>);
 
 impl Held for InFlight {
     fn broken(&self, error: &io::Error) {
@@ -162,8 +171,13 @@ impl Proxy {
         Ok(answer)
     }
 
+    /// Whether actord is about to end.
+    pub(in crate::http) fn draining(&self) -> &Draining {
+        &self.services.draining
+    }
+
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
-    fn refuse(&self, name: &str, error: &ProxyError) -> HttpResponse {
+    fn refuse(&self, name: &str, error: &ProxyError) -> Response<BoxBody> {
         let (status, line) = match error {
             ProxyError::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
             ProxyError::Upstream(UpstreamError::Incomplete) => (StatusCode::BAD_REQUEST, error.to_string()),
@@ -212,25 +226,26 @@ responses(
     (status = 503, description = "No instance is ready, and too many requests wait for one, it took too long, or none will come soon"),
     (status = 504, description = "On the public listener: the function did not begin its answer in time"),
 ))]
-pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, proxy: web::Data<Proxy>) -> HttpResponse {
+pub(in crate::http) async fn invoke(proxy: &Proxy, mut request: Request) -> Answered {
     let since = Instant::now();
     if *request.method() == Method::CONNECT {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "no function is called by CONNECT");
+        return own(text(StatusCode::METHOD_NOT_ALLOWED, "no function is called by CONNECT").into());
     }
+    let payload = request.take_payload();
     let sent = connection::sent(&request);
     let path_and_query = sent.as_deref().or_else(|| Some(request.uri().path_and_query()?.as_str()));
     let Some((name, path_and_query)) = path_and_query.and_then(split) else {
-        return text(StatusCode::NOT_FOUND, "404 page not found");
+        return own(text(StatusCode::NOT_FOUND, "404 page not found").into());
     };
     if name.is_empty() {
-        return refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path");
+        return own(refusal(StatusCode::BAD_REQUEST, "Provide function name in the request path"));
     }
     let call_headers = (proxy.flavor == ApiFlavor::Public).then(|| CallHeaders::of(&request));
     let mut answer = match proxy.target(name) {
         Some(target) => {
-            call(&request, payload, &proxy, (name, path_and_query), target, call_headers.as_ref(), since).await
+            call(&request, payload, proxy, (name, path_and_query), target, call_headers.as_ref(), since).await
         }
-        None => proxy.refuse(name, &ProxyError::Unknown),
+        None => own(proxy.refuse(name, &ProxyError::Unknown)),
     };
     if let Some(call_headers) = &call_headers {
         call_headers.add_to(&mut answer);
@@ -238,15 +253,24 @@ pub(in crate::http) async fn invoke(request: HttpRequest, payload: Payload, prox
     answer
 }
 
+/// Whether a request is a call of a function.
+pub(in crate::http) fn is_call(request: &Request) -> bool {
+    request.path().starts_with(PREFIX)
+}
+
+fn own(answer: Response<BoxBody>) -> Answered {
+    answer.map_body(|_, body| EitherBody::right(body))
+}
+
 async fn call(
-    request: &HttpRequest,
+    request: &Request,
     payload: Payload,
     proxy: &Proxy,
     (name, path_and_query): (&str, &str),
     target: Rc<Target>,
     call_headers: Option<&CallHeaders>,
     since: Instant,
-) -> HttpResponse {
+) -> Answered {
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
@@ -257,7 +281,7 @@ async fn call(
             invocation.answered(status.as_u16());
             match socket {
                 Some(payload) if status == StatusCode::SWITCHING_PROTOCOLS => {
-                    upgrade::answer(answer.head.answer, answer.connection, payload, (answer.lease, invocation))
+                    own(upgrade::answer(answer.head.answer, answer.connection, payload, (answer.lease, invocation)))
                 }
                 _ => stream(answer, &proxy.pool, invocation),
             }
@@ -274,19 +298,19 @@ async fn call(
             }
             let answer = proxy.refuse(name, &error);
             invocation.answered(answer.status().as_u16());
-            answer
+            own(answer)
         }
     }
 }
 
 /// The name and what the function sees of the path, from `/function/name/path?query`.
 fn split(path_and_query: &str) -> Option<(&str, &str)> {
-    let rest = path_and_query.strip_prefix("/function/")?;
+    let rest = path_and_query.strip_prefix(PREFIX)?;
     Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
 }
 
 /// The request's body, if it has one.
-fn upload(request: &HttpRequest, payload: Payload) -> Upload {
+fn upload(request: &Request, payload: Payload) -> Upload {
     if request.chunked().unwrap_or(false) {
         return Upload::of(payload, None);
     }
@@ -298,7 +322,7 @@ fn upload(request: &HttpRequest, payload: Payload) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -> HttpResponse {
+fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -> Answered {
     let Answer { head, connection, lease } = answer;
     let has_body = !matches!(head.answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let size = match head.length {
@@ -308,12 +332,12 @@ fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -
     };
     let held: InFlight = (lease, invocation);
     let body = Download::new(head.body, size, (pool.clone(), connection), held);
-    HttpResponse::from(head.answer.set_body(body)).map_into_boxed_body()
+    head.answer.set_body(EitherBody::left(body))
 }
 
 /// An answer of the proxy's own.
-fn refusal(status: StatusCode, line: &str) -> HttpResponse {
-    let mut answer = text(status, line);
+fn refusal(status: StatusCode, line: &str) -> Response<BoxBody> {
+    let mut answer = Response::from(text(status, line));
     let proxy = HeaderValue::from_static("proxy");
     answer.headers_mut().insert(HeaderName::from_static("x-openfaas-internal"), proxy);
     answer

@@ -21,3 +21,5 @@ mod socket;
 mod unanswered;
 mod upgrade;
 mod upload;
+
+pub(super) use self::invoke::{FunctionBody, Proxy, is_call};

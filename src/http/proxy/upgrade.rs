@@ -6,10 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use actix_http::Response;
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::Payload;
 use actix_web::http::ConnectionType;
-use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpResponse, rt};
+use actix_web::rt;
+use actix_web::web::Bytes;
 use bytes::{Buf as _, BytesMut};
 use futures_util::StreamExt as _;
 
@@ -32,12 +33,12 @@ pub(super) fn answer<H: Unpin + 'static>(
     connection: Connection,
     payload: Payload,
     held: H,
-) -> HttpResponse {
+) -> Response<BoxBody> {
     let (reading, writing, buffer) = connection.into_tunnel();
     if let Some(writing) = writing {
         rt::spawn(to_function(payload, writing));
     }
-    let mut answer = HttpResponse::from(head.set_body(FromFunction { reading, buffer, _held: held }));
+    let mut answer = head.set_body(FromFunction { reading, buffer, _held: held });
     answer.head_mut().set_connection_type(ConnectionType::Upgrade);
     answer.map_into_boxed_body()
 }
