@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
+use actix_http::{HttpService, KeepAlive};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, fn_service};
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -15,9 +15,6 @@ use super::connection::{Connections, UNREAD_LINGER, introduce};
 use super::front::front;
 use super::proxy::Proxy;
 use super::{Services, Settings, configure, configure_metrics};
-
-/// A client's idle connection is closed after this long.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
 /// after the server was asked to stop.
@@ -68,8 +65,8 @@ where
                 let ending = ending.clone();
                 async move { ending.notified().await }
             })
-            .keep_alive(KEEP_ALIVE)
-            // `connection` bounds the wait for a head.
+            // `connection` bounds the wait for a request and for its head.
+            .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(UNREAD_LINGER)
             // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).

@@ -7,6 +7,9 @@
 //! actix keeps version, method and connection type of the request that it read last, and frames every answer by them. So it
 //! must not read the next request before it has answered.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,7 +21,7 @@ use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::framing::Framing;
@@ -30,8 +33,15 @@ use super::turn::Turn;
 /// A client must have sent a request's head this long after it connected, or after the head's first byte.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
+/// A client's idle connection is closed after this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// So many bytes of the requests that follow are held while one is answered.
 const AHEAD: usize = 64 << 10;
+
+/// So many bytes of a body are handed to actix before it has them carried on: as much as stays in the processor's cache. It
+/// would read up to twice as much, each time into memory that is cold.
+const BODY_AT_ONCE: usize = 64 << 10;
 
 /// How long a client that was refused may go on sending: an answer is lost where its connection ends before that.
 const LINGER: Duration = Duration::from_secs(1);
@@ -50,8 +60,14 @@ pub(in crate::http) struct ClientStream {
     held: BytesMut,
     /// How much of it actix may have.
     passed: usize,
+    /// How much of a body it got since it last had to wait.
+    at_once: usize,
     /// Bounds the wait for a head, or for the end of a client that was refused.
     timer: Option<Pin<Box<Sleep>>>,
+    /// When the last answer was out, while no other request has come.
+    idle_since: Option<Instant>,
+    /// Rings when it may have been idle for too long. One for all requests: it is set anew when it rings.
+    idle: Option<Pin<Box<Sleep>>>,
     /// Whether no request has come yet.
     is_new: bool,
     /// Whether actix has begun to answer the request.
@@ -84,7 +100,10 @@ impl ClientStream {
             state: State::Head,
             held: BytesMut::new(),
             passed: 0,
+            at_once: 0,
             timer: None,
+            idle_since: None,
+            idle: None,
             is_new: true,
             is_begun: false,
         }
@@ -106,12 +125,26 @@ impl ClientStream {
         self.timer.get_or_insert_with(|| Box::pin(sleep(longest))).as_mut().poll(cx)
     }
 
+    /// Ready when no request has come for too long after the last answer.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = *self.idle_since.get_or_insert_with(Instant::now) + KEEP_ALIVE;
+        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        loop {
+            ready!(idle.as_mut().poll(cx));
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            idle.as_mut().reset(until);
+        }
+    }
+
     /// Lets actix have a whole head, or refuses. False if there is none yet.
     fn read_head(&mut self) -> bool {
         match head::read(&self.held) {
             Ok(None) => return false,
             Ok(Some(mut head)) => {
-                (self.timer, self.is_new, self.is_begun) = (None, false, false);
+                (self.timer, self.idle_since) = (None, None);
+                (self.is_new, self.is_begun) = (false, false);
                 self.passed = head.length;
                 let sent = head.encoded.take().map(|(sent, encoded)| {
                     let rest = self.held.split_off(head.length);
@@ -170,7 +203,8 @@ impl ClientStream {
                         self.refuse(&Refusal::new(StatusCode::REQUEST_TIMEOUT, words));
                         return Poll::Ready(Ok(true));
                     }
-                    return Poll::Pending;
+                    ready!(self.poll_idle(cx));
+                    return Poll::Ready(Ok(false));
                 }
             }
         }
@@ -184,10 +218,20 @@ impl ClientStream {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<bool>> {
         let is_open = if self.held.is_empty() {
+            if self.at_once >= BODY_AT_ONCE {
+                self.at_once = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let before = out.filled().len();
-            ready!(Pin::new(&mut self.tcp).poll_read(cx, out))?;
+            let Poll::Ready(read) = Pin::new(&mut self.tcp).poll_read(cx, out) else {
+                self.at_once = 0;
+                return Poll::Pending;
+            };
+            read?;
             let came = &out.filled()[before..];
             let taken = framing.take(came);
+            self.at_once += taken;
             let is_open = !came.is_empty();
             self.held.extend_from_slice(&came[taken..]);
             out.set_filled(before + taken);
@@ -295,7 +339,7 @@ impl AsyncWrite for ClientStream {
             match this.state {
                 State::Answering => {
                     this.state = State::Head;
-                    if !this.held.is_empty() {
+                    if !this.held.is_empty() || this.poll_idle(cx).is_ready() {
                         cx.waker().wake_by_ref();
                     }
                 }

@@ -35,6 +35,11 @@ impl Turn {
         self.sent.replace(sent.map(Rc::from));
     }
 
+    /// Its answer is complete, or given up.
+    pub(super) fn end(&self) {
+        self.answered.set(true);
+    }
+
     pub(super) fn is_cut_short(&self) -> bool {
         self.cut_short.get()
     }
@@ -55,7 +60,7 @@ struct Answering(Option<Rc<Turn>>);
 impl Drop for Answering {
     fn drop(&mut self) {
         if let Some(turn) = &self.0 {
-            turn.answered.set(true);
+            turn.end();
         }
     }
 }

@@ -8,10 +8,14 @@
 //! ```
 //! A wait for an instance comes before any of the body is sent, and counts from when the request came.
 
+use std::future::poll_fn;
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+
+use super::timers::Timers;
 
 /// How far a request's body is, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,26 +71,20 @@ impl Limits {
     /// [`Late`], and the work is dropped.
     pub(super) async fn hold<T>(
         self,
+        timers: &Timers,
         work: impl Future<Output = T>,
         progress: Option<impl Fn() -> Progress>,
     ) -> Result<T, Late> {
-        let Some(progress) = progress else {
-            let (due, late) = self.due(Progress::Untouched);
-            return timeout_at(due, work).await.map_err(|_| late);
-        };
-        let mut work = pin!(work);
-        loop {
-            // Pieces go by without waking this: it looks so often that no limit can begin and end unseen.
-            let (due, _) = self.due(progress());
-            let look = due.min(Instant::now() + self.idle.min(self.answer));
-            if let Ok(done) = timeout_at(look, work.as_mut()).await {
-                return Ok(done);
+        let (mut work, mut timer) = (pin!(work), timers.timer());
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
             }
-            let (due, late) = self.due(progress());
-            if due <= Instant::now() {
-                return Err(late);
-            }
-        }
+            // The body goes on nowhere but in the work.
+            let (due, late) = self.due(progress.as_ref().map_or(Progress::Untouched, |progress| progress()));
+            timer.poll(due, cx).map(|()| Err(late))
+        })
+        .await
     }
 }
 
@@ -129,7 +127,7 @@ mod tests {
             }
         };
         let limits = Limits { begun, answer: ANSWER, idle: IDLE };
-        let result = limits.hold(work, Some(move || progress.get())).await;
+        let result = limits.hold(&Timers::default(), work, Some(move || progress.get())).await;
         (result, begun.elapsed())
     }
 
@@ -170,9 +168,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_body_the_limit_begins_with_the_request() {
         let limits = Limits { begun: Instant::now(), answer: ANSWER, idle: IDLE };
-        let none = None::<fn() -> Progress>;
-        assert_eq!(limits.hold(sleep(seconds(59)), none).await, Ok(()));
-        assert_eq!(limits.hold(pending::<()>(), none).await, Err(Late::Answer(ANSWER)));
+        let (timers, none) = (Timers::default(), None::<fn() -> Progress>);
+        assert_eq!(limits.hold(&timers, sleep(seconds(59)), none).await, Ok(()));
+        assert_eq!(limits.hold(&timers, pending::<()>(), none).await, Err(Late::Answer(ANSWER)));
         assert_eq!(limits.begun.elapsed().as_secs(), 60);
     }
 }

@@ -26,6 +26,7 @@ use super::download::{Download, Held};
 use super::forward::{Answer, UpstreamError, UpstreamRequest, wake};
 use super::headers::{self, CallHeaders};
 use super::pool::Pool;
+use super::timers::Timers;
 use super::unanswered::Unanswered;
 use super::upgrade;
 use super::upload::Upload;
@@ -94,6 +95,7 @@ pub(in crate::http) struct Proxy {
     timeout: Duration,
     upload_idle: Duration,
     pool: Rc<Pool>,
+    timers: Timers,
     targets: RefCell<HashMap<Box<str>, Rc<Target>>>,
 }
 
@@ -136,6 +138,7 @@ impl Proxy {
             flavor: settings.flavor,
             timeout: settings.upstream_timeout,
             upload_idle: settings.upload_idle_timeout,
+            timers: Timers::default(),
             targets: RefCell::default(),
         }
     }
@@ -164,7 +167,7 @@ impl Proxy {
         let limits = Limits { begun, answer, idle: self.upload_idle };
         let (asked_to_switch, progress) = (upstream.web_socket, upstream.upload.progress());
         let answer = upstream.send(&self.pool, &self.services.metrics, &target.entry);
-        let answer = limits.hold(answer, progress).await.map_err(ProxyError::Late)??;
+        let answer = limits.hold(&self.timers, answer, progress).await.map_err(ProxyError::Late)??;
         if answer.head.answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch {
             return Err(ProxyError::Switched);
         }

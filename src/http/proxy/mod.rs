@@ -18,6 +18,7 @@ pub(super) mod invoke;
 mod pool;
 mod sending;
 mod socket;
+mod timers;
 mod unanswered;
 mod upgrade;
 mod upload;
