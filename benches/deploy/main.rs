@@ -3,6 +3,10 @@
 //!
 //! The floor of a deploy is snapshot + container + task + start, without a network; that of a delete is the same way
 //! back; that of an invocation is the same request sent to the function's own address.
+//!
+//! `one_by_one` is about single functions, `bulk` about many at once, `reboot` about many after the machine was started
+//! anew. The environment says how much: `ONLY` (one, bulk, reboot), `ROUNDS`, `BULK`, `REBOOT`; `SETTINGS` are flags for
+//! actord, `LOG` its log level, and `KEEP_LOG` a place for its log.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench that fails says why")]
 
@@ -14,17 +18,19 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-#[path = "../tests/support/bare.rs"]
+#[path = "../../tests/support/bare.rs"]
 mod bare;
-#[path = "../tests/support/leaks.rs"]
+mod bulk;
+#[path = "../../tests/support/leaks.rs"]
 mod leaks;
-#[path = "../tests/support/process.rs"]
+#[path = "../../tests/support/process.rs"]
 mod process;
-#[path = "../tests/support/raw_client.rs"]
+#[path = "../../tests/support/raw_client.rs"]
 mod raw_client;
-#[path = "../tests/support/run.rs"]
+mod reboot;
+#[path = "../../tests/support/run.rs"]
 mod run;
-#[path = "../tests/support/sample.rs"]
+#[path = "../../tests/support/sample.rs"]
 mod sample;
 
 use bare::Bare;
@@ -32,7 +38,6 @@ use process::Actord;
 use raw_client::Connection;
 use sample::Sample;
 
-const ROUNDS: usize = 15;
 /// Requests a round, each way.
 const REQUESTS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -116,21 +121,33 @@ fn report(what: &str, series: &Series, floor_name: &str, floor: &Series) {
     println!("  {what:<34} {time:>9.3} ms   {floor_name:<18} {floor:>9.3} ms   ratio {:>6.2}", time / floor);
 }
 
-#[tokio::main]
-async fn main() {
+/// One number of the environment: how much is measured.
+fn sized(variable: &str, default: usize) -> usize {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a whole number"))
+}
+
+async fn started(boot_id: &Path) -> (Actord, Bare) {
     let mut actord = Actord::new();
     for version in [1, 2] {
         let image = Sample::new(&format!("docker.io/bench/hello:{version}")).version(&version.to_string());
         actord.import(&image.user("1000:1000"));
     }
+    fs::write(boot_id, "11111111-1111-4111-8111-111111111111\n").unwrap();
     actord.settings = vec!["--log-level".into(), std::env::var("LOG").unwrap_or_else(|_| "info".into())];
+    actord.settings.extend(["--boot-id-path".into(), boot_id.display().to_string()]);
+    actord.settings.extend(std::env::var("SETTINGS").unwrap_or_default().split_whitespace().map(str::to_owned));
     actord.start().await;
     let bare = Bare::new(&actord.containerd_socket(), &actord.namespace(), &actord.directory().join("bare")).await;
+    (actord, bare)
+}
 
+/// One function at a time, and one container.
+async fn one_by_one(actord: &Actord, bare: &Bare) {
+    let rounds = sized("ROUNDS", 15);
     let [mut bare_start, mut bare_end, mut deploy, mut update, mut told, mut gone, mut direct, mut proxied] =
         std::array::from_fn(|_| Series::default());
     // The first round warms up and is not counted.
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         if round == 1 {
             let all = [&mut bare_start, &mut bare_end, &mut deploy, &mut update, &mut told, &mut gone];
             all.into_iter().for_each(|series| series.0.clear());
@@ -143,36 +160,56 @@ async fn main() {
 
         let name = format!("f{round}");
         let deployed = async {
-            accepted(&actord, "POST", &spec(&name, 1)).await;
-            answers_version(&actord, &name, 1).await;
+            accepted(actord, "POST", &spec(&name, 1)).await;
+            answers_version(actord, &name, 1).await;
         };
         deploy.time(deployed).await;
-        let [own] = addresses(&actord)[..] else { panic!("one function has one address") };
+        let [own] = addresses(actord)[..] else { panic!("one function has one address") };
         direct.0.push(invocation(own, "/").await);
         proxied.0.push(invocation(actord.public, &format!("/function/{name}/")).await);
 
         let updated = async {
-            accepted(&actord, "PUT", &spec(&name, 2)).await;
-            answers_version(&actord, &name, 2).await;
+            accepted(actord, "PUT", &spec(&name, 2)).await;
+            answers_version(actord, &name, 2).await;
         };
         update.time(updated).await;
-        until("the old instance is still there", || async { bare.count().await == 1 && addresses(&actord).len() == 1 })
+        until("the old instance is still there", || async { bare.count().await == 1 && addresses(actord).len() == 1 })
             .await;
 
         let begun = Instant::now();
-        accepted(&actord, "DELETE", &json!({ "functionName": name }).to_string()).await;
+        accepted(actord, "DELETE", &json!({ "functionName": name }).to_string()).await;
         told.0.push(begun.elapsed());
-        until("the instance is still there", || async { bare.count().await == 0 && addresses(&actord).is_empty() })
+        until("the instance is still there", || async { bare.count().await == 0 && addresses(actord).is_empty() })
             .await;
         gone.0.push(begun.elapsed());
     }
 
-    println!("deploy beside a bare container of the same containerd: median of {ROUNDS} rounds, in turns");
+    println!("deploy beside a bare container of the same containerd: median of {rounds} rounds, in turns");
     report("deploy: POST to the first 200", &deploy, "bare start", &bare_start);
     report("update: PUT to the new version", &update, "bare start", &bare_start);
     report("delete: answered, name free", &told, "bare removal", &bare_end);
     report("delete: nothing left of it", &gone, "bare removal", &bare_end);
     println!("  one connection, {REQUESTS} requests a round");
     report("invoke: GET /function/NAME/", &proxied, "function itself", &direct);
+}
+
+#[tokio::main]
+async fn main() {
+    let boot_id = tempfile::NamedTempFile::new().unwrap();
+    let (mut actord, bare) = started(boot_id.path()).await;
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let wants = |part: &str| only.is_empty() || only == part;
+    if wants("one") {
+        one_by_one(&actord, &bare).await;
+    }
+    if wants("bulk") {
+        bulk::at_once(&actord, &bare, sized("BULK", 50)).await;
+    }
+    if wants("reboot") {
+        reboot::of_many(&mut actord, &bare, boot_id.path(), sized("REBOOT", 50)).await;
+    }
+    if let Ok(kept) = std::env::var("KEEP_LOG") {
+        fs::copy(actord.log(), kept).unwrap();
+    }
     actord.finish().await;
 }
