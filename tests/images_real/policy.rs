@@ -59,6 +59,8 @@ async fn an_image_that_lacks_a_part_is_not_present() {
     let reference = registry.push("fn", "v1", &built).await;
     let image = machine.pull(&reference).await;
     for part in [&built.config, &built.manifest] {
+        // What was read before is not believed to be there still.
+        assert_eq!(machine.ensure(&reference, Never).await.unwrap(), image);
         machine.ctr(&["content", "remove", &digest(part)]);
         let why = machine.ensure(&reference, Never).await.unwrap_err().to_string();
         assert!(why.contains("not complete"), "{why}");

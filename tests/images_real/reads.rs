@@ -33,5 +33,9 @@ async fn what_an_image_is_made_of_is_read_once() {
     let here = machine.ensure(&reference, PullPolicy::IfNotPresent).await.unwrap();
     assert_eq!(reads(metrics) - before, 3, "its manifest and its config");
     assert_eq!(here, pulled);
+    for policy in [PullPolicy::IfNotPresent, PullPolicy::Never] {
+        assert_eq!(machine.ensure(&reference, policy).await.unwrap(), pulled);
+    }
+    assert_eq!(reads(metrics) - before, 3, "what is known is only looked for");
     assert_eq!(pulled.chain_id, pulled.config.rootfs().diff_ids()[0]);
 }

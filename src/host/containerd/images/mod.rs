@@ -19,6 +19,7 @@ mod fault;
 mod import;
 mod index;
 mod ingest;
+mod known;
 mod manifest;
 mod mirrors;
 mod parked;
@@ -45,6 +46,7 @@ use oci_spec::distribution::Reference;
 use tokio::time::Instant;
 
 use self::content::{StoredImage, read_image, stat_blob};
+use self::known::{Known, KnownImage};
 pub use self::mirrors::Mirror;
 use self::mirrors::Source;
 use self::parked::Parked;
@@ -107,6 +109,7 @@ pub struct ContainerdImages {
     locks: KeyedLock<String>,
     pulls: Pulls,
     parked: Parked,
+    known: Known,
 }
 
 impl ContainerdImages {
@@ -119,8 +122,8 @@ impl ContainerdImages {
             authorities: options.authorities.clone(),
             stall: options.stall,
         };
-        let (locks, pulls, parked) = Default::default();
-        Self { containerd, options, access, locks, pulls, parked }
+        let (locks, pulls, parked, known) = Default::default();
+        Self { containerd, options, access, locks, pulls, parked, known }
     }
 
     /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
@@ -146,7 +149,10 @@ impl ContainerdImages {
 
     async fn find_local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
         let name = reference.whole();
-        let recorded = record::look_up(&self.containerd, &name).await?;
+        let known = self.known.of(&name);
+        let (recorded, complete) =
+            tokio::join!(record::look_up(&self.containerd, &name), self.is_complete(known.as_ref()));
+        let recorded = recorded?;
         if recorded.as_ref().is_some_and(|recorded| recorded.unwanted_since.is_some()) {
             record::note_unwanted(&self.containerd, &name, None).await?;
         }
@@ -160,10 +166,17 @@ impl ContainerdImages {
             (None, None) => None,
         };
         let Some(target) = target else { return Ok(None) };
+        let named = recorded_digest.as_ref() == Some(&target.digest);
+        // What a digest stands for never changes: only whether it is there has to be asked.
+        if let Some(known) = known.filter(|known| named && complete && known.target == target.digest) {
+            return Ok(Some(known.image));
+        }
         let stored = read_image(&self.containerd, &target.digest).await?;
-        let (named, top) = (recorded_digest.as_ref() == Some(&target.digest), &stored.chain_id);
-        if named && !top.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, top).await? {
-            return Ok(Some(image(name, stored)));
+        if named && self.has_snapshot(&stored.chain_id).await? {
+            let config = stored.platform.manifest.config().digest().to_string();
+            let image = image(name, stored);
+            self.known.note(KnownImage { target: target.digest, config, image: image.clone() });
+            return Ok(Some(image));
         }
         for layer in stored.platform.manifest.layers() {
             if stat_blob(&self.containerd, layer.digest().as_ref()).await?.is_none() {
@@ -174,6 +187,19 @@ impl ContainerdImages {
         let completed = self.complete(&lease, &stored, &target, &name, Origin::Here).await;
         lease.settle(completed).await?;
         Ok(Some(image(name, stored)))
+    }
+
+    async fn has_snapshot(&self, chain_id: &str) -> Result<bool, HostError> {
+        Ok(!chain_id.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, chain_id).await?)
+    }
+
+    /// Whether all that is known of an image is there. Where that can't be told, it is read anew.
+    async fn is_complete(&self, known: Option<&KnownImage>) -> bool {
+        let Some(KnownImage { target, config, image }) = known else { return false };
+        let has = async |digest: &str| stat_blob(&self.containerd, digest).await.is_ok_and(|blob| blob.is_some());
+        let (target, manifest, config, snapshot) =
+            tokio::join!(has(target), has(&image.digest), has(config), self.has_snapshot(&image.chain_id));
+        target && manifest && config && snapshot.unwrap_or(false)
     }
 
     /// What a digest names in the content store, if it is there.
