@@ -20,7 +20,9 @@ use super::progress::StartProgress;
 use crate::function::{GRACE, GoodVersion, HEALTH, HttpCheck, Judged, StartError, Verdict, Whereabouts, upstream_port};
 use crate::host::{HostError, Image, effective_environment};
 
-/// The wait between two questions to an instance that just started grows from the first to the second.
+/// The wait between two questions to an instance grows with the time since its start, up to the last of these. To one that
+/// accepts no connection yet it is short: that is refused by the kernel, costs neither side much, and the first caller waits.
+const CONNECT_SOON: Duration = Duration::from_millis(1);
 const CHECK_SOON: Duration = Duration::from_millis(5);
 const CHECK_LATER: Duration = Duration::from_millis(250);
 /// How often the socket table is read of an instance that can't be reached; most can after the first of these times.
@@ -43,6 +45,8 @@ struct Waiting<'a> {
     upstream: Option<u16>,
     /// How often the socket table could not be read, since it last could.
     unread: u32,
+    /// Whether the last question got an answer.
+    answers: bool,
     /// When the socket table is read next, and what it said last of an instance that can't be reached.
     next_look: Instant,
     seen: Option<String>,
@@ -61,7 +65,9 @@ impl InstanceTask {
         mut progress: Option<&mut StartProgress<'_>>,
     ) -> Result<(), StartError> {
         let check = self.spec.checks().ready;
-        sleep(check.initial_delay).await;
+        if !check.initial_delay.is_zero() {
+            sleep(check.initial_delay).await;
+        }
         let served = progress.is_none() && self.has_served;
         let mut waiting = Waiting {
             task: self,
@@ -70,15 +76,18 @@ impl InstanceTask {
             open_since: None,
             upstream: if served { None } else { self.upstream_port(address, image) },
             unread: 0,
+            answers: false,
             next_look: Instant::now() + LOOK,
             seen: None,
             check,
         };
         let limit = self.context.settings.ready_timeout + waiting.check.period * (waiting.check.successes - 1);
         let (begun, deadline) = (Instant::now(), Instant::now() + limit);
-        let (mut pause, mut good) = (CHECK_SOON, 0);
+        let mut good = 0;
         loop {
-            let wait = match waiting.look().await {
+            let looked = waiting.look().await;
+            let pause = pause(begun.elapsed(), waiting.answers).min(waiting.check.period);
+            let wait = match looked {
                 Ok(judged) => {
                     good += 1;
                     if good >= waiting.check.successes {
@@ -105,7 +114,6 @@ impl InstanceTask {
                 }
             };
             sleep(wait).await;
-            pause = (pause * 2).min(CHECK_LATER).min(waiting.check.period);
         }
     }
 
@@ -135,6 +143,11 @@ impl InstanceTask {
     }
 }
 
+/// How long to wait before the next question, so long after the first.
+fn pause(since: Duration, answers: bool) -> Duration {
+    if answers { (since / 2).clamp(CHECK_SOON, CHECK_LATER) } else { (since / 4).clamp(CONNECT_SOON, CHECK_LATER) }
+}
+
 impl Waiting<'_> {
     /// A grace that has begun goes on to its end.
     fn deadline(&self, deadline: Instant) -> Instant {
@@ -146,10 +159,11 @@ impl Waiting<'_> {
         let answer = match self.task.ask(self.address, &self.check).await {
             Ok(answer) => answer,
             Err(reason) => {
-                self.open_since = None;
+                (self.open_since, self.answers) = (None, false);
                 return Err(self.unreachable(reason).await);
             }
         };
+        self.answers = true;
         let address = self.address;
         if let Some(path) = &self.check.path {
             let answered = answer.to_own_path().map_err(|reason| format!("{address} GET {path}: {reason}"));
@@ -217,5 +231,37 @@ impl Waiting<'_> {
             self.next_look = Instant::now() + LOOK;
         }
         self.seen.clone().unwrap_or(reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When an instance is asked, in milliseconds since its start.
+    fn asked(answers: bool, until: Duration) -> Vec<u128> {
+        let (mut at, mut all) = (Duration::ZERO, Vec::new());
+        while at < until {
+            all.push(at.as_millis());
+            at += pause(at, answers);
+        }
+        all
+    }
+
+    #[test]
+    fn one_that_accepts_no_connection_yet_is_found_within_a_quarter_of_the_time_that_it_took() {
+        let all = asked(false, Duration::from_secs(60));
+        assert_eq!(all[..6], [0, 1, 2, 3, 4, 5]);
+        let late = |pair: &[u128]| pair[1] - pair[0] > (pair[0] / 4).clamp(1, 250) + 1;
+        assert!(!all.windows(2).any(late), "{all:?}");
+        let in_a_second = all.iter().filter(|at| **at < 1_000).count();
+        assert!(in_a_second < 40, "{in_a_second} questions in the first second");
+    }
+
+    #[test]
+    fn one_that_answers_that_it_is_not_ready_is_left_to_its_work() {
+        let all = asked(true, Duration::from_secs(1));
+        assert_eq!(all[..4], [0, 5, 10, 15]);
+        assert!(all.len() < 16, "{all:?}");
     }
 }
