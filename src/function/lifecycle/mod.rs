@@ -70,6 +70,8 @@ pub struct Lifecycle {
     instances: BTreeMap<InstanceId, Instance>,
     /// One for each generation: what goes wrong with an update does not hold up the one that serves, nor the reverse.
     backoffs: BTreeMap<Generation, Backoff>,
+    /// The earliest time for a spare to be started, after one took over.
+    next_spare: Option<Uptime>,
     /// When the earliest `RetryAfter` that is still to come is due.
     wakeup: Option<Uptime>,
     restarts: u64,
@@ -93,6 +95,7 @@ impl Lifecycle {
             newest: Generation::default(),
             instances: BTreeMap::new(),
             backoffs: BTreeMap::new(),
+            next_spare: None,
             wakeup: None,
             restarts: 0,
             failure: None,

@@ -152,7 +152,9 @@ impl Lifecycle {
             let beside = usize::from(unready == 0);
             let count = if others == 0 { missing } else { missing.min(unserved.max(beside)) };
             self.start(*generation, spec, count, now, effects);
-            self.start(*generation, spec, self.missing_spares(wanted, *generation), now, effects);
+            if self.spare_waits_until(now).is_none() {
+                self.start(*generation, spec, self.missing_spares(wanted, *generation), now, effects);
+            }
         }
     }
 
@@ -193,8 +195,11 @@ impl Lifecycle {
             self.have(*generation) < wanted.replicas || spares > 0
         });
         let starts = incomplete.filter_map(|generation| self.backoff_of(generation, now));
+        let target = wanted.target.as_ref().map(|(generation, _)| *generation);
+        let missing = target.is_some_and(|generation| self.missing_spares(wanted, generation) > 0);
+        let spare = self.spare_waits_until(now).filter(|_| missing);
         let removals = self.instances.values().filter_map(|instance| instance.remove_again);
-        let Some(due) = starts.chain(removals).chain(self.progress_deadline()).min() else { return };
+        let Some(due) = starts.chain(spare).chain(removals).chain(self.progress_deadline()).min() else { return };
         if self.wakeup.is_none_or(|wakeup| due < wakeup) {
             self.wakeup = Some(due);
             effects.push(Effect::RetryAfter(due.since(now)));

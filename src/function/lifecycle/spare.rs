@@ -5,15 +5,20 @@
 //! ```
 //! What is being started is not yet one or the other: what is ready first serves. A spare is started once all that is asked
 //! for serves, so it takes nothing from a start that callers wait for, and there is none of an update on trial. Meanwhile the
-//! spare of the generation before stays, in case that what serves dies.
+//! spare of the generation before stays, in case that what serves dies. After a spare took over, the next one is started a
+//! moment later: its start would compete for the processor with the first requests of the one that took over.
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::instance::Instance;
 use super::reconcile::Wanted;
 use super::{Effect, Lifecycle};
 use crate::function::{Generation, InstanceId, InstancePhase, Uptime};
+
+/// How long the start of the next spare waits after one took over.
+pub(super) const NEXT_SPARE: Duration = Duration::from_secs(1);
 
 impl Lifecycle {
     /// Keeps an instance that is ready as a spare.
@@ -40,6 +45,7 @@ impl Lifecycle {
             let Some(instance) = self.instances.get_mut(&id) else { return };
             instance.enter(InstancePhase::Ready, now);
             instance.published = true;
+            self.next_spare = Some(now.after(NEXT_SPARE));
             effects.extend(instance.address.map(|address| Effect::Promote(id, address)));
         }
     }
@@ -58,6 +64,11 @@ impl Lifecycle {
         let old = |i: &Instance| i.phase == InstancePhase::Spare && !wanted.is_target(i);
         let enough = if serves { 0 } else { wanted.old_spares };
         self.drain_beyond(enough, self.ids_where(old), now, effects);
+    }
+
+    /// Until when the start of a spare has to wait, if it has to.
+    pub(super) fn spare_waits_until(&self, now: Uptime) -> Option<Uptime> {
+        self.next_spare.filter(|due| *due > now)
     }
 
     /// How many more should be started to stand by: none until what is asked for serves.

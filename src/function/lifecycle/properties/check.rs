@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::rule::{Rule, Violation, check};
 use super::step::{Death, How, Step};
 use super::world::{Pending, World};
+use crate::function::lifecycle::spare::NEXT_SPARE;
 use crate::function::{Desired, Effect, Event, Generation, InstanceId, InstancePhase, Outcome, Outlook};
 
 /// Deliveries after the last fault that are more than enough for any history.
@@ -16,7 +17,11 @@ impl World {
             Effect::BringUp(id, generation, _) => {
                 check(!self.used.contains(id), Rule::InstanceIdsAreNeverReused, || format!("{id} again"))?;
                 let early = self.not_before.get(generation).is_some_and(|then| self.now < *then);
-                check(!early, Rule::StartsWaitForTheBackoff, || format!("{id} of generation {generation}"))
+                check(!early, Rule::StartsWaitForTheBackoff, || format!("{id} of generation {generation}"))?;
+                let ready = |(_, of, phase): &(_, Generation, InstancePhase)| of == generation && phase.is_ready();
+                let is_spare = self.life.instances().filter(ready).count() >= self.replicas();
+                let soon = self.last_promotion.is_some_and(|then| self.now.since(then) < NEXT_SPARE);
+                check(!(is_spare && soon), Rule::TheNextSpareComesAMomentLater, || id.to_string())
             }
             Effect::StandBy(id) => check(!self.published.contains(id), Rule::ASpareGetsNoRequests, || id.to_string()),
             Effect::Publish(id, _) | Effect::Promote(id, _) => {

@@ -49,12 +49,13 @@ pub(super) enum Flaw {
     ForgetsToDrainTheOldSpare,
     StartsASpareBesideATrial,
     ForgetsTheNextSpare,
+    StartsTheNextSpareAtOnce,
     AdoptsASpareToServe,
 }
 
 impl Flaw {
     /// All flaws, with the rules by which they are allowed to be found.
-    pub(super) const ALL: [(Self, &[Rule]); 39] = [
+    pub(super) const ALL: [(Self, &[Rule]); 40] = [
         (Self::RetiresTheOldBeforeTheNewIsReady, &[Rule::TheNewAnswersBeforeTheOldGoes]),
         (Self::ForgetsToTearDownAFailedStart, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (
@@ -128,6 +129,7 @@ impl Flaw {
         (Self::ForgetsToDrainTheOldSpare, &[Rule::NothingIsLeftBehind, Rule::GoneMeansNothingIsLeft]),
         (Self::StartsASpareBesideATrial, &[Rule::OneStartAtATimeBesideWhatServes]),
         (Self::ForgetsTheNextSpare, &[Rule::SparesAreThereInTheEnd]),
+        (Self::StartsTheNextSpareAtOnce, &[Rule::TheNextSpareComesAMomentLater]),
         (Self::AdoptsASpareToServe, &[Rule::AtMostReplicasServe]),
     ];
 
@@ -302,9 +304,16 @@ impl Flaw {
                     life.start(generation, &spec, wanted.spares, now, &mut effects);
                 }
             }
-            (Self::ForgetsTheNextSpare, Event::Exited(..)) if !promoted(&effects).is_empty() => {
+            (Self::ForgetsTheNextSpare, Event::RetryDue) if is_complete(life) => {
                 // All that waits for its start is taken for it.
                 effects.retain(|effect| !matches!(effect, Effect::BringUp(..)));
+            }
+            (Self::StartsTheNextSpareAtOnce, _) if !promoted(&effects).is_empty() => {
+                let wanted = life.wanted();
+                if let Some((generation, spec)) = &wanted.target {
+                    let missing = life.missing_spares(&wanted, *generation);
+                    life.start(*generation, spec, missing, now, &mut effects);
+                }
             }
             (Self::AdoptsASpareToServe, Event::Started(id, address))
                 if adopting.contains(&id) && effects.contains(&Effect::StandBy(id.clone())) =>
@@ -317,6 +326,12 @@ impl Flaw {
         }
         effects
     }
+}
+
+/// Whether as many serve as are asked for.
+fn is_complete(life: &Lifecycle) -> bool {
+    let replicas = life.desired().map_or(0, |desired| desired.running_replicas() as usize);
+    replicas > 0 && in_phase(life, InstancePhase::Ready).len() >= replicas
 }
 
 fn drained(effect: &Effect) -> Option<InstanceId> {

@@ -220,6 +220,7 @@ impl World {
         let observed: Vec<_> = observed.collect();
         self.condemned.clear();
         self.not_before.clear();
+        self.last_promotion = None;
         self.before = None;
         if self.store.is_none() {
             // One that is deployed later is another function.

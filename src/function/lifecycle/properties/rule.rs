@@ -48,6 +48,8 @@ pub(super) enum Rule {
     ASpareGetsNoRequests,
     /// No instance stands by while fewer serve than are asked for.
     ASpareTakesOverAtOnce,
+    /// What took over has the processor for itself at first: no spare is started in that moment.
+    TheNextSpareComesAMomentLater,
     /// In the end as many stand by as the generation that serves asks for.
     SparesAreThereInTheEnd,
     /// A request that waits at zero starts what the function has at least.

@@ -82,6 +82,8 @@ pub(super) struct World {
     /// Whether a spare ever stood by, and whether one took over.
     pub(super) stood_by: bool,
     pub(super) promoted: bool,
+    /// When one did last, in this life.
+    pub(super) last_promotion: Option<Uptime>,
     /// Whether a good generation was ever started beside a newer one that stumbled.
     pub(super) fallback: bool,
     /// Whether a generation was ever refused, and whether what it was put back to was still on trial.
@@ -135,6 +137,7 @@ impl World {
             thawed: false,
             stood_by: false,
             promoted: false,
+            last_promotion: None,
             fallback: false,
             late_start: false,
             put_back: false,
@@ -390,6 +393,7 @@ impl World {
                 }
                 Effect::Promote(id, _) => {
                     self.promoted = true;
+                    self.last_promotion = Some(self.now);
                     self.published.insert(id.clone());
                     self.pending.push(Pending::Promote(id));
                 }

@@ -1,6 +1,7 @@
 //! Spares: when they stand by, take over, and go.
 
 use super::*;
+use crate::function::lifecycle::spare::NEXT_SPARE;
 use crate::function::lifecycle::{Adjusted, Tier};
 
 fn with_spares(image: &str, spares: u32) -> Spec {
@@ -61,7 +62,7 @@ fn a_spare_is_started_once_all_that_is_asked_for_serves_and_stands_by() {
 }
 
 #[test]
-fn a_spare_takes_over_at_once_when_what_serves_dies_and_another_is_started() {
+fn a_spare_takes_over_at_once_when_what_serves_dies_and_another_is_started_a_moment_later() {
     let mut heart = Heart::with_spares(1, 1);
     let (serving, spare) = (heart.serving_ids().remove(0), heart.spares().remove(0));
     let effects = heart.crash(&serving);
@@ -73,12 +74,25 @@ fn a_spare_takes_over_at_once_when_what_serves_dies_and_another_is_started() {
             Effect::Promote(spare.clone(), address())
         ]
     );
-    assert_eq!(brought_up(&effects), [Generation(1)]);
+    assert_eq!((brought_up(&effects), retry(&effects)), (vec![], Some(NEXT_SPARE)));
     let status = heart.status();
     assert_eq!((status.phase, status.ready, status.spares, status.restarts), (Phase::Ready, 1, 0, 1));
+    assert_eq!(brought_up(&heart.on(Event::RetryDue)), [], "another timer");
+    assert_eq!(brought_up(&heart.wait(1)), [Generation(1)]);
     let next = heart.starting();
     heart.start(&next);
     assert_eq!((heart.serving_ids(), heart.spares()), (vec![spare], vec![next]));
+}
+
+#[test]
+fn what_is_asked_for_does_not_wait_for_the_moment_after_a_promotion() {
+    let mut heart = Heart::with_spares(1, 1);
+    let serving = heart.serving_ids().remove(0);
+    heart.crash(&serving);
+    assert_eq!(brought_up(&heart.on(Event::Scale(3))), [Generation(1), Generation(1)]);
+    heart.start_all();
+    assert_eq!((heart.serving_ids().len(), heart.spares().len()), (3, 0));
+    assert_eq!(brought_up(&heart.wait(1)), [Generation(1)], "the spare");
 }
 
 #[test]
@@ -181,6 +195,7 @@ fn an_update_has_no_spare_until_it_serves_and_that_of_the_version_before_stays_s
     assert_eq!(heart.spares(), std::slice::from_ref(&old_spare));
     // What serves dies meanwhile.
     assert_eq!(promoted(&heart.crash(&old)), std::slice::from_ref(&old_spare));
+    heart.wait(1);
     let effects = heart.start(&new);
     assert!(effects.contains(&Effect::Publish(new.clone(), address())), "{effects:?}");
     assert!(effects.contains(&Effect::Drain(old_spare)), "{effects:?}");
@@ -218,8 +233,9 @@ fn more_by_hand_or_load_takes_the_spare_first() {
         let mut heart = Heart::with_spares(1, 1);
         let spare = heart.spares().remove(0);
         let effects = heart.on(event);
-        assert_eq!((promoted(&effects), brought_up(&effects)), (vec![spare], vec![Generation(1)]));
+        assert_eq!((promoted(&effects), brought_up(&effects)), (vec![spare], vec![]));
         assert_eq!(heart.status().phase, Phase::Ready);
+        assert_eq!(brought_up(&heart.wait(1)), [Generation(1)]);
         heart.start_all();
         assert_eq!((heart.serving_ids().len(), heart.spares().len()), (2, 1));
     }
