@@ -40,9 +40,7 @@ pub(crate) async fn of_many(actord: &mut Actord, bare: &Bare, boot_id: &Path, co
         actord.start().await;
         let answered = begun.elapsed();
         let one = &*actord;
-        stream::iter(&names)
-            .for_each_concurrent(32, |name| async move { answers_version(one, name, 1).await })
-            .await;
+        stream::iter(&names).for_each_concurrent(32, |name| async move { answers_version(one, name, 1).await }).await;
         answered
     };
     let (answered, spent) = with_cpu(again).await;
