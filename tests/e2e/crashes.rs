@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -21,10 +21,10 @@ async fn a_killed_function_comes_back_by_itself_and_no_request_goes_anywhere_els
     let actord = Actord::start().await;
     actord.deploy("phoenix", json!({})).await;
 
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (public, subnet) = (actord.public, actord.subnet());
     let client = tokio::spawn({
-        let over = over.clone();
+        let (over, asked) = (over.clone(), asked.clone());
         async move {
             let mut connection = Connection::open(public).await.unwrap();
             let (mut answers, mut instances, mut longest) = (0, Vec::new(), Duration::ZERO);
@@ -36,6 +36,7 @@ async fn a_killed_function_comes_back_by_itself_and_no_request_goes_anywhere_els
                 let instance = answer.header("x-instance").unwrap().to_owned();
                 assert!(instance.starts_with(&subnet), "{instance} is no address of ours");
                 answers += 1;
+                asked.store(answers, Ordering::Relaxed);
                 instances.push(instance);
                 instances.dedup();
             }
@@ -44,6 +45,9 @@ async fn a_killed_function_comes_back_by_itself_and_no_request_goes_anywhere_els
     });
     let mut pid = actord.process("phoenix");
     for _ in 0..2 {
+        // Each instance has answered before it is killed, however slow the machine is just now.
+        let before = asked.load(Ordering::Relaxed);
+        until("it answers", async || asked.load(Ordering::Relaxed) > before + 1).await;
         kill(pid, Signal::KILL);
         until("it is back", async || actord.processes_of("phoenix").first().is_some_and(|now| *now != pid)).await;
         until("it is ready", async || actord.describe("phoenix").await["availableReplicas"] == 1).await;
