@@ -212,6 +212,13 @@ async fn a_task_whose_container_record_is_gone_is_ended_all_the_same() {
     world.finish().await;
 }
 
+fn is_stopped(pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let state = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+    let stopped = |stat: String| stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 'Z', 'X']));
+    threads.map(state).all(stopped)
+}
+
 /// Runs an instance whose process is killed while `silent` is stopped: its end has to be seen all the same, by one who
 /// waited before (`adopted`: with nothing known but what containerd keeps).
 async fn ends_unsaid(world: &World, adopted: bool, silent: impl Fn(i32) -> i32) {
@@ -226,6 +233,10 @@ async fn ends_unsaid(world: &World, adopted: bool, silent: impl Fn(i32) -> i32) 
     tokio::time::sleep(Duration::from_millis(300)).await;
     let silent = silent(pid);
     kill(silent, rustix::process::Signal::STOP);
+    // Its threads stop one after the other: one that still runs may tell of an end.
+    while !is_stopped(silent) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     assert!(!waiting.is_finished(), "it runs");
     kill(pid, rustix::process::Signal::KILL);
     let exit = timeout(Duration::from_secs(30), waiting).await.expect("it is seen").unwrap().unwrap();
