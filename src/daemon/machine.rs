@@ -71,7 +71,7 @@ impl Machine {
         errors.extend(self.network.teardown_all().await.err().map(|error| error.to_string()));
         // Those of pulls that were cut off or given up: in a containerd of its own they end with it.
         errors.extend(self.images.recover().await.err().map(|error| error.to_string()));
-        self.runtime.remove_shared();
+        self.runtime.remove_shared().await;
         if let Some(daemon) = self.daemon {
             errors.extend(daemon.stop().await.err().map(|error| error.to_string()));
             match std::fs::remove_dir_all(&self.state_dir) {

@@ -48,11 +48,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// When it can't begin to.
 pub(super) fn serve(arguments: &Arguments) -> io::Result<()> {
     // It goes on from here as another mount of the same program, the first time.
-    if let Err(error) = container::seal() {
-        notes::note(&arguments.bundle, &arguments.first, &format!("the shim's program can't be sealed: {error}"));
-    }
-    detach::save_memory();
-    let served = begin(arguments);
+    let sealed = container::seal().map_err(|error| {
+        let words = "its program can't be sealed, and a container might write to it (Linux 5.12 or later is needed)";
+        io::Error::new(error.kind(), format!("{words}: {error}"))
+    });
+    let served = sealed.and_then(|()| {
+        detach::save_memory();
+        begin(arguments)
+    });
     if let Err(error) = &served {
         // Nobody reads its standard error. containerd reads this.
         notes::note(&arguments.bundle, &arguments.first, &format!("the shim's server can't begin: {error}"));

@@ -139,12 +139,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_id_is_made_once() {
         let mut table = Table::default();
+        assert!(!table.is_busy());
         assert!(table.begin("a"), "one that was not announced can be made, too");
+        assert!(table.is_busy(), "until it is known by its process, whose status is not for others to take");
         assert!(!table.begin("a"));
         table.reserve("a", Instant::now());
         table.give_up("a");
         assert!(table.is_creating("a"), "an announcement and its end don't touch what is being made");
         table.finish("a", Arc::new(()));
+        assert!(!table.is_busy() && table.containers().count() == 1);
         assert!(!table.begin("a"));
         table.reserve("a", Instant::now());
         assert!(table.get("a").is_some());

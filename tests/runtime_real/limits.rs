@@ -8,6 +8,7 @@ use actord::host::{HostError, InstanceConfig, Runtime, Signal};
 use tokio::time::{Instant, sleep};
 
 use crate::inside::{report, seen};
+use crate::oci_runtimes::is_builtin;
 use crate::support::World;
 
 fn of(memory: Option<&str>, cpu: Option<&str>) -> Option<Resources> {
@@ -116,7 +117,16 @@ async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
         let draft = SpecDraft { limits, ..SpecDraft::from((*creation.spec).clone()) };
         creation.spec = Arc::new(Spec::accepted_before(draft));
         let error = match world.runtime.create(&creation).await {
-            Ok(()) => world.runtime.start(&creation.id).await.expect_err("too little"),
+            Ok(()) => match world.runtime.start(&creation.id).await {
+                // It needs less itself than runc does: the process starts, and ends by itself or for its memory.
+                Ok(()) if is_builtin() => {
+                    let exit = world.exit(&creation.id).await.unwrap();
+                    assert!(matches!(exit, Exit::OutOfMemory | Exit::Code(99)), "{memory}: {exit:?}");
+                    world.removed(&creation.id).await;
+                    continue;
+                }
+                started => started.expect_err("too little"),
+            },
             Err(error) => error,
         };
         assert!(matches!(&error, HostError::Spec(reason) if reason.contains("memory limit")), "{memory}: {error:?}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use actord::function::Exit;
+use actord::function::{Exit, InstanceId, SpecDraft};
 use actord::host::containerd::daemon::Daemon;
 use actord::host::containerd::instances::ContainerdRuntime;
 use actord::host::{HostError, Runtime, Signal};
@@ -198,14 +198,54 @@ async fn a_shim_and_containerd_killed_together_leave_nothing_after_a_removal() {
     world.finish().await;
 }
 
+/// Removes what containerd knows of a container, without its task.
+async fn lose_record(world: &World, id: &InstanceId) {
+    use containerd_client::services::v1::{DeleteContainerRequest, containers_client::ContainersClient};
+    let request = world.containerd.request(DeleteContainerRequest { id: id.to_string() });
+    ContainersClient::new(world.containerd.channel.clone()).delete(request).await.unwrap();
+}
+
+/// Runs an instance of the built-in runtime, whichever is tested.
+async fn up_in_own_shim(world: &World, function: &str) -> InstanceId {
+    let draft = SpecDraft {
+        annotations: [("actord.runtime".to_owned(), "builtin".to_owned())].into(),
+        env_vars: [("DO".to_owned(), "sleep".to_owned())].into(),
+        ..SpecDraft::default()
+    };
+    world.up(&world.creation_of(function, "root", draft)).await
+}
+
+#[tokio::test]
+async fn a_shim_of_ours_that_hangs_is_ended_where_nothing_else_reaches_its_container() {
+    let world = World::new().await;
+    let mut all = Vec::new();
+    for function in ["f", "g", "h"] {
+        let id = up_in_own_shim(&world, function).await;
+        all.push((world.pid(&id), id));
+    }
+    let [(lost, id), (other, in_another), (beside, in_the_same)] = all.try_into().unwrap();
+    assert!(shim_of(lost) == shim_of(beside) && shim_of(lost) != shim_of(other), "two shards");
+    lose_record(&world, &id).await;
+    kill(shim_of(lost), rustix::process::Signal::STOP);
+    world.removed(&id).await;
+    assert!(!runs(lost));
+    let exit = world.exit(&in_the_same).await.unwrap();
+    assert!(matches!(exit, Exit::Signal(9) | Exit::Vanished), "as after a crash of the shim: {exit:?}");
+    assert!(
+        runs(other) && world.runtime.list().await.unwrap().iter().any(|found| found.id == in_another && found.running)
+    );
+    for id in [&in_the_same, &in_another] {
+        world.removed(id).await;
+    }
+    world.finish().await;
+}
+
 #[tokio::test]
 async fn a_task_whose_container_record_is_gone_is_ended_all_the_same() {
     let world = World::new().await;
     let id = world.up(&world.creation("f", "root", "sleep")).await;
     let pid = world.pid(&id);
-    use containerd_client::services::v1::{DeleteContainerRequest, containers_client::ContainersClient};
-    let request = world.containerd.request(DeleteContainerRequest { id: id.to_string() });
-    ContainersClient::new(world.containerd.channel.clone()).delete(request).await.unwrap();
+    lose_record(&world, &id).await;
     world.runtime.remove(&id).await.unwrap();
     assert!(!runs(pid));
     assert_eq!(world.traces(id.as_str()), Vec::<String>::new());

@@ -106,3 +106,10 @@ async fn a_runtime_that_is_not_listed_any_more_keeps_what_runs_and_starts_nothin
     }
     world.finish().await;
 }
+
+#[test]
+fn both_sides_of_the_built_in_runtime_call_it_and_its_directory_the_same() {
+    use actord::host::containerd::instances::{BUILTIN_SHIM, BUILTIN_SOCKETS};
+    // Neither room may know the other: containerd is between them.
+    assert_eq!((BUILTIN_SHIM, BUILTIN_SOCKETS), (actord::shim::PROGRAM, actord::shim::SOCKETS));
+}

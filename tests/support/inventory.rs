@@ -130,6 +130,13 @@ impl Inventory {
     fn files(&mut self, traces: &Traces) {
         let at = |path: &str| traces.directory.join(path);
         self.add("runc state", names(&at("state/runc").join(&traces.namespace)));
+        // The built-in runtime keeps its own in the bundle.
+        let bundles = at("state/containerd/io.containerd.runtime.v2.task").join(&traces.namespace);
+        let own = |id: &String| {
+            let address = fs::read_to_string(bundles.join(id).join("address")).unwrap_or_default();
+            address.contains("/shims/") && bundles.join(id).join("init.pid").exists()
+        };
+        self.add("runc state", names(&bundles).into_iter().filter(own));
         self.add("instance directory", names(&at("state/instances")));
         for (kind, suffix) in [("log", ".log"), ("log's index", ".idx")] {
             let own = |name: String| Some(name.strip_suffix(suffix)?.to_owned());
@@ -162,15 +169,30 @@ fn is_warm(name: &str) -> bool {
     name.starts_with("warm_")
 }
 
-/// The shims of a containerd namespace: by instance, those that live.
+/// The shims of a containerd namespace: by instance, those that live. One of actord's own has a whole shard's: it is the
+/// parent of their first processes, each of which is in a control group that is named after its instance.
 pub fn shims(namespace: &str) -> BTreeMap<String, Vec<i32>> {
     let mut found: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for (pid, arguments) in processes() {
         let after = |flag: &str| arguments.iter().skip_while(|word| *word != flag).nth(1);
-        let is_shim =
-            arguments[0].ends_with("containerd-shim-runc-v2") && !arguments.iter().any(|word| word == "delete");
-        if let (true, Some(id)) = (is_shim && after("-namespace").is_some_and(|name| name == namespace), after("-id")) {
-            found.entry(id.clone()).or_default().push(pid);
+        if after("-namespace").is_none_or(|name| name != namespace) || arguments.iter().any(|word| word == "delete") {
+            continue;
+        }
+        if arguments[0].ends_with("containerd-shim-runc-v2") {
+            if let Some(id) = after("-id") {
+                found.entry(id.clone()).or_default().push(pid);
+            }
+        } else if arguments[0].ends_with("containerd-shim-actord-v1") {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            let groups = children
+                .split_whitespace()
+                .filter_map(|child| fs::read_to_string(format!("/proc/{child}/cgroup")).ok());
+            for groups in groups {
+                let mut named = groups.lines().filter_map(|line| line.split_once(&format!("/{namespace}/")));
+                if let Some((_, id)) = named.next() {
+                    found.entry(id.split('/').next().unwrap_or(id).to_owned()).or_default().push(pid);
+                }
+            }
         }
     }
     found

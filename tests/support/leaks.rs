@@ -202,7 +202,14 @@ impl Traces {
                 Sha256::digest(key.as_os_str().as_encoded_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
             Path::new("/run/containerd/s").join(hash)
         };
-        self.instances.iter().map(socket).filter(|path| path.exists()).collect()
+        let mut found: Vec<_> = self.instances.iter().map(socket).filter(|path| path.exists()).collect();
+        // Those of actord's own shims, and their locks, are in a directory of this name beside containerd's socket.
+        walk(&self.directory, &mut |path| {
+            if path.parent().is_some_and(|parent| file_name(parent) == "shims") {
+                found.push(path.to_owned());
+            }
+        });
+        found
     }
 
     /// Processes that were started with the directory in their arguments, work in it, or are in the cgroup.

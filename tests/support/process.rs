@@ -94,6 +94,15 @@ impl Actord {
         ] {
             command.args([setting, &value]);
         }
+        // The runtime that is tested; a test that says which one it means is not asked.
+        let runtime = std::env::var("ACTORD_TEST_RUNTIME").unwrap_or_default();
+        if !runtime.is_empty() && !self.settings.iter().any(|setting| setting == "--runtime") {
+            let (name, _) = runtime.split_once('=').unwrap_or((&runtime, ""));
+            command.args(["--runtime", name]);
+            if name != runtime {
+                command.args(["--runtimes", &runtime]);
+            }
+        }
         command.args(&self.settings);
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();

@@ -97,7 +97,7 @@ impl RealHost {
     /// Removes what all instances share, and ends containerd. The directory stays until the host is dropped.
     pub async fn stop(&mut self) {
         self.network.teardown_all().await.unwrap();
-        self.runtime.remove_shared();
+        self.runtime.remove_shared().await;
         self.daemon.take().expect("stop is called once").stop().await.unwrap();
     }
 }

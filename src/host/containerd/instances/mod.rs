@@ -15,6 +15,7 @@ mod freezer;
 mod instance_dir;
 mod name_servers;
 mod oci;
+mod own_shim;
 mod refusal;
 mod remove;
 mod reserved;
@@ -45,6 +46,7 @@ use self::first_process::FirstProcesses;
 use self::freezer::Freezer;
 use self::instance_dir::InstanceDirs;
 pub use self::oci::OPEN_FILES;
+pub use self::own_shim::BUILTIN_SOCKETS;
 pub use self::runtimes::{BUILTIN_SHIM, Runtimes};
 use self::shards::Shards;
 use super::connection::Containerd;
@@ -151,9 +153,11 @@ impl ContainerdRuntime {
         self.0.logs.clone()
     }
 
-    /// Removes what all instances share, once there is none left: the parent control group and runc's directory.
-    pub fn remove_shared(&self) {
+    /// Removes what all instances share, once there is none left: the parent control group, runc's directory, and those of
+    /// our own shims, which end now.
+    pub async fn remove_shared(&self) {
         self.0.cgroups.remove_parent();
+        own_shim::all_gone(&self.0.containerd).await;
         for directory in [self.0.options.runc_root.join(&self.0.containerd.namespace), self.0.options.runc_root.clone()]
         {
             let _ = std::fs::remove_dir(directory);

@@ -86,7 +86,9 @@ fn callers_fault(message: &str) -> Option<String> {
     }
     let said = of_the_process(message)?;
     let fault = Fault::of(said);
-    let sentence = if said.starts_with("exec: \"") || said.starts_with("exec /") {
+    let sentence = if said.starts_with("exec: a null in arguments or environment") {
+        "the image's arguments or variables have a null byte in them: mend its command, arguments and environment"
+    } else if said.starts_with("exec: \"") || said.starts_with("exec /") {
         fault?.of_command()
     } else if said.starts_with("mkdir ") || said.starts_with("chdir to cwd") {
         fault.map(|_| "the image's working directory can't be made or entered: mend its WORKDIR")?
@@ -187,6 +189,8 @@ mod tests {
             ("exec: \"/x: no space left on device\": stat /x: no such file or directory".to_owned(), "is not there"),
             ("exec /app: exec format error".to_owned(), "not a program for this machine"),
             ("exec /app: argument list too long".to_owned(), "too long"),
+            // The built-in runtime's own.
+            ("exec: a null in arguments or environment: invalid argument".to_owned(), "null byte"),
             ("chdir to cwd (\"/root\") set in config.json failed: permission denied".to_owned(), "/root"),
             (format!("{init}mkdir /etc/passwd: not a directory"), "WORKDIR"),
             (format!("{init}mkdir /loop: file exists"), "WORKDIR"),

@@ -1,7 +1,7 @@
 //! Removing an instance, whole or half-made: every step is tried, and what failed is told together.
 //!
-//! First what containerd knows (task, container, snapshot, lease), then what it or runc may have left behind: control
-//! groups, runc's state, the bundle with its mounts, the shim and its socket; last our own files.
+//! First what containerd knows (task, container, snapshot, lease), then what it, our own shim or runc may have left behind:
+//! control groups, runc's state, the bundle with its mounts, the shim and its socket; last our own files.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
 use super::rootfs::unmount_all;
-use super::{Inner, containers, tasks};
+use super::{Inner, containers, own_shim, tasks};
 use crate::function::InstanceId;
 use crate::host::HostError;
 use crate::host::containerd::connection::end_for_instance;
@@ -37,6 +37,9 @@ impl Inner {
             // Its shim may hang, or containerd: the kernel ends its processes all the same.
             self.cgroups.kill(id);
             task = tasks::end(containerd, id).await;
+            if task.is_err() && self.remove_from_own_shim(id).await == Ok(true) {
+                task = tasks::end(containerd, id).await;
+            }
         }
         // Without its container record a task can't be reached any more.
         let reachable = match task {
@@ -69,8 +72,24 @@ impl Inner {
         Err(HostError::Failed(format!("remove instance {id}: {}", faults.join("; "))))
     }
 
+    fn bundle(&self, id: &InstanceId) -> PathBuf {
+        self.options.containerd_state.join(BUNDLES).join(&self.containerd.namespace).join(id.as_str())
+    }
+
+    /// Has our own shim remove an instance that it made and containerd can't end. Whether there was such a thing.
+    async fn remove_from_own_shim(self: &Arc<Self>, id: &InstanceId) -> Result<bool, String> {
+        let bundle = self.bundle(id);
+        if own_shim::socket_of(&self.containerd, &bundle).is_none() {
+            return Ok(false);
+        }
+        let program = &self.options.runtimes.builtin_shim;
+        own_shim::remove(program, &self.containerd, id, &bundle).await.map(|()| true)
+    }
+
     /// Removes what a shim, runc or containerd left behind when one of them died at the wrong moment.
     async fn remove_remains(self: &Arc<Self>, id: &InstanceId) -> Result<(), HostError> {
+        // As long as the bundle is there, containerd has not deleted what was made in it.
+        self.remove_from_own_shim(id).await.map_err(HostError::Failed)?;
         let socket = self.shim_socket(id);
         // A shim goes a moment after its task was deleted.
         let mut lives = listens(&socket);
