@@ -27,15 +27,14 @@ impl InstanceTask {
         F: Future<Output = ()>,
     {
         let checks = self.spec.checks();
-        // Boxed, so that an instance without checks takes no memory for them.
         let readiness = async {
             if checks.ready.path.is_some() {
-                Box::pin(self.watch_readiness(address, &checks.ready, ready, &tell)).await;
+                self.watch_readiness(address, &checks.ready, ready, &tell).await;
             }
         };
         let health = async {
             if let Some(check) = &checks.health {
-                let reason = Box::pin(self.unhealthy(address, check)).await;
+                let reason = self.unhealthy(address, check).await;
                 tell(Event::Unhealthy(self.id.clone(), format!("not well: {reason}"))).await;
             }
         };

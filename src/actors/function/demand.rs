@@ -23,7 +23,7 @@ impl Function {
         let (over, address) = (self.me.over.clone(), ctx.address());
         let watch = async move {
             // Of an actor that is gone the successor watches: asking on would be a loop that never rests.
-            while entry.demand().await && Box::pin(tell(&address, Event::Wake)).await.is_ok() {}
+            while entry.demand().await && tell(&address, Event::Wake).await.is_ok() {}
         };
         self.me.tasks.spawn_on(over.run_until_cancelled_owned(watch), &self.context.runtime);
     }

@@ -67,8 +67,7 @@ impl Function {
         let was_up = Arc::new(AtomicBool::new(adopt));
         let now_up = was_up.clone();
         self.spawn(&tasks, async move {
-            // Boxed, so that its many steps take memory while they are taken and not for as long as the instance runs.
-            let up = if adopt { Box::pin(task.adopt()).await } else { Box::pin(task.bring_up()).await };
+            let up = if adopt { task.adopt().await } else { task.bring_up().await };
             match up {
                 None => {}
                 Some(Err(error)) => report(&address, Event::StartFailed(task.id.clone(), error)).await,

@@ -58,10 +58,9 @@ impl InstanceTask {
                     if Instant::now() < not_before {
                         continue;
                     }
-                    // Boxed, so that an instance takes memory for it only while that is tried.
-                    Box::pin(self.try_to_freeze(&tell)).await
+                    self.try_to_freeze(&tell).await
                 }
-                _ = standby.changed() => Box::pin(self.stand_by(&mut standby)).await,
+                _ = standby.changed() => self.stand_by(&mut standby).await,
             };
             match attempt {
                 Attempt::Busy => {}
