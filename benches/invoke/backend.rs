@@ -9,8 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-/// Bodies come from here, however long they are.
-pub(crate) static PIECE: [u8; 256 << 10] = [b'x'; 256 << 10];
+use super::asking::PIECE;
 
 /// One client.
 struct Client {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::load::Target;
+use super::asking::Target;
 use super::processes::{FUNCTIONS, Listening};
 
 const ROUNDS: usize = 3;
@@ -127,7 +127,7 @@ impl Comparison {
 
 fn round(shape: &Shape, listening: &Listening, target: &Target) -> Round {
     let before = listening.cpu();
-    let (rate, mut times) = match shape.kind {
+    let (rate, times) = match shape.kind {
         Kind::Pace(rate) => {
             let connections = u32::try_from(shape.connections).unwrap();
             (f64::from(rate), target.pace(connections, f64::from(rate), ROUND))
@@ -135,6 +135,7 @@ fn round(shape: &Shape, listening: &Listening, target: &Target) -> Round {
         _ => target.hurry(shape.connections, ROUND),
     };
     let cpu = (listening.cpu() - before) / times.len() as f64;
+    let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
     times.sort_by(f64::total_cmp);
     Round { rate, median: times[times.len() / 2], slow: times[times.len() * 99 / 100], cpu }
 }

@@ -11,11 +11,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench that fails says why")]
 #![allow(clippy::disallowed_methods, reason = "time is measured here")]
 
+#[path = "../table/frame/asking.rs"]
+mod asking;
 mod backend;
 mod figures;
-mod load;
 #[path = "../../tests/support/memory_engine/mod.rs"]
 mod memory_engine;
+#[path = "../table/frame/nginx.rs"]
+mod nginx;
 mod processes;
 
 use figures::{Comparison, Shape};

@@ -2,7 +2,7 @@
 //! what the kernel says of it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use actord::credentials::Credentials;
 use actord::function::Outlook;
 use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
 use actord::routes::{Parking, Routes};
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::backend;
 use super::memory_engine::MemoryEngine;
@@ -86,44 +86,10 @@ impl Listening {
         Self::own(&["proxy", &backend.to_string()])
     }
 
-    /// Debian's nginx; none where it is not installed. Bodies go through as they come, as with us: by its defaults it would
-    /// write a request's to a file first.
+    /// Debian's nginx; none where it is not installed.
     pub(crate) fn nginx(backend: SocketAddr) -> Option<Self> {
-        let program =
-            ["/usr/sbin/nginx", "/usr/bin/nginx"].into_iter().map(PathBuf::from).find(|path| path.exists())?;
-        let directory = tempfile::Builder::new().prefix("actord-nginx-").tempdir().unwrap();
-        let (listener, address) = backend::listen();
-        drop(listener);
-        let at = directory.path().display();
-        let config = format!(
-            "daemon off; worker_processes {WORKERS}; pid {at}/pid; error_log {at}/error.log; user root;
-             events {{ worker_connections 4096; }}
-             http {{
-               access_log off; client_max_body_size 0; keepalive_requests 1000000000;
-               client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c;
-               uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;
-               upstream function {{ server {backend}; keepalive 256; keepalive_requests 1000000000; }}
-               server {{
-                 listen {address};
-                 location ~ ^/function/[^/]+(/.*)$ {{
-                   proxy_pass http://function$1$is_args$args; proxy_http_version 1.1;
-                   proxy_set_header Connection \"\"; proxy_request_buffering off; proxy_max_temp_file_size 0;
-                 }}
-               }}
-             }}"
-        );
-        std::fs::write(directory.path().join("config"), config).unwrap();
-        let mut command = Command::new(program);
-        command.arg("-p").arg(directory.path()).arg("-c").arg(directory.path().join("config"));
-        let child = command.stderr(Stdio::null()).spawn().unwrap();
-        let listening = Self { child, address, _directory: Some(directory) };
-        for _ in 0..500 {
-            if TcpStream::connect(address).is_ok() {
-                return Some(listening);
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("nginx does not listen");
+        let (child, address, directory) = super::nginx::start(backend)?;
+        Some(Self { child, address, _directory: Some(directory) })
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -156,10 +122,6 @@ impl Listening {
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // In order: nginx ends its workers then.
-        let pid = Pid::from_child(&self.child);
-        if kill_process(pid, Signal::TERM).is_ok() {
-            let _ = self.child.wait();
-        }
+        super::nginx::end(&mut self.child);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 /// Bodies come from here, however long they are.
-static PIECE: [u8; 256 << 10] = [b'x'; 256 << 10];
+pub(crate) static PIECE: [u8; 256 << 10] = [b'x'; 256 << 10];
 
 /// Where to ask, and what: in turns, if it is more than one request.
 #[derive(Clone)]

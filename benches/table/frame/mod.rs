@@ -44,6 +44,7 @@ pub(crate) mod cpu;
 pub(crate) mod limit;
 pub(crate) mod machine;
 pub(crate) mod memory;
+pub(crate) mod nginx;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod results;

@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
+use super::times;
 use crate::actord::{Actord, HELLO_2, until};
 use crate::client::{Connection, Request};
 use crate::frame::limit::MemoryLimit;
@@ -189,17 +190,6 @@ async fn silent(to: SocketAddr, all: usize) -> usize {
         silent += usize::from(!answer.is_ok_and(|answer| answer.status == 200 && answer.text() == "1\n"));
     }
     silent
-}
-
-/// The time of each answer on a kept connection.
-async fn times(to: SocketAddr, request: &Request, count: usize) -> Series {
-    let mut connection = Connection::open(to).await.unwrap();
-    let mut series = Series::default();
-    for _ in 0..count {
-        let answer = series.time(connection.ask(request)).await.unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    series
 }
 
 /// Updates some, one after the other, while all of them are called.

@@ -5,8 +5,9 @@ use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use tokio::time::{Duration, Instant, sleep};
 
+use super::times;
 use crate::actord::{Actord, until};
-use crate::client::{Connection, Request};
+use crate::client::Request;
 use crate::frame::{Bench, Goal, Measured, Row, Series, Unit, cpu, memory};
 use crate::sleepers::{KEPT, Sleepers};
 
@@ -92,17 +93,6 @@ pub(crate) async fn run(bench: &mut Bench) {
     let names = sleepers.names;
     adopt(bench, &mut actord, &names).await;
     actord.finish().await;
-}
-
-/// The time of each answer on a kept connection.
-async fn times(to: std::net::SocketAddr, request: &Request, count: usize) -> Series {
-    let mut connection = Connection::open(to).await.unwrap();
-    let mut series = Series::default();
-    for _ in 0..count {
-        let answer = series.time(connection.ask(request)).await.unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
-    series
 }
 
 async fn asked(bench: &mut Bench, actord: &Actord) {

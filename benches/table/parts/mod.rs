@@ -9,7 +9,10 @@ mod growth;
 mod logs;
 mod proxy;
 
-use crate::frame::Part;
+use std::net::SocketAddr;
+
+use crate::client::{Connection, Request};
+use crate::frame::{Part, Series};
 
 /// In the order in which they are measured and told.
 pub(crate) const ALL: &[Part] = &[
@@ -22,3 +25,14 @@ pub(crate) const ALL: &[Part] = &[
     Part { name: "growth", rows: growth::ROWS, run: |bench| Box::pin(growth::run(bench)) },
     Part { name: "logs", rows: logs::ROWS, run: |bench| Box::pin(logs::run(bench)) },
 ];
+
+/// The time of each answer on a kept connection.
+async fn times(to: SocketAddr, request: &Request, count: usize) -> Series {
+    let mut connection = Connection::open(to).await.unwrap();
+    let mut series = Series::default();
+    for _ in 0..count {
+        let answer = series.time(connection.ask(request)).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    series
+}

@@ -8,18 +8,15 @@
 //! ```
 //! All share the machine's processors. The processor time of a request is what the kernel counts for the proxy's process.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Child, Command};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::time::sleep;
 
 use crate::actord::Actord;
 use crate::frame::asking::Target;
-use crate::frame::{Bench, Goal, Measured, Row, Series, Unit, cpu, finish, memory};
+use crate::frame::{Bench, Goal, Measured, Row, Series, Unit, cpu, finish, memory, nginx};
 
 const fn cpu_row(id: &'static str, what: &'static str) -> Row {
     Row { id, issue: 10, what, unit: Unit::Us, floor: "nginx", goal: Goal::AtMostTimes(1.0) }
@@ -61,7 +58,7 @@ pub(crate) async fn run(bench: &mut Bench) {
         assert_eq!(actord.get(&format!("/function/{NAME}/version")).await.status, 200);
     }
     let backend = instance(&field[0]);
-    let nginx = Nginx::start(backend).await;
+    let nginx = Nginx::start(backend);
     let through = format!("/function/{NAME}");
     let mut ways = vec![Way::new(backend, "", Vec::new()), Way::new(nginx.address, &through, nginx.pids())];
     ways.extend(field.iter().map(|actord| Way::new(actord.public, &through, vec![actord.pid()])));
@@ -199,55 +196,18 @@ fn flat(ways: &[Way], path: &str, body: usize) -> Vec<Series> {
     ways.iter().map(|way| tokio::task::block_in_place(|| more(way))).collect()
 }
 
-/// Debian's nginx in front of the function. Bodies go through as they come, as with us: by its defaults it would write a
-/// request's to a file first.
+/// Debian's nginx in front of the function.
 struct Nginx {
     process: Child,
     address: SocketAddr,
     _directory: tempfile::TempDir,
 }
 
-const WORKERS: usize = 2;
-
 impl Nginx {
-    async fn start(backend: SocketAddr) -> Self {
-        let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/usr/sbin/nginx");
-        let unpacked = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or(unpacked, |target| PathBuf::from(target).join("tools/usr/sbin/nginx"));
-        let program = [unpacked, "/usr/sbin/nginx".into()].into_iter().find(|path| path.exists());
-        let program = program.expect("nginx: config/setup --bench brings it");
-        let directory = tempfile::Builder::new().prefix("actord-nginx-").tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let at = directory.path().display();
-        let config = format!(
-            "daemon off; worker_processes {WORKERS}; pid {at}/pid; error_log {at}/error.log; user root;
-             events {{ worker_connections 4096; }}
-             http {{
-               access_log off; client_max_body_size 0; keepalive_requests 1000000000;
-               client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c;
-               uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;
-               upstream function {{ server {backend}; keepalive 256; keepalive_requests 1000000000; }}
-               server {{
-                 listen {address};
-                 location ~ ^/function/[^/]+(/.*)$ {{
-                   proxy_pass http://function$1$is_args$args; proxy_http_version 1.1;
-                   proxy_set_header Connection \"\"; proxy_request_buffering off; proxy_max_temp_file_size 0;
-                 }}
-               }}
-             }}"
-        );
-        std::fs::write(directory.path().join("config"), config).unwrap();
-        let mut command = Command::new(program);
-        command.arg("-p").arg(directory.path()).arg("-c").arg(directory.path().join("config"));
-        let process = command.stderr(Stdio::null()).spawn().unwrap();
-        let nginx = Self { process, address, _directory: directory };
-        for _ in 0..500 {
-            if TcpStream::connect(address).is_ok() {
-                return nginx;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
-        panic!("nginx does not listen");
+    fn start(backend: SocketAddr) -> Self {
+        let started = tokio::task::block_in_place(|| nginx::start(backend));
+        let (process, address, directory) = started.expect("nginx: config/setup --bench brings it");
+        Self { process, address, _directory: directory }
     }
 
     fn pids(&self) -> Vec<i32> {
@@ -260,9 +220,6 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // In order: nginx ends its workers then.
-        if kill_process(Pid::from_child(&self.process), Signal::TERM).is_ok() {
-            let _ = self.process.wait();
-        }
+        nginx::end(&mut self.process);
     }
 }
