@@ -58,7 +58,7 @@ pub(super) fn serve(arguments: &Arguments) -> io::Result<()> {
     });
     if let Err(error) = &served {
         // Nobody reads its standard error. containerd reads this.
-        notes::note(&arguments.bundle, &arguments.first, &format!("the shim's server can't begin: {error}"));
+        notes::note(&arguments.bundle, &arguments.first, &format!("the shim's server ends: {error}"));
     }
     served
 }

@@ -23,12 +23,7 @@ async fn a_call_to_a_frozen_instance_is_answered_after_its_thaw_and_lets_it_be_t
     assert_eq!(house.get("/function/f").await.status, 200, "a connection is kept");
     for _ in 0..3 {
         assert!(house.routes.freeze(&f(), &instance), "a connection that is kept is no request");
-        let address = house.address;
-        let calls: Vec<_> = (0..5)
-            .map(|_| {
-                actix_web::rt::spawn(async move { ask(address, "GET /function/f HTTP/1.1\r\nHost: h\r\n", "").await })
-            })
-            .collect();
+        let calls: Vec<_> = (0..5).map(|_| call(&house)).collect();
         timeout(5 * SECOND, house.routes.called(&f(), &instance)).await.expect("its task is told");
         while house.routes.find(&f()).unwrap().load().parked < calls.len() {
             sleep(Duration::from_millis(5)).await;
