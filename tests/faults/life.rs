@@ -62,4 +62,9 @@ impl World {
         self.host.resume();
         end
     }
+
+    /// Does something to the store while no actord lives: nothing that one has begun to write comes after it.
+    pub fn at_rest<T>(&self, act: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(act)
+    }
 }

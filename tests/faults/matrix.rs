@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::panic;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
+use actord::actors::Settings;
 use actord::host::fake::Method;
+use actord::store::Store;
 
 use crate::cell::{Blow, Cell, Made, When, rehearse};
+use crate::life::World;
 use crate::situation::Situation;
 
 /// Whether a situation makes calls of a method: a method that has no line here does not compile, and one whose line is
@@ -122,4 +126,34 @@ fn whatever_goes_wrong_at_whichever_call_what_is_desired_is_reached_and_nothing_
     failures.sort();
     println!("fault matrix: {} cells, {} passed", cells.len(), cells.len() - failures.len());
     assert!(failures.is_empty(), "{} cells failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What one actord still had to write is written, or lost with it, before the next one finds the machine: else a function
+/// that is unwanted would at times be wanted again.
+#[test]
+fn however_slow_the_disk_is_a_recovery_finds_in_the_store_what_was_prepared() {
+    for round in 0..40 {
+        let world = World::new(Settings::default());
+        slowly(&world.store, || Situation::Recovery.prepare_world(&world));
+        let kept: Vec<_> =
+            world.at_rest(world.store.all()).unwrap().into_iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(kept, ["b.openfaas-fn", "f.openfaas-fn"], "in round {round}");
+    }
+}
+
+/// Lets writes, which come at once otherwise, wait for each other and overtake each other.
+fn slowly<T>(store: &Store, act: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let (_ends_with_it, ended) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            let goes_on = || ended.recv_timeout(Duration::from_millis(1)) == Err(mpsc::RecvTimeoutError::Timeout);
+            while goes_on() {
+                let _held = store.hold();
+                if !goes_on() {
+                    break;
+                }
+            }
+        });
+        act()
+    })
 }

@@ -84,11 +84,12 @@ impl Situation {
                 platform.host.spoil(&bad);
             }
             // The last moment: what follows happens behind its back.
-            platform.store.delete(&id("unwanted")).await.unwrap();
             platform.host.exit(&crashed, Exit::Signal(9));
             let unheard = Secrets::new(platform.dir.path().join("secrets"));
             unheard.write(&id("f").namespace, &"db".parse().unwrap(), b"new").unwrap();
         });
+        // Not while it lives: that the function has served is written after its deployment was answered.
+        world.at_rest(world.store.delete(&id("unwanted"))).unwrap();
     }
 
     /// What there is before, where actord is the same.
