@@ -81,6 +81,8 @@ fn a_clean_machine_has_no_leaks_and_each_kind_of_leftover_is_found() {
         &format!("mkdir -p {dir}/runc/{id}; touch {dir}/runc/{id}/state.json"),
         &format!("rm {dir}/runc/{id}/state.json"),
     );
+    let bundle = format!("{dir}/containerd/io.containerd.runtime.v2.task/{namespace}/{id}");
+    is_found(&traces, "a bundle", &format!("mkdir -p {bundle}"), &format!("rmdir {bundle}"));
     let key = socket.join(namespace).join(id);
     let hash: String = Sha256::digest(key.to_str().unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
     is_found(

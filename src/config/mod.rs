@@ -154,7 +154,7 @@ pub struct Config {
     pub pids_limit: u32,
 
     /// OCI runtime of functions that do not choose one: builtin (actord's own), runc (found in PATH), or a name of runtimes
-    #[arg(long, env = "ACTORD_RUNTIME", value_name = "NAME", default_value = "runc", value_parser = value::runtime_name)]
+    #[arg(long, env = "ACTORD_RUNTIME", value_name = "NAME", default_value = RuntimeName::BUILTIN, value_parser = value::runtime_name)]
     pub runtime: RuntimeName,
 
     /// Runtime that a function may choose by its annotation actord.runtime: gvisor=/usr/bin/runsc, or builtin or runc alone.

@@ -65,7 +65,14 @@ impl Runtimes {
         let role = if *name == self.default { "the default" } else { "functions may choose it" };
         let check = format!("runtime {name}");
         let Some(Program { path, said }) = program else {
-            return Finding::ok(check, format!("{role}; a part of actord"));
+            return match self.kernel {
+                Some(kernel) if kernel < SEALS_MOUNTS => {
+                    let (major, minor) = kernel;
+                    let found = format!("{role}; needs Linux 5.12, and this is {major}.{minor}");
+                    Finding::failure(check, found, "set runtime to \"runc\", or start a newer kernel".to_owned())
+                }
+                _ => Finding::ok(check, format!("{role}; a part of actord")),
+            };
         };
         let remedy = if name.is_known() { INSTALL.to_owned() } else { format!("mend the path of {name} in runtimes") };
         match said {
@@ -99,6 +106,8 @@ impl Runtimes {
     }
 }
 
+/// From here on a mount can be made read-only by itself, mount_setattr(2): the built-in runtime seals its program so.
+const SEALS_MOUNTS: (u32, u32) = (5, 12);
 /// From here on the kernel shows in every network namespace what gVisor took for a sign of the first one.
 const SHOWS_BUFFERS: (u32, u32) = (6, 11);
 /// The day of the first gVisor that looks for another sign, as its versions are numbered.
@@ -157,6 +166,11 @@ mod tests {
         assert!(found.state == State::Ok && found.found.starts_with("functions may choose it"), "{found:?}");
         let found = check(listed("builtin", None), true);
         assert!(found.state == State::Ok && found.found.ends_with("a part of actord"), "{found:?}");
+        let listed = vec![listed("builtin", None)];
+        let older = Runtimes { default: RuntimeName::default(), listed, hybrid: true, kernel: Some((5, 10)) };
+        let found = older.check().remove(0);
+        assert!(found.state == State::Failure && found.found.contains("this is 5.10"), "{found:?}");
+        assert!(found.remedy.unwrap().contains("runc"));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use containerd_shim_protos::ttrpc::asynchronous::{MethodHandler, Server as Ttrpc
 use containerd_shim_protos::ttrpc::{Code, Error, Request, Response, get_status};
 use futures_util::stream;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::arguments::Arguments;
@@ -93,6 +93,7 @@ async fn run(
     let (events, sending) = Events::to(&arguments.events, arguments.namespace.clone());
     let server = Arc::new(Shared::new(zygote, logs, events));
     server.table().reserve(&arguments.first, Instant::now());
+    tokio::spawn(expect_none(Arc::clone(&server), signal(SignalKind::terminate())?));
 
     let connections = Arc::new(Connections::default());
     let mut ttrpc = Ttrpc::new()
@@ -148,6 +149,14 @@ async fn not_wanted(server: &Shared, shard: &Shard, connections: &Connections) -
                 Some(_) | None => sleep(PAUSE).await,
             },
         }
+    }
+}
+
+/// SIGTERM: no container comes any more. actord says so when it has removed everything; a server that has containers has
+/// to stay with them.
+async fn expect_none(server: Arc<Shared>, mut said: Signal) {
+    while said.recv().await.is_some() {
+        server.give_up_all();
     }
 }
 

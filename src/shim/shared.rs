@@ -46,6 +46,12 @@ impl Shared {
         self.changed.notify_one();
     }
 
+    /// No container that was announced comes.
+    pub(super) fn give_up_all(&self) {
+        self.table().give_up_all();
+        self.changed.notify_one();
+    }
+
     /// How long the server is wanted for at least, as [`Table::wanted`] has it.
     pub(super) fn wanted(&self) -> Option<Duration> {
         self.table().wanted(Instant::now())

@@ -46,6 +46,11 @@ impl<C> Table<C> {
         }
     }
 
+    /// Forgets everything that is to come.
+    pub(super) fn give_up_all(&mut self) {
+        self.slots.retain(|_, slot| !matches!(slot, Slot::Reserved { .. }));
+    }
+
     /// A container's making begins; `false` where there is one of that id.
     #[must_use]
     pub(super) fn begin(&mut self, id: &str) -> bool {
@@ -134,6 +139,12 @@ mod tests {
         assert_eq!(table.wanted(now + RESERVED_FOR), Some(Duration::from_secs(1)));
         table.give_up("b");
         assert_eq!(table.wanted(now + RESERVED_FOR), Some(Duration::ZERO));
+        table.reserve("c", now);
+        table.give_up_all();
+        assert_eq!(table.wanted(now), Some(Duration::ZERO));
+        assert!(table.begin("d"));
+        table.give_up_all();
+        assert_eq!(table.wanted(now), None, "what is being made is not to come: it is there");
     }
 
     #[tokio::test(start_paused = true)]

@@ -30,7 +30,7 @@ async fn the_doctor_finds_a_running_actord_well_and_leaves_it_as_it_was() {
         ("subnet", "no route of this machine overlaps".to_owned()),
         ("desired state", "1 function".to_owned()),
         ("credentials", "there, for root alone".to_owned()),
-        ("runtime runc", "the default".to_owned()),
+        ("runtime builtin", "the default".to_owned()),
         ("rcu_expedited", "o".to_owned()),
         ("plugin bridge", "speaks CNI".to_owned()),
         ("warm attachments", "ready for starts to come".to_owned()),

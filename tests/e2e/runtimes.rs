@@ -36,6 +36,6 @@ async fn a_function_in_a_sandbox_answers_is_updated_dies_and_is_deleted_without_
     }
     let refused = actord.apply("POST", "boxed", json!({ "annotations": { "actord.runtime": "kata" } })).await;
     assert_eq!(refused.status, 400, "{refused:?}");
-    assert!(refused.text().contains("it has gvisor, runc, second"), "{}", refused.text());
+    assert!(refused.text().contains("it has builtin, gvisor, second"), "{}", refused.text());
     actord.finish().await;
 }

@@ -142,7 +142,7 @@ async fn all_kinds_of_traces_are_seen_while_an_instance_runs() {
             "a rule is left".to_owned(),
             format!("a mount is left at {}", traces.directory.display()),
             format!("a cgroup is left: /sys/fs/cgroup/pids/{}/{id}", traces.cgroup_parent),
-            "a state of runc is left".to_owned(),
+            "a bundle is left".to_owned(),
             "a shim's socket is left".to_owned(),
             "is left: /hello".to_owned(),
         ];

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::sleep;
 
-use crate::support::{Wanted, World, kill, runs, until};
+use crate::support::{Wanted, World, kill, runs, signal, until};
 
 #[tokio::test]
 async fn a_server_that_is_killed_takes_its_containers_along_and_the_next_create_works() {
@@ -81,5 +82,27 @@ async fn a_server_that_dies_while_containerd_is_away_is_cleaned_up_after() {
     world.delete_container("f-1").await;
     world.run("f-2", &Wanted::new("s", "sleep")).await;
     world.remove("f-2").await;
+    world.is_tidy().await;
+}
+
+#[tokio::test]
+async fn a_container_that_was_announced_and_does_not_come_holds_no_server_back() {
+    let world = World::new().await;
+    // Announced first, it would be given up before the others.
+    for shard in ["waits", "cut-off", "told"] {
+        world.shim(&format!("f-{shard}"), &Wanted::new(shard, "sleep"), "start");
+    }
+    // It answers a second announcement when it is up.
+    world.shim("f-told", &Wanted::new("told", "sleep"), "start");
+    assert_eq!(world.servers().len(), 3);
+    // A start that was cut off: containerd has the container removed.
+    world.shim("f-cut-off", &Wanted::new("cut-off", "sleep"), "delete");
+    signal(world.servers()["told"], Signal::TERM);
+    until(|| world.servers().len() == 1, || format!("{:?}", world.servers())).await;
+    let waits = world.servers()["waits"];
+    // One that has a container stays with it.
+    world.run("f-1", &Wanted::new("waits", "sleep")).await;
+    signal(waits, Signal::TERM);
+    assert_eq!(world.remove("f-1").await, 137);
     world.is_tidy().await;
 }

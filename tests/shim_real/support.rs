@@ -18,6 +18,7 @@ use containerd_client::tonic::transport::Channel;
 use containerd_client::tonic::{Code, Request, Status};
 use containerd_client::types::Mount;
 use prost_types::Any;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
@@ -165,6 +166,23 @@ impl World {
         Ok(self.tasks().create(Self::request(create)).await?.into_inner().pid)
     }
 
+    /// Runs the shim as containerd does around a create, in the bundle that it has made for that.
+    pub(crate) fn shim(&self, id: &str, wanted: &Wanted, action: &str) {
+        let bundle = self.base().join("bundles").join(id);
+        fs::create_dir_all(&bundle).unwrap();
+        fs::write(bundle.join("config.json"), self.spec(id, wanted).value).unwrap();
+        let socket = self.containerd.socket();
+        let ran = Command::new(self.base().join("bin").join(actord::shim::PROGRAM))
+            .args(["-namespace", NAMESPACE, "-publish-binary", "containerd", "-id", id, "-address"])
+            .arg(&socket)
+            .args(["-bundle".as_ref(), bundle.as_os_str(), action.as_ref()])
+            .env("TTRPC_ADDRESS", format!("{}.ttrpc", socket.display()))
+            .current_dir(&bundle)
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{action}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
     pub(crate) async fn start(&self, id: &str) -> Result<u32, Status> {
         let start = StartRequest { container_id: id.to_owned(), ..StartRequest::default() };
         Ok(self.tasks().start(Self::request(start)).await?.into_inner().pid)
@@ -307,8 +325,11 @@ pub(crate) async fn until(mut is_true: impl FnMut() -> bool, why: impl Fn() -> S
 }
 
 pub(crate) fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    signal(pid, Signal::KILL);
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal);
 }
 
 /// Whether a process runs; one that has ended and was not reaped does not.

@@ -17,6 +17,9 @@ use std::process::Command;
 
 use sha2::{Digest, Sha256};
 
+/// Where containerd has the bundles of its tasks, in its own directories.
+const TASKS: &str = "io.containerd.runtime.v2.task";
+
 /// By what the things of one run are known. All of it must be the run's own.
 #[derive(Debug, Clone)]
 pub struct Traces {
@@ -71,6 +74,7 @@ impl Traces {
         found.extend(self.cgroups().iter().map(|path| format!("a cgroup is left: {}", path.display())));
         found.extend(self.claim().iter().map(|path| format!("a claim is left: {}", path.display())));
         found.extend(self.runc_states());
+        found.extend(self.bundles().iter().map(|path| format!("a bundle is left: {}", path.display())));
         found.extend(self.shim_sockets().iter().map(|path| format!("a shim's socket is left: {}", path.display())));
         found.extend(self.processes().iter().map(|(pid, command)| format!("process {pid} is left: {command}")));
         found
@@ -191,6 +195,17 @@ impl Traces {
             let left = states.filter(|path| self.instances.contains(&file_name(path)));
             found.extend(left.map(|path| format!("a state of runc is left: {}", path.display())));
         }
+        found
+    }
+
+    /// containerd keeps what a shim works with, and the built-in runtime what it has to remove, in a directory for each.
+    fn bundles(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        walk_directories(&self.directory, &mut |path| {
+            if self.instances.contains(&file_name(path)) && path.ancestors().any(|above| above.ends_with(TASKS)) {
+                found.push(path.to_owned());
+            }
+        });
         found
     }
 

@@ -1,5 +1,5 @@
-//! Which OCI runtime a test's containers have: `ACTORD_TEST_RUNTIME`, which is `runc`, `builtin` or `NAME=PATH`; `runc` where
-//! it is not set. Tests that say which one they mean are not asked.
+//! Which OCI runtime a test's containers have: `ACTORD_TEST_RUNTIME`, which is `builtin`, `runc` or `NAME=PATH`; actord's own
+//! where it is not set. Tests that say which one they mean are not asked.
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't be set up has failed")]
 
@@ -16,7 +16,7 @@ pub fn runtimes(directory: &Path, listed: &[(&str, &Path)]) -> Runtimes {
     let chosen = std::env::var("ACTORD_TEST_RUNTIME").unwrap_or_default();
     let (default, path) = chosen.split_once('=').unwrap_or((&chosen, ""));
     let name = |text: &str| text.parse::<RuntimeName>().unwrap();
-    let default = if default.is_empty() { RuntimeName::runc() } else { name(default) };
+    let default = if default.is_empty() { RuntimeName::default() } else { name(default) };
     let own = (!path.is_empty()).then(|| (default.clone(), PathBuf::from(path)));
     let listed = listed.iter().map(|(text, path)| (name(text), path.to_path_buf()));
     let programs = own.into_iter().chain(listed).collect::<std::collections::BTreeMap<_, _>>();
@@ -37,7 +37,7 @@ pub fn shim(directory: &Path) -> PathBuf {
 
 /// Whether the tests' default is the built-in runtime.
 pub fn is_builtin() -> bool {
-    std::env::var("ACTORD_TEST_RUNTIME").is_ok_and(|chosen| chosen == RuntimeName::BUILTIN)
+    std::env::var("ACTORD_TEST_RUNTIME").map_or(true, |chosen| chosen.is_empty() || chosen == RuntimeName::BUILTIN)
 }
 
 /// Debian's gVisor, installed or unpacked by `config/setup --test`, as a program in `directory`. It is from before Linux 6.11,

@@ -129,7 +129,7 @@ fn runtimes_are_a_table_in_the_file_or_a_list_and_repeated_as_a_flag() {
 
 #[test]
 fn the_default_runtime_is_one_that_can_be_found() {
-    assert_eq!(run(&[], None).unwrap().runtime.as_str(), "runc");
+    assert_eq!(run(&[], None).unwrap().runtime.as_str(), "builtin");
     for known in ["builtin", "runc"] {
         assert!(run(&["--runtime", known], None).is_ok());
     }

@@ -108,6 +108,13 @@ impl RuntimeName {
     }
 }
 
+impl Default for RuntimeName {
+    /// actord's own.
+    fn default() -> Self {
+        Self(Self::BUILTIN.into())
+    }
+}
+
 impl Default for Namespace {
     /// `openfaas-fn`, where functions without a namespace live.
     fn default() -> Self {

@@ -68,9 +68,9 @@ impl RuntimeNames {
 }
 
 impl Default for RuntimeNames {
-    /// `runc` alone.
+    /// actord's own alone.
     fn default() -> Self {
-        Self::new(RuntimeName::runc(), [])
+        Self::new(RuntimeName::default(), [])
     }
 }
 

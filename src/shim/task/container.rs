@@ -73,11 +73,17 @@ impl Container {
     }
 
     /// Signals its first process, or all of it. `NotFound` where it has ended.
+    ///
+    /// What was not started yet is our own code, the first of its namespace: the kernel keeps every signal that it does not
+    /// handle away from it but KILL. So whatever would end a program ends it by that one.
     pub(super) fn signal(&self, number: u32, all: bool) -> io::Result<()> {
         if self.exit().is_some() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let signal = signal(number)?;
+        let signal = match signal(number)? {
+            asked if ends_by_default(asked) && self.waits_for_its_start() => Signal::KILL,
+            asked => asked,
+        };
         let sent = pidfd_send_signal(&self.pidfd, signal);
         if all {
             for pid in self.cgroup.iter().flat_map(Cgroup::processes).filter(|pid| *pid != self.pid()) {
@@ -99,10 +105,21 @@ impl Container {
         }
     }
 
+    /// Whether it was made, and no start has begun.
+    fn waits_for_its_start(&self) -> bool {
+        !self.started.load(Ordering::Acquire) && self.starting.try_lock().is_ok()
+    }
+
     /// Closes its standard input, which then ends when all that wrote to it are gone.
     pub(super) fn close_input(&self) {
         self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// Whether a process ends by this signal that does not handle it: signal(7) lists those by which it does not.
+fn ends_by_default(signal: Signal) -> bool {
+    ![Signal::CHILD, Signal::CONT, Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::URG, Signal::WINCH]
+        .contains(&signal)
 }
 
 /// A signal by its number.

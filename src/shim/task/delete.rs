@@ -40,6 +40,8 @@ pub(in crate::shim) async fn remove_lost(server: &Arc<Shared>, id: &str) -> Answ
         }
     };
     let _ = timeout(LOST_ENDS_WITHIN, settled).await;
+    // containerd gave up between `start` and its create.
+    server.give_up(id);
     let container = server.table().get(id).ok_or_else(|| not_found(format!("container {id}")))?;
     remove(server, &container, LOST_ENDS_WITHIN).await
 }

@@ -35,6 +35,8 @@ const GONE_STEPS: u32 = 200;
 const GONE_STEP: Duration = Duration::from_millis(10);
 /// How long all servers may take to end that have nothing to do: they wait three seconds for who has to hear of it.
 const ALL_GONE: Duration = Duration::from_secs(10);
+/// How long before they are told again that none comes: one may have been about to begin.
+const TOLD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Where the server listens that made a bundle; none where that was another shim.
 pub(super) fn socket_of(containerd: &Containerd, bundle: &Path) -> Option<PathBuf> {
@@ -65,7 +67,7 @@ pub(super) async fn remove(
     }
     let ended = {
         let (socket, words) = (socket.clone(), command_line(containerd));
-        tokio::task::spawn_blocking(move || end_server(&socket, &words)).await
+        tokio::task::spawn_blocking(move || signal_server(&socket, &words, Signal::KILL)).await
     };
     let ended = ended.unwrap_or_else(|error| Err(io::Error::other(error)));
     for server in ended.map_err(|error| format!("end the shim at {}: {error}", socket.display()))? {
@@ -88,11 +90,19 @@ pub(super) async fn remove(
 
 /// Waits until no server of this containerd and namespace runs any more, each of which ends by itself when it has nothing to
 /// do, and removes the sockets and locks that killed ones left. What does not end in time is named, and stays.
+///
+/// A start that was cut off may have announced a container that never came: the servers are told that none comes.
 pub(super) async fn all_gone(containerd: &Containerd) {
     let Some(directory) = directory(containerd) else { return };
     let words = command_line(containerd);
-    let (begun, mut left) = (Instant::now(), servers(&words));
+    let (begun, mut left, mut told) = (Instant::now(), servers(&words), None::<Instant>);
     while !left.is_empty() && begun.elapsed() < ALL_GONE {
+        if told.is_none_or(|at| at.elapsed() > TOLD_AGAIN) {
+            told = Some(Instant::now());
+            for socket in paths(&directory).filter(|path| path.extension().is_some_and(|ending| ending == "sock")) {
+                let _ = signal_server(&socket, &words, Signal::TERM);
+            }
+        }
         sleep(GONE_STEP).await;
         left = servers(&words);
     }
@@ -109,9 +119,13 @@ fn servers(words: &[Vec<u8>]) -> Vec<i32> {
     pids.filter(|pid: &i32| is_server(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default(), words)).collect()
 }
 
+fn paths(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
 /// Removes the sockets that no server listens on, the locks that none holds, and their directory if it is empty then.
 fn clear(directory: &Path) {
-    for path in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
+    for path in paths(directory) {
         let is_used = match path.extension().and_then(|ending| ending.to_str()) {
             Some("sock") => UnixStream::connect(&path).is_ok(),
             Some("lock") => File::open(&path).is_ok_and(|lock| lock.try_lock().is_err()),
@@ -162,10 +176,10 @@ fn command_line(containerd: &Containerd) -> Vec<Vec<u8>> {
     words.map(|word| word.as_bytes().to_vec()).to_vec()
 }
 
-/// Ends the server that listens at a socket, if it is one of ours. Returns the processes that were ended.
-fn end_server(socket: &Path, words: &[Vec<u8>]) -> io::Result<Vec<i32>> {
+/// Signals the server that listens at a socket, if it is one of ours. Returns the processes that were signalled.
+fn signal_server(socket: &Path, words: &[Vec<u8>], signal: Signal) -> io::Result<Vec<i32>> {
     let inodes = inodes(&fs::read_to_string("/proc/net/unix")?, socket);
-    let mut ended = Vec::new();
+    let mut signalled = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|name| Pid::from_raw(name.parse().ok()?)) else { continue };
@@ -173,11 +187,11 @@ fn end_server(socket: &Path, words: &[Vec<u8>]) -> io::Result<Vec<i32>> {
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if is_server(&line, words) && holds(&entry.path().join("fd"), &inodes) {
-            pidfd_send_signal(&process, Signal::KILL)?;
-            ended.push(pid.as_raw_nonzero().get());
+            pidfd_send_signal(&process, signal)?;
+            signalled.push(pid.as_raw_nonzero().get());
         }
     }
-    Ok(ended)
+    Ok(signalled)
 }
 
 fn is_server(line: &[u8], words: &[Vec<u8>]) -> bool {
@@ -239,7 +253,11 @@ mod tests {
         assert!(socket.exists());
         clear(directory.path());
         assert!(socket.exists(), "it is listened on");
-        assert_eq!(end_server(&socket, &[b"-namespace".to_vec()]).unwrap(), Vec::<i32>::new(), "it is no server");
+        assert_eq!(
+            signal_server(&socket, &[b"-namespace".to_vec()], Signal::TERM).unwrap(),
+            Vec::<i32>::new(),
+            "it is no server"
+        );
     }
 
     #[test]
