@@ -118,7 +118,9 @@ async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_t
     assert_eq!(of_runc.exists(), !is_builtin(), "the built-in runtime keeps what it knows in the bundle");
     assert!(!std::path::Path::new("/run/containerd/runc").join(&world.name).exists(), "shared by the whole machine");
     assert!(world.traces(id.as_str()).len() > if is_builtin() { 6 } else { 8 }, "{:#?}", world.traces(id.as_str()));
-    assert_eq!(world.ctr(&["leases", "ls", "-q"]), "", "the lease ends with the creation");
+    assert_eq!(world.ctr(&["leases", "ls", "-q"]), "", "what is made is kept without one");
+    world.collect_garbage();
+    assert!(world.ctr(&["snapshots", "ls"]).contains(id.as_str()));
     let pid = world.pid(&id);
     for _ in 0..2 {
         world.removed(&id).await;

@@ -214,6 +214,12 @@ impl World {
         }
     }
 
+    /// Has containerd remove what nothing refers to.
+    pub(crate) fn collect_garbage(&self) {
+        self.ctr(&["leases", "create", "--id", "collected"]);
+        self.ctr(&["leases", "delete", "--sync", "collected"]);
+    }
+
     /// Everything that is there of an instance; empty once it is removed.
     pub(crate) fn traces(&self, id: &str) -> Vec<String> {
         let mut traces = Vec::new();

@@ -1,9 +1,8 @@
 //! Leases: what is made under one is safe from containerd's garbage collector until the lease ends.
 //!
-//! The parts of an image refer to nothing that lasts until its record exists, and those of an instance until its container
-//! does: so both are made under a lease. An image's ends with the work: settled, dropped (the caller gave up) or, should
-//! actord die, expired. An instance's outlives a creation that failed: it keeps what was made until the instance is
-//! removed, or expires.
+//! The parts of an image refer to nothing that lasts until its record exists: so it is made under a lease, which ends with
+//! the work: settled, dropped (the caller gave up) or, should actord die, expired. An instance needs none: its one part that
+//! nothing refers to at first, its snapshot, is kept by a label of its own.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,46 +13,29 @@ use containerd_client::tonic::Request;
 use jiff::Timestamp;
 
 use super::{Containerd, OWNER_LABEL};
-use crate::function::InstanceId;
 use crate::host::HostError;
 
 /// What the id of an image's lease begins with, so that an operator can tell what it is for.
 const IMAGE: &str = "actord-image-";
-/// When a lease that was not ended is void: longer than any pull takes, and than any creation.
-const IMAGE_EXPIRY: Duration = Duration::from_secs(24 * 3600);
-const INSTANCE_EXPIRY: Duration = Duration::from_secs(3600);
+/// When a lease that was not ended is void: longer than any pull takes.
+const EXPIRY: Duration = Duration::from_secs(24 * 3600);
 
 /// A lease that something is made under.
 #[derive(Debug)]
 pub(crate) struct Lease {
     containerd: Containerd,
     id: String,
-    /// Whether it ends, and what was made under it goes at once, when the work failed. Else a removal sees to that.
-    ends_on_failure: bool,
     held: bool,
 }
 
 impl Lease {
     /// Takes a lease to make an image under.
     pub(crate) async fn for_image(containerd: &Containerd) -> Result<Self, HostError> {
-        Self::take(containerd, format!("{IMAGE}{:032x}", rand::random::<u128>()), IMAGE_EXPIRY, true).await
-    }
-
-    /// Takes the lease under which an instance is made.
-    pub(crate) async fn for_instance(containerd: &Containerd, id: &InstanceId) -> Result<Self, HostError> {
-        Self::take(containerd, of_instance(id), INSTANCE_EXPIRY, false).await
-    }
-
-    async fn take(
-        containerd: &Containerd,
-        id: String,
-        expiry: Duration,
-        ends_on_failure: bool,
-    ) -> Result<Self, HostError> {
+        let id = format!("{IMAGE}{:032x}", rand::random::<u128>());
         // From here on it may exist, so that it is ended even if the answer never comes.
-        let lease = Self { containerd: containerd.clone(), id, ends_on_failure, held: true };
+        let lease = Self { containerd: containerd.clone(), id, held: true };
         // Without fractions of a second: RFC 3339 as every reader takes it.
-        let expires = format!("{:.0}", Timestamp::now() + expiry);
+        let expires = format!("{:.0}", Timestamp::now() + EXPIRY);
         let labels = HashMap::from([
             ("containerd.io/gc.expire".to_owned(), expires),
             (OWNER_LABEL.to_owned(), containerd.owner.clone()),
@@ -103,16 +85,14 @@ impl Lease {
     /// Ends the lease after what was done under it. Nothing that the failure of a pull or an import made stays.
     pub(crate) async fn settle<T>(mut self, done: Result<T, HostError>) -> Result<T, HostError> {
         self.held = false;
-        if done.is_ok() || self.ends_on_failure {
-            end_or_warn(&self.containerd, &self.id, done.is_err()).await;
-        }
+        end_or_warn(&self.containerd, &self.id, done.is_err()).await;
         done
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.held || !self.ends_on_failure {
+        if !self.held {
             return;
         }
         let (containerd, id) = (self.containerd.clone(), std::mem::take(&mut self.id));
@@ -135,15 +115,6 @@ async fn end(containerd: &Containerd, id: &str, collect: bool) -> Result<(), Hos
     let message = DeleteRequest { id: id.to_owned(), sync: collect };
     let delete = async |channel, request| LeasesClient::new(channel).delete(request).await;
     containerd.call(format!("end lease {id}"), message).find(delete).await.map(drop)
-}
-
-fn of_instance(id: &InstanceId) -> String {
-    format!("actord-{id}")
-}
-
-/// Ends the lease of an instance whose creation was interrupted; none is fine.
-pub(crate) async fn end_for_instance(containerd: &Containerd, id: &InstanceId) -> Result<(), HostError> {
-    end(containerd, &of_instance(id), false).await
 }
 
 /// Ends every lease that pulls and imports of an earlier run of this installation left behind. Returns how many.

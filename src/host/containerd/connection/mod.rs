@@ -12,7 +12,7 @@ use containerd_client::tonic::Request;
 use containerd_client::tonic::transport::{Channel, Endpoint};
 
 pub(crate) use self::call::{CALL_DEADLINE, Call, Failure, host_error};
-pub(crate) use self::lease::{Lease, end_for_instance, end_stale};
+pub(crate) use self::lease::{Lease, end_stale};
 use crate::host::HostError;
 
 /// A connection to one containerd, and the names that all our objects in it carry.

@@ -15,7 +15,7 @@ use prost_types::Any;
 
 use super::{oci, runtimes};
 use crate::function::{FunctionId, Generation, InstanceId, Spec};
-use crate::host::containerd::connection::{Containerd, Failure, Lease, OWNER_LABEL};
+use crate::host::containerd::connection::{Containerd, Failure, OWNER_LABEL};
 use crate::host::{HostError, InstanceConfig, Termination};
 
 /// Labels that begin like this are ours: users may not set them.
@@ -79,13 +79,18 @@ pub(super) fn shard(labels: &HashMap<String, String>) -> Option<usize> {
     labels.get(SHARD_LABEL)?.parse().ok()
 }
 
+/// Keeps a snapshot from containerd's garbage collector: nothing refers to it before the container record does, and where
+/// that is never made, its removal ends it.
+const KEPT: &str = "containerd.io/gc.root";
+
 fn owned(containerd: &Containerd) -> HashMap<String, String> {
-    HashMap::from([(OWNER_LABEL.to_owned(), containerd.owner.clone())])
+    let owner = (OWNER_LABEL.to_owned(), containerd.owner.clone());
+    HashMap::from([owner, (KEPT.to_owned(), OWNER_LABEL.to_owned())])
 }
 
 /// Prepares an instance's snapshot on top of an image's; returns how to mount it.
 pub(super) async fn prepare_snapshot(
-    lease: &Lease,
+    containerd: &Containerd,
     snapshotter: &str,
     id: &InstanceId,
     parent: &str,
@@ -94,10 +99,10 @@ pub(super) async fn prepare_snapshot(
         snapshotter: snapshotter.to_owned(),
         key: id.to_string(),
         parent: parent.to_owned(),
-        labels: owned(lease.containerd()),
+        labels: owned(containerd),
     };
     let prepare = async |channel, request| SnapshotsClient::new(channel).prepare(request).await;
-    let call = lease.containerd().call(format!("prepare snapshot {id} ({snapshotter})"), message).under(lease);
+    let call = containerd.call(format!("prepare snapshot {id} ({snapshotter})"), message);
     Ok(call.try_send(prepare).await.map_err(Failure::of_making)?.mounts)
 }
 
@@ -130,7 +135,7 @@ pub(super) async fn list_snapshots(containerd: &Containerd, snapshotter: &str) -
 
 /// Makes an instance's container record.
 pub(super) async fn create_container(
-    lease: &Lease,
+    containerd: &Containerd,
     snapshotter: &str,
     runtime: Runtime,
     creation: &InstanceConfig,
@@ -150,7 +155,7 @@ pub(super) async fn create_container(
     };
     let message = CreateContainerRequest { container: Some(container) };
     let create = async |channel, request| ContainersClient::new(channel).create(request).await;
-    let call = lease.containerd().call(format!("create container {id}"), message).under(lease);
+    let call = containerd.call(format!("create container {id}"), message);
     call.try_send(create).await.map(drop).map_err(Failure::of_making)
 }
 

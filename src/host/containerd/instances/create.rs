@@ -1,4 +1,4 @@
-//! Making an instance: lease -> snapshot -> user and volumes -> files -> container -> task. What fails half-way is `remove`d. All that
+//! Making an instance: snapshot -> user and volumes -> files -> container -> task. What fails half-way is `remove`d. All that
 //! there is to know of the image is in [`Image`]: nothing is read again.
 
 use std::sync::Arc;
@@ -12,29 +12,21 @@ use super::user::{Identity, UserText};
 use super::volumes::{self, Volume};
 use super::{Inner, rootfs, runtimes, tasks};
 use crate::function::InstanceId;
-use crate::host::containerd::connection::Lease;
 use crate::host::{HostError, Image, InstanceConfig};
 
 impl Inner {
     /// Makes an instance and its task.
     pub(super) async fn create(self: &Arc<Self>, creation: &InstanceConfig) -> Result<(), HostError> {
-        // The container record keeps the snapshot from its creation on.
-        let lease = Lease::for_instance(&self.containerd, &creation.id).await?;
-        let created = self.create_under(&lease, creation).await;
-        lease.settle(created).await
-    }
-
-    async fn create_under(self: &Arc<Self>, lease: &Lease, creation: &InstanceConfig) -> Result<(), HostError> {
         let (containerd, options) = (&self.containerd, &self.options);
         let InstanceConfig { id, image, .. } = creation;
         let runtime = options.runtimes.of(&creation.spec, &options.runc_root.to_string_lossy())?;
         let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &creation.function));
         let labels = containers::labels(&containerd.owner, creation, shard)?;
-        let mounts = containers::prepare_snapshot(lease, &options.snapshotter, id, &image.chain_id).await?;
+        let mounts = containers::prepare_snapshot(containerd, &options.snapshotter, id, &image.chain_id).await?;
         let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
         let files = self.write_files(creation, &identity).await?;
         let spec = self.runtime_spec(creation, &identity, &volumes, &files, shard)?;
-        containers::create_container(lease, &options.snapshotter, runtime, creation, labels, spec).await?;
+        containers::create_container(containerd, &options.snapshotter, runtime, creation, labels, spec).await?;
         let pid = tasks::create(containerd, id, mounts, &self.logs.path(id)).await?;
         // Where it is gone already, containerd tells.
         self.first.hold(id, pid);

@@ -2,8 +2,8 @@
 //! instance, so that a caller who goes away leaves nothing half-done.
 //!
 //! ```text
-//! create: lease -> snapshot -> user, volumes (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
-//! remove: task -> container -> snapshot -> lease -> cgroup -> remains of shim and runc -> files
+//! create: snapshot -> user, volumes (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
+//! remove: task -> container -> snapshot -> cgroup -> remains of shim and runc -> files
 //! ```
 
 mod cgroup;

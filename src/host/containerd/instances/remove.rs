@@ -1,6 +1,6 @@
 //! Removing an instance, whole or half-made: every step is tried, and what failed is told together.
 //!
-//! First what containerd knows (task, container, snapshot, lease), then what it, our own shim or runc may have left behind:
+//! First what containerd knows (task, container, snapshot), then what it, our own shim or runc may have left behind:
 //! control groups, runc's state, the bundle with its mounts, the shim and its socket; last our own files.
 
 use std::fs;
@@ -18,7 +18,6 @@ use super::rootfs::unmount_all;
 use super::{Inner, containers, own_shim, tasks};
 use crate::function::InstanceId;
 use crate::host::HostError;
-use crate::host::containerd::connection::end_for_instance;
 use crate::host::containerd::gone::gone;
 
 /// Where every containerd's shims have their sockets, whatever its own directories are.
@@ -48,12 +47,8 @@ impl Inner {
         };
         let remains = reachable.is_ok();
         faults.extend(reachable.err().map(|error| error.to_string()));
-        for done in [
-            containers::remove_snapshot(containerd, &self.options.snapshotter, id).await,
-            end_for_instance(containerd, id).await,
-        ] {
-            faults.extend(done.err().map(|error| error.to_string()));
-        }
+        let snapshot = containers::remove_snapshot(containerd, &self.options.snapshotter, id).await;
+        faults.extend(snapshot.err().map(|error| error.to_string()));
         faults.extend(self.cgroups.remove(id).await);
         if remains {
             faults.extend(self.remove_remains(id).await.err().map(|error| error.to_string()));
