@@ -93,11 +93,10 @@ impl<'a> Group<'a> {
             generation: Generation(1),
             spec: Arc::new(Spec::try_from(draft).unwrap()),
             image: self.image.clone(),
-            address: at.address,
-            netns: at.netns,
             secrets: BTreeMap::new(),
         };
-        self.machine.runtime.create(&config).await.unwrap();
+        self.machine.runtime.prepare(&config).await.unwrap();
+        self.machine.runtime.create(&id, &at).await.unwrap();
         let made = (id, SocketAddr::new(at.address, 8080));
         self.instances.push(made.clone());
         made

@@ -181,7 +181,7 @@ pub trait Network: Send + Sync {
     async fn list_warm(&self) -> Result<Vec<(WarmId, bool)>, HostError>;
 }
 
-/// All that is needed to make an instance.
+/// All that is needed to make an instance, but its network.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
     /// Its id: container id, snapshot key, cgroup and log name.
@@ -194,10 +194,6 @@ pub struct InstanceConfig {
     pub spec: Arc<Spec>,
     /// What [`Images::ensure`] returned.
     pub image: Image,
-    /// The instance's own address, from [`Network::attach`].
-    pub address: IpAddr,
-    /// The network namespace to run in, from [`Network::attach`].
-    pub netns: PathBuf,
     /// The secrets that the spec names, with their values.
     pub secrets: BTreeMap<SecretName, Vec<u8>>,
 }
@@ -227,11 +223,19 @@ pub struct Usage {
 /// Containers and their processes.
 #[async_trait]
 pub trait Runtime: Send + Sync {
-    /// Makes the container and its task, with the process not started yet. On error `remove` removes what was made.
+    /// Makes what an instance needs that does not depend on its network, so that it can be done beside [`Network::attach`]:
+    /// its root file system and files. On error `remove` removes what was made.
     ///
     /// # Errors
     /// [`HostError::Spec`] where the spec or image can't be run, else [`HostError::Failed`].
-    async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError>;
+    async fn prepare(&self, config: &InstanceConfig) -> Result<(), HostError>;
+
+    /// Makes the container of an instance that was prepared and its task, in the network that [`Network::attach`] gave it,
+    /// with the process not started yet. On error `remove` removes what was made.
+    ///
+    /// # Errors
+    /// As for [`Runtime::prepare`].
+    async fn create(&self, id: &InstanceId, at: &Attachment) -> Result<(), HostError>;
 
     /// Starts the process of a created instance.
     ///

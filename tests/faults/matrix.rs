@@ -24,7 +24,8 @@ fn is_called(method: Method, situation: Situation, warm: bool) -> bool {
     let starts = matches!(situation, Deploy | EarlyExit | Update | Rollback | CrashRepair | ScaleUp | Wake | Recovery);
     let ends = matches!(situation, EarlyExit | Update | Rollback | CrashRepair | ScaleDown | Stop | Delete | Recovery);
     match method {
-        Method::ImagesEnsure | Method::NetworkAttach | Method::RuntimeCreate | Method::RuntimeStart => starts,
+        Method::ImagesEnsure | Method::NetworkAttach => starts,
+        Method::RuntimePrepare | Method::RuntimeCreate | Method::RuntimeStart => starts,
         Method::ProbeAsk | Method::RuntimeListening => starts,
         Method::RuntimeTermination | Method::RuntimeKill | Method::RuntimeRemove | Method::NetworkDetach => ends,
         Method::RuntimeWait => starts || ends,
@@ -56,7 +57,7 @@ fn blows(method: Method) -> Vec<(Blow, When)> {
             blows.push((blow, When::Halfway));
         }
     }
-    if matches!(method, Method::ImagesEnsure | Method::RuntimeCreate | Method::RuntimeStart) {
+    if matches!(method, Method::ImagesEnsure | Method::RuntimePrepare | Method::RuntimeCreate | Method::RuntimeStart) {
         blows.push((Blow::Refusal, When::Before));
     }
     blows

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actord::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName, Spec, SpecDraft};
-use actord::host::{Attachment, Check, Host, Image, InstanceConfig, InstanceRecord, PullPolicy};
+use actord::host::{Attachment, Check, Host, HostError, Image, InstanceConfig, InstanceRecord, PullPolicy};
 use tokio::time::{Instant, timeout};
 
 use crate::subject::{Kind, Subject};
@@ -28,17 +28,15 @@ pub async fn image<S: Subject>(s: &S, kind: Kind) -> Image {
     host.images.ensure(&reference, PullPolicy::Never).await.unwrap()
 }
 
-/// Attaches an instance, and says what to create.
+/// Attaches an instance, and says what to make.
 pub async fn creation(host: &Host, id: &InstanceId, function: &str, image: &Image) -> InstanceConfig {
-    let at = host.network.attach(id).await.unwrap();
+    host.network.attach(id).await.unwrap();
     InstanceConfig {
         id: id.clone(),
         function: FunctionId::new(name(function), "contract".parse().unwrap()),
         generation: Generation(3),
         spec: spec(image, &[]),
         image: image.clone(),
-        address: at.address,
-        netns: at.netns,
         secrets: BTreeMap::new(),
     }
 }
@@ -48,11 +46,18 @@ pub fn spec(image: &Image, secrets: &[SecretName]) -> Arc<Spec> {
     Arc::new(Spec::try_from(draft).unwrap())
 }
 
+/// Prepares an instance that is attached, and creates it.
+pub async fn create(host: &Host, config: &InstanceConfig) -> Result<(), HostError> {
+    host.runtime.prepare(config).await?;
+    let at = host.network.lookup(&config.id).await?;
+    host.runtime.create(&config.id, &at).await
+}
+
 /// Attaches, creates and starts an instance.
 pub async fn started<S: Subject>(s: &S, function: &str, image: &Image) -> (InstanceId, Attachment) {
     let (host, id) = (s.host(), s.fresh_id(function));
     let creation = creation(&host, &id, function, image).await;
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     host.runtime.start(&id).await.unwrap();
     let at = host.network.lookup(&id).await.unwrap();
     (id, at)

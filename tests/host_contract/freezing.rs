@@ -6,7 +6,9 @@ use actord::function::{Exit, SecretName};
 use actord::host::{Check, Host, HostError, InstanceConfig, Signal};
 use tokio::time::timeout;
 
-use crate::fixture::{A_WHILE, LONG, becomes_ready, check, creation, found, image, spec, started, torn_down, waited};
+use crate::fixture::{
+    A_WHILE, LONG, becomes_ready, check, create, creation, found, image, spec, started, torn_down, waited,
+};
 use crate::subject::{Kind, Subject};
 
 fn is_not_found(answer: &Result<(), HostError>) -> bool {
@@ -89,7 +91,7 @@ pub async fn a_frozen_instance_runs_and_all_is_told_of_it_and_its_secrets_change
         secrets: [(secret.clone(), b"old".to_vec())].into(),
         ..creation(&host, &id, "sleeper", &hello).await
     };
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     host.runtime.start(&id).await.unwrap();
     let at = host.network.lookup(&id).await.unwrap();
     becomes_ready(&host, &at).await;

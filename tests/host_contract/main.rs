@@ -131,6 +131,8 @@ contract! {
         what_an_instance_uses_is_told_as_long_as_it_runs
         what_an_instance_listens_on_is_told_as_long_as_it_runs_and_is_its_own
         a_running_instance_is_removed_and_who_waits_for_it_is_told
+        an_instance_is_prepared_while_its_network_is_made_and_created_when_it_has_both
+        an_instance_that_was_only_prepared_is_found_and_removed
         an_instance_that_never_started_ends_when_it_is_asked_to
         an_instance_that_never_started_is_removed
         remove_of_what_is_not_there_is_success
@@ -144,6 +146,7 @@ contract! {
             what_was_not_created_cannot_be_started
             nothing_is_started_twice
             a_secret_that_an_instance_does_not_have_is_not_given_to_it
+            what_was_not_prepared_cannot_be_created
             without_its_network_an_instance_is_not_created
             without_its_image_an_instance_is_not_created;
 }

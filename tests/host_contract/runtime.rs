@@ -9,7 +9,8 @@ use actord::host::{Attachment, HostError, Image, InstanceConfig, InstanceRecord,
 use tokio::time::timeout;
 
 use crate::fixture::{
-    A_WHILE, LONG, becomes_ready, check, creation, found, image, log_with, name, spec, started, torn_down, waited,
+    A_WHILE, LONG, becomes_ready, check, create, creation, found, image, log_with, name, spec, started, torn_down,
+    waited,
 };
 use crate::subject::{Kind, Subject};
 
@@ -19,7 +20,7 @@ pub async fn an_instance_goes_from_created_to_ready_to_ended_to_nothing<S: Subje
     let id = s.fresh_id("echo");
     assert_eq!(host.runtime.list().await.unwrap(), []);
     let creation = creation(&host, &id, "echo", &hello).await;
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     let mut expected = InstanceRecord {
         id: id.clone(),
         of: Some((FunctionId::new(name("echo"), "contract".parse().unwrap()), Generation(3))),
@@ -75,7 +76,7 @@ pub async fn how_an_instance_wants_to_be_ended_is_kept_with_it_until_it_is_remov
     let spec = Arc::new(draft.try_into().unwrap());
     let creation = InstanceConfig { spec, ..creation(&host, &id, "echo", &hello).await };
     assert!(matches!(host.runtime.termination(&id).await, Err(HostError::NotFound(_))));
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     for step in ["created", "started", "ended"] {
         let found = host.runtime.termination(&id).await.unwrap();
         assert_eq!(found.signal, Signal::TERM, "{step}");
@@ -171,7 +172,7 @@ pub async fn what_an_instance_listens_on_is_told_as_long_as_it_runs_and_is_its_o
     let host = s.host();
     let made = s.fresh_id("made");
     let hello = image(s, Kind::Hello).await;
-    host.runtime.create(&creation(&host, &made, "made", &hello).await).await.unwrap();
+    create(&host, &creation(&host, &made, "made", &hello).await).await.unwrap();
     let (one, at_one) = started(s, "one", &hello).await;
     let (two, at_two) = started(s, "two", &image(s, Kind::TwoPorts).await).await;
     tokio::join!(becomes_ready(&host, &at_one), becomes_ready(&host, &at_two));
@@ -211,7 +212,7 @@ pub async fn a_running_instance_is_removed_and_who_waits_for_it_is_told<S: Subje
 pub async fn an_instance_that_never_started_ends_when_it_is_asked_to<S: Subject>(s: &S) {
     let (host, id) = (s.host(), s.fresh_id("echo"));
     let hello = image(s, Kind::Hello).await;
-    host.runtime.create(&creation(&host, &id, "echo", &hello).await).await.unwrap();
+    create(&host, &creation(&host, &id, "echo", &hello).await).await.unwrap();
     host.runtime.kill(&id, Signal::TERM).await.unwrap();
     waited(&host, &id).await;
     torn_down(&host, &id).await;
@@ -221,7 +222,7 @@ pub async fn an_instance_that_never_started_is_removed<S: Subject>(s: &S) {
     let host = s.host();
     let id = s.fresh_id("echo");
     let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     torn_down(&host, &id).await;
 }
 
@@ -238,7 +239,7 @@ pub async fn an_image_that_cannot_be_run_is_a_spec_error_and_what_it_left_is_rem
     let host = s.host();
     let id = s.fresh_id("hopeless");
     let creation = creation(&host, &id, "hopeless", &image(s, Kind::Unrunnable).await).await;
-    let refused = host.runtime.create(&creation).await;
+    let refused = create(&host, &creation).await;
     assert!(matches!(refused, Err(HostError::Spec(_))), "{refused:?}");
     assert!(!found(&host, &id).await.is_some_and(|found| found.running));
     torn_down(&host, &id).await;
@@ -255,7 +256,7 @@ async fn with_secrets<S: Subject>(s: &S, secrets: &[(SecretName, Vec<u8>)]) -> (
         secrets: secrets.iter().cloned().collect(),
         ..creation(&host, &id, "keeper", &hello).await
     };
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     host.runtime.start(&id).await.unwrap();
     let at = host.network.lookup(&id).await.unwrap();
     becomes_ready(&host, &at).await;
@@ -312,7 +313,7 @@ pub async fn a_process_that_has_not_started_or_has_ended_is_not_ready<S: Subject
     let id = s.fresh_id("echo");
     let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
     let at = host.network.lookup(&id).await.unwrap();
-    host.runtime.create(&creation).await.unwrap();
+    create(&host, &creation).await.unwrap();
     let asked = timeout(LONG, host.probe.ask(&check(&at))).await.unwrap();
     assert!(!asked.unwrap_err().is_empty());
     host.runtime.start(&id).await.unwrap();
@@ -334,11 +335,9 @@ pub async fn an_id_that_exists_is_refused_and_goes_on<S: Subject>(s: &S) {
         generation: Generation(9),
         spec: spec(&hello, &[]),
         image: hello,
-        address: at.address,
-        netns: at.netns.clone(),
         secrets: Default::default(),
     };
-    let refused = host.runtime.create(&again).await.unwrap_err();
+    let refused = create(&host, &again).await.unwrap_err();
     assert!(refused.to_string().contains(id.as_str()), "{refused}");
     let found = found(&host, &id).await.unwrap();
     assert!(found.running);
@@ -361,13 +360,56 @@ pub async fn nothing_is_started_twice<S: Subject>(s: &S) {
     torn_down(&host, &id).await;
 }
 
+pub async fn an_instance_is_prepared_while_its_network_is_made_and_created_when_it_has_both<S: Subject>(s: &S) {
+    let (host, id) = (s.host(), s.fresh_id("echo"));
+    let hello = image(s, Kind::Hello).await;
+    let config = InstanceConfig {
+        id: id.clone(),
+        function: FunctionId::new(name("echo"), "contract".parse().unwrap()),
+        generation: Generation(3),
+        spec: spec(&hello, &[]),
+        image: hello,
+        secrets: Default::default(),
+    };
+    let (at, prepared) = tokio::join!(host.network.attach(&id), host.runtime.prepare(&config));
+    prepared.unwrap();
+    let at = at.unwrap();
+    assert_eq!(found(&host, &id).await, Some(InstanceRecord { id: id.clone(), of: None, running: false }));
+    host.runtime.create(&id, &at).await.unwrap();
+    host.runtime.start(&id).await.unwrap();
+    becomes_ready(&host, &at).await;
+    assert!(found(&host, &id).await.is_some_and(|found| found.running && found.of.is_some()));
+    torn_down(&host, &id).await;
+}
+
+pub async fn an_instance_that_was_only_prepared_is_found_and_removed<S: Subject>(s: &S) {
+    let (host, id) = (s.host(), s.fresh_id("echo"));
+    let creation = creation(&host, &id, "echo", &image(s, Kind::Hello).await).await;
+    host.runtime.prepare(&creation).await.unwrap();
+    assert!(found(&host, &id).await.is_some_and(|found| !found.running));
+    torn_down(&host, &id).await;
+}
+
+pub async fn what_was_not_prepared_cannot_be_created<S: Subject>(s: &S) {
+    let (host, id) = (s.host(), s.fresh_id("nobody"));
+    let creation = creation(&host, &id, "nobody", &image(s, Kind::Hello).await).await;
+    let at = host.network.lookup(&id).await.unwrap();
+    host.runtime.create(&id, &at).await.unwrap_err();
+    host.runtime.prepare(&creation).await.unwrap();
+    host.runtime.remove(&id).await.unwrap();
+    host.runtime.create(&id, &at).await.unwrap_err();
+    torn_down(&host, &id).await;
+}
+
 pub async fn without_its_network_an_instance_is_not_created<S: Subject>(s: &S) {
     let host = s.host();
     let hello = image(s, Kind::Hello).await;
     let id = s.fresh_id("lonely");
     let creation = creation(&host, &id, "lonely", &hello).await;
+    let at = host.network.lookup(&id).await.unwrap();
     host.network.detach(&id).await.unwrap();
-    host.runtime.create(&creation).await.unwrap_err();
+    host.runtime.prepare(&creation).await.unwrap();
+    host.runtime.create(&id, &at).await.unwrap_err();
     torn_down(&host, &id).await;
 }
 
@@ -378,6 +420,6 @@ pub async fn without_its_image_an_instance_is_not_created<S: Subject>(s: &S) {
     let reference = "docker.io/actord/nowhere:1".to_owned();
     let nowhere = Image { reference, digest: digest.clone(), chain_id: digest, ..Image::default() };
     let creation = creation(&host, &id, "empty", &nowhere).await;
-    host.runtime.create(&creation).await.unwrap_err();
+    create(&host, &creation).await.unwrap_err();
     torn_down(&host, &id).await;
 }

@@ -117,7 +117,7 @@ async fn an_image_that_can_not_run_is_the_callers_to_mend_and_leaves_nothing() {
         ("empty", "no entrypoint"),
     ] {
         let creation = world.creation("f", image, "exit 0");
-        let error = match world.runtime.create(&creation).await {
+        let error = match world.create(&creation).await {
             Ok(()) => world.runtime.start(&creation.id).await.expect_err(image),
             Err(error) => error,
         };
@@ -131,7 +131,7 @@ async fn an_image_that_can_not_run_is_the_callers_to_mend_and_leaves_nothing() {
     }
     // The kernel finds out only after runc has handed over: it ends at once, and its log says why.
     let creation = world.creation("f", "garbage", "exit 0");
-    world.runtime.create(&creation).await.unwrap();
+    world.create(&creation).await.unwrap();
     match world.runtime.start(&creation.id).await {
         Ok(()) => {
             assert_ne!(world.exit(&creation.id).await.unwrap(), Exit::Code(0));

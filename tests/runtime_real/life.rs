@@ -44,7 +44,8 @@ async fn a_function_that_runs_sees_it_when_the_hosts_name_servers_change() {
     let options = RuntimeOptions { dns: Dns::Like(resolv_conf.clone()), ..world.options.clone() };
     let runtime = ContainerdRuntime::new(world.containerd.clone(), options).unwrap();
     let creation = world.creation("f", "root", "ask nameserver 10.2.2.2");
-    runtime.create(&creation).await.unwrap();
+    runtime.prepare(&creation).await.unwrap();
+    runtime.create(&creation.id, &world.at()).await.unwrap();
     runtime.start(&creation.id).await.unwrap();
     // A host between two networks names none.
     for text in ["", "nameserver 10.2.2.2\n"] {
@@ -105,7 +106,7 @@ async fn a_running_instance_is_listed_as_running_with_its_function_and_removed_t
     // A name that containerd would not take as it is.
     let creation = world.creation("a--b", "root", "sleep");
     let of = Some(("a--b".parse().unwrap(), creation.generation));
-    world.runtime.create(&creation).await.unwrap();
+    world.create(&creation).await.unwrap();
     let id = creation.id.clone();
     assert_eq!(
         world.runtime.list().await.unwrap(),
@@ -174,7 +175,7 @@ async fn a_caller_who_goes_away_in_the_middle_leaves_a_whole_instance_that_can_b
     let world = World::new().await;
     for patience in [0, 1, 5, 20, 60] {
         let creation = world.creation("f", "root", "sleep");
-        let _ = timeout(Duration::from_millis(patience), world.runtime.create(&creation)).await;
+        let _ = timeout(Duration::from_millis(patience), world.create(&creation)).await;
         world.removed(&creation.id).await;
     }
     world.finish().await;

@@ -116,7 +116,7 @@ async fn a_memory_limit_in_which_nothing_can_start_is_the_callers_to_mend() {
         // A deploy with less than 1Mi is refused; a store of an older actord may have one.
         let draft = SpecDraft { limits, ..SpecDraft::from((*creation.spec).clone()) };
         creation.spec = Arc::new(Spec::accepted_before(draft));
-        let error = match world.runtime.create(&creation).await {
+        let error = match world.create(&creation).await {
             Ok(()) => match world.runtime.start(&creation.id).await {
                 // It needs less itself than runc does: the process starts, and ends by itself or for its memory.
                 Ok(()) if is_builtin() => {

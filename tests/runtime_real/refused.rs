@@ -108,7 +108,7 @@ async fn what_the_runtime_refuses_for_good_is_told_as_the_callers_at_once_and_le
         let mut creation = world.creation_of("f", &recipe.name, draft);
         creation.secrets = [("db".parse().unwrap(), b"s3cret".to_vec())].into();
         let id = &creation.id;
-        let made = match world.runtime.create(&creation).await {
+        let made = match world.create(&creation).await {
             Ok(()) => world.runtime.start(id).await,
             refused => refused,
         };

@@ -71,7 +71,7 @@ async fn without_containerd_every_call_says_that_it_can_not_be_reached() {
     daemon.stop().await.unwrap();
     let other = world.creation("f", "root", "sleep");
     for result in [
-        world.runtime.create(&other).await,
+        world.create(&other).await,
         world.runtime.start(&id).await,
         world.runtime.kill(&id, Signal::TERM).await,
         world.runtime.wait(&id).await.map(drop),
@@ -104,7 +104,7 @@ async fn removing_while_containerd_is_away_ends_the_process_and_a_later_removal_
 async fn a_created_instance_that_was_never_started_is_removed() {
     let world = World::new().await;
     let creation = world.creation("f", "root", "sleep");
-    world.runtime.create(&creation).await.unwrap();
+    world.create(&creation).await.unwrap();
     let pid = world.pid(&creation.id);
     world.removed(&creation.id).await;
     assert!(!runs(pid));

@@ -61,7 +61,7 @@ async fn a_function_of_another_runtime_lives_and_ends_as_any_other_and_leaves_no
         let id = world.up(&creation(&world, name, "sleep")).await;
         world.removed(&id).await;
         let made = creation(&world, name, "sleep");
-        world.runtime.create(&made).await.unwrap();
+        world.create(&made).await.unwrap();
         world.removed(&made.id).await;
     }
     world.finish().await;
@@ -76,7 +76,7 @@ async fn what_can_not_run_under_another_runtime_is_refused_and_leaves_nothing() 
         config["config"]["Entrypoint"] = serde_json::json!(["/no-such-program"]);
         image.config = serde_json::from_value(config).map(std::sync::Arc::new).unwrap();
         let creation = InstanceConfig { image, ..creation(&world, name, "sleep") };
-        let made = world.runtime.create(&creation).await;
+        let made = world.create(&creation).await;
         let refused = match made {
             Err(refused) => Err(refused),
             Ok(()) => world.runtime.start(&creation.id).await,
@@ -96,7 +96,7 @@ async fn a_runtime_that_is_not_listed_any_more_keeps_what_runs_and_starts_nothin
     let later = ContainerdRuntime::new(world.containerd.clone(), options).unwrap();
     assert!(later.list().await.unwrap()[0].running);
     let next = creation(&world, "second", "sleep");
-    let refused = later.create(&next).await.unwrap_err();
+    let refused = later.prepare(&next).await.unwrap_err();
     assert!(matches!(&refused, HostError::Spec(why) if why.contains("actord.runtime=second")), "{refused:?}");
     later.kill(&id, Signal::KILL).await.unwrap();
     assert_eq!(timeout(Duration::from_secs(30), later.wait(&id)).await.unwrap().unwrap(), Exit::Signal(9));

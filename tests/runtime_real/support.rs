@@ -14,7 +14,7 @@ use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraf
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::instances::{BUILTIN_SHIM, ContainerdRuntime, Dns, RuntimeOptions, thaw_all};
-use actord::host::{HostError, Image, InstanceConfig, Logs as _, Runtime};
+use actord::host::{Attachment, HostError, Image, InstanceConfig, Logs as _, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -147,15 +147,24 @@ impl World {
             generation: Generation(3),
             spec: Arc::new(spec),
             image,
-            address: ADDRESS,
-            netns: Path::new("/run/netns").join(&self.name),
             secrets: BTreeMap::new(),
         }
     }
 
+    /// Where every instance is.
+    pub(crate) fn at(&self) -> Attachment {
+        Attachment { address: ADDRESS, netns: Path::new("/run/netns").join(&self.name) }
+    }
+
+    /// Prepares and creates an instance.
+    pub(crate) async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError> {
+        self.runtime.prepare(creation).await?;
+        self.runtime.create(&creation.id, &self.at()).await
+    }
+
     /// Makes and starts an instance.
     pub(crate) async fn up(&self, creation: &InstanceConfig) -> InstanceId {
-        self.runtime.create(creation).await.unwrap();
+        self.create(creation).await.unwrap();
         self.runtime.start(&creation.id).await.unwrap();
         creation.id.clone()
     }

@@ -1,7 +1,7 @@
 //! The volumes that images declare, as the process finds them.
 
 use actord::function::{Exit, Resources, SpecDraft};
-use actord::host::{HostError, InstanceConfig, Runtime as _};
+use actord::host::{HostError, InstanceConfig};
 use serde_json::{Map, Value, json};
 
 use crate::images::{Node, Recipe, program_with};
@@ -157,7 +157,7 @@ async fn a_volume_over_a_file_is_the_callers_to_mend_and_leaves_nothing() {
     let world = World::with_images(&recipes).await;
     for (image, path) in [("over-a-file", "/etc/passwd"), ("below-a-file", "/program")] {
         let creation = creation(&world, image, "exit 0", false, None);
-        let refused = world.runtime.create(&creation).await;
+        let refused = world.create(&creation).await;
         assert!(matches!(&refused, Err(HostError::Spec(why)) if why.contains(path)), "{refused:?}");
         world.removed(&creation.id).await;
     }

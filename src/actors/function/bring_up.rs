@@ -1,7 +1,8 @@
-//! The way up: image -> attach -> create -> start -> ready. It undoes nothing: every failure is answered by the lifecycle
+//! The way up: image -> attach, and beside it prepare -> create -> start -> ready. It undoes nothing: every failure is answered by the lifecycle
 //! with a tear-down, which is idempotent, removes whatever there is, and is the only way down. A cancelled `bring_up`
 //! finishes the host call that it is in before it lets the tear-down begin.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::super::host_call::release_after;
 use super::super::messages::Attach;
 use super::instance_task::{InstanceTask, ReadyInstance, Stopped, exit_of, host_call_on};
 use super::progress::StartProgress;
-use crate::function::{StartError, Step};
+use crate::function::{SecretName, StartError, Step};
 use crate::host::{Attachment, HostError, Image, InstanceConfig, PullPolicy};
 
 /// Functions listen here, by OpenFaaS convention.
@@ -54,9 +55,16 @@ impl InstanceTask {
 
     async fn start(&self, image: Image, progress: &mut StartProgress<'_>) -> Result<Attachment, Stopped> {
         progress.enter(Step::Attaching);
-        let attachment = self.attach().await?;
-        progress.enter(Step::Creating);
-        self.create(image, &attachment).await?;
+        let attach = async {
+            let attachment = self.attach().await?;
+            progress.enter(Step::Creating);
+            Ok::<_, Stopped>(attachment)
+        };
+        // Side by side, since neither needs the other; each to its end, since a tear-down may come next.
+        let (attached, prepared) = tokio::join!(attach, self.prepare(image));
+        prepared?;
+        let attachment = attached?;
+        self.create(&attachment).await?;
         progress.enter(Step::Starting);
         let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
         self.call("start", async move { runtime.start(&id).await }).await?;
@@ -124,28 +132,36 @@ impl InstanceTask {
         }
     }
 
-    async fn create(&self, image: Image, attachment: &Attachment) -> Result<(), Stopped> {
-        let secrets = self.context.secrets.clone();
-        let (namespace, names) = (self.function.namespace.clone(), self.spec.secrets.clone());
-        let read = tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await;
-        let secrets = match read {
-            Ok(Ok(secrets)) => secrets,
-            // A deploy is refused when secrets are missing: this one was deleted since, and may come back.
-            Ok(Err(error)) => return Err(Stopped::Failed(StartError::Host(error.to_string()))),
-            Err(lost) => return Err(Stopped::Failed(StartError::Host(format!("reading secrets: {lost}")))),
-        };
-        let creation = InstanceConfig {
+    async fn prepare(&self, image: Image) -> Result<(), Stopped> {
+        let config = InstanceConfig {
             id: self.id.clone(),
             function: self.function.clone(),
             generation: self.generation,
             spec: self.spec.clone(),
             image,
-            address: attachment.address,
-            netns: attachment.netns.clone(),
-            secrets,
+            secrets: self.secrets().await?,
         };
         let runtime = self.context.host.runtime.clone();
-        self.call("create", async move { runtime.create(&creation).await }).await?;
+        self.call("prepare", async move { runtime.prepare(&config).await }).await
+    }
+
+    async fn secrets(&self) -> Result<BTreeMap<SecretName, Vec<u8>>, Stopped> {
+        if self.spec.secrets.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let secrets = self.context.secrets.clone();
+        let (namespace, names) = (self.function.namespace.clone(), self.spec.secrets.clone());
+        match tokio::task::spawn_blocking(move || secrets.read(&namespace, &names)).await {
+            Ok(Ok(secrets)) => Ok(secrets),
+            // A deploy is refused when secrets are missing: this one was deleted since, and may come back.
+            Ok(Err(error)) => Err(Stopped::Failed(StartError::Host(error.to_string()))),
+            Err(lost) => Err(Stopped::Failed(StartError::Host(format!("reading secrets: {lost}")))),
+        }
+    }
+
+    async fn create(&self, attachment: &Attachment) -> Result<(), Stopped> {
+        let (runtime, id, at) = (self.context.host.runtime.clone(), self.id.clone(), attachment.clone());
+        self.call("create", async move { runtime.create(&id, &at).await }).await?;
         self.made.notify_one();
         Ok(())
     }

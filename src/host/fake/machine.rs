@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Behaviour;
 use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
 use crate::host::logs::Changes;
-use crate::host::{Attachment, HostError, Image, LogTime, Signal, Termination, WarmId};
+use crate::host::{Attachment, HostError, Image, InstanceConfig, LogTime, Signal, Termination, WarmId};
 
 /// The state behind its lock, which is never held across an await.
 #[derive(Debug, Default)]
@@ -50,7 +50,9 @@ pub(super) struct State {
     pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,
     pub(super) addresses_given: u32,
     pub(super) containers: BTreeMap<InstanceId, Container>,
-    /// Remains of a creation without a container.
+    /// What is to be created of those that have no container yet.
+    pub(super) prepared: BTreeMap<InstanceId, InstanceConfig>,
+    /// What is there of an instance without a container.
     pub(super) remains: BTreeSet<InstanceId>,
     /// Every id that was ever created: none comes twice.
     pub(super) created: BTreeSet<InstanceId>,

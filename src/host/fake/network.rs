@@ -49,7 +49,9 @@ impl State {
         if self.attachments.contains_key(id) {
             return Err(self.violation(format!("attach {id}: it is attached already")));
         }
-        if self.created.contains(id) && !self.containers.contains_key(id) {
+        // What is being prepared beside this is there without a container.
+        let is_there = self.containers.contains_key(id) || self.remains.contains(id);
+        if self.created.contains(id) && !is_there {
             return Err(self.violation(format!("attach {id}: the id was used before")));
         }
         Ok(())

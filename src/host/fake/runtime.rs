@@ -12,66 +12,82 @@ use super::machine::{Container, Machine, Process, State};
 use super::{Behaviour, PORT};
 use crate::function::{Exit, InstanceId, SecretName};
 use crate::host::{
-    HostError, InstanceConfig, InstanceRecord, Signal, Termination, Usage, effective_environment, stop_signal,
+    Attachment, HostError, InstanceConfig, InstanceRecord, Signal, Termination, Usage, effective_environment,
+    stop_signal,
 };
 
 const SIGKILL: u32 = 9;
 
 impl State {
-    /// What is wrong with a creation, if anything.
-    fn refuse(&mut self, creation: &InstanceConfig) -> Result<(), HostError> {
-        let id = &creation.id;
-        let attachment = self.attachments.get(id).cloned().flatten();
-        let image = self.unpacked.iter().find(|(image, _)| *image == creation.image);
-        let missing = creation.spec.secrets.iter().find(|name| !creation.secrets.contains_key(*name));
+    /// What is wrong with what is to be prepared, if anything.
+    fn refuse(&mut self, config: &InstanceConfig) -> Result<(), HostError> {
+        let id = &config.id;
+        let image = self.unpacked.iter().find(|(image, _)| *image == config.image);
+        let missing = config.spec.secrets.iter().find(|name| !config.secrets.contains_key(*name));
         let wrong = if self.containers.contains_key(id) || self.remains.contains(id) {
             "it exists already".to_owned()
         } else if self.created.contains(id) {
             "the id was used before".to_owned()
-        } else if attachment.is_none_or(|it| it.netns != creation.netns || it.address != creation.address) {
-            format!("it is not attached to {} with address {}", creation.netns.display(), creation.address)
         } else if image.is_none() {
-            format!("image {} ({}) is not on this machine", creation.image.reference, creation.image.digest)
+            format!("image {} ({}) is not on this machine", config.image.reference, config.image.digest)
         } else if let Some(name) = missing {
             format!("no value was given for secret {name}")
         } else {
             return Ok(());
         };
-        Err(self.violation(format!("create {id}: {wrong}")))
+        Err(self.violation(format!("prepare {id}: {wrong}")))
     }
 }
 
 impl Machine {
-    pub(super) async fn create(&self, creation: &InstanceConfig, half: bool) -> Result<(), HostError> {
+    pub(super) async fn prepare(&self, config: &InstanceConfig, half: bool) -> Result<(), HostError> {
         let mut state = self.lock();
-        let id = &creation.id;
-        state.refuse(creation)?;
+        let id = &config.id;
+        state.refuse(config)?;
         state.created.insert(id.clone());
+        state.remains.insert(id.clone());
         if half {
-            state.remains.insert(id.clone());
+            return Err(HostError::Failed(format!("prepare {id}: stopped halfway")));
+        }
+        state.begin_log(id, &config.function);
+        state.prepared.insert(id.clone(), config.clone());
+        Ok(())
+    }
+
+    pub(super) async fn create(&self, id: &InstanceId, at: &Attachment, half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        let attachment = state.attachments.get(id).cloned().flatten();
+        let Some(config) = state.prepared.remove(id) else {
+            return Err(state.violation(format!("create {id}: it was not prepared")));
+        };
+        if attachment.as_ref() != Some(at) {
+            let (netns, address) = (at.netns.display(), at.address);
+            let wrong = format!("create {id}: it is not attached to {netns} with address {address}");
+            return Err(state.violation(wrong));
+        }
+        if half {
             return Err(HostError::Failed(format!("create {id}: stopped halfway")));
         }
-        let behaviour = state.unpacked.iter().find(|(image, _)| *image == creation.image).map(|(_, it)| it.clone());
+        let behaviour = state.unpacked.iter().find(|(image, _)| *image == config.image).map(|(_, it)| it.clone());
         let behaviour = behaviour.unwrap_or_default();
         if let Some(reason) = &behaviour.hopeless {
-            state.remains.insert(id.clone());
             return Err(HostError::Spec(format!("create {id}: {reason}")));
         }
         let container = Container {
-            of: (creation.function.clone(), creation.generation),
+            of: (config.function.clone(), config.generation),
             behaviour,
-            secrets: creation.secrets.clone(),
             termination: Termination::of(
-                stop_signal(&creation.image.config),
-                &effective_environment(&creation.image.config, &creation.spec).into_iter().collect(),
+                stop_signal(&config.image.config),
+                &effective_environment(&config.image.config, &config.spec).into_iter().collect(),
             ),
+            secrets: config.secrets,
             process: watch::Sender::new(Process::default()),
             log: None,
             asked_to_end: false,
             beside: None,
         };
+        state.remains.remove(id);
         state.containers.insert(id.clone(), container);
-        state.begin_log(id, &creation.function);
         Ok(())
     }
 
@@ -199,6 +215,7 @@ impl Machine {
             return Err(HostError::Failed(format!("remove {id}: stopped halfway")));
         }
         state.containers.remove(id);
+        state.prepared.remove(id);
         state.remains.remove(id);
         state.end_log(id);
         Ok(())

@@ -95,7 +95,7 @@ impl Rule {
         self
     }
 
-    /// It goes wrong when half of its work is done: `create` leaves remains without a container, `attach` a namespace
+    /// It goes wrong when half of its work is done: `prepare` and `create` leave remains without a container, `attach` a namespace
     /// without an address, `remove` a container without a process, `detach` a namespace. Such a call always fails. Other
     /// calls know no half: for them it is as if nothing had been done.
     #[must_use]

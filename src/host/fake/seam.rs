@@ -77,8 +77,10 @@ seam! {
         NetworkListWarm: list_warm() -> Vec<(WarmId, bool)>, about Subject::Everything, does list_warm;
     }
     Runtime: HostError {
-        RuntimeCreate: create(creation: &InstanceConfig) -> (),
-            about Subject::Instance(creation.id.clone()), does create;
+        RuntimePrepare: prepare(config: &InstanceConfig) -> (),
+            about Subject::Instance(config.id.clone()), does prepare;
+        RuntimeCreate: create(id: &InstanceId, at: &Attachment) -> (),
+            about Subject::Instance(id.clone()), does create;
         RuntimeStart: start(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does start;
         RuntimeWait: wait(id: &InstanceId) -> Exit, about Subject::Instance(id.clone()), does wait;
         RuntimeTermination: termination(id: &InstanceId) -> Termination,
@@ -117,7 +119,8 @@ impl Method {
     /// Whether the call can be stopped in the middle, see [`super::Rule::halfway`].
     #[must_use]
     pub fn has_half(self) -> bool {
-        matches!(self, Self::RuntimeCreate | Self::RuntimeRemove | Self::NetworkAttach | Self::NetworkDetach)
+        matches!(self, Self::RuntimePrepare | Self::RuntimeCreate | Self::RuntimeRemove)
+            || matches!(self, Self::NetworkAttach | Self::NetworkDetach)
             || matches!(self, Self::NetworkWarm | Self::NetworkDiscard)
     }
 }

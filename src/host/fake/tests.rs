@@ -25,26 +25,18 @@ fn id(function: &str, seed: u64) -> InstanceId {
 
 async fn creation(host: &Host, id: &InstanceId) -> InstanceConfig {
     let image = host.images.ensure(IMAGE, PullPolicy::IfNotPresent).await.unwrap();
-    let at = host.network.attach(id).await.unwrap();
+    host.network.attach(id).await.unwrap();
     let function: FunctionId = id.as_str().rsplit_once('-').unwrap().0.parse().unwrap();
     let spec = Arc::new(Spec::try_from(SpecDraft { image: IMAGE.into(), ..SpecDraft::default() }).unwrap());
-    InstanceConfig {
-        id: id.clone(),
-        function,
-        generation: Generation(1),
-        spec,
-        image,
-        address: at.address,
-        netns: at.netns,
-        secrets: BTreeMap::new(),
-    }
+    InstanceConfig { id: id.clone(), function, generation: Generation(1), spec, image, secrets: BTreeMap::new() }
 }
 
 async fn run(host: &Host, id: &InstanceId) -> Check {
-    let creation = creation(host, id).await;
-    host.runtime.create(&creation).await.unwrap();
+    host.runtime.prepare(&creation(host, id).await).await.unwrap();
+    let at = host.network.lookup(id).await.unwrap();
+    host.runtime.create(id, &at).await.unwrap();
     host.runtime.start(id).await.unwrap();
-    let address = SocketAddr::new(host.network.lookup(id).await.unwrap().address, PORT);
+    let address = SocketAddr::new(at.address, PORT);
     Check { address, path: "/".into(), timeout: SECOND }
 }
 
@@ -121,11 +113,10 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
         generation: Generation(1),
         spec,
         image,
-        address: at.address,
-        netns: at.netns,
         secrets: BTreeMap::new(),
     };
-    call!(RuntimeCreate, host.runtime.create(&creation));
+    call!(RuntimePrepare, host.runtime.prepare(&creation));
+    call!(RuntimeCreate, host.runtime.create(&a, &at));
     call!(RuntimeStart, host.runtime.start(&a));
     call!(RuntimeUsage, host.runtime.usage(&a));
     call!(RuntimeFreeze, host.runtime.freeze(&a));
@@ -210,15 +201,27 @@ async fn a_call_that_stops_halfway_leaves_half_and_remove_and_detach_take_it_awa
     let (fake, host) = fake(Behaviour::new());
     let error = || Fault::Error(HostError::Failed("scripted".into()));
     let a = id("echo", 1);
-    fake.fault(Rule::on(Method::RuntimeCreate, error()).halfway());
-    let creation = creation(&host, &a).await;
-    host.runtime.create(&creation).await.unwrap_err();
-    assert_eq!(fake.leftovers().remains, [a.clone()].into());
-    assert_eq!(
-        host.runtime.list().await.unwrap(),
-        [crate::host::InstanceRecord { id: a.clone(), of: None, running: false }]
-    );
-    host.runtime.remove(&a).await.unwrap();
+    for (seed, half) in [(1, Method::RuntimePrepare), (3, Method::RuntimeCreate)] {
+        let one = id("echo", seed);
+        fake.fault(Rule::on(half, error()).halfway());
+        let creation = creation(&host, &one).await;
+        let at = host.network.lookup(&one).await.unwrap();
+        let made = match host.runtime.prepare(&creation).await {
+            Ok(()) => host.runtime.create(&one, &at).await,
+            refused => refused,
+        };
+        made.unwrap_err();
+        assert_eq!(fake.leftovers().remains, [one.clone()].into());
+        assert_eq!(
+            host.runtime.list().await.unwrap(),
+            [crate::host::InstanceRecord { id: one.clone(), of: None, running: false }]
+        );
+        host.runtime.remove(&one).await.unwrap();
+        assert_eq!(fake.leftovers().remains, [].into());
+        if one != a {
+            host.network.detach(&one).await.unwrap();
+        }
+    }
 
     fake.fault(Rule::on(Method::NetworkDetach, error()).halfway());
     host.network.detach(&a).await.unwrap_err();
@@ -236,9 +239,15 @@ async fn calls_that_no_correct_caller_makes_are_refused_and_noted() {
     host.runtime.start(&a).await.unwrap_err();
     let creation = creation(&host, &a).await;
     host.network.attach(&a).await.unwrap_err();
-    host.runtime.create(&InstanceConfig { id: b, ..creation.clone() }).await.unwrap_err();
-    host.runtime.create(&creation).await.unwrap();
-    host.runtime.create(&creation).await.unwrap_err();
+    let at = host.network.lookup(&a).await.unwrap();
+    host.runtime.create(&a, &at).await.unwrap_err();
+    host.runtime.prepare(&InstanceConfig { id: b.clone(), ..creation.clone() }).await.unwrap();
+    host.runtime.create(&b, &at).await.unwrap_err();
+    host.runtime.remove(&b).await.unwrap();
+    host.runtime.prepare(&creation).await.unwrap();
+    host.runtime.prepare(&creation).await.unwrap_err();
+    host.runtime.create(&a, &at).await.unwrap();
+    host.runtime.prepare(&creation).await.unwrap_err();
     host.runtime.start(&a).await.unwrap();
     host.runtime.start(&a).await.unwrap_err();
     host.network.detach(&a).await.unwrap_err();
@@ -248,7 +257,9 @@ async fn calls_that_no_correct_caller_makes_are_refused_and_noted() {
     let expected = [
         "was not created",
         "attached already",
+        "not prepared",
         "not attached to",
+        "exists already",
         "exists already",
         "started before",
         "nobody asked it to end",

@@ -224,8 +224,6 @@ mod tests {
             generation: Generation(7),
             spec: Arc::new(Spec::try_from(draft).unwrap()),
             image: Image::default(),
-            address: [10, 62, 0, 9].into(),
-            netns: "/n".into(),
             secrets: std::collections::BTreeMap::new(),
         }
     }

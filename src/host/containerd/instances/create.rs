@@ -1,32 +1,26 @@
-//! Making an instance: snapshot -> user and volumes -> files -> container -> task. What fails half-way is `remove`d. All that
-//! there is to know of the image is in [`Image`]: nothing is read again.
+//! Making an instance's container and task of what was prepared, in its network: hosts file -> runtime spec -> container ->
+//! task. What fails half-way is `remove`d.
 
-use std::sync::Arc;
-
-use containerd_client::types::Mount;
-
-use super::containers;
-use super::instance_dir::{Files, HostName};
+use super::instance_dir::HostName;
 use super::oci::{Instance, Places};
-use super::user::{Identity, UserText};
-use super::volumes::{self, Volume};
-use super::{Inner, rootfs, runtimes, tasks};
+use super::prepare::Prepared;
+use super::{Inner, containers, tasks};
 use crate::function::InstanceId;
-use crate::host::{HostError, Image, InstanceConfig};
+use crate::host::{Attachment, HostError};
 
 impl Inner {
-    /// Makes an instance and its task.
-    pub(super) async fn create(self: &Arc<Self>, creation: &InstanceConfig) -> Result<(), HostError> {
+    /// Makes the container and the task of an instance that was prepared.
+    pub(super) async fn create(&self, id: &InstanceId, at: &Attachment) -> Result<(), HostError> {
+        let not_prepared = || HostError::Failed(format!("create {id}: it was not prepared"));
+        let prepared = self.prepared.take(id).ok_or_else(not_prepared)?;
         let (containerd, options) = (&self.containerd, &self.options);
-        let InstanceConfig { id, image, .. } = creation;
-        let runtime = options.runtimes.of(&creation.spec, &options.runc_root.to_string_lossy())?;
-        let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &creation.function));
-        let labels = containers::labels(&containerd.owner, creation, shard)?;
-        let mounts = containers::prepare_snapshot(containerd, &options.snapshotter, id, &image.chain_id).await?;
-        let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
-        let files = self.write_files(creation, &identity).await?;
-        let spec = self.runtime_spec(creation, &identity, &volumes, &files, shard)?;
-        containers::create_container(containerd, &options.snapshotter, runtime, creation, labels, spec).await?;
+        let hostname = prepared.config.function.name.as_str();
+        // One small file: not worth another thread.
+        let hosts = self.dirs.write_hosts(id, &HostName { hostname, address: at.address });
+        hosts.map_err(|error| HostError::Failed(format!("write the hosts file of {id}: {error}")))?;
+        let spec = self.runtime_spec(&prepared, at)?;
+        let Prepared { config, runtime, labels, mounts, .. } = prepared;
+        containers::create_container(containerd, &options.snapshotter, runtime, &config, labels, spec).await?;
         let pid = tasks::create(containerd, id, mounts, &self.logs.path(id)).await?;
         // Where it is gone already, containerd tells.
         self.first.hold(id, pid);
@@ -34,64 +28,22 @@ impl Inner {
         Ok(())
     }
 
-    /// Who the image's process runs as, and its volumes; its root file system is looked into only where its config does
-    /// not say, or declares volumes.
-    async fn prepare_root(
-        self: &Arc<Self>,
-        id: &InstanceId,
-        image: &Image,
-        mounts: &[Mount],
-    ) -> Result<(Identity, Vec<Volume>), HostError> {
-        let user = image.config.config().as_ref().and_then(|config| config.user().clone());
-        let paths = volumes::declared(&image.config)?;
-        if let Some(identity) = UserText::new(user.as_deref()).by_number().filter(|_| paths.is_empty()) {
-            return Ok((identity, Vec::new()));
-        }
-        let (at, mounts) = (self.dirs.rootfs(id), mounts.to_vec());
-        let prepare = move |_: &Self| rootfs::prepare(&mounts, &at, UserText::new(user.as_deref()), &paths);
-        self.blocking(format!("prepare the root file system of {id}"), prepare).await?
-    }
-
-    async fn write_files(self: &Arc<Self>, creation: &InstanceConfig, identity: &Identity) -> Result<Files, HostError> {
-        let (creation, identity) = (creation.clone(), identity.clone());
-        let resolv_conf = self.options.dns.resolv_conf()?;
-        self.blocking(format!("write the files of {}", creation.id), move |inner| {
-            let hostname = creation.function.name.as_str();
-            let name = HostName { hostname, address: creation.address, resolv_conf: &resolv_conf };
-            inner.logs.begin(&creation.id, &creation.function)?;
-            inner.dirs.create(&creation.id, &name, &identity, &creation.secrets)
-        })
-        .await
-    }
-
     /// The OCI runtime spec as containerd takes it: JSON.
-    fn runtime_spec(
-        &self,
-        creation: &InstanceConfig,
-        identity: &Identity,
-        volumes: &[Volume],
-        files: &Files,
-        shard: Option<usize>,
-    ) -> Result<Vec<u8>, HostError> {
+    fn runtime_spec(&self, prepared: &Prepared, at: &Attachment) -> Result<Vec<u8>, HostError> {
+        let Prepared { config, shard, identity, volumes, .. } = prepared;
+        let files = self.dirs.files(&config.id);
         let places = Places {
-            netns: &creation.netns,
+            netns: &at.netns,
             resolv_conf: &files.resolv_conf,
             hosts: &files.hosts,
-            secrets: (!creation.spec.secrets.is_empty()).then_some(&files.secrets),
-            cgroup: &self.cgroups.path(&creation.id),
-            shard,
+            secrets: (!config.spec.secrets.is_empty()).then_some(&files.secrets),
+            cgroup: &self.cgroups.path(&config.id),
+            shard: *shard,
         };
-        let hostname = creation.function.name.as_str();
+        let hostname = config.function.name.as_str();
         let machine = self.cgroups.machine(self.options.pids_limit);
-        let instance = Instance {
-            image: &creation.image.config,
-            spec: &creation.spec,
-            hostname,
-            identity,
-            volumes,
-            places,
-            machine,
-        };
+        let instance =
+            Instance { image: &config.image.config, spec: &config.spec, hostname, identity, volumes, places, machine };
         serde_json::to_vec(&instance.runtime_spec()?)
             .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
     }

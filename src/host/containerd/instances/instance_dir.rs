@@ -28,18 +28,17 @@ pub(super) struct Files {
     pub(super) secrets: PathBuf,
 }
 
-/// What an instance knows of names: its own, and who to ask for others.
+/// What an instance knows of its own name.
 #[derive(Debug)]
 pub(super) struct HostName<'a> {
     pub(super) hostname: &'a str,
     /// The instance's own address: where its name leads, as it does for every other program.
     pub(super) address: IpAddr,
-    pub(super) resolv_conf: &'a str,
 }
 
 impl HostName<'_> {
     fn hosts(&self) -> String {
-        let Self { hostname, address, .. } = self;
+        let Self { hostname, address } = self;
         format!("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n{address}\t{hostname}\n")
     }
 }
@@ -63,18 +62,17 @@ impl InstanceDirs {
         }
     }
 
-    /// Writes an instance's files; its secrets belong to `identity` alone.
+    /// Writes an instance's files that do not depend on its address; its secrets belong to `identity` alone.
     pub(super) fn create(
         &self,
         id: &InstanceId,
-        name: &HostName<'_>,
+        resolv_conf: &str,
         identity: &Identity,
         secrets: &BTreeMap<SecretName, Vec<u8>>,
-    ) -> io::Result<Files> {
+    ) -> io::Result<()> {
         let files = self.files(id);
         DirBuilder::new().recursive(true).mode(0o700).create(self.directory(id))?;
-        write(&files.resolv_conf, name.resolv_conf.as_bytes(), 0o644)?;
-        write(&files.hosts, name.hosts().as_bytes(), 0o644)?;
+        write(&files.resolv_conf, resolv_conf.as_bytes(), 0o644)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&files.secrets)?;
         for (name, value) in secrets {
             let path = files.secrets.join(name.as_str());
@@ -82,8 +80,12 @@ impl InstanceDirs {
             chown(&path, Some(identity.uid), Some(identity.gid))?;
         }
         fs::set_permissions(&files.secrets, Permissions::from_mode(0o500))?;
-        chown(&files.secrets, Some(identity.uid), Some(identity.gid))?;
-        Ok(files)
+        chown(&files.secrets, Some(identity.uid), Some(identity.gid))
+    }
+
+    /// Writes where an instance's own name leads.
+    pub(super) fn write_hosts(&self, id: &InstanceId, name: &HostName<'_>) -> io::Result<()> {
+        write(&self.files(id).hosts, name.hosts().as_bytes(), 0o644)
     }
 
     /// Replaces secrets of an instance, each in one step. Its process sees the directory: drafts lie beside it.
@@ -142,9 +144,7 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn name() -> HostName<'static> {
-        HostName { hostname: "f", address: [10, 62, 0, 9].into(), resolv_conf: "nameserver 10.0.0.1\n" }
-    }
+    const RESOLV_CONF: &str = "nameserver 10.0.0.1\n";
 
     fn dirs(base: &Path) -> InstanceDirs {
         InstanceDirs { instances: base.join("instances") }
@@ -156,7 +156,9 @@ mod tests {
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         let identity = Identity { uid: 1234, gid: 1235, groups: Vec::new() };
         let secrets = [("db".parse().unwrap(), b"\0\xff".to_vec())].into();
-        let files = dirs.create(&id, &name(), &identity, &secrets).unwrap();
+        dirs.create(&id, RESOLV_CONF, &identity, &secrets).unwrap();
+        dirs.write_hosts(&id, &HostName { hostname: "f", address: [10, 62, 0, 9].into() }).unwrap();
+        let files = dirs.files(&id);
         let about =
             |path: &Path| fs::metadata(path).map(|about| (about.mode() & 0o7777, about.uid(), about.gid())).unwrap();
         assert_eq!(about(&files.secrets), (0o500, 1234, 1235));
@@ -173,7 +175,8 @@ mod tests {
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         let identity = Identity { uid: 1234, gid: 1235, groups: Vec::new() };
         let secret = |name: &str, value: &str| (name.parse::<SecretName>().unwrap(), value.as_bytes().to_vec());
-        let files = dirs.create(&id, &name(), &identity, &[secret("a", "1"), secret("b", "2")].into()).unwrap();
+        dirs.create(&id, RESOLV_CONF, &identity, &[secret("a", "1"), secret("b", "2")].into()).unwrap();
+        let files = dirs.files(&id);
         let inode = |name: &str| fs::metadata(files.secrets.join(name)).unwrap().ino();
         let (opened, same) = (fs::File::open(files.secrets.join("a")).unwrap(), inode("b"));
         for _ in 0..2 {
@@ -198,7 +201,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (dirs, id) = (dirs(base.path()), "f-1".parse().unwrap());
         assert_eq!(dirs.list().unwrap(), []);
-        dirs.create(&id, &name(), &Identity::default(), &BTreeMap::new()).unwrap();
+        dirs.create(&id, RESOLV_CONF, &Identity::default(), &BTreeMap::new()).unwrap();
         assert_eq!(dirs.list().unwrap(), std::slice::from_ref(&id));
         for _ in 0..2 {
             assert_eq!(dirs.remove(&id), Vec::<String>::new());

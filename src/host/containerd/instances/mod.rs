@@ -2,8 +2,9 @@
 //! instance, so that a caller who goes away leaves nothing half-done.
 //!
 //! ```text
-//! create: snapshot -> user, volumes (rootfs) -> files (instance_dir, dns) -> runtime spec (oci) -> container -> task
-//! remove: task -> container -> snapshot -> cgroup -> remains of shim and runc -> files
+//! prepare: snapshot -> user, volumes (rootfs) -> files (instance_dir, dns)
+//! create:  hosts file -> runtime spec (oci) -> container -> task
+//! remove:  task -> container -> snapshot -> cgroup -> remains of shim and runc -> files
 //! ```
 
 mod cgroup;
@@ -16,6 +17,7 @@ mod instance_dir;
 mod name_servers;
 mod oci;
 mod own_shim;
+mod prepare;
 mod refusal;
 mod remove;
 mod reserved;
@@ -47,6 +49,7 @@ use self::freezer::Freezer;
 use self::instance_dir::InstanceDirs;
 pub use self::oci::OPEN_FILES;
 pub use self::own_shim::BUILTIN_SOCKETS;
+use self::prepare::PreparedInstances;
 pub use self::runtimes::{BUILTIN_SHIM, Runtimes};
 use self::shards::Shards;
 use super::connection::Containerd;
@@ -54,7 +57,7 @@ use super::logs::FileLogs;
 use crate::function::{Exit, InstanceId, SecretName};
 use crate::host::detached::to_its_end;
 use crate::host::keyed_lock::KeyedLock;
-use crate::host::{HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Termination, Usage};
+use crate::host::{Attachment, HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Termination, Usage};
 
 /// Where and how instances are made.
 #[derive(Debug, Clone)]
@@ -96,6 +99,7 @@ struct Inner {
     logs: FileLogs,
     first: FirstProcesses,
     shards: Shards,
+    prepared: PreparedInstances,
     /// One at a time of what makes and removes an instance: a removal waits for a creation whose caller went away.
     changing: KeyedLock<InstanceId>,
     /// One at a time of what freezes and thaws an instance: the last one that asked has its will.
@@ -144,7 +148,19 @@ impl ContainerdRuntime {
             .map_err(|error| HostError::Failed(format!("open the logs in {}: {error}", options.logs_dir.display())))?;
         let (changing, freezing) = (KeyedLock::default(), KeyedLock::default());
         let (first, shards) = (FirstProcesses::default(), Shards::new(options.runtimes.shards));
-        Ok(Self(Arc::new(Inner { containerd, options, cgroups, dirs, logs, first, shards, changing, freezing })))
+        let prepared = PreparedInstances::default();
+        Ok(Self(Arc::new(Inner {
+            containerd,
+            options,
+            cgroups,
+            dirs,
+            logs,
+            first,
+            shards,
+            prepared,
+            changing,
+            freezing,
+        })))
     }
 
     /// What the instances write.
@@ -316,9 +332,14 @@ impl ContainerdRuntime {
 
 #[async_trait]
 impl Runtime for ContainerdRuntime {
-    async fn create(&self, creation: &InstanceConfig) -> Result<(), HostError> {
-        let creation = creation.clone();
-        self.change(&creation.id.clone(), |inner, _| async move { inner.create(&creation).await }).await
+    async fn prepare(&self, config: &InstanceConfig) -> Result<(), HostError> {
+        let config = config.clone();
+        self.change(&config.id.clone(), |inner, _| async move { inner.prepare(config).await }).await
+    }
+
+    async fn create(&self, id: &InstanceId, at: &Attachment) -> Result<(), HostError> {
+        let at = at.clone();
+        self.change(id, |inner, id| async move { inner.create(&id, &at).await }).await
     }
 
     async fn start(&self, id: &InstanceId) -> Result<(), HostError> {

@@ -29,6 +29,7 @@ impl Inner {
     /// Removes all there is of an instance.
     pub(super) async fn remove(self: &Arc<Self>, id: &InstanceId) -> Result<(), HostError> {
         let containerd = &self.containerd;
+        drop(self.prepared.take(id));
         let mut faults = Vec::new();
         self.thaw_to_end(id).await;
         let mut task = tasks::end(containerd, id).await;

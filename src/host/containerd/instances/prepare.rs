@@ -1,0 +1,91 @@
+//! What of an instance can be made before its network is known: snapshot -> user and volumes -> files. What fails half-way is
+//! `remove`d. All that there is to know of the image is in [`Image`]: nothing is read again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use containerd_client::services::v1::container::Runtime;
+use containerd_client::types::Mount;
+
+use super::user::{Identity, UserText};
+use super::volumes::{self, Volume};
+use super::{Inner, containers, rootfs, runtimes};
+use crate::function::InstanceId;
+use crate::host::{HostError, Image, InstanceConfig};
+
+/// An instance that has all but its network, its container and its task.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) config: InstanceConfig,
+    pub(super) runtime: Runtime,
+    /// The shard that its shim is of, where it is one of ours.
+    pub(super) shard: Option<usize>,
+    /// The labels of the container to be.
+    pub(super) labels: HashMap<String, String>,
+    /// How its root file system is mounted.
+    pub(super) mounts: Vec<Mount>,
+    pub(super) identity: Identity,
+    pub(super) volumes: Vec<Volume>,
+}
+
+/// Those whose creation, or removal, has not come yet.
+#[derive(Debug, Default)]
+pub(super) struct PreparedInstances(Mutex<HashMap<InstanceId, Prepared>>);
+
+impl PreparedInstances {
+    fn keep(&self, prepared: Prepared) {
+        self.map().insert(prepared.config.id.clone(), prepared);
+    }
+
+    pub(super) fn take(&self, id: &InstanceId) -> Option<Prepared> {
+        self.map().remove(id)
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<InstanceId, Prepared>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Makes an instance's root file system and files.
+    pub(super) async fn prepare(self: &Arc<Self>, config: InstanceConfig) -> Result<(), HostError> {
+        let (containerd, snapshotter) = (&self.containerd, &self.options.snapshotter);
+        let InstanceConfig { id, image, .. } = &config;
+        let runtime = self.options.runtimes.of(&config.spec, &self.options.runc_root.to_string_lossy())?;
+        let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &config.function));
+        let labels = containers::labels(&containerd.owner, &config, shard)?;
+        let mounts = containers::prepare_snapshot(containerd, snapshotter, id, &image.chain_id).await?;
+        let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
+        self.write_files(&config, &identity).await?;
+        self.prepared.keep(Prepared { config, runtime, shard, labels, mounts, identity, volumes });
+        Ok(())
+    }
+
+    /// Who the image's process runs as, and its volumes; its root file system is looked into only where its config does
+    /// not say, or declares volumes.
+    async fn prepare_root(
+        self: &Arc<Self>,
+        id: &InstanceId,
+        image: &Image,
+        mounts: &[Mount],
+    ) -> Result<(Identity, Vec<Volume>), HostError> {
+        let user = image.config.config().as_ref().and_then(|config| config.user().clone());
+        let paths = volumes::declared(&image.config)?;
+        if let Some(identity) = UserText::new(user.as_deref()).by_number().filter(|_| paths.is_empty()) {
+            return Ok((identity, Vec::new()));
+        }
+        let (at, mounts) = (self.dirs.rootfs(id), mounts.to_vec());
+        let prepare = move |_: &Self| rootfs::prepare(&mounts, &at, UserText::new(user.as_deref()), &paths);
+        self.blocking(format!("prepare the root file system of {id}"), prepare).await?
+    }
+
+    async fn write_files(self: &Arc<Self>, config: &InstanceConfig, identity: &Identity) -> Result<(), HostError> {
+        let (config, identity) = (config.clone(), identity.clone());
+        let resolv_conf = self.options.dns.resolv_conf()?;
+        self.blocking(format!("write the files of {}", config.id), move |inner| {
+            inner.logs.begin(&config.id, &config.function)?;
+            inner.dirs.create(&config.id, &resolv_conf, &identity, &config.secrets)
+        })
+        .await
+    }
+}
