@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use super::arguments::Arguments;
 use super::shard::{self, Shard};
-use super::{EVENTS_ADDRESS, PROGRAM, call, detach};
+use super::{EVENTS_ADDRESS, PROGRAM, call, container, detach};
 
 /// The file in a bundle from which containerd reads the address after a restart of its own.
 pub(super) const ADDRESS_FILE: &str = "address";
@@ -48,10 +48,11 @@ fn launch(arguments: &Arguments, shard: &Shard, name: &str, program: &OsStr) -> 
     let listener = UnixListener::bind(socket)
         .map_err(|error| io::Error::new(error.kind(), format!("listen on {}: {error}", socket.display())))?;
     detach::keep_nothing_open();
-    let itself = Path::new(program);
-    let itself = if itself.is_absolute() { itself } else { Path::new("/proc/self/exe") };
-    let started = Command::new(itself)
-        .arg0(if itself == Path::new(program) { program } else { OsStr::new(PROGRAM) })
+    // Sealed here, the server need not begin twice. Where that fails it tries by itself, and says why it can't serve.
+    let sealed = container::sealed_program().ok();
+    let itself = sealed.as_ref().map_or("/proc/self/exe".into(), |file| format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let started = Command::new(&itself)
+        .arg0(if Path::new(program).is_absolute() { program } else { OsStr::new(PROGRAM) })
         .args(["-namespace", &arguments.namespace, "-address", &arguments.address])
         .args(["-id", name, "-first", &arguments.id])
         .arg("-bundle")
@@ -67,7 +68,7 @@ fn launch(arguments: &Arguments, shard: &Shard, name: &str, program: &OsStr) -> 
         .spawn();
     started.map(drop).map_err(|error| {
         let _ = fs::remove_file(socket);
-        io::Error::new(error.kind(), format!("start {}: {error}", itself.display()))
+        io::Error::new(error.kind(), format!("start {}: {error}", program.display()))
     })
 }
 

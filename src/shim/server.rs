@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// # Errors
 /// When it can't begin to.
 pub(super) fn serve(arguments: &Arguments) -> io::Result<()> {
-    // It goes on from here as another mount of the same program, the first time.
+    // Its starter has done so; else it goes on from here as another mount of the same program.
     let sealed = container::seal().map_err(|error| {
         let words = "its program can't be sealed, and a container might write to it (Linux 5.12 or later is needed)";
         io::Error::new(error.kind(), format!("{words}: {error}"))

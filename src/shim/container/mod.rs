@@ -33,5 +33,5 @@ mod state;
 mod zygote;
 
 pub use fault::{Fault, Stage};
-pub use seal::seal;
+pub use seal::{seal, sealed_program};
 pub use server::{Creation, Zygote, remove};

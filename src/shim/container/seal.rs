@@ -4,7 +4,7 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 
 use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, open};
@@ -20,6 +20,16 @@ fn is_sealed() -> io::Result<bool> {
     Ok(fstatvfs(&file)?.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
+/// This program's file as its server shall run it: by a mount of its own, which is read-only.
+///
+/// # Errors
+/// As the kernel has them; before Linux 5.12 there is no such mount.
+pub fn sealed_program() -> io::Result<OwnedFd> {
+    let file = open_tree(CWD, SELF, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    kernel::make_read_only(file.as_fd())?;
+    Ok(file)
+}
+
 /// Goes on as the same program, with the same arguments and variables, from a read-only mount of its file; returns where it
 /// does so already.
 ///
@@ -29,9 +39,7 @@ pub fn seal() -> io::Result<()> {
     if is_sealed()? {
         return Ok(());
     }
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    let file = open_tree(CWD, SELF, flags)?;
-    kernel::make_read_only(file.as_fd())?;
+    let file = sealed_program()?;
     let strings = |texts: Vec<OsString>| -> Vec<CString> {
         texts.into_iter().filter_map(|text| CString::new(text.into_vec()).ok()).collect()
     };
