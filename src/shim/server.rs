@@ -67,7 +67,7 @@ fn begin(arguments: &Arguments) -> io::Result<()> {
     let listener = detach::take_listener()?;
     detach::leave()?;
     // Before there is a second thread, and before what is for this process alone.
-    let zygote = Zygote::spawn()?;
+    let zygote = Zygote::spawn(Some(&arguments.bundle))?;
     detach::raise_descriptors();
     let (bundle, first) = (arguments.bundle.clone(), arguments.first.clone());
     detach::end_with_a_panic(move |panic| notes::note(&bundle, &first, panic));

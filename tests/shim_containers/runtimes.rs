@@ -108,7 +108,7 @@ pub(crate) fn status_of(pid: Pid) -> i32 {
 /// A zygote, and a runtime to talk to it with.
 pub(crate) fn with_zygote(test: impl AsyncFnOnce(&Zygote)) {
     // Of a process with more than one thread, which works here: the other threads of a test hold nothing that it needs.
-    let zygote = Zygote::spawn().unwrap();
+    let zygote = Zygote::spawn(None).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test(&zygote));
 }

@@ -60,15 +60,16 @@ impl fmt::Debug for Zygote {
 }
 
 impl Zygote {
-    /// Makes it, of a process that has one thread.
+    /// Makes it, of a process that has one thread. While the server gets ready, it compiles the filter of the bundle that it
+    /// will be asked for first.
     ///
     /// # Errors
     /// As the kernel has them.
-    pub fn spawn() -> io::Result<Self> {
+    pub fn spawn(first: Option<&Path>) -> io::Result<Self> {
         let hierarchies = Arc::new(Hierarchies::of_this_machine()?);
         let (socket, theirs) = channel::pair()?;
         match kernel::fork()? {
-            Process::Child => zygote::live(&theirs),
+            Process::Child => zygote::live(&theirs, first),
             Process::Parent(pid) => {
                 let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
                 Ok(Self { socket, pid, pidfd, hierarchies, waiting: Mutex::default() })

@@ -7,6 +7,7 @@
 use std::fs;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::fs::Mode;
@@ -17,14 +18,14 @@ use super::channel::{self, Order, Word};
 use super::fault::Fault;
 use super::init::Init;
 use super::kernel::{self, Process};
-use super::seccomp::Compiled;
+use super::seccomp::{Compiled, Filter};
 use super::{limits, mounts, state};
 
 /// Where the socket to the server is.
 const SOCKET: i32 = 3;
 
 /// Begins its life, in the copy. All that it has of the server but memory goes.
-pub(super) fn live(socket: &OwnedFd) -> ! {
+pub(super) fn live(socket: &OwnedFd, first: Option<&Path>) -> ! {
     let lived = catch_unwind(AssertUnwindSafe(|| {
         let _ = rustix::thread::set_name(c"zygote");
         kernel::reset_signals();
@@ -37,13 +38,17 @@ pub(super) fn live(socket: &OwnedFd) -> ! {
         rustix::process::chdir("/")?;
         let hierarchies =
             Hierarchies::of_this_machine().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        serve(place, &hierarchies)
+        let mut compiled = Compiled::default();
+        if let Some(bundle) = first {
+            // What is wrong with it is told to the order that comes for it.
+            let _ = load(bundle).map(|spec| compile(&spec, &mut compiled).map(drop));
+        }
+        serve(place, &hierarchies, compiled)
     }));
     kernel::exit(i32::from(!matches!(lived, Ok(Ok(())))))
 }
 
-fn serve(socket: OwnedFd, hierarchies: &Hierarchies) -> Result<(), Errno> {
-    let mut compiled = Compiled::default();
+fn serve(socket: OwnedFd, hierarchies: &Hierarchies, mut compiled: Compiled) -> Result<(), Errno> {
     let mut socket = Some(socket);
     while let Some(open) = &socket {
         let Some((order, [stdin, stdout, stderr, channel])) = channel::receive_order(open.as_fd())? else { break };
@@ -63,12 +68,12 @@ fn make(
     compiled: &mut Compiled,
     socket: &mut Option<OwnedFd>,
 ) -> Result<rustix::process::Pid, Fault> {
-    let spec = load(order)?;
+    let spec = load(&order.bundle)?;
     let linux = spec.linux().as_ref().ok_or_else(|| Fault::request("the runtime spec has no linux"))?;
     let tree = mounts::tree_of(&spec, &order.bundle)?;
     let cgroups = linux.cgroups_path().as_ref().and_then(|path| path.to_str());
     let cgroups = cgroups.ok_or_else(|| Fault::request("the runtime spec has no cgroupsPath"))?;
-    let filter = linux.seccomp().as_ref().map(|profile| compiled.of(profile)).transpose()?;
+    let filter = compile(&spec, compiled)?;
     let namespaces = namespaces(&spec)?;
     // From here on there may be something to remove.
     state::begin(&order.id, &order.state_root, cgroups)?;
@@ -92,8 +97,13 @@ fn make(
     }
 }
 
-fn load(order: &Order) -> Result<Spec, Fault> {
-    let path = order.bundle.join("config.json");
+fn compile<'a>(spec: &Spec, compiled: &'a mut Compiled) -> Result<Option<&'a Filter>, Fault> {
+    let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    profile.map(|profile| compiled.of(profile)).transpose()
+}
+
+fn load(bundle: &Path) -> Result<Spec, Fault> {
+    let path = bundle.join("config.json");
     let text = fs::read(&path).map_err(|error| Fault::request(format!("read {}: {error}", path.display())))?;
     serde_json::from_slice(&text).map_err(|error| Fault::request(format!("read {}: {error}", path.display())))
 }
