@@ -15,6 +15,7 @@ mod recovery;
 mod resting;
 mod runtimes;
 mod secrets;
+mod shims;
 mod spare;
 mod streams;
 mod updates;
@@ -33,6 +34,8 @@ mod inventory;
 mod killed;
 #[path = "../support/leaks.rs"]
 mod leaks;
+#[path = "../support/load.rs"]
+mod load;
 #[path = "../support/oci_runtimes.rs"]
 mod oci_runtimes;
 #[path = "../support/registry.rs"]

@@ -1,7 +1,7 @@
 //! A kill storm: rounds of deploys, updates, deletes and scalings side by side, with a SIGKILL at a random moment of
 //! each. After each round the machine has to hold exactly what the API says, and the API what was answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -39,6 +39,8 @@ struct Storm {
     frozen: usize,
     beliefs: BTreeMap<String, Belief>,
     steady: BTreeMap<String, i32>,
+    /// Functions that the shim took along which was killed in this round.
+    along: BTreeSet<String>,
     /// Where in the log the present life of actord begins.
     born: usize,
     kills: BTreeMap<&'static str, usize>,
@@ -86,6 +88,7 @@ impl Storm {
             frozen: 0,
             beliefs,
             steady,
+            along: BTreeSet::new(),
             born: 0,
             kills: BTreeMap::new(),
             inside: BTreeMap::new(),
@@ -158,12 +161,15 @@ impl Storm {
             "plugin" => self.plugin().await,
             _ => {
                 let restless = |id: &String| id.starts_with("restless");
-                let shims = shims(&self.actord.traces().namespace);
-                let shims: Vec<_> = shims.into_iter().filter(|(id, _)| restless(id)).map(|(_, pids)| pids[0]).collect();
-                let functions = self.actord.processes();
-                let functions: Vec<_> =
-                    functions.into_iter().filter(|(id, _)| restless(id)).map(|(_, pid)| pid).collect();
-                if victim == "shim" { &shims } else { &functions }.choose(&mut self.rng).copied()
+                let shims = shims(&self.actord.traces().namespace).into_iter().map(|(id, pids)| (id, pids[0]));
+                let shims: BTreeMap<_, _> = shims.collect();
+                let all = if victim == "shim" { shims.clone() } else { self.actord.processes() };
+                let all: Vec<_> = all.into_iter().filter(|(id, _)| restless(id)).map(|(_, pid)| pid).collect();
+                let chosen = all.choose(&mut self.rng).copied();
+                // A shim takes all of its shard along.
+                let along = shims.into_iter().filter(|(_, shim)| Some(*shim) == chosen);
+                self.along.extend(along.filter_map(|(id, _)| id.rsplit_once('-').map(|(name, _)| name.to_owned())));
+                chosen
             }
         };
         let Some(pid) = pid else { return false };
@@ -217,6 +223,11 @@ impl Storm {
             sleep(Duration::from_millis(100)).await;
         }
         self.longest = self.longest.max(begun.elapsed());
+        for name in std::mem::take(&mut self.along) {
+            if let Some(pid) = self.steady.get_mut(&name) {
+                *pid = self.actord.process(&name);
+            }
+        }
         let names: Vec<String> = self.beliefs.keys().chain(self.steady.keys()).cloned().collect();
         for name in &names {
             let expected = self.beliefs.get(name).map(|belief| belief.0[0].clone());
@@ -252,8 +263,9 @@ impl Storm {
         }
         for (name, pid) in &self.steady {
             let now = self.actord.processes_of(name);
-            if now != [*pid] {
-                faults.push(format!("{name} had process {pid}, and now {now:?}"));
+            let along = self.along.contains(name);
+            if now.len() != 1 || (now[0] == *pid) == along {
+                faults.push(format!("{name} had process {pid}, taken along: {along}, and now {now:?}"));
             }
         }
         for (name, function) in &shown {
