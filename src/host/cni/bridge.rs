@@ -8,6 +8,7 @@
 //! default route and neighbours, so that they are reached again as soon as this end is whole. A network list of the user's
 //! own is left to its plugins.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::PoisonError;
@@ -19,6 +20,22 @@ use super::holder::Holder;
 use super::netlink::{self, Link, Route};
 use super::{Cni, CniOptions, Ipv4Net, refusal};
 use crate::host::HostError;
+
+/// What was seen of the bridge's ports.
+#[derive(Debug)]
+pub(super) struct Ports {
+    /// Everyone who was attached.
+    of: Vec<Holder>,
+    /// The ports that were up.
+    up: BTreeSet<String>,
+}
+
+impl Ports {
+    /// Whether the same are attached, and every port is one still.
+    fn are_still(&self, now: &Self) -> bool {
+        self.of == now.of && self.up.is_subset(&now.up)
+    }
+}
 
 /// What is wrong with the bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,14 +159,33 @@ impl Cni {
 
     /// Sees to it that the links of all instances are ports of the bridge. An instance whose link is gone can't be helped
     /// here: its own end is gone with it, and its next check or start tells.
+    ///
+    /// One question tells whether all is as it was, where the same instances are attached as the last time.
     pub(super) fn keep_ports(&self) {
-        if self.options.conflist.is_none() {
-            self.mend_ports(&self.attached());
+        if self.options.conflist.is_some() {
+            return;
         }
+        let Ok(Some(Link { is_bridge: true, index, .. })) = netlink::link(&self.options.bridge) else { return };
+        let look = || {
+            let mut of = self.cache.holders().unwrap_or_default();
+            of.sort_unstable();
+            Ports { of, up: netlink::ports(index).unwrap_or_default() }
+        };
+        let mut before = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        if before.as_ref().is_some_and(|before| before.are_still(&look())) {
+            return;
+        }
+        let attached = self.attached();
+        let is_whole = self.mend_ports(&attached);
+        // One that is being attached, or can't be put back, is looked at again.
+        let now = look();
+        *before = (is_whole && attached.len() == now.of.len()).then_some(now);
     }
 
-    fn mend_ports(&self, attached: &[(Holder, CNIResult)]) {
-        let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return };
+    /// Whether the links of all, as far as they are there, are ports of the bridge now.
+    fn mend_ports(&self, attached: &[(Holder, CNIResult)]) -> bool {
+        let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return false };
+        let mut is_whole = true;
         for (id, result) in attached {
             let ends = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
             for end in ends.filter(|end| end.name != self.options.bridge) {
@@ -157,10 +193,14 @@ impl Cni {
                 match mended {
                     Ok(false) => {}
                     Ok(true) => warn!(instance = %id, link = %end.name, "put back on the functions' bridge"),
-                    Err(error) => warn!(instance = %id, link = %end.name, %error, "can't be put back on the bridge"),
+                    Err(error) => {
+                        is_whole = false;
+                        warn!(instance = %id, link = %end.name, %error, "can't be put back on the bridge");
+                    }
                 }
             }
         }
+        is_whole
     }
 
     /// Everyone who is attached, those that wait for an instance among them, with what their ADD said.
@@ -225,6 +265,20 @@ fn hardware_address(result: &CNIResult, bridge: &str) -> Option<[u8; 6]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_are_looked_at_one_by_one_when_one_is_missing_or_others_are_attached() {
+        let ports = |of: &[&str], up: &[&str]| Ports {
+            of: of.iter().map(|id| Holder::Instance(id.parse().unwrap())).collect(),
+            up: up.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let before = ports(&["f-1", "f-2"], &["veth1", "veth2"]);
+        assert!(before.are_still(&ports(&["f-1", "f-2"], &["veth1", "veth2"])));
+        assert!(before.are_still(&ports(&["f-1", "f-2"], &["tap9", "veth1", "veth2"])), "a port of another program");
+        assert!(!before.are_still(&ports(&["f-1", "f-2"], &["tap9", "veth1"])));
+        assert!(!before.are_still(&ports(&["f-1", "f-3"], &["veth1", "veth2"])));
+        assert!(!before.are_still(&ports(&["f-1", "f-2", "f-3"], &["veth1", "veth2", "veth3"])));
+    }
 
     #[test]
     fn the_bridges_address_is_the_first_of_its_subnet() {

@@ -80,6 +80,8 @@ struct Cni {
     open: Mutex<bool>,
     /// What is wrong with the bridge, until it is mended.
     fault: std::sync::Mutex<Option<String>>,
+    /// The bridge's ports, when all were seen to be well.
+    ports: std::sync::Mutex<Option<bridge::Ports>>,
 }
 
 impl CniNetwork {
@@ -110,6 +112,7 @@ impl CniNetwork {
             shared: RwLock::new(()),
             open: Mutex::new(false),
             fault: std::sync::Mutex::default(),
+            ports: std::sync::Mutex::default(),
             list,
             plugins,
             binaries,

@@ -1,6 +1,7 @@
 //! What is asked of the kernel about links, addresses and routes, by rtnetlink(7). Each call opens a socket, asks one
 //! question and closes it, in the network namespace of the calling thread; all of them take microseconds.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -74,6 +75,27 @@ pub(super) fn link(name: &str) -> io::Result<Option<Link>> {
         RouteNetlinkMessage::NewLink(found) => Some(read_link(&found)),
         _ => None,
     }))
+}
+
+/// The names of a bridge's ports that are up.
+pub(super) fn ports(bridge: u32) -> io::Result<BTreeSet<String>> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::Controller(bridge));
+    let answers = ask(RouteNetlinkMessage::GetLink(message), NLM_F_DUMP)?;
+    // An old kernel tells of all links.
+    let links = answers.iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(found) => Some((read_link(found), found)),
+        _ => None,
+    });
+    let ports = links.filter(|(link, _)| link.up && link.master == Some(bridge));
+    Ok(ports.filter_map(|(_, found)| name(found)).collect())
+}
+
+fn name(found: &LinkMessage) -> Option<String> {
+    found.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })
 }
 
 fn read_link(found: &LinkMessage) -> Link {
