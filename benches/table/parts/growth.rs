@@ -68,20 +68,20 @@ pub(crate) const ROWS: &[Row] = &[
 ];
 
 pub(crate) async fn run(bench: &mut Bench) {
-    if bench.wants("growth.from-zero") {
-        from_zero(bench).await;
-    }
     let actord = bench.actord(&[]).await;
-    let to_zero = bench.wants("growth.to-zero");
     // It goes to sleep while the others grow.
+    let (to_zero, duration) = (bench.wants("growth.to-zero"), bench.sized("2s", "90s"));
     let idle = async {
         let mut taken = None;
         if to_zero {
-            taken = Some(goes_to_zero(&actord, bench.sized("2s", "90s")).await);
+            taken = Some(goes_to_zero(&actord, duration).await);
         }
         taken
     };
     let others = async {
+        if bench.wants("growth.from-zero") {
+            from_zero(bench).await;
+        }
         let mut second = None;
         if bench.wants("growth.second") {
             second = Some(second_replica(&actord).await);
@@ -91,7 +91,7 @@ pub(crate) async fn run(bench: &mut Bench) {
             .iter()
             .any(|id| bench.wants(id))
         {
-            let (peak, side, hold) = bench.sized((100.0, 2, 2), (400.0, 25, 10));
+            let (peak, side, hold) = bench.sized((100.0, 2, 2), (400.0, 18, 8));
             seen = Some(ramp(&actord, peak, Duration::from_secs(side), Duration::from_secs(hold)).await);
         }
         (second, seen)
