@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::sleep;
 
-use crate::support::{Wanted, World, kill, runs, signal, until};
+use crate::support::{Wanted, World, kill, runs, signal, until, zygote_of};
 
 #[tokio::test]
 async fn a_server_that_is_killed_takes_its_containers_along_and_the_next_create_works() {
@@ -30,6 +30,66 @@ async fn a_server_that_is_killed_takes_its_containers_along_and_the_next_create_
     assert_eq!(world.remove("g-1").await, 137);
     for id in ["f-1", "f-2", "f-3", "f-4"] {
         world.delete_container(id).await;
+    }
+    world.is_tidy().await;
+}
+
+#[tokio::test]
+async fn a_server_that_can_make_no_more_containers_ends_with_those_it_has_and_the_next_create_gets_another() {
+    let world = World::new().await;
+    let pid = world.run("f-1", &Wanted::new("s", "sleep")).await;
+    let other = world.run("g-1", &Wanted::new("t", "sleep")).await;
+    let server = world.servers()["s"];
+    kill(zygote_of(server));
+    // This one comes while that is noticed: it is made by another server, or refused, and not kept waiting.
+    match world.create("f-2", &Wanted::new("s", "sleep")).await {
+        Ok(_) => drop(world.remove("f-2").await),
+        Err(refused) => {
+            let said = refused.message();
+            let clear = ["makes containers has ended", "ttrpc: closed", "connection reset", "connection refused"];
+            assert!(clear.iter().any(|words| said.contains(words)), "{said}");
+            world.delete_container("f-2").await;
+        }
+    }
+    until(|| !runs(server) && !runs(pid), || world.containerd.log()).await;
+    assert!(
+        world.containerd.log().contains("the process that makes containers has ended"),
+        "{}",
+        world.containerd.log()
+    );
+    while world.list().await != ["g-1"] {
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(runs(other), "another shard's containers run on");
+    world.delete_container("f-1").await;
+    world.run("f-3", &Wanted::new("s", "exit 3")).await;
+    assert_eq!(world.wait("f-3").await.unwrap(), 3);
+    assert_eq!(world.remove("f-3").await, 3);
+    assert_eq!(world.remove("g-1").await, 137);
+    world.is_tidy().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_is_named_by_the_next_create_and_serves_again_when_it_may_go_on() {
+    let world = World::new().await;
+    let pid = world.run("f-1", &Wanted::new("s", "sleep")).await;
+    let server = world.servers()["s"];
+    signal(server, Signal::STOP);
+    let refused = world.create("f-2", &Wanted::new("s", "sleep")).await.unwrap_err();
+    let said = refused.message();
+    assert!(said.contains("/shims/s-") && said.contains("does not answer"), "{said}");
+    world.delete_container("f-2").await;
+    assert!(runs(pid), "its containers run on");
+    assert_eq!(world.servers()["s"], server, "there is no second server of one shard");
+    world.run("g-1", &Wanted::new("t", "sleep")).await;
+    assert_eq!(world.remove("g-1").await, 137, "another shard's containers come and go");
+    signal(server, Signal::CONT);
+    // The same one: the reservation that was not answered is its own.
+    world.run("f-2", &Wanted::new("s", "exit 2")).await;
+    assert_eq!(world.servers()["s"], server);
+    assert_eq!(world.wait("f-2").await.unwrap(), 2);
+    for (id, status) in [("f-1", 137), ("f-2", 2)] {
+        assert_eq!(world.remove(id).await, status);
     }
     world.is_tidy().await;
 }

@@ -332,6 +332,17 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal);
 }
 
+/// The process that makes containers for a server.
+pub(crate) fn zygote_of(server: u32) -> u32 {
+    let parent = server.to_string();
+    let is_it = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let rest = stat.split_once(" (zygote) ").map_or("", |(_, rest)| rest);
+        rest.split(' ').nth(1) == Some(parent.as_str())
+    };
+    processes().into_iter().map(|(pid, _)| pid).find(is_it).unwrap()
+}
+
 /// Whether a process runs; one that has ended and was not reaped does not.
 pub(crate) fn runs(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

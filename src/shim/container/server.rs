@@ -132,7 +132,7 @@ impl Zygote {
                 Ok(()) => return Ok(()),
                 Err(Errno::AGAIN | Errno::INTR) => sleep(PAUSE).await,
                 Err(Errno::PIPE | Errno::CONNRESET) => {
-                    return Err(Fault::request("the process that makes containers has ended: restart the shim"));
+                    return Err(without_zygote());
                 }
                 Err(errno) => return Err(Fault::request(format!("ask for a container: {errno}"))),
             }
@@ -151,7 +151,7 @@ impl Zygote {
                 Fault { stage: Stage::Process, errno: Some(libc::ENOMEM), text }
             }
             (Some(_), None) => Fault::request("its first process ended before it was made"),
-            (None, None) => Fault::request("the process that makes containers has ended: restart the shim"),
+            (None, None) => without_zygote(),
         }
     }
 
@@ -187,6 +187,11 @@ impl Zygote {
         path.iter().for_each(|path| self.hierarchies.kill(path));
         Ok(())
     }
+}
+
+/// Nothing is to be done by a person: the server ends as well, and the next `start` begins another.
+fn without_zygote() -> Fault {
+    Fault::request("the process that makes containers has ended, and its shim ends with it: the next try gets another")
 }
 
 /// Removes what is left of a container whose server is gone.
