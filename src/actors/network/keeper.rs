@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use tokio::time::sleep;
 
 use super::pool::Chore;
@@ -64,23 +65,34 @@ impl Shared {
                 Ok(())
             }
             Chore::Make(open) => {
-                sleep(PACE).await;
-                let (place, warm) = (self.turns.in_a_long_lull().await, open.id().clone());
-                let Some(_working) = self.pool.work().await else { return Ok(()) };
+                let warm = open.id().clone();
                 let make = self.call("attach", open.id(), |network| async move { network.warm(&warm).await });
-                release_after(place, PATIENCE, make).await?;
-                open.made();
+                if self.in_turn(self.turns.in_a_long_lull(), make).await? {
+                    open.made();
+                }
                 Ok(())
             }
             Chore::Discard(open) => {
-                sleep(PACE).await;
-                let (place, warm) = (self.turns.in_a_lull().await, open.id().clone());
-                let Some(_working) = self.pool.work().await else { return Ok(()) };
+                let warm = open.id().clone();
                 let discard = self.call("discard", open.id(), |network| async move { network.discard(&warm).await });
-                release_after(place, PATIENCE, discard).await?;
-                open.settled();
+                if self.in_turn(self.turns.in_a_lull(), discard).await? {
+                    open.settled();
+                }
                 Ok(())
             }
         }
+    }
+
+    /// Changes the machine for the pool when it is its turn. Says whether it was done: not when the pool is closed.
+    async fn in_turn(
+        &self,
+        turn: impl Future<Output = Option<SemaphorePermit<'_>>>,
+        change: impl Future<Output = Result<(), HostError>>,
+    ) -> Result<bool, HostError> {
+        sleep(PACE).await;
+        let place = turn.await;
+        let Some(_working) = self.pool.work().await else { return Ok(false) };
+        release_after(place, PATIENCE, change).await?;
+        Ok(true)
     }
 }
