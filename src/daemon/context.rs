@@ -67,15 +67,8 @@ pub(super) fn function_context(
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Program {
-        #[command(flatten)]
-        config: Config,
-    }
+    use crate::daemon::given::config;
 
     #[test]
     fn a_small_subnet_keeps_most_of_its_addresses_for_functions_and_a_list_of_ones_own_has_no_pool() {
@@ -87,8 +80,7 @@ mod tests {
             ("--cni-subnet 10.9.0.0/29 --warm-attachments 1", 1),
             ("--cni-conflist /etc/own.conflist", 0),
         ] {
-            let words = ["actord"].into_iter().chain(arguments.split_whitespace());
-            assert_eq!(warm_attachments(&Program::try_parse_from(words).unwrap().config), expected, "{arguments}");
+            assert_eq!(warm_attachments(&config(arguments)), expected, "{arguments}");
         }
     }
 }

@@ -165,20 +165,8 @@ pub(super) fn finding(config: &Config) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Program {
-        #[command(flatten)]
-        config: Config,
-    }
-
-    fn config(arguments: &str) -> Config {
-        let words = ["actord"].into_iter().chain(arguments.split_whitespace());
-        Program::try_parse_from(words).map(|program| program.config).unwrap()
-    }
+    use crate::daemon::given::config;
 
     fn run(pid: u32, arguments: &str) -> Option<Run> {
         Some(Run { pid, settings: Places::of(&config(arguments)) })

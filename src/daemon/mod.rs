@@ -15,6 +15,8 @@ mod context;
 mod down;
 mod examine;
 mod for_good;
+#[cfg(test)]
+mod given;
 mod housekeeping;
 mod import;
 mod last_run;
