@@ -116,6 +116,10 @@ impl Sending {
         count -= of_before;
         let of_piece = count.min(self.piece.len());
         self.piece.advance(of_piece);
+        if self.piece.is_empty() {
+            // Its memory is free for what actix reads next: as long as we hold it, actix takes new one, and fills that by small reads.
+            self.piece = Bytes::new();
+        }
         self.after = &self.after[count - of_piece..];
     }
 }

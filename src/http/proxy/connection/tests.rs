@@ -1,5 +1,11 @@
+use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use futures_util::{StreamExt as _, stream};
 
 use super::super::pool::Pool;
 use super::super::upload::Upload;
@@ -89,4 +95,39 @@ async fn a_request_counts_as_unsent_only_if_the_function_can_not_have_got_any_of
             }
         }
     }
+}
+
+/// A piece of a body that tells whether its memory is still held.
+struct Piece(Vec<u8>, #[allow(dead_code, reason = "it is counted")] Arc<()>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[actix_web::test]
+async fn a_piece_that_is_sent_holds_no_memory_when_the_next_one_is_read() {
+    const PIECE: usize = 64 << 10;
+    const PIECES: usize = 16;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pool = Pool::new(&Metrics::new().unwrap());
+    let mut connection = pool.open(listener.local_addr().unwrap()).await.unwrap();
+    let mut peer = listener.accept().unwrap().0;
+    let function = std::thread::spawn(move || {
+        read(&mut peer, HEAD.len() + PIECES * PIECE);
+        peer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+    });
+    let (piece, held) = (Arc::new(()), Rc::new(RefCell::new(Vec::new())));
+    let counted = held.clone();
+    let pieces = stream::iter(0..PIECES).map(move |_| {
+        counted.borrow_mut().push(Arc::strong_count(&piece) - 1);
+        Ok(Bytes::from_owner(Piece(vec![b'x'; PIECE], piece.clone())))
+    });
+    let upload = Upload::of(Payload::Stream { payload: Box::pin(pieces) }, Some((PIECES * PIECE) as u64));
+    let head = connection.send(false, Sending::new(HEAD.into(), upload.try_next())).await.unwrap();
+    assert_eq!(head.answer.status(), 200);
+    function.join().unwrap();
+    // The beginning is kept for the case that it has to be sent again.
+    assert_eq!(held.borrow()[8..], [0; 8], "{held:?}");
 }
