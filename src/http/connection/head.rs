@@ -2,8 +2,10 @@
 //!
 //! What is let through is framed as actix frames it. What actix would refuse is refused here, in words.
 
+use std::mem::MaybeUninit;
+
 use actix_web::http::StatusCode;
-use httparse::{EMPTY_HEADER, Error, Header, Request, Status};
+use httparse::{Error, Header, Request, Status};
 
 use super::framing::Framing;
 use super::refusal::Refusal;
@@ -30,9 +32,9 @@ pub(super) struct Head {
 /// # Errors
 /// When actix would refuse it.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
-    let mut headers = [EMPTY_HEADER; HEADERS_MAX];
-    let mut request = Request::new(&mut headers);
-    let length = match request.parse(bytes) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut request = Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut headers) {
         Ok(Status::Complete(length)) if length <= HEAD_MAX => length,
         Ok(Status::Partial) if bytes.len() < HEAD_MAX => return Ok(None),
         Ok(_) => return Err(too_long(bytes)),

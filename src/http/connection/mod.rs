@@ -23,7 +23,7 @@ use actix_web::rt::net::TcpStream;
 
 pub(super) use self::framing::Chunk;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
-pub(super) use self::turn::{Answer, Exchange, sent};
+pub(super) use self::turn::{Answer, Exchange, peer, sent};
 
 /// Makes connections of one listener out of sockets.
 #[derive(Debug, Clone, Default)]

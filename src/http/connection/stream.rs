@@ -96,7 +96,7 @@ impl ClientStream {
             tcp,
             peer,
             strangers,
-            turn: Rc::default(),
+            turn: Rc::new(Turn::new(peer)),
             state: State::Head,
             held: BytesMut::new(),
             passed: 0,

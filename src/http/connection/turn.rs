@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -17,6 +18,8 @@ use super::version;
 /// The request that a connection is at.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
+    /// Who asks: address and port, as functions are told of it with each request.
+    peer: Option<Box<str>>,
     /// Whether its answer is complete, or given up.
     answered: Cell<bool>,
     /// Whether its answer broke off where only the connection's end says that it is complete.
@@ -28,6 +31,11 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// Of a connection that was just accepted.
+    pub(super) fn new(peer: Option<SocketAddr>) -> Self {
+        Self { peer: peer.map(|peer| peer.to_string().into()), ..Self::default() }
+    }
+
     /// A request was read.
     pub(super) fn begin(&self, is_tunnel: bool, sent: Option<Box<str>>) {
         self.answered.set(false);
@@ -52,6 +60,11 @@ impl Turn {
 /// The request's path and query as its client sent them, if actix knows them percent-encoded.
 pub(in crate::http) fn sent(request: &Request) -> Option<Rc<str>> {
     request.conn_data::<Rc<Turn>>()?.sent.borrow().clone()
+}
+
+/// Address and port of the client that sent a request.
+pub(in crate::http) fn peer(request: &Request) -> Option<&str> {
+    request.conn_data::<Rc<Turn>>()?.peer.as_deref()
 }
 
 /// Ends the turn when it is dropped: with the last byte of the answer, or without one.

@@ -68,7 +68,7 @@ impl Limits {
     /// Does it within these limits, where `progress` tells how far the body is, if there is one.
     ///
     /// # Errors
-    /// [`Late`], and the work is dropped.
+    /// [`Late`], and the work is to be dropped.
     pub(super) async fn hold<T>(
         self,
         timers: &Timers,

@@ -4,6 +4,8 @@
 //! was refused has lost nothing: it takes another lease, which waits for the next instance if there is none. Nor has one
 //! whose connection was closed before anything of it came there. A request that the function may have got is sent again
 //! only if that does no harm.
+//!
+//! What is seldom waited for is boxed: it would make the future of every request larger, and that is moved as a whole.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -99,7 +101,7 @@ impl UpstreamRequest<'_> {
             }
             tracing::debug!(function = %entry.function(), instance = %lease.instance(), %error, "no answer, trying again");
             // As soon as the instance is known to be gone there is another one, or one is waited for.
-            let _ = timeout(wait, lease.retracted()).await;
+            let _ = Box::pin(timeout(wait, lease.retracted())).await;
             drop(lease);
             wait *= 2;
         }
@@ -119,7 +121,7 @@ impl UpstreamRequest<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut fresh = pool.open(address).await?;
+        let mut fresh = Box::pin(pool.open(address)).await?;
         let head = self.send_on(&mut fresh).await?;
         Ok((head, fresh))
     }
@@ -159,8 +161,8 @@ async fn lease(
     };
     let waited = metrics.wait();
     let leased = match pool {
-        Some(pool) => ahead::lease(pool, wait).await,
-        None => wait.end().await.map(|lease| (lease, None)),
+        Some(pool) => Box::pin(ahead::lease(pool, wait)).await,
+        None => Box::pin(wait.end()).await.map(|lease| (lease, None)),
     };
     waited.end(leased.is_ok());
     leased

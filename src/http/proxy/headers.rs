@@ -1,7 +1,6 @@
 //! Headers on their way to the function: everything but what belongs to one hop. What is sent is written from actix's map
 //! straight into the bytes of the request; what comes back is read into actix's map in `answer`.
 
-use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_http::{Request, Response};
@@ -9,6 +8,8 @@ use actix_web::http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
+
+use crate::http::connection;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -157,9 +158,8 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
             add(&USER_AGENT, ME.as_bytes());
         }
     }
-    if let (false, Some(peer)) = (has_for, request.peer_addr()) {
-        // Into memory: it does not fail.
-        let _ = write!(out, "{X_FORWARDED_FOR}: {peer}\r\n");
+    if let (false, Some(peer)) = (has_for, connection::peer(request)) {
+        add(&X_FORWARDED_FOR, peer.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -9,6 +9,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,7 +167,8 @@ impl Proxy {
         let (begun, answer) = (Instant::now(), target.entry.limit().or(self.timeout));
         let limits = Limits { begun, answer, idle: self.upload_idle };
         let (asked_to_switch, progress) = (upstream.web_socket, upstream.upload.progress());
-        let answer = upstream.send(&self.pool, &self.services.metrics, &target.entry);
+        // Pinned here: it is large, and would be copied as a whole on its way through others' hands.
+        let answer = pin!(upstream.send(&self.pool, &self.services.metrics, &target.entry));
         let answer = limits.hold(&self.timers, answer, progress).await.map_err(ProxyError::Late)??;
         if answer.head.answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asked_to_switch {
             return Err(ProxyError::Switched);
