@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::times;
 use crate::actord::{Actord, HELLO_2, until};
 use crate::client::{Connection, Request};
+use crate::frame::asking::Target;
 use crate::frame::limit::MemoryLimit;
 use crate::frame::{Bench, Goal, Measured, Row, Series, Unit, cpu, machine, memory};
 use crate::load::Load;
@@ -97,6 +98,14 @@ pub(crate) const ROWS: &[Row] = &[
         goal: Goal::AtMost(40.0),
     },
     Row {
+        id: "density.calls",
+        issue: 10,
+        what: "processor time of a request, 16 connections, 500 functions in turns",
+        unit: Unit::Us,
+        floor: "one function",
+        goal: Goal::AtMostTimes(1.1),
+    },
+    Row {
         id: "density.update",
         issue: 10,
         what: "500 functions that are called: update of each, one by one",
@@ -169,6 +178,10 @@ pub(crate) async fn run(bench: &mut Bench) {
     sleep(given_back).await;
     bench.tell("density.rss", Measured::ours(memory::resident(actord.pid())));
 
+    if bench.wants("density.calls") {
+        let [one, each] = calls(bench, &actord, all);
+        bench.tell("density.calls", Measured::ours(each).floor(one));
+    }
     updates(bench, &actord, all).await;
     bench.tell("density.memory", Measured::ours(limit.highest()));
     let deletes = stream::iter(0..all).map(async |number| actord.delete(&name(number)).await.status);
@@ -201,7 +214,26 @@ async fn silent(to: SocketAddr, all: usize) -> usize {
     silent
 }
 
-/// Updates each, one after the other, while all of them are called.
+/// What a request costs actord: where all are for one function, and where they are for each of them in turns.
+fn calls(bench: &Bench, actord: &Actord, all: usize) -> [Series; 2] {
+    let paths: Vec<String> = (0..all).map(|number| format!("/function/{}/version", name(number))).collect();
+    let targets = [&paths[..1], &paths].map(|paths| Target::new(actord.public, paths, 0));
+    let (account, mut spent) = (cpu::Account::open([actord.pid()]), [Series::default(), Series::default()]);
+    // The first round opens connections and is not counted.
+    for round in 0..=bench.sized(1, 5) {
+        for (target, spent) in targets.iter().zip(&mut spent) {
+            let before = account.used();
+            let time = bench.sized(Duration::from_millis(100), Duration::from_secs(1));
+            let (_, times) = tokio::task::block_in_place(|| target.hurry(16, time));
+            if round > 0 {
+                spent.push((account.used() - before).as_secs_f64() / times.len() as f64);
+            }
+        }
+    }
+    spent
+}
+
+/// Updates some, one after the other, while all of them are called.
 async fn updates(bench: &mut Bench, actord: &Actord, all: usize) {
     let names: Vec<String> = (0..all).map(name).collect();
     let called: Vec<&str> = names.iter().map(String::as_str).collect();
