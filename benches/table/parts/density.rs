@@ -233,7 +233,7 @@ fn calls(bench: &Bench, actord: &Actord, all: usize) -> [Series; 2] {
     spent
 }
 
-/// Updates some, one after the other, while all of them are called.
+/// Updates each, one after the other, while all of them are called.
 async fn updates(bench: &mut Bench, actord: &Actord, all: usize) {
     let names: Vec<String> = (0..all).map(name).collect();
     let called: Vec<&str> = names.iter().map(String::as_str).collect();
