@@ -7,14 +7,21 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::durable;
+
+/// How long the lock of an actord that has ended may be held: one that was killed as it started another program leaves it to
+/// that, until it has become the program.
+const LEFT_WITHIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a data directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,23 +91,37 @@ impl DataDir {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "the first thing that the program does: nothing else runs yet")]
 fn lock(directory: &Path) -> Result<File, DataDirError> {
     let path = directory.join("lock");
     let io = |error| DataDirError::Io(path.clone(), error);
     let mut file =
         OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid).map_err(io)?;
-            let pid = if pid.trim().is_empty() { "unknown" } else { pid.trim() }.to_owned();
+    let mut waited = Duration::ZERO;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            Err(Errno::WOULDBLOCK) => {}
+            Err(error) => return Err(io(error.into())),
+        }
+        let mut pid = String::new();
+        file.rewind().and_then(|()| file.read_to_string(&mut pid)).map_err(io)?;
+        let pid = pid.trim();
+        if runs(pid) || waited > LEFT_WITHIN {
+            let pid = if pid.is_empty() { "unknown" } else { pid }.to_owned();
             return Err(DataDirError::Locked { path: directory.to_owned(), pid });
         }
-        Err(error) => return Err(io(error.into())),
+        thread::sleep(PAUSE);
+        waited += PAUSE;
     }
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
     Ok(file)
+}
+
+/// Whether a process runs. One that has ended and that its parent has not taken note of does not.
+fn runs(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with(['Z', 'X']))
 }
 
 fn host_id(path: &Path) -> Result<String, DataDirError> {
@@ -149,6 +170,24 @@ mod tests {
         drop(first);
         DataDir::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "no task waits")]
+    fn a_lock_that_an_ended_actord_left_to_a_child_is_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let ended =
+            std::process::Command::new("true").spawn().and_then(|mut child| child.wait().map(|_| child.id())).unwrap();
+        let held = DataDir::open(home.path()).unwrap();
+        fs::write(home.path().join("lock"), format!("{ended}\n")).unwrap();
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| DataDir::open(home.path()));
+            thread::sleep(PAUSE * 4);
+            assert!(!waits.is_finished());
+            drop(held);
+            waits.join().unwrap().unwrap();
+        });
+        assert_eq!(fs::read_to_string(home.path().join("lock")).unwrap().trim(), std::process::id().to_string());
     }
 
     #[test]

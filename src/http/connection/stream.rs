@@ -39,10 +39,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// So many bytes of the requests that follow are held while one is answered.
 const AHEAD: usize = 64 << 10;
 
-/// So many bytes of a body are handed to actix before it has them carried on: as much as stays in the processor's cache. It
-/// would read up to twice as much, each time into memory that is cold.
-const BODY_AT_ONCE: usize = 64 << 10;
-
 /// How long a client that was refused may go on sending: an answer is lost where its connection ends before that.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -60,8 +56,6 @@ pub(in crate::http) struct ClientStream {
     held: BytesMut,
     /// How much of it actix may have.
     passed: usize,
-    /// How much of a body it got since it last had to wait.
-    at_once: usize,
     /// Bounds the wait for a head, or for the end of a client that was refused.
     timer: Option<Pin<Box<Sleep>>>,
     /// When the last answer was out, while no other request has come.
@@ -100,7 +94,6 @@ impl ClientStream {
             state: State::Head,
             held: BytesMut::new(),
             passed: 0,
-            at_once: 0,
             timer: None,
             idle_since: None,
             idle: None,
@@ -218,20 +211,10 @@ impl ClientStream {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<bool>> {
         let is_open = if self.held.is_empty() {
-            if self.at_once >= BODY_AT_ONCE {
-                self.at_once = 0;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
             let before = out.filled().len();
-            let Poll::Ready(read) = Pin::new(&mut self.tcp).poll_read(cx, out) else {
-                self.at_once = 0;
-                return Poll::Pending;
-            };
-            read?;
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, out))?;
             let came = &out.filled()[before..];
             let taken = framing.take(came);
-            self.at_once += taken;
             let is_open = !came.is_empty();
             self.held.extend_from_slice(&came[taken..]);
             out.set_filled(before + taken);
