@@ -5,9 +5,9 @@ use super::source::Root;
 
 /// How many ports the kernel's bridge takes.
 const PORTS: usize = 1023;
-/// Neighbour entries of an instance that is called: its address as this machine sees it, and this machine's as it does. The
-/// kernel counts those of all network namespaces together.
-const NEIGHBOURS_EACH: usize = 2;
+/// Neighbour entries of an instance that is called, which the kernel counts for all network namespaces together: this machine's
+/// address as the instance sees it. Its own as this machine sees it is there, too, but does not age and has no limit.
+const NEIGHBOURS_EACH: usize = 1;
 const NEIGHBOURS_MOST: &str = "/proc/sys/net/ipv4/neigh/default/gc_thresh3";
 const NEIGHBOURS_NOW: &str = "/proc/net/stat/arp_cache";
 
@@ -55,6 +55,7 @@ impl Capacity {
         let Some((now, most)) = self.neighbours else {
             return Finding::unknown(check, format!("{NEIGHBOURS_NOW} or {NEIGHBOURS_MOST} can't be read"));
         };
+        let now = now.saturating_sub(ports);
         let found = format!("{now} of at most {most} entries; an instance takes {NEIGHBOURS_EACH}");
         if !nearly(now.max(ports * NEIGHBOURS_EACH), most) {
             return Finding::ok(check, found);
@@ -117,8 +118,9 @@ mod tests {
     #[test]
     fn entries_that_are_yet_to_come_count_as_those_that_are_there() {
         assert_eq!(states(&capacity(100, 30, 1024)), [State::Ok, State::Ok]);
-        assert_eq!(states(&capacity(420, 30, 1024)), [State::Ok, State::Warning]);
-        assert_eq!(states(&capacity(420, 30, 8192)), [State::Ok, State::Ok]);
+        assert_eq!(states(&capacity(420, 440, 512)), [State::Ok, State::Warning]);
+        assert_eq!(states(&capacity(420, 440, 8192)), [State::Ok, State::Ok]);
+        assert_eq!(states(&capacity(420, 420 + 400, 1024)), [State::Ok, State::Ok], "what does not age is not counted");
     }
 
     #[test]

@@ -217,3 +217,51 @@ fn a_link_of_another_kind_in_the_bridges_place_is_told_and_left_alone() {
         bed.finish().await;
     });
 }
+
+/// The addresses that the kernel need not ask for on the bridge, with the hardware address of each.
+fn neighbours(bed: &Bed) -> Vec<(String, String)> {
+    let lines = sh(&format!("ip -4 neighbour show dev {} nud permanent", bed.options.bridge));
+    let words = lines.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    words.map(|words| (words[0].to_owned(), words[2].to_owned())).collect()
+}
+
+#[test]
+fn an_instance_is_a_lasting_neighbour_of_the_bridge_until_it_is_detached() {
+    Apart::run(|| async {
+        let bed = Bed::new();
+        let (first, second) = (bed.id("first"), bed.id("second"));
+        let at = bed.network.attach(&first).await.unwrap();
+        let entry: Value = serde_json::from_slice(&fs::read(bed.result(&first)).unwrap()).unwrap();
+        let inner = entry["result"]["interfaces"][2]["mac"].as_str().unwrap().to_owned();
+        assert_eq!(neighbours(&bed), [(at.address.to_string(), inner)]);
+        // Nobody need be asked: not one question has left for it.
+        assert_eq!(fetch(serve(&at)), "hello");
+        bed.network.attach(&second).await.unwrap();
+        bed.network.keep_open().await.unwrap();
+        let whole = neighbours(&bed);
+        assert_eq!(whole.len(), 2);
+
+        // Other software forgets it, or says something else.
+        sh(&format!("ip neighbour delete {} dev {}", at.address, bed.options.bridge));
+        bed.network.keep_open().await.unwrap();
+        let sorted = |mut all: Vec<_>| {
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(sorted(neighbours(&bed)), sorted(whole.clone()));
+        sh(&format!("ip link set {0} down; ip link set {0} up", bed.options.bridge));
+        assert!(neighbours(&bed).is_empty(), "the kernel forgets them with the link");
+        bed.network.keep_bridge().await.unwrap();
+        bed.network.keep_open().await.unwrap();
+        assert_eq!(sorted(neighbours(&bed)), sorted(whole));
+
+        bed.network.detach(&first).await.unwrap();
+        assert!(neighbours(&bed).iter().all(|(address, _)| *address != at.address.to_string()));
+        bed.network.detach(&first).await.unwrap();
+        assert_eq!(neighbours(&bed).len(), 1);
+        bed.network.detach(&second).await.unwrap();
+        assert!(neighbours(&bed).is_empty());
+        bed.network.teardown_all().await.unwrap();
+        bed.finish().await;
+    });
+}

@@ -101,6 +101,11 @@ impl Inventory {
             self.remains
                 .push(format!("{ports} interfaces in the bridge for {} network namespaces: {links}", spaces.len()));
         }
+        let neighbours = output("ip", &["-4", "neighbour", "show", "dev", &traces.bridge, "nud", "permanent"]);
+        if neighbours.lines().count() != spaces.len() {
+            self.remains
+                .push(format!("neighbours of the bridge for {} network namespaces: {neighbours}", spaces.len()));
+        }
         let whose = |names: Names| names.into_iter().map(|name| of.get(&name).cloned().unwrap_or(name));
         let kinds = [("network namespace", spaces), ("CNI result", results), ("address", addresses)];
         let kinds = kinds.map(|(kind, names)| (kind, whose(names).partition::<Names, _>(|name| is_warm(name))));

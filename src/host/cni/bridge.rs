@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::PoisonError;
 
 use rscni_types::types::CNIResult;
@@ -18,7 +19,7 @@ use tracing::{info, warn};
 
 use super::holder::Holder;
 use super::netlink::{self, Link, Route};
-use super::{Cni, CniOptions, Ipv4Net, refusal};
+use super::{Cni, CniOptions, Ipv4Net, neighbours, refusal};
 use crate::host::HostError;
 
 /// What was seen of the bridge's ports.
@@ -28,12 +29,14 @@ pub(super) struct Ports {
     of: Vec<Holder>,
     /// The ports that were up.
     up: BTreeSet<String>,
+    /// The addresses that are lasting neighbours.
+    found: BTreeSet<Ipv4Addr>,
 }
 
 impl Ports {
     /// Whether the same are attached, and every port is one still.
     fn are_still(&self, now: &Self) -> bool {
-        self.of == now.of && self.up.is_subset(&now.up)
+        self.of == now.of && self.up.is_subset(&now.up) && self.found.is_subset(&now.found)
     }
 }
 
@@ -160,7 +163,7 @@ impl Cni {
     /// Sees to it that the links of all instances are ports of the bridge. An instance whose link is gone can't be helped
     /// here: its own end is gone with it, and its next check or start tells.
     ///
-    /// One question tells whether all is as it was, where the same instances are attached as the last time.
+    /// Two questions tell whether all is as it was, where the same instances are attached as the last time.
     pub(super) fn keep_ports(&self) {
         if self.options.conflist.is_some() {
             return;
@@ -169,7 +172,8 @@ impl Cni {
         let look = || {
             let mut of = self.cache.holders().unwrap_or_default();
             of.sort_unstable();
-            Ports { of, up: netlink::ports(index).unwrap_or_default() }
+            let (up, found) = (netlink::ports(index).unwrap_or_default(), neighbours::on(index).unwrap_or_default());
+            Ports { of, up, found }
         };
         let mut before = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
         if before.as_ref().is_some_and(|before| before.are_still(&look())) {
@@ -182,11 +186,12 @@ impl Cni {
         *before = (is_whole && attached.len() == now.of.len()).then_some(now);
     }
 
-    /// Whether the links of all, as far as they are there, are ports of the bridge now.
+    /// Whether the links of all, as far as they are there, are ports of the bridge now, and it knows where each is.
     fn mend_ports(&self, attached: &[(Holder, CNIResult)]) -> bool {
         let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return false };
         let mut is_whole = true;
         for (id, result) in attached {
+            is_whole &= self.make_neighbour(id, result, bridge.index);
             let ends = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
             for end in ends.filter(|end| end.name != self.options.bridge) {
                 let mended = mend_port(&end.name, bridge.index);
@@ -253,13 +258,7 @@ fn mend_port(name: &str, bridge: u32) -> io::Result<bool> {
 
 /// The bridge's hardware address when the instance was attached: with the same one the instance finds it at once.
 fn hardware_address(result: &CNIResult, bridge: &str) -> Option<[u8; 6]> {
-    let text = result.interfaces.iter().find(|interface| interface.name == bridge)?.mac.as_str();
-    let mut bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok());
-    let mut address = [0; 6];
-    for byte in &mut address {
-        *byte = bytes.next()??;
-    }
-    bytes.next().is_none().then_some(address)
+    neighbours::hardware_address(&result.interfaces.iter().find(|interface| interface.name == bridge)?.mac)
 }
 
 #[cfg(test)]
@@ -271,12 +270,15 @@ mod tests {
         let ports = |of: &[&str], up: &[&str]| Ports {
             of: of.iter().map(|id| Holder::Instance(id.parse().unwrap())).collect(),
             up: up.iter().map(|name| (*name).to_owned()).collect(),
+            found: (2..).map(|last| Ipv4Addr::new(10, 7, 8, last)).take(of.len()).collect(),
         };
         let before = ports(&["f-1", "f-2"], &["veth1", "veth2"]);
         assert!(before.are_still(&ports(&["f-1", "f-2"], &["veth1", "veth2"])));
         assert!(before.are_still(&ports(&["f-1", "f-2"], &["tap9", "veth1", "veth2"])), "a port of another program");
         assert!(!before.are_still(&ports(&["f-1", "f-2"], &["tap9", "veth1"])));
         assert!(!before.are_still(&ports(&["f-1", "f-3"], &["veth1", "veth2"])));
+        let not_found = Ports { found: BTreeSet::new(), ..ports(&["f-1", "f-2"], &["veth1", "veth2"]) };
+        assert!(!before.are_still(&not_found));
         assert!(!before.are_still(&ports(&["f-1", "f-2", "f-3"], &["veth1", "veth2", "veth3"])));
     }
 
@@ -284,19 +286,5 @@ mod tests {
     fn the_bridges_address_is_the_first_of_its_subnet() {
         let options = CniOptions::new("10.7.8.0/22".parse().unwrap(), "/run/x".into());
         assert_eq!(gateway(&options).to_string(), "10.7.8.1/22");
-    }
-
-    #[test]
-    fn a_hardware_address_is_read_only_as_a_whole() {
-        let of = |mac: &str| {
-            let result = serde_json::json!({
-                "cniVersion": "1.0.0", "interfaces": [{ "name": "br7", "mac": mac }], "ips": [], "dns": {}
-            });
-            hardware_address(&serde_json::from_value(result).unwrap(), "br7")
-        };
-        assert_eq!(of("ca:04:85:07:56:d1"), Some([0xca, 4, 0x85, 7, 0x56, 0xd1]));
-        for bad in ["", "ca:04:85:07:56", "ca:04:85:07:56:d1:00", "ca:04:85:07:56:xx"] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
     }
 }

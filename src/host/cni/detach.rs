@@ -114,6 +114,8 @@ impl Cni {
             errors.extend(self.cache.write(id, &begun).err().map(|error| format!("cached result: {error}")));
         }
         // Before the lease is given back: afterwards the address, and rules for it, may be another instance's.
+        let forgotten = self.forget_neighbour(entry.as_ref(), lease);
+        errors.extend(forgotten.err().map(|error| format!("neighbour entry: {error}")));
         if let Some(address) = lease {
             errors.extend(self.iptables.remove(Cleanup::Address(address)).await.err());
         }

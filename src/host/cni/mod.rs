@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! once:   IPv4 forwarding, rules for the whole bridge (forwarding), a route that refuses its subnet without it (refusal)
-//! attach: named netns (lo up) -> bridge ADD (host-local) -> address                     each result into the cache
-//! detach: bridge DEL -> leftovers of iptables -> netns removed -> cache removed
+//! attach: named netns (lo up) -> bridge ADD (host-local) -> address -> neighbour         each result into the cache
+//! detach: neighbour removed -> bridge DEL -> leftovers of iptables -> netns removed -> cache removed
 //! warm:   attached ahead of time, for the instance that will claim it
 //! kept:   bridge, its ports, address and routes (bridge), forwarding and rules: what others undo is put back
 //! ```
@@ -23,6 +23,7 @@ mod holder;
 mod host_lock;
 mod iptables;
 mod leases;
+mod neighbours;
 mod netlink;
 mod netns;
 mod options;
@@ -224,6 +225,7 @@ impl Cni {
             .await;
         drop((together.take(), alone.take(), lock));
         let result = result.map_err(|error| self.attach_error(id, &error))?;
+        self.make_first_neighbour(id, &result);
         let address = cache::address(&result)
             .ok_or_else(|| HostError::Failed(format!("attach {id}: the CNI plugins gave it no address")))?;
         Ok(Attachment { address, netns: netns.to_owned() })

@@ -1,4 +1,4 @@
-//! What is asked of the kernel about links, addresses and routes, by rtnetlink(7). Each call opens a socket, asks one
+//! What is asked of the kernel about links, addresses, neighbours and routes, by rtnetlink(7). Each call opens a socket, asks one
 //! question and closes it, in the network namespace of the calling thread; all of them take microseconds.
 
 use std::collections::BTreeSet;
@@ -6,10 +6,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -196,6 +197,47 @@ pub(super) fn link_towards(address: Ipv4Addr) -> io::Result<Option<u32>> {
         RouteAttribute::Oif(index) => Some(*index),
         _ => None,
     }))
+}
+
+/// Makes a neighbour of a bridge that does not age, whatever it was before.
+pub(super) fn set_neighbour(bridge: u32, address: Ipv4Addr, hardware_address: [u8; 6]) -> io::Result<()> {
+    let mut message = neighbour(bridge, address);
+    message.header.state = NeighbourState::Permanent;
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(hardware_address.to_vec()));
+    ask(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE).map(drop)
+}
+
+/// Deletes a neighbour of a bridge; one that is not there is deleted already.
+pub(super) fn delete_neighbour(bridge: u32, address: Ipv4Addr) -> io::Result<()> {
+    done_or(ask(RouteNetlinkMessage::DelNeighbour(neighbour(bridge, address)), 0), Errno::NOENT)
+}
+
+/// The neighbours of a bridge that do not age.
+pub(super) fn lasting_neighbours(bridge: u32) -> io::Result<BTreeSet<Ipv4Addr>> {
+    let mut message = NeighbourMessage::default();
+    message.header.family = AddressFamily::Inet;
+    let answers = ask(RouteNetlinkMessage::GetNeighbour(message), NLM_F_DUMP)?;
+    let lasting = answers.iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewNeighbour(found) if found.header.ifindex == bridge => Some(found),
+        _ => None,
+    });
+    let lasting = lasting.filter(|found| found.header.state == NeighbourState::Permanent);
+    Ok(lasting
+        .filter_map(|found| {
+            found.attributes.iter().find_map(|attribute| match attribute {
+                NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some(*address),
+                _ => None,
+            })
+        })
+        .collect())
+}
+
+fn neighbour(bridge: u32, address: Ipv4Addr) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    (message.header.family, message.header.ifindex) = (AddressFamily::Inet, bridge);
+    message.header.kind = RouteType::Unicast;
+    message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(address)));
+    message
 }
 
 /// Whether the main table has the route that refuses a subnet.
