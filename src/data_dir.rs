@@ -114,7 +114,7 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
         thread::sleep(PAUSE);
         waited += PAUSE;
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
+    file.rewind().and_then(|()| file.set_len(0)).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
     Ok(file)
 }
 
