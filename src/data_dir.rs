@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::durable;
+use crate::{durable, process};
 
 /// How long the lock of an actord that has ended may be held: one that was killed as it started another program leaves it to
 /// that, until it has become the program.
@@ -107,7 +107,7 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
         let mut pid = String::new();
         file.rewind().and_then(|()| file.read_to_string(&mut pid)).map_err(io)?;
         let pid = pid.trim();
-        if runs(pid) || waited > LEFT_WITHIN {
+        if pid.parse().is_ok_and(process::lives) || waited > LEFT_WITHIN {
             let pid = if pid.is_empty() { "unknown" } else { pid }.to_owned();
             return Err(DataDirError::Locked { path: directory.to_owned(), pid });
         }
@@ -116,12 +116,6 @@ fn lock(directory: &Path) -> Result<File, DataDirError> {
     }
     file.rewind().and_then(|()| file.set_len(0)).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io)?;
     Ok(file)
-}
-
-/// Whether a process runs. One that has ended and that its parent has not taken note of does not.
-fn runs(pid: &str) -> bool {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, state)| !state.trim_start().starts_with(['Z', 'X']))
 }
 
 fn host_id(path: &Path) -> Result<String, DataDirError> {

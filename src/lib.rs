@@ -12,11 +12,12 @@
 //! are the [`engine`] of this machine. [`http`] asks the engine, speaks the types of [`wire`], and forwards requests by
 //! routes alone. [`scaler`] lets functions rest that nothing calls. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
 //! desired state as stack files, [`archive`] packs images, [`doctor`] looks at the machine, `durable` replaces files so
-//! that a power cut leaves them whole. [`daemon`] puts them together. `tests/architecture/main.rs` holds the arrows,
+//! that a power cut leaves them whole, `cgroups` and `process` read what the kernel shows of those. [`daemon`] puts them together. `tests/architecture/main.rs` holds the arrows,
 //! `docs/architecture.md` walks through them.
 
 pub mod actors;
 pub mod archive;
+mod cgroups;
 pub mod cli;
 pub mod config;
 pub mod credentials;
@@ -28,6 +29,7 @@ pub mod engine;
 pub mod function;
 pub mod host;
 pub mod http;
+mod process;
 pub mod routes;
 pub mod scaler;
 pub mod shim;

@@ -14,7 +14,8 @@ use std::process::{Command, Stdio};
 
 use super::arguments::Arguments;
 use super::shard::{self, Shard};
-use super::{EVENTS_ADDRESS, PROGRAM, call, container, detach};
+use super::{EVENTS_ADDRESS, PROGRAM, call, container};
+use crate::process::keep_nothing_open;
 
 /// The file in a bundle from which containerd reads the address after a restart of its own.
 pub(super) const ADDRESS_FILE: &str = "address";
@@ -47,7 +48,7 @@ fn launch(arguments: &Arguments, shard: &Shard, name: &str, program: &OsStr) -> 
     }
     let listener = UnixListener::bind(socket)
         .map_err(|error| io::Error::new(error.kind(), format!("listen on {}: {error}", socket.display())))?;
-    detach::keep_nothing_open();
+    keep_nothing_open();
     // Sealed here, the server need not begin twice. Where that fails it tries by itself, and says why it can't serve.
     let sealed = container::sealed_program().ok();
     let itself = sealed.as_ref().map_or("/proc/self/exe".into(), |file| format!("/proc/self/fd/{}", file.as_raw_fd()));

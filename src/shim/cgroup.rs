@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::cgroups::groups_in;
+
 const ROOT: &str = "/sys/fs/cgroup";
 /// How long the processes of a container may take to freeze.
 const FREEZES_WITHIN: Duration = Duration::from_secs(2);
@@ -146,10 +148,8 @@ impl Cgroup {
 fn collect(directory: &Path, found: &mut Vec<i32>) {
     let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
     found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect(&entry.path(), found);
-        }
+    for below in groups_in(directory) {
+        collect(&below, found);
     }
 }
 

@@ -7,15 +7,6 @@ use std::os::unix::net::UnixListener;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, set_child_subreaper, setrlimit, setsid};
 
-/// Marks everything but the standard streams to be closed by exec. What Rust and Go open is marked already.
-pub(super) fn keep_nothing_open() {
-    // SAFETY: close_range with CLOEXEC only marks descriptors; an old kernel answers EINVAL or ENOSYS and marks none.
-    #[allow(unsafe_code)]
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
-}
-
 /// Takes the socket that came as standard input, and leaves `/dev/null` in its place.
 pub(super) fn take_listener() -> io::Result<UnixListener> {
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);

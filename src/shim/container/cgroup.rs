@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::fault::Fault;
 use super::limits::Write;
+use crate::cgroups::{self, Hierarchy, kill_tree, remove_tree};
 
 /// How often the removal of a group is tried again, and how long between.
 const TRIES: u32 = 250;
@@ -24,47 +24,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Hierarchies(Vec<Hierarchy>);
 
-/// One of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hierarchy {
-    pub(super) mount: PathBuf,
-    /// What a hierarchy of version 1 is mounted with: its controllers, or its name. None for version 2.
-    pub(super) controllers: Option<Vec<String>>,
-}
-
-impl Hierarchy {
-    pub(super) fn has(&self, controller: &str) -> bool {
-        self.controllers.iter().flatten().any(|one| one == controller)
-    }
-
-    fn group(&self, path: &str) -> PathBuf {
-        self.mount.join(path.trim_start_matches('/'))
-    }
-}
-
 impl Hierarchies {
     /// Reads which are mounted. That takes the longer the more mounts there are, so it is done once.
     pub(super) fn of_this_machine() -> io::Result<Self> {
-        Ok(Self::parse(&fs::read_to_string("/proc/self/mountinfo")?))
-    }
-
-    fn parse(mountinfo: &str) -> Self {
-        let mut found: Vec<Hierarchy> = Vec::new();
-        for line in mountinfo.lines() {
-            let Some((mount, kind)) = line.split_once(" - ") else { continue };
-            let (Some(at), mut kind) = (mount.split(' ').nth(4), kind.split(' ')) else { continue };
-            let (Some(kind), Some(options)) = (kind.next(), kind.nth(1)) else { continue };
-            let names = || options.split(',').filter(|name| !matches!(*name, "rw" | "ro" | "xattr")).map(str::to_owned);
-            let controllers = match kind {
-                "cgroup" => Some(names().collect()),
-                "cgroup2" => None,
-                _ => continue,
-            };
-            if !found.iter().any(|known| known.controllers == controllers) {
-                found.push(Hierarchy { mount: at.into(), controllers });
-            }
-        }
-        Self(found)
+        cgroups::hierarchies().map(Self)
     }
 
     /// The hierarchies of version 1.
@@ -116,8 +79,7 @@ impl Hierarchies {
                 None => "memory.events",
                 Some(_) => return false,
             };
-            let text = fs::read_to_string(hierarchy.group(path).join(file)).unwrap_or_default();
-            text.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
+            cgroups::oom_kills(&fs::read_to_string(hierarchy.group(path).join(file)).unwrap_or_default()) > 0
         })
     }
 
@@ -210,62 +172,9 @@ fn hand_down(mount: &Path, group: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn kill_tree(group: &Path) {
-    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    // 0 stands for a process of another pid namespace, which is none that was started here.
-    for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
-    // Version 1 ends no process that is frozen.
-    if group.join("freezer.state").exists() {
-        let _ = fs::write(group.join("freezer.state"), "THAWED");
-    }
-    for below in groups_in(group) {
-        kill_tree(&below);
-    }
-}
-
-fn remove_tree(group: &Path) -> io::Result<()> {
-    match fs::remove_dir(group) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Ok(()) => return Ok(()),
-        Err(_) => {}
-    }
-    for below in groups_in(group) {
-        remove_tree(&below)?;
-    }
-    match fs::remove_dir(group) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io::Error::new(error.kind(), format!("remove cgroup {}: {error}", group.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn groups_in(group: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = fs::read_dir(group).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_hierarchy_is_known_once_and_version_2_beside_them() {
-        let text = "30 25 0:26 / /sys/fs/cgroup/unified rw,nosuid shared:4 - cgroup2 cgroup2 rw\n\
-                    31 25 0:27 / /sys/fs/cgroup/memory rw,nosuid - cgroup cgroup rw,memory\n\
-                    31 25 0:27 / /tmp/again rw,nosuid - cgroup cgroup rw,memory\n\
-                    32 25 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
-                    33 25 0:29 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n\
-                    34 25 0:30 / /proc rw - proc proc rw\n";
-        let Hierarchies(found) = Hierarchies::parse(text);
-        let names: Vec<_> = found.iter().map(|one| one.controllers.as_ref().map(|all| all.join(","))).collect();
-        let name = |text: &str| Some(text.to_owned());
-        assert_eq!(names, [None, name("memory"), name("cpu,cpuacct"), name("name=systemd")]);
-        assert!(found[2].has("cpuacct") && !found[2].has("cpuset"));
-        assert_eq!(found[1].group("/a/f-1"), Path::new("/sys/fs/cgroup/memory/a/f-1"));
-    }
 
     #[test]
     fn nothing_to_remove_is_fine() {

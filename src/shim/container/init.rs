@@ -24,6 +24,7 @@ use super::fault::{Fault, in_words};
 use super::root::Root;
 use super::seccomp::Filter;
 use super::{devices, kernel, limits, mounts, process};
+use crate::process::close_at_exec;
 
 /// The statuses with which a shell tells of a command that it can't execute, and of one that is not there.
 const CANNOT_EXECUTE: i32 = 126;
@@ -123,7 +124,7 @@ impl Init<'_> {
         let arguments = process.args().as_deref().unwrap_or_default();
         let path = process::command(arguments, &environment)?;
         kernel::reset_signals();
-        kernel::close_from_at_exec(3).map_err(Fault::setup("error during container init: close descriptors"))?;
+        close_at_exec(3).map_err(Fault::setup("error during container init: close descriptors"))?;
         if let Some(filter) = self.filter {
             filter.load().map_err(Fault::setup("unable to init seccomp: error loading seccomp filter into kernel"))?;
         }

@@ -104,13 +104,6 @@ pub(super) fn close_from(first: RawFd) -> Result<(), Errno> {
     checked(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) }).map(drop)
 }
 
-/// Has all descriptors from `first` on closed when a program is executed.
-pub(super) fn close_from_at_exec(first: RawFd) -> Result<(), Errno> {
-    // SAFETY: nothing is closed yet.
-    let flags = libc::CLOSE_RANGE_CLOEXEC;
-    checked(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) }).map(drop)
-}
-
 /// A descriptor that this process was started with, or got by being a copy.
 pub(super) fn inherited(number: RawFd) -> OwnedFd {
     // SAFETY: its caller knows that it is open, and that nothing else of the program owns it.

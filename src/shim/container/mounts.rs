@@ -14,11 +14,12 @@ use rustix::mount::{
     mount_bind_recursive, mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 
-use super::cgroup::{Hierarchies, Hierarchy};
+use super::cgroup::Hierarchies;
 use super::copy_up;
 use super::fault::Fault;
 use super::options::Options;
 use super::root::{Root, on_the_host, path_of};
+use crate::cgroups::Hierarchy;
 
 const PROC_MAGIC: u64 = 0x9fa0;
 

@@ -24,6 +24,7 @@ pub use self::watch::Watch;
 use super::connection::Containerd;
 use crate::durable;
 use crate::host::HostError;
+use crate::process::lives;
 
 /// The oldest containerd that actord is tried with.
 pub const OLDEST: (u32, u32) = (1, 6);
@@ -251,7 +252,7 @@ async fn living(options: &DaemonOptions) -> Result<Option<Process>, HostError> {
             return Ok(Some(process));
         }
         // A process that is just being killed holds its socket for a moment longer.
-        if asked == 100 || holder.is_none_or(process::lives) {
+        if asked == 100 || holder.is_none_or(lives) {
             break holder;
         }
         asked += 1;

@@ -20,6 +20,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
+use crate::process::{has_ended, keep_nothing_open, stat};
+
 /// A living process that is known to be our containerd, or was when it was looked at.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -38,7 +40,7 @@ impl Process {
         let (state, started) = stat(pid)?;
         let arguments = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let ours = arguments.split(|byte| *byte == 0).any(|argument| OsStr::from_bytes(argument) == config);
-        (ours && !matches!(state, b'Z' | b'X')).then_some(Self { pid, started, pidfd })
+        (ours && !has_ended(state)).then_some(Self { pid, started, pidfd })
     }
 
     /// Starts containerd in a session of its own, with nothing of ours but its log and `PATH`.
@@ -134,26 +136,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// the standard library opens is closed on exec anyway; sockets that were handed to us at start are not.
 fn detach() -> io::Result<()> {
     rustix::process::setsid()?;
-    // SAFETY: close_range with CLOEXEC only marks descriptors; an old kernel answers EINVAL or ENOSYS and marks none.
-    #[allow(unsafe_code)]
-    unsafe {
-        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
-    }
+    keep_nothing_open();
     Ok(())
-}
-
-/// Whether there is such a process and it has not ended.
-pub(super) fn lives(pid: i32) -> bool {
-    Pid::from_raw(pid).and_then(stat).is_some_and(|(state, _)| !matches!(state, b'Z' | b'X'))
-}
-
-/// State and start time from `/proc/PID/stat`. The second field is the command's name and may hold anything.
-fn stat(pid: Pid) -> Option<(u8, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?.bytes().next()?;
-    // starttime is field 22, state is field 3.
-    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 #[cfg(test)]

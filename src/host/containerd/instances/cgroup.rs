@@ -4,15 +4,15 @@
 //! with the container. What is looked at and removed here is always `<hierarchy>/<our parent>/<instance id>`.
 
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 use tokio::time::sleep;
 
 use super::freezer::{Freezer, thaw_group};
 use super::oci::Machine;
+use crate::cgroups::{self, Hierarchy, kill_tree, oom_kills, remove_tree};
 use crate::function::InstanceId;
 use crate::host::HostError;
 
@@ -21,19 +21,6 @@ use crate::host::HostError;
 pub(super) struct Cgroups {
     hierarchies: Vec<Hierarchy>,
     parent: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Hierarchy {
-    mount: PathBuf,
-    /// The controllers of a hierarchy of version 1; none for version 2, of which a machine has one.
-    controllers: Option<Vec<String>>,
-}
-
-impl Hierarchy {
-    fn is_v1_of(&self, controller: &str) -> bool {
-        self.controllers.as_ref().is_some_and(|all| all.iter().any(|one| one == controller))
-    }
 }
 
 /// The version of control groups that a group's files are written in.
@@ -61,7 +48,7 @@ impl Cgroups {
 
     /// The hierarchies that the text of a `mountinfo` file names.
     pub(super) fn new(mountinfo: &str, parent: &str) -> Self {
-        Self { hierarchies: parse(mountinfo), parent: parent.trim_matches('/').to_owned() }
+        Self { hierarchies: cgroups::parse(mountinfo), parent: parent.trim_matches('/').to_owned() }
     }
 
     /// The same without the freezer of version 1.
@@ -81,7 +68,7 @@ impl Cgroups {
     /// What an instance's spec has to know of the machine, and the most processes of one that does not say.
     pub(super) fn machine(&self, pids_limit: u32) -> Machine {
         let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.is_v1_of("memory"));
+        let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.has("memory"));
         Machine {
             open_files: open_files.unwrap_or(u64::MAX),
             swap_limit: v1.is_none_or(|memory| memory.mount.join("memory.memsw.limit_in_bytes").exists()),
@@ -119,8 +106,7 @@ impl Cgroups {
             self.kill(id);
             sleep(Duration::from_millis(20)).await;
         }
-        let failed = groups().filter_map(|group| Some((remove_tree(&group).err()?, group)));
-        failed.map(|(error, group)| format!("remove cgroup {}: {error}", group.display())).collect()
+        groups().filter_map(|group| remove_tree(&group).err()).map(|error| error.to_string()).collect()
     }
 
     /// Thaws all instances, and tells how many were frozen.
@@ -139,7 +125,7 @@ impl Cgroups {
 
     /// The instance's group in which this controller does its work: version 1 has a hierarchy for it, or version 2 does.
     pub(super) fn group_of(&self, controller: &str, id: &InstanceId) -> Option<(PathBuf, Version)> {
-        let one = self.hierarchies.iter().find(|hierarchy| hierarchy.is_v1_of(controller));
+        let one = self.hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
         let two = || self.hierarchies.iter().find(|hierarchy| hierarchy.controllers.is_none());
         let one = one.map(|hierarchy| (hierarchy, Version::One));
         let (hierarchy, version) = one.or_else(|| two().map(|hierarchy| (hierarchy, Version::Two)))?;
@@ -172,65 +158,10 @@ fn names(groups: &str, id: &InstanceId) -> bool {
     paths.flat_map(|path| path.split('/')).any(|part| part == id.as_str())
 }
 
-/// Kills the processes of a group and of those that they made in it, and thaws them: until then version 1 ends none.
-fn kill_tree(group: &Path) {
-    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    // 0 stands for a process of another pid namespace, which is none that we started.
-    for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
-        let _ = kill_process(pid, Signal::KILL);
-    }
-    thaw_group(group);
-    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            kill_tree(&entry.path());
-        }
-    }
-}
-
-/// Removes a group and those that its processes made in it. The files of a group go with it.
-fn remove_tree(group: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(group) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
-        }
-    }
-    match fs::remove_dir(group) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The count in a line `oom_kill N`, which both versions write.
-fn oom_kills(text: &str) -> u64 {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
-}
-
-/// The hierarchies in the text of a `mountinfo` file, each once.
-fn parse(mountinfo: &str) -> Vec<Hierarchy> {
-    let mut found: Vec<Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        let Some((mount, kind)) = line.split_once(" - ") else { continue };
-        let (Some(at), mut kind) = (mount.split(' ').nth(4), kind.split(' ')) else { continue };
-        let (Some(kind), Some(options)) = (kind.next(), kind.nth(1)) else { continue };
-        if !matches!(kind, "cgroup" | "cgroup2") {
-            continue;
-        }
-        let controllers = (kind == "cgroup").then(|| options.split(',').map(str::to_owned).collect());
-        let hierarchy = Hierarchy { mount: at.into(), controllers };
-        if !found.contains(&hierarchy) {
-            found.push(hierarchy);
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -261,13 +192,5 @@ mod tests {
         ] {
             assert_eq!(names(groups, &id), expected, "{groups}");
         }
-    }
-
-    #[test]
-    fn out_of_memory_is_counted_in_either_versions_file() {
-        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), 3);
-        assert_eq!(oom_kills("low 0\nhigh 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"), 1);
-        assert_eq!(oom_kills("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n"), 0);
-        assert_eq!(oom_kills(""), 0);
     }
 }

@@ -1,0 +1,46 @@
+//! Processes as the kernel shows them, and what a program leaves open to those that it starts.
+
+use std::fs;
+use std::io;
+use std::os::fd::RawFd;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// Whether there is such a process and it has not ended: one whose parent has not taken note of its end has.
+pub(crate) fn lives(pid: i32) -> bool {
+    Pid::from_raw(pid).and_then(stat).is_some_and(|(state, _)| !has_ended(state))
+}
+
+/// Whether a process has ended by the state that [`stat`] tells.
+pub(crate) fn has_ended(state: u8) -> bool {
+    matches!(state, b'Z' | b'X')
+}
+
+/// State and start time, in clock ticks since boot, from `/proc/PID/stat`. The second field is the command's name and may
+/// hold anything.
+pub(crate) fn stat(pid: Pid) -> Option<(u8, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?.bytes().next()?;
+    // starttime is field 22, state is field 3.
+    Some((state, fields.nth(18)?.parse().ok()?))
+}
+
+/// Has all descriptors from `first` on closed when a program is executed. One system call: it may be made between fork and
+/// exec.
+///
+/// # Errors
+/// What the kernel says; one that is too old marks none.
+pub(crate) fn close_at_exec(first: RawFd) -> Result<(), Errno> {
+    // SAFETY: close_range with CLOEXEC only marks descriptors.
+    #[allow(unsafe_code)]
+    let marked = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if marked < 0 { Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)) } else { Ok(()) }
+}
+
+/// Leaves nothing but the standard streams to a program that is executed. What Rust and Go open is marked already: an old
+/// kernel, which marks none, is fine.
+pub(crate) fn keep_nothing_open() {
+    let _ = close_at_exec(3);
+}
