@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use actord::function::FunctionId;
+use actord::function::{FunctionId, InstanceId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -56,14 +56,30 @@ fn call(house: &House) -> actix_web::rt::task::JoinHandle<crate::support::Reply>
     actix_web::rt::spawn(async move { ask(address, "GET /function/f HTTP/1.1\r\nHost: h\r\n", "").await })
 }
 
+/// A frozen function that stands still and is called: the call waits, with the connection that it has made meanwhile.
+struct Called {
+    house: House,
+    listener: TcpListener,
+    instance: InstanceId,
+    answered: actix_web::rt::task::JoinHandle<crate::support::Reply>,
+    connection: TcpStream,
+}
+
+impl Called {
+    async fn while_frozen() -> Self {
+        let house = House::public().await;
+        let (listener, address) = still().await;
+        let instance = house.publish("f", address);
+        assert!(house.routes.freeze(&f(), &instance));
+        let answered = call(&house);
+        let (connection, _) = timeout(5 * SECOND, listener.accept()).await.expect("a connection").unwrap();
+        Self { house, listener, instance, answered, connection }
+    }
+}
+
 #[actix_web::test]
 async fn a_frozen_instance_is_connected_to_while_it_is_thawed_and_gets_no_byte_before() {
-    let house = House::public().await;
-    let (listener, address) = still().await;
-    let instance = house.publish("f", address);
-    assert!(house.routes.freeze(&f(), &instance));
-    let answered = call(&house);
-    let (mut connection, _) = timeout(5 * SECOND, listener.accept()).await.expect("a connection").unwrap();
+    let Called { house, listener, instance, answered, mut connection } = Called::while_frozen().await;
     let mut byte = [0; 1];
     let early = timeout(Duration::from_millis(100), connection.peek(&mut byte)).await;
     assert!(early.is_err(), "it got something before its thaw: {early:?}");
@@ -79,12 +95,7 @@ async fn a_frozen_instance_is_connected_to_while_it_is_thawed_and_gets_no_byte_b
 
 #[actix_web::test]
 async fn an_instance_that_goes_in_place_of_its_thaw_has_got_nothing_and_another_one_answers() {
-    let house = House::public().await;
-    let (listener, address) = still().await;
-    let instance = house.publish("f", address);
-    assert!(house.routes.freeze(&f(), &instance));
-    let answered = call(&house);
-    let (mut connection, _) = timeout(5 * SECOND, listener.accept()).await.expect("a connection").unwrap();
+    let Called { house, listener: _listener, instance, answered, mut connection } = Called::while_frozen().await;
     house.publish("f", mirror().await);
     house.routes.retract(&f(), &instance);
     assert_eq!(answered.await.unwrap().status, 200);
