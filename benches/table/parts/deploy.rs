@@ -76,9 +76,13 @@ pub(crate) async fn run(bench: &mut Bench) {
 async fn bares(field: &[Actord]) -> Vec<Bare> {
     let mut bares = Vec::new();
     for actord in field {
-        bares.push(Bare::new(&actord.socket(), &actord.namespace(), &actord.directory().join("bare")).await);
+        bares.push(bare_of(actord).await);
     }
     bares
+}
+
+async fn bare_of(actord: &Actord) -> Bare {
+    Bare::new(&actord.socket(), &actord.namespace(), &actord.directory().join("bare")).await
 }
 
 async fn answers(actord: &Actord, name: &str) {
@@ -164,36 +168,29 @@ async fn reboot(bench: &mut Bench, at_a_time: usize) {
     let boot = |digit: &str| fs::write(boot_id.path(), "11111111-1111-4111-8111-111111111111\n".replace('1', digit));
     boot("1").unwrap();
     // Ours alone: a program that was built for use has no such setting.
-    let mut field = vec![bench.actord(&["--boot-id-path", boot_id.path().to_str().unwrap()]).await];
+    let mut actord = bench.actord(&["--boot-id-path", boot_id.path().to_str().unwrap()]).await;
     let names: Vec<String> = (0..count).map(|n| format!("boot-{n}")).collect();
-    let (mut back, mut bare) = (vec![Series::default()], Series::default());
-    let machine = bares(&field).await;
-    bare.took(bare_containers(&machine[0], count, at_a_time).await);
-    for (lane, actord) in field.iter_mut().enumerate() {
-        let one = &*actord;
-        let deploys = stream::iter(&names).for_each_concurrent(8, |name| one.deploy(name, json!({})));
-        deploys.await;
-        actord.kill().await;
-        sweep(&actord.traces());
-        fs::remove_dir_all(actord.state()).unwrap();
-        boot(&format!("{}", lane + 2)).unwrap();
-        let begun = Instant::now();
-        actord.launch(&[]).await;
-        let one = &*actord;
-        stream::iter(&names).for_each_concurrent(32, |name| answers(one, name)).await;
-        back[lane].took(begun.elapsed());
-        let deletes = stream::iter(&names).for_each_concurrent(8, |name| async move {
-            assert_eq!(one.delete(name).await.status, 202);
-        });
-        deletes.await;
-        until("an instance is still there", async || one.processes().is_empty()).await;
-    }
+    let mut bare = Series::default();
+    let machine = bare_of(&actord).await;
+    bare.took(bare_containers(&machine, count, at_a_time).await);
+    stream::iter(&names).for_each_concurrent(8, |name| actord.deploy(name, json!({}))).await;
+    actord.kill().await;
+    sweep(&actord.traces());
+    fs::remove_dir_all(actord.state()).unwrap();
+    boot("2").unwrap();
+    let begun = Instant::now();
+    actord.launch(&[]).await;
+    stream::iter(&names).for_each_concurrent(32, |name| answers(&actord, name)).await;
+    let back = begun.elapsed();
+    let delete = async |name: &String| assert_eq!(actord.delete(name).await.status, 202);
+    stream::iter(&names).for_each_concurrent(8, delete).await;
+    until("an instance is still there", async || actord.processes().is_empty()).await;
     // The containerd of before is gone.
-    let again = Bare::new(&field[0].socket(), &field[0].namespace(), &field[0].directory().join("bare")).await;
+    let again = bare_of(&actord).await;
     until("no container is left", async || again.count().await == 0).await;
     bare.took(bare_containers(&again, count, at_a_time).await);
     let floor = bare.values().iter().sum::<f64>() / bare.values().len() as f64;
-    bench.tell("deploy.reboot", Measured::of(back.clone()).floor(floor));
-    bench.tell("deploy.reboot-30", Measured::of(back));
-    finish(field).await;
+    bench.tell("deploy.reboot", Measured::ours(back).floor(floor));
+    bench.tell("deploy.reboot-30", Measured::ours(back));
+    actord.finish().await;
 }
