@@ -153,7 +153,12 @@ mod tests {
     }
 
     fn check(listed: Listed, hybrid: bool) -> Finding {
-        let runtimes = Runtimes { default: RuntimeName::runc(), listed: vec![listed], hybrid, kernel: Some((6, 12)) };
+        let runtimes = Runtimes {
+            default: RuntimeName::RUNC.parse().unwrap(),
+            listed: vec![listed],
+            hybrid,
+            kernel: Some((6, 12)),
+        };
         runtimes.check().remove(0)
     }
 
@@ -187,8 +192,12 @@ mod tests {
         let runsc = || listed("gvisor", Some(Ok("runsc version 0.0~20221219.0\nspec: 1.0.2-dev")));
         let found = check(runsc(), false);
         assert!(found.state == State::Failure && found.remedy.unwrap().contains("--network=host"));
-        let older =
-            Runtimes { default: RuntimeName::runc(), listed: vec![runsc()], hybrid: true, kernel: Some((6, 1)) };
+        let older = Runtimes {
+            default: RuntimeName::RUNC.parse().unwrap(),
+            listed: vec![runsc()],
+            hybrid: true,
+            kernel: Some((6, 1)),
+        };
         assert_eq!(older.check()[0].state, State::Ok);
         let script = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(script.path(), "#!/bin/sh\nexec runsc --network=host \"$@\"\n").unwrap();

@@ -20,8 +20,8 @@ pub fn runtimes(directory: &Path, listed: &[(&str, &Path)]) -> Runtimes {
     let own = (!path.is_empty()).then(|| (default.clone(), PathBuf::from(path)));
     let listed = listed.iter().map(|(text, path)| (name(text), path.to_path_buf()));
     let programs = own.into_iter().chain(listed).collect::<std::collections::BTreeMap<_, _>>();
-    let builtin = name(RuntimeName::BUILTIN);
-    let names = RuntimeNames::new(default, programs.keys().cloned().chain([RuntimeName::runc(), builtin]));
+    let names =
+        RuntimeNames::new(default, programs.keys().cloned().chain([RuntimeName::RUNC, RuntimeName::BUILTIN].map(name)));
     Runtimes { names, programs, builtin_shim: shim(directory), shards: 2 }
 }
 

@@ -100,14 +100,6 @@ dns_label_type!(
     "runtime"
 );
 
-impl RuntimeName {
-    /// `runc`.
-    #[must_use]
-    pub fn runc() -> Self {
-        Self(Self::RUNC.into())
-    }
-}
-
 impl Default for RuntimeName {
     /// actord's own.
     fn default() -> Self {

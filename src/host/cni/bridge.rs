@@ -172,7 +172,8 @@ impl Cni {
         let look = || {
             let mut of = self.cache.holders().unwrap_or_default();
             of.sort_unstable();
-            let (up, found) = (netlink::ports(index).unwrap_or_default(), neighbours::on(index).unwrap_or_default());
+            let (up, found) =
+                (netlink::ports(index).unwrap_or_default(), netlink::lasting_neighbours(index).unwrap_or_default());
             Ports { of, up, found }
         };
         let mut before = self.ports.lock().unwrap_or_else(PoisonError::into_inner);

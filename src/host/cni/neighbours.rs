@@ -10,7 +10,6 @@
 //! back: entries of all who are attached (bridge.rs)
 //! ```
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -32,15 +31,10 @@ struct Neighbour {
 impl Neighbour {
     /// The inner end of an attachment.
     fn of(result: &CNIResult) -> Option<Self> {
-        let inside = |index: u32| result.interfaces.get(index as usize);
-        let is_end = |index: Option<u32>| index.and_then(inside).is_some_and(|end| end.name == IFNAME);
-        let addresses = result.ips.iter().filter(|ip| is_end(ip.interface)).map(|ip| (ip.address.addr(), ip.interface));
-        addresses.into_iter().find_map(|(address, index)| match address {
-            IpAddr::V4(address) => {
-                let hardware_address = hardware_address(&inside(index?)?.mac)?;
-                Some(Self { address, hardware_address })
-            }
-            IpAddr::V6(_) => None,
+        result.ips.iter().find_map(|ip| {
+            let end = result.interfaces.get(ip.interface? as usize).filter(|end| end.name == IFNAME)?;
+            let IpAddr::V4(address) = ip.address.addr() else { return None };
+            Some(Self { address, hardware_address: hardware_address(&end.mac)? })
         })
     }
 }
@@ -53,11 +47,6 @@ pub(super) fn hardware_address(text: &str) -> Option<[u8; 6]> {
         *byte = bytes.next()??;
     }
     bytes.next().is_none().then_some(address)
-}
-
-/// The addresses that have such an entry on a bridge.
-pub(super) fn on(bridge: u32) -> io::Result<BTreeSet<Ipv4Addr>> {
-    netlink::lasting_neighbours(bridge)
 }
 
 impl Cni {
