@@ -1,12 +1,18 @@
 //! Begins the periodic jobs that need more of the machine than the actors see: `actors::housekeeping` has the idiom, and
 //! the table of all jobs.
 
+use std::time::Duration;
+
 use super::machine::Machine;
 use super::memory::give_back;
 use super::pruning::prune;
 use crate::actors::housekeeping::{Housekeeping, table};
 use crate::config::Config;
+use crate::host::containerd::daemon::answers;
 use crate::store::Store;
+
+/// How long containerd may take to answer before it counts as one that does not.
+const CONTAINERD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Begins them, until the housekeeping is stopped.
 pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, housekeeping: &Housekeeping) {
@@ -19,6 +25,19 @@ pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, housekeep
     housekeeping.every(&table::BRIDGE, move || {
         let network = network.clone();
         async move { network.keep_bridge().await }
+    });
+    let socket = config.containerd_socket();
+    housekeeping.every(&table::CONTAINERD, move || {
+        let socket = socket.clone();
+        async move { answers(&socket, CONTAINERD_WITHIN).await }
+    });
+    let (disks, kept) = (machine.host().disks, store.clone());
+    housekeeping.every(&table::STORE, move || {
+        let (disks, kept) = (disks.clone(), kept.clone());
+        async move {
+            disks.room().await?;
+            anyhow::Ok(kept.writable().await?)
+        }
     });
     let runtime = machine.runtime.clone();
     housekeeping.every(&table::NAME_SERVERS, move || {

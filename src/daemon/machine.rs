@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::shim_link;
+use super::{emptied, shim_link};
 use crate::config::{Config, RegistryMirror};
 use crate::function::RuntimeNames;
 use crate::host::cni::{CniNetwork, CniOptions};
@@ -13,7 +13,7 @@ use crate::host::containerd::images::Mirror;
 use crate::host::containerd::images::{ContainerdImages, ImagesOptions};
 use crate::host::containerd::instances::Dns;
 use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions, Runtimes};
-use crate::host::{Host, HostError, HttpProbe};
+use crate::host::{Directory, Host, HostError, HttpProbe, LocalDisks};
 
 /// What a private containerd's name, root and state are.
 pub(super) fn daemon_options(config: &Config) -> DaemonOptions {
@@ -35,6 +35,7 @@ pub(super) struct Machine {
     pub(super) network: CniNetwork,
     /// Our own containerd, watched; none where one was named.
     daemon: Option<Watch>,
+    disks: LocalDisks,
     state_dir: PathBuf,
 }
 
@@ -51,7 +52,11 @@ impl Machine {
         let containerd = connect(config, host_id)?;
         let images = Arc::new(ContainerdImages::new(containerd.clone(), images_options(config)));
         let runtime = Arc::new(ContainerdRuntime::new(containerd, runtime_options(config))?);
-        Ok(Self { images, runtime, network, daemon, state_dir: config.state_dir.clone() })
+        let disks = LocalDisks::new(vec![
+            Directory { name: "data directory", path: config.data_dir.clone() },
+            Directory { name: "state directory", path: config.state_dir.clone() },
+        ]);
+        Ok(Self { images, runtime, network, daemon, disks, state_dir: config.state_dir.clone() })
     }
 
     /// The machine as the actors see it.
@@ -62,6 +67,7 @@ impl Machine {
             runtime: self.runtime.clone(),
             probe: Arc::new(HttpProbe),
             logs: Arc::new(self.runtime.logs()),
+            disks: Arc::new(self.disks.clone()),
         }
     }
 
@@ -74,11 +80,14 @@ impl Machine {
         self.runtime.remove_shared().await;
         if let Some(daemon) = self.daemon {
             errors.extend(daemon.stop().await.err().map(|error| error.to_string()));
-            match std::fs::remove_dir_all(&self.state_dir) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    errors.push(format!("remove {}: {error}", self.state_dir.display()));
+            match emptied::remove(&self.state_dir) {
+                Ok(mounts) => {
+                    for mount in mounts {
+                        let mount = mount.display();
+                        tracing::info!("{mount} is a mount point: all that was in it is removed, the mount is left");
+                    }
                 }
-                _ => {}
+                Err(error) => errors.push(error.to_string()),
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(HostError::Failed(errors.join("; "))) }
@@ -98,6 +107,8 @@ pub(super) fn images_options(config: &Config) -> ImagesOptions {
         mirrors: config.registry_mirror.iter().map(mirror).collect(),
         authorities: config.registry_ca.clone(),
         limit: config.pull_timeout,
+        // Where a containerd was named, it keeps them where it likes.
+        root: config.containerd.is_none().then(|| daemon_options(config).root),
         ..ImagesOptions::new(config.docker_config())
     }
 }

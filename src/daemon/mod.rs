@@ -13,6 +13,7 @@
 mod boot;
 mod context;
 mod down;
+mod emptied;
 mod examine;
 mod for_good;
 #[cfg(test)]

@@ -108,6 +108,12 @@ pub trait Engine: Send + Sync {
     /// those that look often: it begins no new average for those that [`measure`](Engine::measure).
     async fn cpu_time(&self, id: &FunctionId) -> Option<Duration>;
 
+    /// What is wrong just now with what it needs, one line each: while there is any, new work may be refused. It is what is
+    /// known already; nothing is looked at for it.
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What becomes of functions from now on, or after the change with this number.
     fn watch(&self, after: Option<u64>) -> Changes;
 }

@@ -34,7 +34,8 @@ pub enum Refused {
     /// before that the same is accepted.
     #[error("{0}")]
     Unrunnable(String),
-    /// There is no room to make it durable: the operator frees some.
+    /// There is no room to make it durable, or for its first instance: the operator frees some. Nothing was kept of it,
+    /// as above.
     #[error("{0}")]
     Full(String),
     /// It could not be made durable for another reason than the room.

@@ -7,9 +7,11 @@
 pub mod cni;
 pub mod containerd;
 mod detached;
+mod disks;
 mod environment;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+mod full;
 mod keyed_lock;
 mod logs;
 mod probe;
@@ -27,6 +29,7 @@ use async_trait::async_trait;
 use oci_spec::image::ImageConfiguration;
 
 pub use crate::function::PullPolicy;
+pub use disks::{Directory, Disks, LocalDisks};
 pub use environment::effective_environment;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use probe::HttpProbe;
@@ -57,6 +60,9 @@ pub enum HostError {
     /// No answer came in time.
     #[error("{0}: no answer in time")]
     Deadline(String),
+    /// A disk has no room for it, as this says with the disk's name: the operator frees some.
+    #[error("{0}")]
+    Full(String),
 }
 
 impl From<HostError> for StartError {
@@ -64,7 +70,11 @@ impl From<HostError> for StartError {
         match error {
             HostError::Image(reason) => Self::Image(reason),
             HostError::Spec(reason) => Self::Spec(reason),
-            other => Self::Host(other.to_string()),
+            HostError::Full(reason) => Self::NoRoom(reason),
+            other => match full::advice(&other.to_string()) {
+                Some(reason) => Self::NoRoom(reason),
+                None => Self::Host(other.to_string()),
+            },
         }
     }
 }
@@ -353,4 +363,6 @@ pub struct Host {
     pub probe: Arc<dyn Probe>,
     /// What instances wrote.
     pub logs: Arc<dyn Logs>,
+    /// What all of it lies on.
+    pub disks: Arc<dyn Disks>,
 }

@@ -136,6 +136,7 @@ fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
     cfg.app_data(web::Data::from(services.clone()))
         .service(web::resource("/metrics").route(web::to(metrics::scrape)))
         .service(web::resource("/healthz").route(web::get().to(system::healthz_ok)))
+        .service(web::resource("/readyz").route(web::get().to(system::readyz)).route(web::head().to(system::readyz)))
         .default_service(web::to(system::not_found));
 }
 

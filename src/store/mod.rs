@@ -22,6 +22,7 @@ mod testing;
 mod uses;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus::{Histogram, HistogramOpts};
@@ -53,6 +54,8 @@ struct Open {
     namespaces: Known,
     /// How long callers wait for their commits, once they are measured.
     commits: OnceLock<Histogram>,
+    /// Whether the last change could not be written.
+    refused: AtomicBool,
 }
 
 impl Store {
@@ -86,7 +89,8 @@ impl Store {
     fn over(connection: Connection, backup: Option<BackupThread>) -> Result<Self, StoreError> {
         let namespaces = Known::load(&connection)?;
         let connection = Mutex::new(connection);
-        Ok(Self(Arc::new(Open { backup, connection, namespaces, commits: OnceLock::new() })))
+        let (commits, refused) = Default::default();
+        Ok(Self(Arc::new(Open { backup, connection, namespaces, commits, refused })))
     }
 
     /// Brings the last good copy up to date, for a clean end.
@@ -112,6 +116,22 @@ impl Store {
         // A second call is refused by the metrics' registry already.
         let _ = self.0.commits.set(commits);
         Ok(())
+    }
+
+    /// Whether changes can be written, as the last one went. Only after one that could not be is it tried by a small one:
+    /// a disk that wears out is not written to for this.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn writable(&self) -> Result<(), StoreError> {
+        if !self.0.refused.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.change(|db| {
+            let version = schema::version(db)?;
+            Ok(db.pragma_update(None, "user_version", version)?)
+        })
+        .await
     }
 
     /// Makes `desired` durable.
@@ -196,6 +216,15 @@ impl Store {
             Ok(done)
         });
         let done = done.await;
+        let refused = match &done {
+            Ok(_) => Some(false),
+            Err(StoreError::Full(_) | StoreError::Damaged(_) | StoreError::Failed(_)) => Some(true),
+            // It was asked for what can't be.
+            Err(_) => None,
+        };
+        if let Some(refused) = refused {
+            self.0.refused.store(refused, Ordering::Relaxed);
+        }
         if let Some(commits) = self.0.commits.get().filter(|_| done.is_ok()) {
             commits.observe(begun.elapsed().as_secs_f64());
         }

@@ -436,3 +436,18 @@ async fn invocation_counts_are_kept_with_their_functions_and_go_with_them() {
     store.put(&id(1), &desired(1)).await.unwrap();
     assert_eq!(store.invocations().await.unwrap(), [(id(0), 5)]);
 }
+
+#[tokio::test]
+async fn whether_changes_can_be_written_is_known_from_the_last_and_tried_again_only_after_one_that_could_not() {
+    let store = Store::in_memory().unwrap();
+    assert_eq!(store.writable().await, Ok(()));
+    store.refuse_writes(true).await.unwrap();
+    assert_eq!(store.writable().await, Ok(()), "nothing is written in order to know");
+    assert!(store.delete(&id(1)).await.is_err());
+    assert!(store.writable().await.is_err());
+    store.refuse_writes(false).await.unwrap();
+    assert_eq!(store.writable().await, Ok(()), "it is tried");
+    let before = store.put(&"f.nowhere".parse().unwrap(), &desired(1)).await;
+    assert!(matches!(before, Err(StoreError::NoNamespace(_))));
+    assert_eq!(store.writable().await, Ok(()), "a caller's mistake says nothing of the disk");
+}

@@ -7,6 +7,7 @@ mod deploys;
 mod doctor;
 mod ends;
 mod environment;
+mod full_disks;
 mod logs;
 mod network_faults;
 mod prometheus;

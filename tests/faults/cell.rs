@@ -25,6 +25,8 @@ pub enum Blow {
     Error,
     /// An error that is the caller's to mend.
     Refusal,
+    /// A disk is full, in the words of the one that found it so.
+    Full,
     Hang,
     Panic,
     /// actord is killed at the call.
@@ -103,6 +105,7 @@ impl Cell {
             (Blow::Error, _) => Fault::Error(HostError::Failed(text())),
             (Blow::Refusal, Method::ImagesEnsure) => Fault::Error(HostError::Image(text())),
             (Blow::Refusal, _) => Fault::Error(HostError::Spec(text())),
+            (Blow::Full, _) => Fault::Error(HostError::Failed("write /run/f: no space left on device".to_owned())),
             (Blow::Hang, _) => Fault::Hang,
             (Blow::Panic, _) => Fault::Panic,
             (Blow::Kill, _) => Fault::Halt,

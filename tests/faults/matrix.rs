@@ -44,6 +44,7 @@ fn is_called(method: Method, situation: Situation, warm: bool) -> bool {
         Method::ImagesImport => false,
         // Not by actors: see `tests/http/logs.rs`.
         Method::LogsKept | Method::LogsRead | Method::LogsChanged => false,
+        Method::DisksRoom => matches!(situation, Deploy | EarlyExit | Update | Rollback),
         Method::LogsForget => situation == Delete,
         Method::LogsSweep => situation == Recovery,
     }
@@ -59,6 +60,17 @@ fn blows(method: Method) -> Vec<(Blow, When)> {
     }
     if matches!(method, Method::ImagesEnsure | Method::RuntimePrepare | Method::RuntimeCreate | Method::RuntimeStart) {
         blows.push((Blow::Refusal, When::Before));
+    }
+    let writes = [
+        Method::ImagesEnsure,
+        Method::NetworkAttach,
+        Method::RuntimePrepare,
+        Method::RuntimeCreate,
+        Method::RuntimeStart,
+        Method::RuntimeUpdateSecrets,
+    ];
+    if writes.contains(&method) {
+        blows.push((Blow::Full, When::Before));
     }
     blows
 }

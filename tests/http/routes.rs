@@ -20,6 +20,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/system/namespace/any", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/namespace/", &["POST"]),
     ("/healthz", &["GET", "HEAD"]),
+    ("/readyz", &["GET", "HEAD"]),
     ("/openapi.json", &["GET"]),
 ];
 

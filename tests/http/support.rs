@@ -38,6 +38,8 @@ pub(crate) struct Script {
     /// Functions that can't be run, and why.
     pub(crate) unrunnable: BTreeMap<FunctionId, String>,
     pub(crate) silent: bool,
+    /// What it says is wrong with what it needs.
+    pub(crate) faults: Vec<String>,
     /// Whether it can't be reached.
     pub(crate) stops: bool,
     pub(crate) seen: Vec<Seen>,
@@ -153,6 +155,10 @@ impl Engine for Scripted {
 
     async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
         self.engine.cpu_time(id).await
+    }
+
+    fn faults(&self) -> Vec<String> {
+        self.script.lock().unwrap().faults.clone()
     }
 
     fn watch(&self, after: Option<u64>) -> Changes {

@@ -121,3 +121,28 @@ async fn the_metrics_listener_is_well_and_has_nothing_else() {
     assert_eq!(ask(house.metrics, "GET /system/functions HTTP/1.1\r\nHost: h\r\n", "").await.status, 404);
     assert_eq!(house.get("/metrics").await.status, 404);
 }
+
+#[actix_web::test]
+async fn readiness_is_told_in_words_on_both_listeners_and_health_stays() {
+    let house = House::public().await;
+    let asked = async |method: &str, path: &str| {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n");
+        let (public, metrics) = (house.ask(&head, "").await, ask(house.metrics, &head, "").await);
+        assert_eq!(public.status, metrics.status, "{method} {path}");
+        if path == "/readyz" {
+            assert_eq!(public.text(), metrics.text());
+        }
+        (public.status, public.text())
+    };
+    assert_eq!(asked("GET", "/readyz").await, (200, "ready\n".to_owned()));
+    let faults = ["containerd: it does not answer".to_owned(), "store: the disk is full".to_owned()];
+    house.script.lock().unwrap().faults = faults.to_vec();
+    assert_eq!(asked("GET", "/readyz").await, (503, format!("{}\n", faults.join("\n"))));
+    assert_eq!(asked("HEAD", "/readyz").await, (503, String::new()));
+    assert_eq!(asked("GET", "/healthz").await.0, 200, "the process is well");
+    house.script.lock().unwrap().faults.clear();
+    assert_eq!(asked("GET", "/readyz").await.0, 200);
+    house.draining.raise();
+    let (status, words) = asked("GET", "/readyz").await;
+    assert!(status == 503 && words.contains("ending"), "{status} {words}");
+}

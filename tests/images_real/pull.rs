@@ -1,9 +1,13 @@
 //! What can be pulled, and what is there afterwards.
 
-use actord::host::PullPolicy;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use actord::host::{HostError, PullPolicy};
 use serde_json::json;
 
 use crate::Machine;
+use crate::proxy::{Act, Proxy};
 use crate::registry::{
     BuiltImage, Compression, INDEX, Layer, OTHER_ARCHITECTURE, Registry, architecture, digest, noise,
 };
@@ -159,4 +163,46 @@ async fn what_is_made_says_whose_it_is() {
     let blobs = machine.ctr(&["content", "list"]);
     assert!(blobs.contains(&format!("containerd.io/distribution.source.{}=mine", registry.address)), "{blobs}");
     assert!(blobs.contains(&format!("containerd.io/uncompressed={}", built.layers[0].diff_id)), "{blobs}");
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_fit_on_the_disk_is_refused_before_a_layer_is_fetched() {
+    let machine = Machine::start();
+    let registry = Registry::start(machine.daemon.directory()).await;
+    let layer = Layer::new("big", &noise(3, 2 << 20), Compression::None);
+    let blob = digest(&layer.bytes);
+    registry.push("big", "v1", &BuiltImage::new(vec![layer])).await;
+    let proxy = Proxy::start(&registry.address, |_, _| Act::Pass);
+    let reference = format!("{}/big:v1", proxy.address);
+    let small = Small::mount(&machine.daemon.directory().join("small"), "4M");
+    let machine = machine.with(|options| options.root = Some(small.0.clone()));
+    let refused = machine.ensure(&reference, PullPolicy::Always).await.unwrap_err();
+    let HostError::Full(words) = &refused else { panic!("{refused:?}") };
+    for part in [reference.as_str(), small.0.to_str().unwrap(), "4 MiB are free"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    assert_eq!(proxy.requests_for(&blob).len(), 0, "its layer was asked for");
+    machine.check_empty();
+    drop(small);
+    let machine = machine.with(|options| options.root = Some(options.docker_config.ancestors().nth(2).unwrap().into()));
+    machine.check_runnable(&machine.pull(&reference).await).await;
+}
+
+/// A small disk in memory.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: &Path, size: &str) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        let options = format!("size={size}");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).status().unwrap();
+        assert!(mount.success());
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
 }

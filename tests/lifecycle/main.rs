@@ -17,6 +17,7 @@ mod panics;
 mod readiness;
 mod recovers;
 mod resting;
+mod room;
 mod runtimes;
 mod secrets;
 mod spare;

@@ -13,7 +13,7 @@ use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
-use actord::host::{Host, HostError, HttpProbe};
+use actord::host::{Directory, Host, HostError, HttpProbe, LocalDisks};
 
 use crate::leaks::Traces;
 use crate::oci_runtimes::runtimes;
@@ -80,6 +80,7 @@ impl RealHost {
             runtime: Arc::new(runtime.clone()),
             probe: Arc::new(HttpProbe),
             logs: Arc::new(runtime.logs()),
+            disks: Arc::new(LocalDisks::new(vec![Directory { name: "directory", path: directory.to_owned() }])),
         };
         Self { run, daemon: Some(daemon), network, runtime, host }
     }

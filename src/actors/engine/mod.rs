@@ -125,6 +125,10 @@ impl Engine for LocalEngine {
         self.context.usage.cpu_time(id).await
     }
 
+    fn faults(&self) -> Vec<String> {
+        self.context.housekeeping.faults()
+    }
+
     fn watch(&self, after: Option<u64>) -> Changes {
         self.context.status_cache.changes.watch(after)
     }

@@ -11,6 +11,7 @@
 mod bring_up;
 mod checks;
 mod commands;
+mod commit;
 mod demand;
 mod effects;
 mod freezing;
@@ -35,18 +36,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::commit::{NotWritten, refused};
 use self::instance_handle::InstanceHandle;
 use self::instance_task::Standby;
 pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
-use super::log_retention;
 use super::messages::{ActorExit, SupervisorEvent};
 use crate::engine::Refused;
-use crate::function::intents::{Answer, Intents, Refusal, WaitNumber, Write};
+use crate::function::intents::{Answer, Intents, WaitNumber, Write};
 use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
 use crate::routes::FunctionEntry;
-use crate::store::StoreError;
 
 /// How long after a failed write the store is asked again to keep what the lifecycle learnt.
 const RECORD_AGAIN: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ pub(super) struct Function {
     /// The newest generation that is known to have served since the function woke last: its first instance is worth a
     /// line in the log.
     served: Option<Generation>,
-    intents: Intents<Reply, StoreError>,
+    intents: Intents<Reply, NotWritten>,
     /// The entry of the routes whose parked requests are watched.
     watched: Option<FunctionEntry>,
     handled: u64,
@@ -251,19 +251,8 @@ impl Function {
     /// Writes, then tells the lifecycle, then the callers; the next intent waits for that.
     fn commit(&mut self, write: Write, ctx: &mut actix::Context<Self>) {
         let (context, id) = (self.context.clone(), self.me.id.clone());
-        let written = async move {
-            match write {
-                // What is put back was accepted with its secrets. One that was deleted since is missed by its next start, and
-                // is no reason to keep the update that was refused.
-                Write::Put(desired) if desired.is_put_back() => context.store.put(&id, &desired).await,
-                Write::Put(desired) => context.store.put_with_secrets(&id, &desired, &context.secrets).await,
-                Write::Delete => {
-                    context.store.delete(&id).await?;
-                    log_retention::forget(&context, &id).await;
-                    Ok(())
-                }
-            }
-        };
+        let newest = self.life.desired().map(|desired| desired.generation);
+        let written = async move { commit::write(&context, &id, newest, write).await };
         ctx.spawn(wrap_future(written).map(|written, this: &mut Self, ctx| {
             let done = this.intents.committed(written, &this.life);
             if let Some(wait) = done.wait {
@@ -293,7 +282,7 @@ impl Function {
     }
 
     /// A caller that went away needs no answer.
-    fn answer(&self, answers: Vec<Answer<Reply, StoreError>>) {
+    fn answer(&self, answers: Vec<Answer<Reply, NotWritten>>) {
         for (reply, result) in answers {
             let _ = reply.send(result.map_err(|refusal| refused(&self.me.id, refusal)));
         }
@@ -329,20 +318,6 @@ impl Drop for Function {
     fn drop(&mut self) {
         self.me.over.cancel();
         self.notify(ActorExit::Died);
-    }
-}
-
-fn refused(id: &FunctionId, refusal: Refusal<StoreError>) -> Refused {
-    match refusal {
-        Refusal::Busy => Refused::Busy(format!("function {id} has too many requests waiting: try again")),
-        Refusal::NotFound => Refused::NotFound(id.clone()),
-        Refusal::Exists => Refused::Exists(id.clone()),
-        Refusal::NotKept { to, kept } => Refused::NotKept { id: id.clone(), to, kept },
-        Refusal::Unrunnable(reason) => Refused::Unrunnable(reason),
-        Refusal::NotWritten(StoreError::NoNamespace(namespace)) => Refused::NoNamespace(namespace),
-        Refusal::NotWritten(StoreError::NoSecret(name)) => Refused::NoSecret(name),
-        Refusal::NotWritten(full @ StoreError::Full(_)) => Refused::Full(full.to_string()),
-        Refusal::NotWritten(error) => Refused::Failed(error.to_string()),
     }
 }
 

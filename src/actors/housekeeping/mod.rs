@@ -12,6 +12,7 @@ mod invocation_counts;
 mod last_used;
 mod record;
 mod relist;
+mod standing;
 pub mod table;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::record::{OUTCOMES, Record};
+use self::standing::Standing;
 use self::table::Job;
 use super::Context;
 pub use invocation_counts::keep_invocations;
@@ -45,13 +47,15 @@ pub struct Housekeeping {
     tasks: TaskTracker,
     end: CancellationToken,
     rounds: Arc<OnceLock<IntCounterVec>>,
+    standing: Standing,
 }
 
 impl Housekeeping {
     /// No job yet; those to come run on `runtime`.
     #[must_use]
     pub fn new(runtime: Handle) -> Self {
-        Self { runtime, tasks: TaskTracker::new(), end: CancellationToken::new(), rounds: Arc::default() }
+        let (rounds, standing) = Default::default();
+        Self { runtime, tasks: TaskTracker::new(), end: CancellationToken::new(), rounds, standing }
     }
 
     /// Does one round of a job again and again, until [`Self::stop`] or a drop ends it, in the middle of a round if need be.
@@ -60,9 +64,10 @@ impl Housekeeping {
         F: Future<Output = Result<(), E>> + Send,
         E: Display + Send,
     {
-        let (end, rounds) = (self.end.clone(), self.rounds.clone());
+        let (end, rounds, standing) = (self.end.clone(), self.rounds.clone(), self.standing.clone());
+        standing.begin(job);
         let work = async move {
-            let mut record = Record { job, rounds, failing: false };
+            let mut record = Record { job, rounds, failing: false, standing };
             if !job.at_once {
                 sleep(job.period).await;
             }
@@ -76,6 +81,12 @@ impl Housekeeping {
             }
         };
         self.tasks.spawn_on(end.run_until_cancelled_owned(work), &self.runtime);
+    }
+
+    /// What is wrong just now with what actord needs in order to be ready, one line each.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        self.standing.faults()
     }
 
     /// Ends all jobs, and returns when none is at work any more.

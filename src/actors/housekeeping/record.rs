@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use prometheus::IntCounterVec;
 
+use super::standing::Standing;
 use super::table::Job;
 
 /// The outcomes of a round, as the metrics name them.
@@ -16,6 +17,8 @@ pub(super) struct Record {
     /// By job and outcome, once they are measured.
     pub(super) rounds: Arc<OnceLock<IntCounterVec>>,
     pub(super) failing: bool,
+    /// What readiness is told of it.
+    pub(super) standing: Standing,
 }
 
 impl Record {
@@ -31,6 +34,7 @@ impl Record {
             rounds.with_label_values(&[self.job.name, outcome]).inc();
         }
         let Job { name, when_it_fails, .. } = self.job;
+        self.standing.note(self.job, error.as_deref());
         match error {
             Some(error) if !self.failing => tracing::error!(job = name, error, "{when_it_fails}"),
             Some(error) => tracing::debug!(job = name, error, "fails still"),

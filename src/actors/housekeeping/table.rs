@@ -19,6 +19,8 @@ pub struct Job {
     pub purpose: &'static str,
     /// What it means for the operator that its rounds fail.
     pub when_it_fails: &'static str,
+    /// Whether actord is ready only while its rounds are good.
+    pub decides_readiness: bool,
 }
 
 /// Counts what runs.
@@ -28,6 +30,7 @@ pub const RELIST: Job = Job {
     at_once: false,
     purpose: "notices that a process ended whose wait hangs",
     when_it_fails: "an end that containerd does not tell of goes unnoticed",
+    decides_readiness: false,
 };
 
 /// Keeps the invocation counts.
@@ -38,6 +41,7 @@ pub const INVOCATION_COUNTS: Job = Job {
     at_once: false,
     purpose: "lets a restart go on counting calls where it left off",
     when_it_fails: "how often functions were called is not kept through a restart",
+    decides_readiness: false,
 };
 
 /// Notes which functions were called.
@@ -48,6 +52,7 @@ pub const LAST_USED: Job = Job {
     at_once: false,
     purpose: "lets a reboot bring back first what is missed first",
     when_it_fails: "a reboot may start functions in another order than they are used",
+    decides_readiness: false,
 };
 
 /// Checks forwarding, the firewall and the instances' links.
@@ -57,6 +62,7 @@ pub const NETWORK: Job = Job {
     at_once: true,
     purpose: "puts back what other software took from forwarding, the firewall and the bridge's ports",
     when_it_fails: "functions may reach nothing outside of this machine",
+    decides_readiness: false,
 };
 
 /// Checks the bridge.
@@ -67,6 +73,27 @@ pub const BRIDGE: Job = Job {
     at_once: false,
     purpose: "puts the functions' bridge back when it is gone, down, or without its address",
     when_it_fails: "functions can't be reached",
+    decides_readiness: true,
+};
+
+/// Asks containerd whether it is there.
+pub const CONTAINERD: Job = Job {
+    name: "containerd",
+    period: Duration::from_secs(2),
+    at_once: true,
+    purpose: "knows whether containerd answers, for /readyz",
+    when_it_fails: "what runs goes on and is called; nothing can be started, replaced or ended",
+    decides_readiness: true,
+};
+
+/// Looks whether the store can be written to.
+pub const STORE: Job = Job {
+    name: "store",
+    period: Duration::from_secs(5),
+    at_once: true,
+    purpose: "knows whether a deploy could be kept, for /readyz",
+    when_it_fails: "what runs goes on and is called; deploys and updates are refused",
+    decides_readiness: true,
 };
 
 /// Follows the host's name servers.
@@ -76,6 +103,7 @@ pub const NAME_SERVERS: Job = Job {
     at_once: true,
     purpose: "lets functions that run ask the name servers that the host asks",
     when_it_fails: "functions may ask name servers that are gone",
+    decides_readiness: false,
 };
 
 /// Prunes images.
@@ -85,6 +113,7 @@ pub const PRUNING: Job = Job {
     at_once: false,
     purpose: "removes images that no function needs any more",
     when_it_fails: "images that no function needs stay for now",
+    decides_readiness: false,
 };
 
 /// Gives free memory back.
@@ -94,8 +123,19 @@ pub const MEMORY: Job = Job {
     at_once: false,
     purpose: "gives memory back that a burst needed and nothing needs any more",
     when_it_fails: "actord goes on holding memory that it does not need",
+    decides_readiness: false,
 };
 
 /// The table.
-pub const ALL: &[&Job] =
-    &[&RELIST, &INVOCATION_COUNTS, &LAST_USED, &NETWORK, &BRIDGE, &NAME_SERVERS, &PRUNING, &MEMORY];
+pub const ALL: &[&Job] = &[
+    &RELIST,
+    &INVOCATION_COUNTS,
+    &LAST_USED,
+    &NETWORK,
+    &BRIDGE,
+    &CONTAINERD,
+    &STORE,
+    &NAME_SERVERS,
+    &PRUNING,
+    &MEMORY,
+];

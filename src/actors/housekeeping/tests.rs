@@ -12,9 +12,12 @@ const EVERY_MINUTE: Job = Job {
     at_once: false,
     purpose: "shows the idiom",
     when_it_fails: "nothing is shown",
+    decides_readiness: false,
 };
 static AFTER_A_PERIOD: Job = EVERY_MINUTE;
 static AT_ONCE: Job = Job { at_once: true, ..EVERY_MINUTE };
+static DECIDES: Job = Job { name: "decides", at_once: true, decides_readiness: true, ..EVERY_MINUTE };
+static DECIDES_LATER: Job = Job { name: "later", decides_readiness: true, ..EVERY_MINUTE };
 
 fn housekeeping() -> Housekeeping {
     Housekeeping::new(Handle::current())
@@ -124,4 +127,24 @@ async fn a_failure_is_logged_once_and_so_is_its_end() {
         "{text}"
     );
     assert!(lines[1].contains("succeeds again"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_decides_readiness_is_told_from_before_its_first_round_until_a_round_is_good() {
+    let keeping = housekeeping();
+    assert_eq!(keeping.faults(), Vec::<String>::new());
+    counted(&keeping, &AT_ONCE, |_| Err("no matter"));
+    counted(&keeping, &DECIDES, |number| match number {
+        0 | 3 => Ok(()),
+        1 => Err("no\nanswer"),
+        _ => panic!("a fault in the job"),
+    });
+    counted(&keeping, &DECIDES_LATER, |_| Ok(()));
+    assert_eq!(keeping.faults(), ["decides: not looked at yet"]);
+    for expected in [None, Some("decides: no answer"), Some("decides: it panicked"), None] {
+        minutes(1).await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(keeping.faults().first().map(String::as_str), expected);
+        sleep(Duration::from_secs(1) - Duration::from_millis(1)).await;
+    }
 }

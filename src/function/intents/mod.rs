@@ -10,8 +10,8 @@
 //! An Apply that the next one in the queue replaces is never written: its caller gets the outcome of the one that replaced
 //! it. Only neighbours are merged, so nothing overtakes a Scale or a Delete.
 //!
-//! A generation that fails for good before any of its callers was told a success is refused: what stood before it is put
-//! back (`undo`), and then its callers are told why.
+//! A generation that fails for good, or finds a disk full, before any of its callers was told a success is refused: what
+//! stood before it is put back (`undo`), and then its callers are told why.
 
 mod plan;
 #[cfg(test)]
@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 
 use self::undo::Undo;
 pub use self::waiting::WaitNumber;
-use self::waiting::{Settled, WAITERS_MAX, Waiting};
+use self::waiting::{Cause, Settled, WAITERS_MAX, Waiting};
 use super::lifecycle::{Desired, Event, Generation, Lifecycle};
 use super::spec::Spec;
 
@@ -72,6 +72,8 @@ pub enum Refusal<E> {
     /// It failed for this reason, which does not heal by itself. Nothing was kept of it, unless another caller was told
     /// before that it is accepted.
     Unrunnable(String),
+    /// A disk has no room for it, as this says. Nothing was kept of it, as above.
+    NoRoom(String),
     /// It could not be made durable.
     NotWritten(E),
 }
@@ -135,7 +137,7 @@ enum Intent<C> {
     /// A generation was refused: what stood before it is put back, then these callers are told why.
     PutBack {
         generation: Generation,
-        callers: Vec<(C, String)>,
+        callers: Vec<(C, Cause)>,
     },
 }
 
@@ -157,7 +159,7 @@ enum Then<C> {
     /// What becomes of the generation.
     Await { generation: Generation, callers: Vec<C> },
     /// That a generation was refused, for these reasons.
-    PutBack(Vec<(C, String)>),
+    PutBack(Vec<(C, Cause)>),
 }
 
 impl<C, E> Default for Intents<C, E> {
@@ -225,9 +227,9 @@ impl<C, E: Clone> Intents<C, E> {
                     Then::Recorded => {}
                     Then::Accept(caller) => done.answers.push((caller, Ok(()))),
                     Then::Await { generation, callers } => {
-                        done.wait = Some(self.waiting.add(generation, callers));
+                        done.wait = Some(self.waiting.add(generation, callers, life));
                     }
-                    Then::PutBack(callers) => done.answers.extend(callers.into_iter().map(unrunnable)),
+                    Then::PutBack(callers) => done.answers.extend(callers.into_iter().map(came_to_nothing)),
                 }
             }
             Err(error) => {
@@ -271,8 +273,8 @@ impl<C, E: Clone> Intents<C, E> {
         for Settled { generation, caller, result } in self.waiting.settle(life) {
             match result {
                 Ok(()) => answers.push(self.succeeded(generation, caller)),
-                Err(reason) if self.can_undo(generation) => refused.push((caller, reason)),
-                Err(reason) => answers.push(unrunnable((caller, reason))),
+                Err(cause) if self.can_undo(generation) => refused.push((caller, cause)),
+                Err(cause) => answers.push(came_to_nothing((caller, cause))),
             }
         }
         if !refused.is_empty() {
@@ -287,6 +289,10 @@ impl<C, E: Clone> Intents<C, E> {
     }
 }
 
-fn unrunnable<C, E>((caller, reason): (C, String)) -> Answer<C, E> {
-    (caller, Err(Refusal::Unrunnable(reason)))
+fn came_to_nothing<C, E>((caller, cause): (C, Cause)) -> Answer<C, E> {
+    let refusal = match cause {
+        Cause::Unrunnable(reason) => Refusal::Unrunnable(reason),
+        Cause::NoRoom(reason) => Refusal::NoRoom(reason),
+    };
+    (caller, Err(refusal))
 }

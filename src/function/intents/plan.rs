@@ -1,6 +1,6 @@
 //! What one intent comes to, given how the function stands now: a write, or answers at once.
 
-use super::{Command, Commit, Intent, Intents, Next, Refusal, Then, Write, unrunnable};
+use super::{Command, Commit, Intent, Intents, Next, Refusal, Then, Write, came_to_nothing};
 use crate::function::lifecycle::{Event, Lifecycle};
 use crate::function::spec::Spec;
 
@@ -45,11 +45,22 @@ impl<C, E: Clone> Intents<C, E> {
             (Intent::Asked(Command::Delete, caller), Some(_)) => {
                 self.write(Write::Delete, Some(Event::Delete), Then::Accept(caller), next);
             }
-            (Intent::PutBack { generation, callers }, Some(desired)) if desired.generation == generation => {
+            // There was room for its next start, while another write was under way.
+            (Intent::PutBack { generation, callers }, Some(desired))
+                if desired.generation == generation && desired.has_served =>
+            {
+                let served = callers.into_iter().map(|(caller, _)| self.succeeded(generation, caller));
+                next.answers.extend(served);
+            }
+            (Intent::PutBack { generation, mut callers }, Some(desired)) if desired.generation == generation => {
+                // Those who asked for the same meanwhile are told the same.
+                if let Some(cause) = callers.first().map(|(_, cause)| cause.clone()) {
+                    callers.extend(self.waiting.take(generation).into_iter().map(|caller| (caller, cause.clone())));
+                }
                 self.plan_put_back(callers, desired, now, next);
             }
             // An update or a deletion came between.
-            (Intent::PutBack { callers, .. }, _) => next.answers.extend(callers.into_iter().map(unrunnable)),
+            (Intent::PutBack { callers, .. }, _) => next.answers.extend(callers.into_iter().map(came_to_nothing)),
         }
     }
 
@@ -73,7 +84,7 @@ impl<C, E: Clone> Intents<C, E> {
         let desired = life.accept(spec, now);
         let generation = desired.generation;
         if before == Some(&desired) {
-            next.waits.push(self.waiting.add(generation, callers));
+            next.waits.push(self.waiting.add(generation, callers, life));
             return;
         }
         let then = Then::Await { generation, callers };

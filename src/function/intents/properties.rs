@@ -33,6 +33,7 @@ enum Step {
     NotWritten,
     Started,
     Failed,
+    NoRoom,
     Removed,
     WaitOver,
 }
@@ -51,6 +52,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::NotWritten),
         3 => Just(Step::Started),
         3 => Just(Step::Failed),
+        2 => Just(Step::NoRoom),
         2 => Just(Step::Removed),
         1 => Just(Step::WaitOver),
     ];
@@ -75,6 +77,8 @@ struct World {
     known: Generations,
     /// Generations that are kept, whatever becomes of them: a caller was told so, or they can't be undone.
     kept: BTreeSet<Generation>,
+    /// Generations of which a start found no room.
+    no_room: BTreeSet<Generation>,
     callers: usize,
     up: Vec<InstanceId>,
     going: Vec<InstanceId>,
@@ -95,6 +99,7 @@ impl World {
             before: BTreeMap::new(),
             known: Generations::default(),
             kept: BTreeSet::new(),
+            no_room: BTreeSet::new(),
             callers: 0,
             up: Vec::new(),
             going: Vec::new(),
@@ -114,8 +119,10 @@ impl World {
     }
 
     fn feed(&mut self, event: Event) {
-        if event == Event::Delete {
-            self.known.deleted();
+        match &event {
+            Event::Delete => self.known.deleted(),
+            Event::PutBack(before) => before.refused.iter().for_each(|refused| self.known.refused(refused.generation)),
+            _ => {}
         }
         for effect in self.life.on(event, Uptime::default()) {
             match effect {
@@ -197,6 +204,14 @@ impl World {
             Step::Failed => {
                 if let Some(id) = self.up.pop() {
                     self.feed(Event::StartFailed(id, StartError::Image("no such image".into())));
+                }
+            }
+            Step::NoRoom => {
+                if let Some(id) = self.up.pop() {
+                    let of =
+                        self.life.instances().find(|(known, ..)| **known == id).map(|(_, generation, _)| generation);
+                    self.no_room.extend(of);
+                    self.feed(Event::StartFailed(id, StartError::NoRoom("the disk is full".into())));
                 }
             }
             Step::Removed => {

@@ -94,6 +94,11 @@ impl Owner {
         self.feed(Event::StartFailed(id, StartError::Image("no such image".into())));
     }
 
+    fn find_no_room(&mut self) {
+        let id = self.brought_up.last().unwrap().0.clone();
+        self.feed(Event::StartFailed(id, StartError::NoRoom("the disk is full".into())));
+    }
+
     /// What is asked for, in short.
     fn asked_for(&self) -> (u64, &str, u32) {
         let Desired { generation, spec, replicas, .. } = self.life.desired().unwrap();

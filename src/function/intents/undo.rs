@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{Intent, Intents, Next, Then, Write, unrunnable};
+use super::{Cause, Intent, Intents, Next, Then, Write, came_to_nothing};
 use crate::function::lifecycle::{Desired, Event, Generation, Lifecycle, RefusedUpdate};
 
 /// What stood before a generation; nothing before a create.
@@ -57,7 +57,7 @@ impl<C, E: Clone> Intents<C, E> {
 
     /// Queues the undoing of the newest generation. What waits in the queue goes on from the record that is put back; but
     /// an update behind a create goes on in its place, so that its caller is not told that there is no such function.
-    pub(super) fn put_back(&mut self, callers: Vec<(C, String)>) {
+    pub(super) fn put_back(&mut self, callers: Vec<(C, Cause)>) {
         let Some(undo) = &self.undo else { return };
         let intent = Intent::PutBack { generation: undo.generation, callers };
         if undo.before.is_some() {
@@ -69,7 +69,7 @@ impl<C, E: Clone> Intents<C, E> {
 
     pub(super) fn plan_put_back(
         &mut self,
-        callers: Vec<(C, String)>,
+        callers: Vec<(C, Cause)>,
         refused: &Desired,
         now: &str,
         next: &mut Next<C, E>,
@@ -79,10 +79,11 @@ impl<C, E: Clone> Intents<C, E> {
                 if before.replicas == 0 && refused.replicas != replicas {
                     before.replicas = before.serving_spec().min_replicas();
                 }
+                let told = callers.first().map(|(_, cause)| cause.words().to_owned());
                 let refusal = RefusedUpdate {
                     generation: refused.generation,
                     image: refused.spec.image.clone(),
-                    reason: refused.failed.clone().unwrap_or_default(),
+                    reason: refused.failed.clone().or(told).unwrap_or_default(),
                     at: now.to_owned(),
                 };
                 let before = Desired { refused: Some(Arc::new(refusal)), ..*before };
@@ -92,7 +93,7 @@ impl<C, E: Clone> Intents<C, E> {
                 self.write(Write::Delete, Some(Event::Delete), Then::PutBack(callers), next);
             }
             // It could not be written before: the failed generation is kept.
-            None => next.answers.extend(callers.into_iter().map(unrunnable)),
+            None => next.answers.extend(callers.into_iter().map(came_to_nothing)),
         }
     }
 
@@ -102,7 +103,7 @@ impl<C, E: Clone> Intents<C, E> {
         let newest = life.desired()?;
         let is_refused = |intent: &Intent<C>| matches!(intent, Intent::PutBack { generation, .. } if *generation == newest.generation);
         match self.undo.take_if(|undo| undo.generation == newest.generation) {
-            Some(undo) if self.queue.iter().any(is_refused) => undo.before,
+            Some(undo) if !newest.has_served && self.queue.iter().any(is_refused) => undo.before,
             _ => Some(Box::new(newest.clone())),
         }
     }

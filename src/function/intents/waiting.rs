@@ -13,7 +13,25 @@ pub struct WaitNumber(u64);
 struct Waiter<C> {
     number: WaitNumber,
     generation: Generation,
+    /// How many starts of it had found no room when the caller came.
+    no_room: u32,
     caller: C,
+}
+
+/// Why a generation came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It will not heal by itself.
+    Unrunnable(String),
+    /// A disk is full.
+    NoRoom(String),
+}
+
+impl Cause {
+    pub(super) fn words(&self) -> &str {
+        let (Self::Unrunnable(words) | Self::NoRoom(words)) = self;
+        words
+    }
 }
 
 /// A caller whose generation came to something.
@@ -22,7 +40,7 @@ pub(super) struct Settled<C> {
     pub(super) generation: Generation,
     pub(super) caller: C,
     /// Or why it failed.
-    pub(super) result: Result<(), String>,
+    pub(super) result: Result<(), Cause>,
 }
 
 /// The waiting callers of one function.
@@ -43,11 +61,21 @@ impl<C> Waiting<C> {
         self.waiters.len()
     }
 
+    /// Takes all callers that wait for this generation.
+    pub(super) fn take(&mut self, generation: Generation) -> Vec<C> {
+        let taken = self.waiters.extract_if(.., |waiter| waiter.generation == generation);
+        taken.map(|waiter| waiter.caller).collect()
+    }
+
     /// Adds callers, who wait together.
-    pub(super) fn add(&mut self, generation: Generation, callers: Vec<C>) -> WaitNumber {
+    pub(super) fn add(&mut self, generation: Generation, callers: Vec<C>, life: &Lifecycle) -> WaitNumber {
         self.last += 1;
         let number = WaitNumber(self.last);
-        self.waiters.extend(callers.into_iter().map(|caller| Waiter { number, generation, caller }));
+        let no_room = match life.outcome(generation) {
+            Outcome::NoRoom { times, .. } => times,
+            _ => 0,
+        };
+        self.waiters.extend(callers.into_iter().map(|caller| Waiter { number, generation, no_room, caller }));
         number
     }
 
@@ -60,14 +88,17 @@ impl<C> Waiting<C> {
     /// Takes the callers whose generation came to something.
     pub(super) fn settle(&mut self, life: &Lifecycle) -> Vec<Settled<C>> {
         let mut settled = Vec::new();
-        for Waiter { number, generation, caller } in std::mem::take(&mut self.waiters) {
+        for Waiter { number, generation, no_room, caller } in std::mem::take(&mut self.waiters) {
             let result = match life.outcome(generation) {
-                Outcome::Pending => {
-                    self.waiters.push(Waiter { number, generation, caller });
+                Outcome::NoRoom { reason, times } if times > no_room => Err(Cause::NoRoom(reason)),
+                Outcome::Pending | Outcome::NoRoom { .. } => {
+                    // Starts in a row are counted anew after one that failed otherwise.
+                    let no_room = if matches!(life.outcome(generation), Outcome::Pending) { 0 } else { no_room };
+                    self.waiters.push(Waiter { number, generation, no_room, caller });
                     continue;
                 }
                 Outcome::Ready | Outcome::Looping | Outcome::Superseded => Ok(()),
-                Outcome::Failed(reason) => Err(reason),
+                Outcome::Failed(reason) => Err(Cause::Unrunnable(reason)),
             };
             settled.push(Settled { generation, caller, result });
         }

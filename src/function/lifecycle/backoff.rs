@@ -19,6 +19,9 @@ pub struct Backoff {
     until: Option<Uptime>,
     /// Whether the last start failed in a way that time alone does not mend: those who wait for the next are told.
     pub(super) is_permanent: bool,
+    /// How many of the last starts in a row found a disk full, and what the last one said of it.
+    pub(super) no_room: u32,
+    pub(super) no_room_why: String,
     /// How the process of the last start ended, if it was that, and whether the one before it ended in the same way.
     last_exit: Option<Exit>,
     pub(super) ends_alike: bool,
@@ -28,6 +31,7 @@ impl Backoff {
     /// Counts a start that failed; `exit` is how its process ended, if it was seen to. `jitter` is any random number.
     pub fn start_failed(&mut self, now: Uptime, jitter: u64, exit: Option<&Exit>) {
         self.is_permanent = false;
+        self.no_room = 0;
         // Several instances of one generation fail together: that is one failure.
         if self.until.is_some_and(|until| until > now) {
             return;
@@ -38,6 +42,13 @@ impl Backoff {
         let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(6)).min(LONGEST);
         let less = doubled.mul_f64(0.1 * (jitter % 1000) as f64 / 1000.0);
         self.until = Some(now.after(doubled - less));
+    }
+
+    /// Counts a start that found a disk full.
+    pub fn found_no_room(&mut self, now: Uptime, jitter: u64, why: &str) {
+        let times = self.no_room.saturating_add(1);
+        self.start_failed(now, jitter, None);
+        (self.no_room, self.no_room_why) = (times, why.to_owned());
     }
 
     /// Counts the end of an instance that had served for `ran`.

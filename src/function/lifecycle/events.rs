@@ -100,6 +100,13 @@ pub enum Outcome {
     Looping,
     /// It will not heal by itself.
     Failed(String),
+    /// It never served, and its last start found a disk full. It is tried on, and who waits for it is told.
+    NoRoom {
+        /// Which disk, and what to do.
+        reason: String,
+        /// How many of its starts in a row ended so: a caller that came after the last one waits for the next.
+        times: u32,
+    },
     /// A newer generation or a deletion took its place.
     Superseded,
 }

@@ -216,8 +216,13 @@ impl Lifecycle {
             Some(desired) if desired.generation == generation => match &desired.failed {
                 Some(reason) => Outcome::Failed(reason.clone()),
                 None if self.ready_of(generation) >= desired.running_replicas() as usize => Outcome::Ready,
-                None if self.backoffs.get(&generation).is_some_and(|backoff| backoff.ends_alike) => Outcome::Looping,
-                None => Outcome::Pending,
+                None => match self.backoffs.get(&generation) {
+                    Some(backoff) if backoff.ends_alike => Outcome::Looping,
+                    Some(backoff) if backoff.no_room > 0 && !desired.has_served => {
+                        Outcome::NoRoom { reason: backoff.no_room_why.clone(), times: backoff.no_room }
+                    }
+                    _ => Outcome::Pending,
+                },
             },
             _ => Outcome::Superseded,
         }

@@ -93,7 +93,10 @@ impl Lifecycle {
                 } else {
                     let jitter = self.next_jitter();
                     let backoff = self.backoffs.entry(generation).or_default();
-                    backoff.start_failed(now, jitter, error.exit());
+                    match error {
+                        StartError::NoRoom(why) => backoff.found_no_room(now, jitter, why),
+                        _ => backoff.start_failed(now, jitter, error.exit()),
+                    }
                     backoff.is_permanent = error.is_permanent();
                 }
             }

@@ -70,6 +70,9 @@ pub enum StartError {
     /// The machine could not do it just now: it may heal.
     #[error("{0}")]
     Host(String),
+    /// A disk of the machine has no room for it: the operator frees some, and a later attempt succeeds.
+    #[error("{0}")]
+    NoRoom(String),
     /// The process ended before it was ready.
     #[error("the process {exit} before it was ready{}", .hint.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
     Exited {

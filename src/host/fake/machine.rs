@@ -22,6 +22,10 @@ use crate::host::{Attachment, HostError, Image, InstanceConfig, LogTime, Signal,
 pub(super) struct Machine(Mutex<State>);
 
 impl Machine {
+    pub(super) async fn room(&self, _half: bool) -> Result<(), HostError> {
+        self.lock().full.clone().map_or(Ok(()), |why| Err(HostError::Full(why)))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,6 +51,8 @@ pub(super) struct State {
     pub(super) spoilt: BTreeSet<WarmId>,
     /// What is wrong with what all networks share.
     pub(super) network_fault: Option<String>,
+    /// Why there is no room for a deploy.
+    pub(super) full: Option<String>,
     pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,
     pub(super) addresses_given: u32,
     pub(super) containers: BTreeMap<InstanceId, Container>,

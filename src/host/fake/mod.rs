@@ -67,6 +67,7 @@ impl FakeHost {
             runtime: Arc::new(self.clone()),
             probe: Arc::new(self.clone()),
             logs: Arc::new(self.clone()),
+            disks: Arc::new(self.clone()),
         }
     }
 
@@ -96,6 +97,11 @@ impl FakeHost {
     /// Says what is wrong with the network that all instances share, or that nothing is.
     pub fn break_network(&self, fault: Option<&str>) {
         self.machine.lock().network_fault = fault.map(str::to_owned);
+    }
+
+    /// Says that its disks have no room for a deploy, and why, or that they have.
+    pub fn fill_disk(&self, why: Option<&str>) {
+        self.machine.lock().full = why.map(str::to_owned);
     }
 
     /// Lets an attachment that no instance has claimed go bad: it is there, and can't be used any more.

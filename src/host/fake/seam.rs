@@ -15,8 +15,8 @@ use super::script::Done;
 use super::{FakeHost, Fault, Subject};
 use crate::function::{Answer, Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
-    Attachment, Check, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs, Network,
-    Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage, WarmId,
+    Attachment, Check, Disks, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs,
+    Network, Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage, WarmId,
 };
 
 macro_rules! seam {
@@ -109,6 +109,9 @@ seam! {
             about Subject::Function(function.clone()), does forget;
         LogsSweep: sweep(known: &BTreeMap<FunctionId, Timestamp>, before: Timestamp) -> (),
             about Subject::Everything, does sweep;
+    }
+    Disks: HostError {
+        DisksRoom: room() -> (), about Subject::Everything, does room;
     }
     Probe: String {
         ProbeAsk: ask(check: &Check) -> Answer, about Subject::Address(check.address), does ask;

@@ -97,6 +97,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     }
     let image = call!(ImagesEnsure, host.images.ensure(IMAGE, PullPolicy::Always));
     call!(ImagesImport, host.images.import(Path::new("a.tar")));
+    call!(DisksRoom, host.disks.room());
     call!(NetworkAttach, host.network.attach(&a));
     let at = call!(NetworkLookup, host.network.lookup(&a));
     call!(NetworkList, host.network.list());

@@ -69,5 +69,6 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings) {
                 .default_service(web::to(system::not_found)),
         )
         .service(web::resource("/healthz").route(web::get().to(system::healthz)).route(web::head().to(system::healthz)))
+        .service(web::resource("/readyz").route(web::get().to(system::readyz)).route(web::head().to(system::readyz)))
         .service(web::resource("/openapi.json").route(web::get().to(openapi::document)));
 }

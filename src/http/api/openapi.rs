@@ -56,6 +56,7 @@ use crate::http::proxy::invoke;
         namespaces::delete,
         system::info,
         system::healthz,
+        system::readyz,
         system::no_async,
         invoke::invoke,
         document,

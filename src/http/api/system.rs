@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpResponse, web};
 
 use crate::http::text::text;
-use crate::http::{ApiFlavor, Settings};
+use crate::http::{ApiFlavor, Services, Settings};
 use crate::wire::{GatewayInfo, Info, ProviderInfo, Version};
 
 /// What this is, in the shape of the peer that the listener stands for
@@ -26,10 +26,28 @@ pub(super) async fn info(settings: web::Data<Settings>) -> HttpResponse {
     })
 }
 
-/// Whether this is well
+/// Whether this process is well
 #[utoipa::path(method(get, head), path = "/healthz", tag = "system", responses((status = 200, description = "It is")))]
 pub(super) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().finish()
+}
+
+/// Whether all that this needs is well
+///
+/// It asks for no credentials. What it says is what was found in the last seconds: no request causes a look.
+#[utoipa::path(method(get, head), path = "/readyz", tag = "system", responses(
+    (status = 200, description = "It is", content_type = "text/plain", body = String),
+    (status = 503, description = "What is not, one line each", content_type = "text/plain", body = String),
+))]
+pub(in crate::http) async fn readyz(services: web::Data<Services>) -> HttpResponse {
+    let mut faults = services.engine.faults();
+    if services.draining.is_raised() {
+        faults.push("actord: it is ending, and finishes the requests that it has".to_owned());
+    }
+    if faults.is_empty() {
+        return text(StatusCode::OK, "ready");
+    }
+    text(StatusCode::SERVICE_UNAVAILABLE, &faults.join("\n"))
 }
 
 /// GET `/healthz` of the metrics listener.
@@ -43,7 +61,8 @@ pub(in crate::http) async fn front_door() -> HttpResponse {
         "actord ",
         env!("CARGO_PKG_VERSION"),
         "\n\n/function/NAME[.NAMESPACE]  calls a function\n/system/functions           the OpenFaaS REST API, with \
-         basic authentication\n/healthz                    whether this is up\n\nfaas-cli and `actord help` speak it.\n"
+         basic authentication\n/healthz                    whether this is up\n/readyz                     \
+         whether all that it needs is\n\nfaas-cli and `actord help` speak it.\n"
     );
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(page)
 }

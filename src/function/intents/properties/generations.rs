@@ -21,6 +21,11 @@ impl Generations {
         self.served.extend(life.instances().find(|(known, ..)| *known == id).map(|(_, generation, _)| generation));
     }
 
+    /// One that was refused is never gone back to, also where an instance of it came to serve while that was written.
+    pub(super) fn refused(&mut self, generation: Generation) {
+        self.served.remove(&generation);
+    }
+
     pub(super) fn deleted(&mut self) {
         self.served.clear();
     }

@@ -1,5 +1,7 @@
 //! Commands have their turn in the order in which they were asked, each once: written, or answered as the function stands.
 
+use std::collections::BTreeSet;
+
 use super::undo::scale;
 use super::{Caller, World};
 use crate::function::Event;
@@ -31,7 +33,7 @@ impl World {
                     assert!(self.accepted.contains_key(&caller), "accepted, and neither written nor as it was");
                 }
                 Ok(()) => assert!(self.accepted[&caller], "accepted although it was not written"),
-                Err(Refusal::Unrunnable(_)) => {
+                Err(Refusal::Unrunnable(_) | Refusal::NoRoom(_)) => {
                     assert!(self.accepted[&caller], "it was never written");
                     let refused = self.generations[&caller];
                     let there = self.durable.as_ref().is_some_and(|durable| durable.generation == refused);
@@ -114,7 +116,13 @@ impl World {
                 return Vec::new();
             }
             Some(Then::PutBack(callers)) => {
-                let told = callers.iter().map(|(caller, _)| *caller).collect();
+                let told: BTreeSet<Caller> = callers.iter().map(|(caller, _)| *caller).collect();
+                // Among them those who asked for the same as what is about to be undone.
+                for caller in &told {
+                    if !self.accepted.contains_key(caller) {
+                        self.take_unwritten(Some(*caller), None);
+                    }
+                }
                 self.check_undone(write, &told);
                 return Vec::new();
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Caller, World};
-use crate::function::intents::Write;
+use crate::function::intents::{Intent, Write};
 use crate::function::{Desired, Event, Generation, Outcome};
 
 impl World {
@@ -12,7 +12,9 @@ impl World {
     pub(super) fn check_undone(&self, write: &Write, told: &BTreeSet<Caller>) {
         let failed = self.life.desired().expect("undone, and it is not there");
         let generation = failed.generation;
-        assert!(failed.failed.is_some() && !self.kept.contains(&generation), "undone, and it did not fail");
+        let found_no_room = self.no_room.contains(&generation) && !failed.has_served;
+        let refused = failed.failed.is_some() || found_no_room;
+        assert!(refused && !self.kept.contains(&generation), "undone, and it did not fail");
         match (write, &self.before[&generation]) {
             (Write::Delete, None) => {}
             (Write::Put(put), Some(before)) => {
@@ -33,7 +35,7 @@ impl World {
             Some(Event::Apply(next)) if now.is_none_or(|now| now.generation != next.generation) => {
                 let refused = |now: &&Desired| {
                     let failed = matches!(self.life.outcome(now.generation), Outcome::Failed(_));
-                    failed && !self.kept.contains(&now.generation)
+                    (failed || self.is_told_of_no_room(now)) && !self.kept.contains(&now.generation)
                 };
                 let before = match now.filter(refused) {
                     Some(refused) => self.before[&refused.generation].clone(),
@@ -52,6 +54,13 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// Whether its callers are about to be told that it found no room: from then on it is refused, also where it is scaled to
+    /// zero meanwhile and so asks for no more.
+    fn is_told_of_no_room(&self, now: &Desired) -> bool {
+        let of = |intent: &Intent<Caller>| matches!(intent, Intent::PutBack { generation, .. } if *generation == now.generation);
+        !now.has_served && self.intents.queue.iter().any(of)
     }
 
     /// A wake stays where the generation that it woke is refused.

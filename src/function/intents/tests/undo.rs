@@ -195,3 +195,61 @@ fn a_function_that_is_deleted_while_its_update_is_refused_is_gone() {
     assert_eq!(owner.answers, [(2, Ok(())), (1, refused())]);
     assert!(owner.life.desired().is_none());
 }
+
+fn no_room() -> Result<(), Refusal<&'static str>> {
+    Err(Refusal::NoRoom("the disk is full".into()))
+}
+
+#[test]
+fn what_finds_a_disk_full_is_undone_before_its_callers_are_told() {
+    let mut owner = Owner::serving();
+    owner.update(1, "b");
+    owner.drain();
+    owner.find_no_room();
+    let Some(Write::Put(restored)) = owner.next() else { panic!("it is put back") };
+    let refusal = restored.refused.unwrap();
+    assert_eq!((refusal.generation, refusal.reason.as_str()), (Generation(2), "the disk is full"));
+    assert_eq!(owner.answers, [], "not before it is durable");
+    owner.committed(Ok(()));
+    assert_eq!((owner.answers.clone(), owner.asked_for()), (vec![(1, no_room())], (1, "a", 1)));
+
+    let mut owner = Owner::new();
+    owner.create(1, "a");
+    owner.drain();
+    owner.find_no_room();
+    assert_eq!(owner.drain(), ["-"]);
+    assert_eq!((owner.answers.clone(), owner.life.desired()), (vec![(1, no_room())], None));
+}
+
+#[test]
+fn who_asks_for_the_same_while_it_is_being_undone_is_told_the_same() {
+    let mut owner = Owner::new();
+    owner.create(1, "a");
+    owner.drain();
+    owner.intents.ask(Command::Scale(2), 2);
+    let Some(Write::Put(_)) = owner.next() else { panic!("a write is under way") };
+    owner.update(3, "a");
+    owner.find_no_room();
+    assert_eq!(owner.next(), None);
+    owner.committed(Ok(()));
+    assert_eq!(owner.drain(), ["-"]);
+    assert_eq!(owner.answers, [(2, Ok(())), (1, no_room()), (3, no_room())]);
+    assert_eq!(owner.life.desired(), None);
+}
+
+#[test]
+fn what_was_accepted_is_kept_however_full_the_disk_is_and_a_later_caller_waits_for_the_next_start() {
+    let mut owner = Owner::new();
+    owner.create(1, "a");
+    let wait = {
+        let Some(Write::Put(_)) = owner.next() else { panic!("it is written") };
+        let done = owner.intents.committed(Ok(()), &owner.life);
+        owner.feed(done.event.unwrap());
+        done.wait.unwrap()
+    };
+    assert_eq!(owner.intents.wait_over(wait), [(1, Ok(()))]);
+    owner.find_no_room();
+    owner.update(2, "a");
+    assert_eq!((owner.drain(), owner.answers.len()), (Vec::<String>::new(), 0), "not told of a start before it came");
+    assert_eq!(owner.asked_for(), (1, "a", 1));
+}

@@ -214,7 +214,7 @@ impl World {
         let told = match self.life.outcome(desired.generation) {
             Outcome::Ready => desired.failed.is_none(),
             Outcome::Failed(_) => desired.failed.is_some(),
-            Outcome::Pending | Outcome::Looping | Outcome::Superseded => false,
+            Outcome::Pending | Outcome::Looping | Outcome::NoRoom { .. } | Outcome::Superseded => false,
         };
         let counted = status.ready as usize == right && status.spares as usize == standing_by;
         check(told && counted, Rule::QuiescenceReachesWhatIsDesired, || format!("{status:?}"))

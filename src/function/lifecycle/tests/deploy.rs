@@ -397,3 +397,38 @@ fn a_process_that_ends_twice_alike_is_not_waited_for_and_tried_on() {
         assert_eq!(heart.outcome(), Outcome::Ready);
     }
 }
+
+fn full() -> StartError {
+    StartError::NoRoom("the disk is full".into())
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_to_who_waits_and_tried_on_and_never_fails_a_generation_for_good() {
+    let mut heart = Heart::new();
+    heart.apply("a");
+    for (times, wait) in [(1, 1), (2, 2), (3, 4)] {
+        let id = heart.starting();
+        heart.fail(&id, full());
+        heart.removed(&id);
+        assert_eq!(heart.outcome(), Outcome::NoRoom { reason: "the disk is full".into(), times });
+        assert_eq!(heart.desired().failed, None);
+        assert_eq!(heart.starts_after(wait), 1);
+    }
+    let id = heart.starting();
+    heart.fail(&id, not_now());
+    assert_eq!(heart.outcome(), Outcome::Pending, "the last start had room");
+    heart.wait(8);
+    let id = heart.starting();
+    heart.start(&id);
+    assert_eq!(heart.outcome(), Outcome::Ready);
+}
+
+#[test]
+fn a_generation_that_served_is_pending_while_a_disk_is_full() {
+    let (mut heart, old) = Heart::serving("a", 1);
+    heart.crash(&old[0]);
+    let id = heart.starting();
+    heart.fail(&id, full());
+    assert_eq!(heart.outcome(), Outcome::Pending);
+    assert_eq!(heart.starts_after(1), 1);
+}

@@ -65,6 +65,11 @@ impl Heart {
         self.on(Event::RetryDue)
     }
 
+    /// How many starts there are so many seconds later.
+    fn starts_after(&mut self, seconds: u64) -> usize {
+        brought_up(&self.wait(seconds)).len()
+    }
+
     fn apply(&mut self, image: &str) -> Vec<Effect> {
         let next = self.life.accept(spec(image), "then");
         self.on(Event::Apply(next))

@@ -266,7 +266,10 @@ async fn living(options: &DaemonOptions) -> Result<Option<Process>, HostError> {
 }
 
 /// Asks for the version, over a connection of its own.
-async fn answers(socket: &Path, within: Duration) -> Result<(), HostError> {
+///
+/// # Errors
+/// [`HostError::Unavailable`] names the socket and why there was no answer in time.
+pub async fn answers(socket: &Path, within: Duration) -> Result<(), HostError> {
     let unanswered = |error: &dyn std::fmt::Display| {
         HostError::Unavailable(format!("containerd does not answer at {}: {error}", socket.display()))
     };

@@ -32,6 +32,7 @@ mod record;
 mod reference;
 mod registry;
 mod resolve;
+mod room;
 mod tarball;
 mod unpack;
 mod zstd;
@@ -80,6 +81,8 @@ pub struct ImagesOptions {
     pub attempts: u32,
     /// How long a pull may take: a registry that asks to wait longer is not waited for.
     pub limit: Duration,
+    /// Where containerd keeps images, to look whether one fits before it is pulled; None: that is not known.
+    pub root: Option<PathBuf>,
 }
 
 impl ImagesOptions {
@@ -96,6 +99,7 @@ impl ImagesOptions {
             stall: Duration::from_secs(60),
             attempts: 5,
             limit: Duration::from_secs(30 * 60),
+            root: None,
         }
     }
 }
@@ -261,6 +265,7 @@ impl ContainerdImages {
             parallel: self.options.parallel_layers,
             attempts,
             stall: self.options.stall,
+            root: self.options.root.as_deref(),
             counters: counters.clone(),
         };
         let (target, stored) = pull.fetch().await?;

@@ -4,6 +4,7 @@
 //! ended -> digest compared by containerd. A blob that is there already is not fetched.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use super::platform::Platform;
 use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
 use super::resolve::{Documents, PlatformManifest, Resolved, resolve};
+use super::room;
 use crate::host::containerd::connection::Lease;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, Progress};
@@ -60,6 +62,8 @@ pub(crate) struct Pull<'a> {
     pub(crate) attempts: u32,
     /// How long may pass without a byte.
     pub(crate) stall: Duration,
+    /// The directory whose disk has to have room for it, where that is known.
+    pub(crate) root: Option<&'a Path>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -87,6 +91,7 @@ impl Pull<'_> {
         // The config first: an image for another platform is refused before its layers are fetched.
         self.fetch_config(manifest).await?;
         let config = read_config(self.terms.lease.containerd(), manifest).await.map_err(|error| self.blame(error))?;
+        self.must_fit(manifest).await?;
         self.counters.expect(manifest.layers());
         let of = manifest.layers().len();
         stream::iter(manifest.layers().clone().into_iter().zip(1..))
@@ -95,6 +100,18 @@ impl Pull<'_> {
             .try_collect::<()>()
             .await?;
         Ok(StoredImage::new(platform, config))
+    }
+
+    /// Refuses an image that there is no room for, before its layers are fetched.
+    async fn must_fit(&self, manifest: &ImageManifest) -> Result<(), HostError> {
+        let Some(root) = self.root else { return Ok(()) };
+        let mut missing = 0_u64;
+        for layer in manifest.layers() {
+            if stat_blob(self.terms.lease.containerd(), layer.digest().as_ref()).await?.is_none() {
+                missing = missing.saturating_add(layer.size());
+            }
+        }
+        room::must_fit(&self.reference.to_string(), missing, root).await
     }
 
     async fn fetch_config(&self, manifest: &ImageManifest) -> Result<(), HostError> {

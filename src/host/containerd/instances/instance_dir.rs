@@ -71,9 +71,11 @@ impl InstanceDirs {
         secrets: &BTreeMap<SecretName, Vec<u8>>,
     ) -> io::Result<()> {
         let files = self.files(id);
-        DirBuilder::new().recursive(true).mode(0o700).create(self.directory(id))?;
+        let directory = self.directory(id);
+        let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
+        make(&directory).map_err(|error| of_path(&directory, &error))?;
         write(&files.resolv_conf, resolv_conf.as_bytes(), 0o644)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&files.secrets)?;
+        make(&files.secrets).map_err(|error| of_path(&files.secrets, &error))?;
         for (name, value) in secrets {
             let path = files.secrets.join(name.as_str());
             write(&path, value, 0o400)?;
@@ -126,10 +128,18 @@ impl InstanceDirs {
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(path)?;
-    // Whatever the umask is.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(bytes)
+    let write = || {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(path)?;
+        // Whatever the umask is.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(bytes)
+    };
+    write().map_err(|error: io::Error| of_path(path, &error))
+}
+
+/// The error with the path that it is about: which disk is full has to be known.
+fn of_path(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// The names in a directory; none when there is no such directory.

@@ -1,0 +1,152 @@
+//! The disks that actord and all that it runs write to: whether they have room for one more deploy.
+//!
+//! ```text
+//! a deploy or update -> room() -> enough on each disk: it is written, pulled, started
+//!                              -> else: refused in words, before anything is written
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use super::HostError;
+
+const MIB: u64 = 1 << 20;
+
+/// What a deploy needs of each disk, in bytes: a commit of the store and of its log, the container's record, its files. With
+/// less than that left, what is deleted could not be written down either.
+const NEEDED: u64 = 4 * MIB;
+/// And in files.
+const NEEDED_INODES: u64 = 64;
+
+/// The disks of the machine.
+#[async_trait]
+pub trait Disks: Send + Sync {
+    /// Whether a deploy has the room that every deploy needs.
+    ///
+    /// # Errors
+    /// [`HostError::Full`] names the directory, how much there is and how much is needed. Any other error: it can't be told,
+    /// or nothing can be written for another reason.
+    async fn room(&self) -> Result<(), HostError>;
+}
+
+/// A directory of actord's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// What the settings call it: `data directory`.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The disks that these directories lie on.
+#[derive(Debug, Clone)]
+pub struct LocalDisks(Vec<Directory>);
+
+impl LocalDisks {
+    /// Looks at nothing yet.
+    #[must_use]
+    pub fn new(directories: Vec<Directory>) -> Self {
+        Self(directories)
+    }
+}
+
+#[async_trait]
+impl Disks for LocalDisks {
+    async fn room(&self) -> Result<(), HostError> {
+        let directories = self.0.clone();
+        blocking(move || directories.iter().try_for_each(|directory| enough(directory, Free::of(&directory.path)?)))
+            .await
+    }
+}
+
+/// A disk that does not answer holds up a thread that waits for nothing else.
+async fn blocking<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
+    let looked = tokio::task::spawn_blocking(look).await;
+    looked.unwrap_or_else(|lost| Err(HostError::Failed(format!("look for room on the disks: {lost}"))))
+}
+
+/// What is left of a disk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Free {
+    /// For whoever is not root: the file system keeps some back.
+    pub(super) bytes: u64,
+    /// None where the file system does not count them.
+    inodes: Option<u64>,
+}
+
+impl Free {
+    /// Of the disk that a directory lies on.
+    pub(super) async fn of_directory(path: &Path) -> Result<Self, HostError> {
+        let path = path.to_owned();
+        blocking(move || Self::of(&path)).await
+    }
+
+    fn of(path: &Path) -> Result<Self, HostError> {
+        let failed = |error| HostError::Failed(format!("look for room in {}: {error}", path.display()));
+        let about = statvfs(path).map_err(failed)?;
+        if about.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(HostError::Failed(format!(
+                "{} is mounted read-only: mount it to be written to",
+                path.display()
+            )));
+        }
+        Ok(Self {
+            bytes: about.f_bavail.saturating_mul(about.f_frsize),
+            inodes: Some(about.f_favail).filter(|_| about.f_files > 0),
+        })
+    }
+}
+
+fn enough(Directory { name, path }: &Directory, free: Free) -> Result<(), HostError> {
+    let (path, advice) = (path.display(), "free some on that disk and try again");
+    match free {
+        Free { bytes, .. } if bytes < NEEDED => Err(HostError::Full(format!(
+            "the disk of the {name} {path} is full: {} KiB are free, a deploy needs {} KiB: {advice}",
+            bytes >> 10,
+            NEEDED >> 10
+        ))),
+        Free { inodes: Some(inodes), .. } if inodes < NEEDED_INODES => Err(HostError::Full(format!(
+            "the disk of the {name} {path} has no room for more files: {inodes} are left, a deploy needs {NEEDED_INODES}: {advice}"
+        ))),
+        Free { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_without_room_for_bytes_or_files_is_named_with_its_directory() {
+        let directory = Directory { name: "state directory", path: "/run/actord".into() };
+        for (bytes, inodes, full) in [
+            (NEEDED, Some(NEEDED_INODES), None),
+            (NEEDED, None, None),
+            (NEEDED - 1, None, Some("4095 KiB are free")),
+            (0, Some(1000), Some("0 KiB are free")),
+            (NEEDED, Some(3), Some("3 are left")),
+        ] {
+            match (enough(&directory, Free { bytes, inodes }), full) {
+                (Ok(()), None) => {}
+                (Err(HostError::Full(words)), Some(part)) => {
+                    assert!(words.contains("state directory /run/actord") && words.contains(part), "{words}");
+                }
+                other => panic!("{bytes} {inodes:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_there_is_no_full_disk() {
+        let there = Directory { name: "data directory", path: "/proc/self".into() };
+        let gone = Directory { name: "data directory", path: "/nonexistent".into() };
+        // Nothing can be written to /proc, which says that it has no blocks at all.
+        assert!(matches!(LocalDisks::new(vec![there]).room().await, Err(HostError::Full(_))));
+        assert!(matches!(LocalDisks::new(vec![gone]).room().await, Err(HostError::Failed(_))));
+        assert_eq!(LocalDisks::new(Vec::new()).room().await, Ok(()));
+    }
+}
