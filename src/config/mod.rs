@@ -112,6 +112,14 @@ pub struct Config {
     #[arg(long, env = "ACTORD_IMAGE_RETENTION", value_name = "TIME", default_value = "168h", value_parser = parse_duration)]
     pub image_retention: Duration,
 
+    /// Percentage of its disk from which pulled images that no function needs go early, oldest first; 0: never
+    #[arg(long, env = "ACTORD_IMAGE_HIGH_WATERMARK", value_name = "PERCENT", default_value = "85", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub image_high_watermark: u8,
+
+    /// Percentage of the disk down to which they go then
+    #[arg(long, env = "ACTORD_IMAGE_LOW_WATERMARK", value_name = "PERCENT", default_value = "80", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub image_low_watermark: u8,
+
     /// Name of the CNI network
     #[arg(long, env = "ACTORD_CNI_NAME", value_name = "NAME", default_value = "actord", value_parser = value::identifier)]
     pub cni_name: String,

@@ -1,11 +1,16 @@
 //! Removes now and then the images that no function needs any more, so that years of deploys don't fill the disk.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
+
+use crate::config::Config;
 use crate::function::Desired;
 use crate::host::containerd::images::ContainerdImages;
+use crate::host::used_percent;
 use crate::store::Store;
 
 /// Prunes once. Where it can't be known which images are wanted, all stay.
@@ -13,6 +18,48 @@ pub(super) async fn prune(images: Arc<ContainerdImages>, store: Store, retention
     let functions = store.all().await?;
     let wanted = functions.iter().flat_map(|(_, desired)| wanted(desired)).collect();
     images.prune(&wanted, retention).await?;
+    Ok(())
+}
+
+/// How full the disk of the images may be, in percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Watermarks {
+    /// From above here on, images that no function needs go.
+    pub(super) high: u8,
+    /// Until no more than this is used.
+    pub(super) low: u8,
+}
+
+impl Watermarks {
+    /// None where nothing is to be removed early, or it is not known where images are.
+    pub(super) fn of(config: &Config) -> Option<Self> {
+        let Config { image_high_watermark: high, image_low_watermark: low, .. } = *config;
+        let on = high > 0 && !config.image_retention.is_zero() && config.containerd.is_none();
+        on.then_some(Self { high, low: low.min(high) })
+    }
+}
+
+/// Makes room, if the disk of `root` is too full, by the images that no function needs.
+pub(super) async fn reclaim(
+    images: Arc<ContainerdImages>,
+    store: Store,
+    root: PathBuf,
+    marks: Watermarks,
+) -> anyhow::Result<()> {
+    if used_percent(&root).await? <= marks.high {
+        return Ok(());
+    }
+    let functions = store.all().await?;
+    let wanted = functions.iter().flat_map(|(_, desired)| wanted(desired)).collect();
+    // Where it can't be told, no more goes.
+    let enough = || async { used_percent(&root).await.map_or(true, |used| used <= marks.low) };
+    images.reclaim(&wanted, enough).await?;
+    let used = used_percent(&root).await?;
+    ensure!(
+        used <= marks.high,
+        "{used} % of the disk of {} are used, and no image is left to remove that no function needs",
+        root.display()
+    );
     Ok(())
 }
 
@@ -27,7 +74,23 @@ fn wanted(desired: &Desired) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::given::config;
     use crate::function::{Event, Lifecycle, Spec, SpecDraft, Uptime};
+
+    #[test]
+    fn images_go_early_only_where_they_may_go_at_all_and_it_is_known_where_they_are() {
+        for (arguments, expected) in [
+            ("", Some((85, 80))),
+            ("--image-high-watermark 60", Some((60, 60))),
+            ("--image-high-watermark 90 --image-low-watermark 50", Some((90, 50))),
+            ("--image-high-watermark 0", None),
+            ("--image-retention 0", None),
+            ("--containerd /run/containerd/containerd.sock", None),
+        ] {
+            let marks = Watermarks::of(&config(arguments)).map(|marks| (marks.high, marks.low));
+            assert_eq!(marks, expected, "{arguments}");
+        }
+    }
 
     #[test]
     fn what_serves_and_what_a_rollback_leads_to_are_wanted_and_older_images_are_not() {

@@ -61,6 +61,26 @@ impl Disks for LocalDisks {
     }
 }
 
+/// How much of the disk that a directory lies on is used, in percent as `df` tells it: of what others than root may use.
+///
+/// # Errors
+/// [`HostError::Failed`] when it can't be told.
+pub async fn used_percent(path: &Path) -> Result<u8, HostError> {
+    let path = path.to_owned();
+    blocking(move || {
+        let failed = |error| HostError::Failed(format!("look for room in {}: {error}", path.display()));
+        let about = statvfs(&path).map_err(failed)?;
+        Ok(percent(about.f_blocks.saturating_sub(about.f_bfree), about.f_bavail))
+    })
+    .await
+}
+
+/// So many of all, rounded up.
+fn percent(used: u64, available: u64) -> u8 {
+    let (used, all) = (u128::from(used), u128::from(used) + u128::from(available));
+    u8::try_from((used * 100).div_ceil(all.max(1))).unwrap_or(100)
+}
+
 /// A disk that does not answer holds up a thread that waits for nothing else.
 async fn blocking<T: Send + 'static>(
     look: impl FnOnce() -> Result<T, HostError> + Send + 'static,
@@ -137,6 +157,15 @@ mod tests {
                 }
                 other => panic!("{bytes} {inodes:?}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_used_is_rounded_up_as_df_does_and_nothing_of_nothing_is_none() {
+        for (used, available, expected) in
+            [(0, 0, 0), (0, 10, 0), (1, 999, 1), (85, 15, 85), (851, 149, 86), (10, 0, 100), (u64::MAX, u64::MAX, 50)]
+        {
+            assert_eq!(percent(used, available), expected, "{used} {available}");
         }
     }
 

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use oci_spec::image::ImageConfiguration;
 
 pub use crate::function::PullPolicy;
-pub use disks::{Directory, Disks, LocalDisks};
+pub use disks::{Directory, Disks, LocalDisks, used_percent};
 pub use environment::effective_environment;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use probe::HttpProbe;

@@ -1,6 +1,7 @@
 //! Which images go when no function needs them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actord::host::Images as _;
@@ -80,4 +81,43 @@ async fn what_was_imported_or_is_somebody_elses_stays() {
         assert_eq!(machine.prune(&[], Duration::ZERO).await, [""; 0]);
     }
     assert_eq!(machine.lines(&["images", "list", "-q"]), before);
+}
+
+#[tokio::test]
+async fn when_the_disk_fills_up_images_that_nobody_wants_go_the_oldest_first_until_there_is_enough_room() {
+    let machine = Machine::start();
+    let registry = Registry::start(machine.daemon.directory()).await;
+    let mut all = Vec::new();
+    for name in ["oldest", "old", "wanted", "newest"] {
+        let reference = registry.push(name, "v1", &built(name)).await;
+        machine.pull(&reference).await;
+        all.push(reference);
+    }
+    let [oldest, old, wanted, newest] = [0, 1, 2, 3].map(|at: usize| all[at].as_str());
+    // They are noted one after the other.
+    for kept in [vec![old, wanted, newest], vec![wanted, newest], vec![wanted]] {
+        assert_eq!(machine.prune(&kept, WEEK).await, [""; 0]);
+    }
+    let reclaim = async |wanted: &[&str], removals: usize| {
+        let wanted: BTreeSet<String> = wanted.iter().map(|text| (*text).to_owned()).collect();
+        // It is asked before each.
+        let asked = AtomicUsize::new(0);
+        let enough = || std::future::ready(asked.fetch_add(1, Ordering::SeqCst) >= removals);
+        machine.images.reclaim(&wanted, enough).await.unwrap()
+    };
+    let blobs = || machine.lines(&["content", "list", "-q"]).len();
+    let before = blobs();
+    assert_eq!(reclaim(&[wanted], 2).await, [oldest, old]);
+    assert_eq!(blobs(), before - 6, "what they took is collected by then");
+    assert_eq!(reclaim(&[wanted], 0).await, [""; 0]);
+    assert_eq!(reclaim(&[wanted], 9).await, [newest]);
+    assert_eq!(reclaim(&[wanted], 9).await, [""; 0]);
+    let image = machine.ensure(wanted, Never).await.unwrap();
+    machine.check_runnable(&image).await;
+
+    // One that is found unwanted only now is noted, and here it is taken again before it goes.
+    assert_eq!(reclaim(&[], 9).await, [""; 0]);
+    machine.ensure(wanted, Never).await.unwrap();
+    assert_eq!(reclaim(&[], 9).await, [""; 0]);
+    assert_eq!(reclaim(&[], 9).await, [wanted]);
 }

@@ -116,6 +116,16 @@ pub const PRUNING: Job = Job {
     decides_readiness: false,
 };
 
+/// Removes images early.
+pub const WATERMARK: Job = Job {
+    name: "watermark",
+    period: Duration::from_secs(60),
+    at_once: false,
+    purpose: "removes images that no function needs while the disk is too full",
+    when_it_fails: "the disk fills up; a deploy may soon be refused",
+    decides_readiness: false,
+};
+
 /// Gives free memory back.
 pub const MEMORY: Job = Job {
     name: "memory",
@@ -137,5 +147,6 @@ pub const ALL: &[&Job] = &[
     &STORE,
     &NAME_SERVERS,
     &PRUNING,
+    &WATERMARK,
     &MEMORY,
 ];

@@ -5,6 +5,7 @@
 //!                                                      -> not wanted for the whole retention: the record goes, and with it
 //!                                                         what no other image refers to
 //! ```
+//! When the disk fills up, what is noted goes before its time, the oldest first ([`ContainerdImages::reclaim`]).
 //! Only what this installation pulled is ever touched: an imported image has no registry to come back from.
 
 use std::collections::BTreeSet;
@@ -51,8 +52,7 @@ impl ContainerdImages {
     /// # Errors
     /// As containerd says; what was removed by then stays removed.
     pub async fn prune(&self, wanted: &BTreeSet<String>, retention: Duration) -> Result<Vec<String>, HostError> {
-        let wanted: BTreeSet<String> =
-            wanted.iter().filter_map(|text| reference::parse(text).ok()).map(|reference| reference.whole()).collect();
+        let wanted = whole_names(wanted);
         let mut removed = Vec::new();
         for name in record::pulled(&self.containerd).await? {
             // It is not taken for one that is here while it is being removed.
@@ -65,7 +65,7 @@ impl ContainerdImages {
                 Verdict::Forget => record::note_unwanted(&self.containerd, &name, None).await?,
                 Verdict::Note => record::note_unwanted(&self.containerd, &name, Some(Timestamp::now())).await?,
                 Verdict::Remove => {
-                    record::remove(&self.containerd, &name).await?;
+                    record::remove(&self.containerd, &name, false).await?;
                     tracing::info!(image = name, "removed: no function needed it for long");
                     removed.push(name);
                     if removed.len() >= MOST {
@@ -76,6 +76,54 @@ impl ContainerdImages {
         }
         Ok(removed)
     }
+
+    /// Removes images that were pulled and that no function wants, until there is `enough` room; the one that was not wanted
+    /// for longest goes first. One that is found unwanted for the first time is only noted: what is being deployed may want
+    /// it. Returns their names.
+    ///
+    /// # Errors
+    /// As containerd says; what was removed by then stays removed.
+    pub async fn reclaim<E: Future<Output = bool>>(
+        &self,
+        wanted: &BTreeSet<String>,
+        enough: impl Fn() -> E,
+    ) -> Result<Vec<String>, HostError> {
+        let wanted = whole_names(wanted);
+        let mut unwanted = Vec::new();
+        for name in record::pulled(&self.containerd).await? {
+            let _locked = self.lock_name(&name).await;
+            let Some(ImageRecord { unwanted_since, .. }) = record::look_up(&self.containerd, &name).await? else {
+                continue;
+            };
+            match verdict(wanted.contains(&name), unwanted_since, Timestamp::now(), Duration::ZERO) {
+                Verdict::Keep => {}
+                Verdict::Forget => record::note_unwanted(&self.containerd, &name, None).await?,
+                Verdict::Note => record::note_unwanted(&self.containerd, &name, Some(Timestamp::now())).await?,
+                Verdict::Remove => unwanted.extend(unwanted_since.map(|since| (since, name))),
+            }
+        }
+        unwanted.sort();
+        let mut removed = Vec::new();
+        for (since, name) in unwanted {
+            if enough().await {
+                break;
+            }
+            let _locked = self.lock_name(&name).await;
+            let found = record::look_up(&self.containerd, &name).await?;
+            // It may have been taken for one that is here meanwhile.
+            if found.is_some_and(|found| found.unwanted_since == Some(since)) {
+                record::remove(&self.containerd, &name, true).await?;
+                tracing::info!(image = name, unwanted_since = %since, "removed: the disk is filling up, and no function needs it");
+                removed.push(name);
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn whole_names(references: &BTreeSet<String>) -> BTreeSet<String> {
+    let parsed = references.iter().filter_map(|text| reference::parse(text).ok());
+    parsed.map(|reference| reference.whole()).collect()
 }
 
 #[cfg(test)]

@@ -141,9 +141,10 @@ pub(crate) async fn note_unwanted(
     containerd.call(format!("label image {name}"), message).send(update).await.map(drop)
 }
 
-/// Removes a record. What no other image refers to goes with the next garbage collection.
-pub(crate) async fn remove(containerd: &Containerd, name: &str) -> Result<(), HostError> {
-    let message = DeleteImageRequest { name: name.to_owned(), sync: false, ..DeleteImageRequest::default() };
+/// Removes a record. What no other image refers to goes with the next garbage collection: by the time this returns, if that
+/// is waited for.
+pub(crate) async fn remove(containerd: &Containerd, name: &str, wait: bool) -> Result<(), HostError> {
+    let message = DeleteImageRequest { name: name.to_owned(), sync: wait, ..DeleteImageRequest::default() };
     let delete = async |channel, request| ImagesClient::new(channel).delete(request).await;
     containerd.call(format!("remove image {name}"), message).find(delete).await.map(drop)
 }
