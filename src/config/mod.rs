@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 
 pub use file::{FileError, parse};
 pub use value::{ListedRuntime, LogFormat, RegistryMirror, parse_duration};
@@ -217,6 +217,11 @@ pub struct Config {
     /// How long a client may send nothing of a request body that it has begun
     #[arg(long, env = "ACTORD_UPLOAD_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upload_idle_timeout: Duration,
+
+    /// Address or subnet (CIDR) of a proxy before actord, whose X-Forwarded-* and Forwarded are believed and passed on to
+    /// functions; from any other peer they are replaced. Repeatable. A gateway on this machine is one for provider-listen
+    #[arg(long, env = "ACTORD_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = value::proxies)]
+    pub trusted_proxies: Vec<IpNet>,
 
     /// How long a request waits for a function that has no ready instance
     #[arg(long, env = "ACTORD_PARK_TIME", value_name = "TIME", default_value = "10s", value_parser = parse_duration)]

@@ -1,11 +1,11 @@
 //! How each kind of value is written. Every error says what was expected, with an example.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use tracing_subscriber::EnvFilter;
 
 use super::INTERFACE_NAME_MAX;
@@ -96,6 +96,17 @@ pub(super) fn subnet(text: &str) -> Result<Ipv4Net, String> {
     }
     if !(8..=29).contains(&net.prefix_len()) {
         return Err("expected a prefix from /8 to /29".to_owned());
+    }
+    Ok(net)
+}
+
+/// One address, or a subnet.
+pub(super) fn proxies(text: &str) -> Result<IpNet, String> {
+    let one = text.parse().map(|address: IpAddr| IpNet::from(address.to_canonical()));
+    let net = one.or_else(|_| text.parse::<IpNet>());
+    let net = net.map_err(|_| "expected an address or a subnet such as 192.0.2.7 or 10.0.0.0/8".to_owned())?;
+    if net.trunc() != net {
+        return Err(format!("{net} is an address in a subnet: did you mean {} or {}?", net.trunc(), net.addr()));
     }
     Ok(net)
 }
@@ -201,6 +212,17 @@ mod tests {
         assert!(subnet("10.62.0.1/16").unwrap_err().contains("10.62.0.0/16"));
         for text in ["10.62.0.0", "10.0.0.0/30", "0.0.0.0/0", "fd00::/64"] {
             assert!(subnet(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_an_address_or_a_subnet() {
+        for (text, net) in [("192.0.2.7", "192.0.2.7/32"), ("10.0.0.0/8", "10.0.0.0/8"), ("::1", "::1/128")] {
+            assert_eq!(proxies(text).unwrap().to_string(), net);
+        }
+        assert!(proxies("10.0.0.1/8").unwrap_err().contains("10.0.0.0/8 or 10.0.0.1"));
+        for text in ["", "gateway", "10.0.0.0/33", "10.0.0.1:80"] {
+            assert!(proxies(text).is_err(), "{text}");
         }
     }
 

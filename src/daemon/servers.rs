@@ -40,6 +40,7 @@ impl Servers {
             answer_timeout: config.deploy_wait + config.host_timeout,
             function_label: config.function_label,
             resting: resting(config),
+            trusted_proxies: config.trusted_proxies.clone(),
             ..http::Settings::new(credentials.clone(), flavor)
         };
         let (public, provider) = (settings(http::ApiFlavor::Public), settings(http::ApiFlavor::Provider));

@@ -15,6 +15,7 @@ mod connection;
 mod draining;
 mod front;
 mod metrics;
+mod proxies;
 mod proxy;
 mod server;
 mod text;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
 pub use draining::Draining;
+use ipnet::IpNet;
 pub use metrics::Metrics;
 pub use server::{serve, serve_metrics};
 
@@ -72,6 +74,8 @@ pub struct Settings {
     pub function_label: bool,
     /// After how long without a call functions rest that ask for it: what is next is told by this.
     pub resting: Resting,
+    /// The proxies whose `X-Forwarded-*` are believed and passed on. A gateway on this machine is one for the provider's listener.
+    pub trusted_proxies: Vec<IpNet>,
     /// What it calls itself.
     pub release: Release,
 }
@@ -88,6 +92,7 @@ impl Settings {
             answer_timeout: Duration::from_secs(55),
             function_label: false,
             resting: Resting::default(),
+            trusted_proxies: Vec::new(),
             release: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 sha: env!("ACTORD_COMMIT").to_owned(),

@@ -13,6 +13,7 @@ use actix_web::{App, Error};
 
 use super::connection::{Connections, UNREAD_LINGER, introduce};
 use super::front::front;
+use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
 use super::{Services, Settings, configure, configure_metrics};
 
@@ -32,7 +33,8 @@ pub fn serve(
     // Whole seconds are all that it takes; less than one must not become none.
     let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
     let builder = Server::build().workers(workers).shutdown_timeout(drain);
-    listen(builder, listener, move || {
+    let connections = Connections::behind(TrustedProxies::new(&settings.trusted_proxies, settings.flavor));
+    listen(builder, listener, connections, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
         (app, Some(Proxy::new(services.clone(), &settings)))
     })
@@ -44,20 +46,25 @@ pub fn serve(
 /// When the socket can't be used.
 pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io::Result<Server> {
     let services = services.clone();
-    listen(Server::build().workers(1), listener, move || {
+    let connections = Connections::behind(TrustedProxies::default());
+    listen(Server::build().workers(1), listener, connections, move || {
         (App::new().configure(|cfg| configure_metrics(cfg, &services)), None)
     })
 }
 
 /// What `actix_web::HttpServer` does, with connections of our own between the socket and actix, and the proxy beside the
 /// routes. `rooms` makes both for each worker: the proxy's connections belong to the worker.
-fn listen<A, R>(builder: ServerBuilder, listener: TcpListener, rooms: A) -> std::io::Result<Server>
+fn listen<A, R>(
+    builder: ServerBuilder,
+    listener: TcpListener,
+    connections: Connections,
+    rooms: A,
+) -> std::io::Result<Server>
 where
     A: Fn() -> (App<R>, Option<Proxy>) + Clone + Send + 'static,
     R: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()> + 'static,
 {
-    let (address, connections, ending) =
-        (listener.local_addr()?, Connections::default(), builder.graceful_shutdown_signal());
+    let (address, ending) = (listener.local_addr()?, builder.graceful_shutdown_signal());
     let builder = builder.disable_signals().listen(format!("http-{address}"), listener, move || {
         let (connections, ending) = (connections.clone(), ending.clone());
         let http = HttpService::build()

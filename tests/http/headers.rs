@@ -31,12 +31,38 @@ async fn a_function_learns_who_called_and_for_which_host_and_is_called_by_its_ow
 }
 
 #[actix_web::test]
-async fn what_an_earlier_proxy_said_of_the_caller_is_kept() {
-    let house = House::public().await;
-    house.publish("echo", mirror().await);
-    let lines = seen(&house, "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Host: shop.example\r\n").await;
-    assert_eq!(value(&lines, "x-forwarded-for"), Some("10.1.2.3"));
-    assert_eq!(value(&lines, "x-forwarded-host"), Some("shop.example"));
+async fn what_a_trusted_proxy_said_of_the_caller_is_kept() {
+    for (flavor, trusted) in
+        [(ApiFlavor::Public, vec!["127.0.0.0/8".parse().unwrap()]), (ApiFlavor::Provider, Vec::new())]
+    {
+        let house = House::with(flavor, |settings| settings.trusted_proxies = trusted).await;
+        house.publish("echo", mirror().await);
+        let sent = "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Proto: https\r\n\
+                    Forwarded: for=10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\n";
+        let lines = seen(&house, sent).await;
+        assert_eq!(value(&lines, "x-forwarded-for"), Some("10.1.2.3"));
+        assert_eq!(value(&lines, "x-forwarded-host"), Some("shop.example"));
+        assert_eq!(value(&lines, "x-forwarded-proto"), Some("https"));
+        assert_eq!(value(&lines, "forwarded"), Some("for=10.1.2.3"));
+        assert_eq!(value(&lines, "x-real-ip"), Some("10.1.2.3"));
+    }
+}
+
+#[actix_web::test]
+async fn what_a_client_says_of_itself_is_replaced_by_what_is_known_of_it() {
+    for trusted in [Vec::new(), vec!["192.0.2.0/24".parse().unwrap()]] {
+        let house = House::with(ApiFlavor::Public, |settings| settings.trusted_proxies = trusted).await;
+        house.publish("echo", mirror().await);
+        let sent = "X-Forwarded-For: 10.1.2.3\r\nX-FORWARDED-FOR: 10.9.9.9\r\nX-Forwarded-Host: shop.example\r\n\
+                    X-Forwarded-Proto: https\r\nX-Forwarded-User: root\r\nForwarded: for=10.1.2.3\r\n\
+                    X_Forwarded_For: 10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\nX-Mine: 1\r\n";
+        let lines = seen(&house, sent).await;
+        let told: Vec<&String> = lines.iter().filter(|line| line.contains("forwarded") || line.contains("real")).collect();
+        assert_eq!(told.len(), 2, "{lines:?}");
+        assert_eq!(value(&lines, "x-forwarded-host"), Some("gateway:8080"));
+        assert!(value(&lines, "x-forwarded-for").unwrap().starts_with("127.0.0.1:"), "{lines:?}");
+        assert_eq!(value(&lines, "x-mine"), Some("1"));
+    }
 }
 
 #[actix_web::test]

@@ -16,6 +16,7 @@ mod turn;
 mod unread;
 mod version;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use actix_web::dev::Extensions;
@@ -23,18 +24,39 @@ use actix_web::rt::net::TcpStream;
 
 pub(super) use self::framing::Chunk;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
-pub(super) use self::turn::{Answer, Exchange, peer, sent};
+pub(super) use self::turn::{Answer, Exchange, is_from_proxy, peer, sent};
+
+use super::proxies::TrustedProxies;
 
 /// Makes connections of one listener out of sockets.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Connections(strangers::Strangers);
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    strangers: strangers::Strangers,
+    proxies: TrustedProxies,
+}
 
 impl Connections {
+    /// Of a listener that has these proxies before it.
+    pub(super) fn behind(proxies: TrustedProxies) -> Self {
+        Self { strangers: strangers::Strangers::default(), proxies }
+    }
+
     /// A connection that was just accepted.
     pub(super) fn open(&self, tcp: TcpStream) -> ClientStream {
-        let peer = tcp.peer_addr().ok();
-        ClientStream::new(tcp, peer, self.0.clone())
+        let peer = tcp.peer_addr().ok().map(|address| {
+            let is_proxy = self.proxies.contains(address.ip());
+            Peer { address, is_proxy }
+        });
+        ClientStream::new(tcp, peer, self.strangers.clone())
     }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    address: SocketAddr,
+    /// Whether it is believed what it says of its own clients.
+    is_proxy: bool,
 }
 
 /// Lets the routes know the connection that a request came on.

@@ -11,7 +11,6 @@
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -24,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
+use super::Peer;
 use super::framing::Framing;
 use super::head;
 use super::refusal::Refusal;
@@ -48,7 +48,7 @@ pub(in crate::http) const UNREAD_LINGER: Duration = Duration::from_secs(5);
 /// The connection of one client.
 pub(in crate::http) struct ClientStream {
     tcp: TcpStream,
-    peer: Option<SocketAddr>,
+    peer: Option<Peer>,
     turn: Rc<Turn>,
     strangers: Strangers,
     state: State,
@@ -85,7 +85,7 @@ enum State {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, peer: Option<SocketAddr>, strangers: Strangers) -> Self {
+    pub(super) fn new(tcp: TcpStream, peer: Option<Peer>, strangers: Strangers) -> Self {
         Self {
             tcp,
             peer,
@@ -150,7 +150,7 @@ impl ClientStream {
                 self.state = if head.framing.is_complete() { State::Answering } else { State::Body(head.framing) };
             }
             Err(refusal) => {
-                self.strangers.note(self.peer, &refusal);
+                self.strangers.note(self.peer.map(|peer| peer.address), &refusal);
                 self.refuse(&refusal);
             }
         }
@@ -163,7 +163,7 @@ impl ClientStream {
             Framing::Broken => {
                 let refusal =
                     Refusal::bad("the request's body can't be read: it is not framed in chunks, as its head says");
-                self.strangers.note(self.peer, &refusal);
+                self.strangers.note(self.peer.map(|peer| peer.address), &refusal);
                 if self.is_begun {
                     // It has an answer already.
                     self.state = State::Closed;

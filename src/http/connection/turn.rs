@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,6 +11,7 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::web::Bytes;
 
+use super::Peer;
 use super::unread::Unread;
 use super::version;
 
@@ -20,6 +20,8 @@ use super::version;
 pub(super) struct Turn {
     /// Who asks: address and port, as functions are told of it with each request.
     peer: Option<Box<str>>,
+    /// Whether that is a proxy that is believed what it says of its own clients.
+    is_proxy: bool,
     /// Whether its answer is complete, or given up.
     answered: Cell<bool>,
     /// Whether its answer broke off where only the connection's end says that it is complete.
@@ -32,8 +34,12 @@ pub(super) struct Turn {
 
 impl Turn {
     /// Of a connection that was just accepted.
-    pub(super) fn new(peer: Option<SocketAddr>) -> Self {
-        Self { peer: peer.map(|peer| peer.to_string().into()), ..Self::default() }
+    pub(super) fn new(peer: Option<Peer>) -> Self {
+        Self {
+            peer: peer.map(|peer| peer.address.to_string().into()),
+            is_proxy: peer.is_some_and(|peer| peer.is_proxy),
+            ..Self::default()
+        }
     }
 
     /// A request was read.
@@ -65,6 +71,11 @@ pub(in crate::http) fn sent(request: &Request) -> Option<Rc<str>> {
 /// Address and port of the client that sent a request.
 pub(in crate::http) fn peer(request: &Request) -> Option<&str> {
     request.conn_data::<Rc<Turn>>()?.peer.as_deref()
+}
+
+/// Whether a request came from a proxy that is believed what it says of its own clients.
+pub(in crate::http) fn is_from_proxy(request: &Request) -> bool {
+    request.conn_data::<Rc<Turn>>().is_some_and(|turn| turn.is_proxy)
 }
 
 /// Ends the turn when it is dropped: with the last byte of the answer, or without one.

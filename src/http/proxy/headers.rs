@@ -10,6 +10,7 @@ use actix_web::http::header::{
 };
 
 use crate::http::connection;
+use crate::http::proxies::is_forwarding;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -118,6 +119,7 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
     // `Host` is the instance's own.
     add(&HOST, asked.authority.as_bytes());
     let (mut has_for, mut has_host, mut has_agent) = (false, false, false);
+    let is_believed = connection::is_from_proxy(request);
     for (name, value) in sent {
         // `Expect` was met when the body was let in; framing is not the client's to drop.
         let dropped = *name == HOST || *name == EXPECT || is_hop_by_hop(name);
@@ -132,6 +134,8 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
                 // Told anew below.
                 "x-start-time" if asked.call_headers.is_some() => continue,
                 "x-call-id" if asked.call_headers.is_some_and(|headers| headers.call_id.is_some()) => continue,
+                // A client may say of itself what it likes: functions go by what is told below.
+                forwarding if !is_believed && is_forwarding(forwarding) => continue,
                 "x-forwarded-for" => has_for = true,
                 "x-forwarded-host" => has_host = true,
                 _ => {}
