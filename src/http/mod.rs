@@ -14,10 +14,12 @@ mod api;
 mod connection;
 mod draining;
 mod front;
+mod guesses;
 mod metrics;
 mod proxies;
 mod proxy;
 mod server;
+mod source;
 mod text;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub use metrics::Metrics;
 pub use server::{serve, serve_metrics};
 
 use self::api::system;
+use self::guesses::Guesses;
 
 use crate::credentials::Credentials;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
@@ -128,10 +131,10 @@ impl Services {
 }
 
 /// The route table of actix-web: all but the calls of functions, which `front` gives to the proxy.
-fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>) {
+fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<Settings>, guesses: &Guesses) {
     cfg.app_data(web::Data::from(services.clone()))
         .app_data(web::Data::from(settings.clone()))
-        .configure(|cfg| api::configure(cfg, settings))
+        .configure(|cfg| api::configure(cfg, settings, guesses))
         .configure(|cfg| configure_flavor(cfg, settings.flavor))
         .default_service(web::to(system::not_found));
 }

@@ -13,6 +13,7 @@ use actix_web::{App, Error};
 
 use super::connection::{Connections, UNREAD_LINGER, introduce};
 use super::front::front;
+use super::guesses::Guesses;
 use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
 use super::{Services, Settings, configure, configure_metrics};
@@ -33,9 +34,10 @@ pub fn serve(
     // Whole seconds are all that it takes; less than one must not become none.
     let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
     let builder = Server::build().workers(workers).shutdown_timeout(drain);
-    let connections = Connections::behind(TrustedProxies::new(&settings.trusted_proxies, settings.flavor));
+    let proxies = TrustedProxies::new(&settings.trusted_proxies, settings.flavor);
+    let (connections, guesses) = (Connections::behind(proxies.clone()), Guesses::behind(proxies));
     listen(builder, listener, connections, move || {
-        let app = App::new().configure(|cfg| configure(cfg, &services, &settings));
+        let app = App::new().configure(|cfg| configure(cfg, &services, &settings, &guesses));
         (app, Some(Proxy::new(services.clone(), &settings)))
     })
 }

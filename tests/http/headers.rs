@@ -57,7 +57,8 @@ async fn what_a_client_says_of_itself_is_replaced_by_what_is_known_of_it() {
                     X-Forwarded-Proto: https\r\nX-Forwarded-User: root\r\nForwarded: for=10.1.2.3\r\n\
                     X_Forwarded_For: 10.1.2.3\r\nX-Real-IP: 10.1.2.3\r\nX-Mine: 1\r\n";
         let lines = seen(&house, sent).await;
-        let told: Vec<&String> = lines.iter().filter(|line| line.contains("forwarded") || line.contains("real")).collect();
+        let told: Vec<&String> =
+            lines.iter().filter(|line| line.contains("forwarded") || line.contains("real")).collect();
         assert_eq!(told.len(), 2, "{lines:?}");
         assert_eq!(value(&lines, "x-forwarded-host"), Some("gateway:8080"));
         assert!(value(&lines, "x-forwarded-for").unwrap().starts_with("127.0.0.1:"), "{lines:?}");

@@ -18,6 +18,7 @@ mod conversations;
 mod deploy;
 mod faults;
 mod frozen;
+mod guesses;
 mod headers;
 mod invoke;
 mod kept;

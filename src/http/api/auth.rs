@@ -1,8 +1,8 @@
-//! Basic authentication for everything under `/system`.
+//! Basic authentication for everything under `/system`. Who guesses has to wait (`guesses`).
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 use base64::Engine as _;
@@ -11,6 +11,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::credentials::Credentials;
+use crate::http::guesses::Guesses;
+use crate::http::text::text;
 
 /// What the one user who may use `/system` has to send. Only a digest is kept: comparing digests takes the same time
 /// whatever was sent, its length included.
@@ -30,14 +32,36 @@ impl Expected {
     }
 }
 
-/// Lets a request pass that carries the credentials; answers any other with 401.
+/// Lets a request pass that carries the credentials; answers any other with 401, or with 429 where too many wrong ones came
+/// from its address.
 pub(super) async fn require(
     expected: web::Data<Expected>,
+    guesses: web::Data<Guesses>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let allowed = header.is_some_and(|value| expected.match_header(value.as_bytes()));
+    let allowed = match request.headers().get(header::AUTHORIZATION) {
+        // A browser asks without them first: that is no guess.
+        None => false,
+        Some(value) => {
+            let source = guesses.source(&request);
+            if let Some(wait) = guesses.wait(source) {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                let line = format!(
+                    "too many wrong passwords came from {source}: none is looked at for {seconds} s, not even the right one. \
+                     Other addresses are not held up"
+                );
+                let mut refusal = text(StatusCode::TOO_MANY_REQUESTS, &line);
+                refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                return Ok(request.into_response(refusal));
+            }
+            let is_right = expected.match_header(value.as_bytes());
+            if !is_right {
+                guesses.note(source);
+            }
+            is_right
+        }
+    };
     if allowed {
         Ok(next.call(request).await?.map_into_boxed_body())
     } else {

@@ -22,14 +22,16 @@ pub(super) mod system;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
+use super::guesses::Guesses;
 use super::{Settings, metrics};
 
 /// The route table of the API.
-pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings) {
+pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &Guesses) {
     let function = web::resource("/function/{name}");
     let (functions, secrets) = (web::resource("/functions"), web::resource("/secrets"));
     let namespace = web::resource("/namespace/{name}");
     cfg.app_data(web::Data::new(auth::Expected::new(&settings.credentials)))
+        .app_data(web::Data::new(guesses.clone()))
         .service(web::scope("/async-function").default_service(web::to(system::no_async)))
         .service(
             web::scope("/system")

@@ -123,9 +123,12 @@ fn complete(document: &mut Value) {
             }
             let Some(answers) = operation["responses"].as_object_mut() else { continue };
             add(answers, "401", "Other credentials than these, or none");
+            add(answers, "429", "Too many wrong ones came from this address");
             add(answers, "503", "Not now: the same request may succeed later");
-            answers["503"]["headers"]["Retry-After"] =
-                json!({ "description": "When to come back", "schema": { "type": "string" } });
+            for status in ["429", "503"] {
+                answers[status]["headers"]["Retry-After"] =
+                    json!({ "description": "When to come back", "schema": { "type": "string" } });
+            }
             if changes {
                 add(answers, "400", "What was sent can't be, and why");
                 add(answers, "413", "The body, or what is in it, is too long");

@@ -1,0 +1,296 @@
+//! Wrong passwords: slowed by the address that they come from, and told in a few lines, however many come.
+//!
+//! ```text
+//! credentials -> wait(source): none -> compared -> wrong: note(source) -> 401
+//!                              some -> 429 with Retry-After, whatever they are
+//! ```
+//! While a source has to wait, nothing that comes from it is compared: were a right password let through, 429 or not would
+//! tell a guesser as fast as it can ask. Other sources, requests without credentials and functions are not held up.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix_web::dev::ServiceRequest;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::proxies::TrustedProxies;
+use super::source::Source;
+
+/// So many wrong ones a source may send at once ...
+const AT_ONCE: u32 = 10;
+
+/// ... and then one in this time.
+const EVERY: Duration = Duration::from_secs(6);
+
+/// The most sources that are remembered. Beyond it, any of them makes room for a new one.
+const SOURCES: usize = 4_096;
+
+/// The time between two lines of one source.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// So many sources have a line of their own in each period; the others have one together.
+const LINES: usize = 8;
+
+/// The wrong passwords of one listener. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guesses {
+    proxies: TrustedProxies,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    sources: HashMap<Source, Entry>,
+    /// Of sources that had to make room, and were not told yet.
+    forgotten: Untold,
+    /// Whether a task tells what comes.
+    is_told: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// When all tries that were used are there again.
+    whole_at: Instant,
+    untold: Untold,
+}
+
+/// What came since the last line.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Untold {
+    wrong: u64,
+    /// What was not compared.
+    refused: u64,
+}
+
+impl Untold {
+    fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
+    fn add(&mut self, other: Self) {
+        self.wrong += other.wrong;
+        self.refused += other.refused;
+    }
+}
+
+impl Guesses {
+    /// Of a listener that has these proxies before it.
+    pub(super) fn behind(proxies: TrustedProxies) -> Self {
+        Self { proxies, table: Arc::default() }
+    }
+
+    /// Where a request comes from.
+    pub(super) fn source(&self, request: &ServiceRequest) -> Source {
+        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        self.proxies.client(peer, request.headers()).into()
+    }
+
+    /// How long no credentials from there are compared; none if they may be now.
+    pub(super) fn wait(&self, source: Source) -> Option<Duration> {
+        let mut table = self.lock();
+        let entry = table.sources.get_mut(&source)?;
+        let free_at = entry.whole_at.checked_sub(EVERY * (AT_ONCE - 1))?;
+        let wait = free_at.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())?;
+        entry.untold.refused += 1;
+        Some(wait)
+    }
+
+    /// Notes that what came from there was wrong.
+    pub(super) fn note(&self, source: Source) {
+        let now = Instant::now();
+        let mut table = self.lock();
+        table.make_room(source);
+        let is_first = !std::mem::replace(&mut table.is_told, true);
+        let entry = table.sources.entry(source).or_insert(Entry { whole_at: now, untold: Untold::default() });
+        entry.whole_at = entry.whole_at.max(now) + EVERY;
+        if is_first {
+            tell(source, Untold { wrong: 1, refused: 0 });
+            actix_web::rt::spawn(self.clone().tell_the_rest());
+        } else {
+            entry.untold.wrong += 1;
+        }
+    }
+
+    /// Tells what came in each period, until one in which nothing did.
+    async fn tell_the_rest(self) {
+        loop {
+            sleep(PERIOD).await;
+            let (told, (rest, sources)) = self.lock().take_untold(Instant::now());
+            if told.is_empty() {
+                return;
+            }
+            for (source, untold) in told {
+                tell(source, untold);
+            }
+            if !rest.is_none() {
+                let Untold { wrong, refused } = rest;
+                warn!(sources, wrong, refused, "wrong passwords came from more addresses");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Makes room for a source that is not known yet.
+    fn make_room(&mut self, source: Source) {
+        if self.sources.len() < SOURCES || self.sources.contains_key(&source) {
+            return;
+        }
+        // Any of them: the order of a hash map can't be known from outside, and to look for the best would cost a guesser
+        // with many addresses nothing and us much.
+        if let Some(any) = self.sources.keys().next().copied()
+            && let Some(entry) = self.sources.remove(&any)
+        {
+            self.forgotten.add(entry.untold);
+        }
+    }
+
+    /// What is to be told: the sources with most of it, each for itself, and the others together. Forgets those that owe
+    /// nothing any more.
+    fn take_untold(&mut self, now: Instant) -> (Vec<(Source, Untold)>, (Untold, usize)) {
+        let mut told: Vec<(Source, Untold)> = Vec::new();
+        for (source, entry) in &mut self.sources {
+            let untold = std::mem::take(&mut entry.untold);
+            if !untold.is_none() {
+                told.push((*source, untold));
+            }
+        }
+        self.sources.retain(|_, entry| entry.whole_at > now);
+        if self.sources.is_empty() {
+            self.sources.shrink_to_fit();
+        }
+        told.sort_by_key(|(_, untold)| std::cmp::Reverse(untold.wrong + untold.refused));
+        let rest = told.split_off(told.len().min(LINES));
+        let mut sum = std::mem::take(&mut self.forgotten);
+        rest.iter().for_each(|(_, untold)| sum.add(*untold));
+        self.is_told = !told.is_empty();
+        (told, (sum, rest.len()))
+    }
+}
+
+fn tell(source: Source, Untold { wrong, refused }: Untold) {
+    warn!(%source, wrong, refused, "wrong passwords for /system");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    /// What was written to the log.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        /// The fields of the lines since the last time.
+        fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+            text.lines().map(|line| line.split_once("passwords").unwrap().1.trim().to_owned()).collect()
+        }
+
+        fn listen(&self) -> tracing::subscriber::DefaultGuard {
+            let writer = self.clone();
+            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+            tracing::subscriber::set_default(subscriber)
+        }
+    }
+
+    fn source(address: &str) -> Source {
+        address.parse::<IpAddr>().unwrap().into()
+    }
+
+    /// Sends wrong passwords from there for this long, a thousand a second; how many were compared.
+    async fn guess(guesses: &Guesses, from: Source, time: Duration) -> u32 {
+        let (begun, mut compared) = (Instant::now(), 0);
+        while begun.elapsed() < time {
+            if guesses.wait(from).is_none() {
+                guesses.note(from);
+                compared += 1;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        compared
+    }
+
+    #[actix_web::test]
+    async fn a_source_has_ten_tries_at_once_and_then_ten_a_minute() {
+        tokio::time::pause();
+        let (guesses, bad) = (Guesses::default(), source("192.0.2.1"));
+        for n in 0..AT_ONCE {
+            assert_eq!(guesses.wait(bad), None, "{n}");
+            guesses.note(bad);
+        }
+        assert_eq!(guesses.wait(bad), Some(EVERY));
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(guesses.wait(bad).map(|wait| wait.as_secs_f64().round()), Some(4.0));
+        assert_eq!(guesses.wait(source("192.0.2.2")), None, "another address is not held up");
+        let compared = guess(&guesses, bad, Duration::from_secs(600)).await;
+        assert!((99..=101).contains(&compared), "{compared} in ten minutes");
+        // After a minute without, all are there again.
+        sleep(Duration::from_secs(60)).await;
+        for _ in 0..AT_ONCE {
+            assert_eq!(guesses.wait(bad), None);
+            guesses.note(bad);
+        }
+    }
+
+    #[actix_web::test]
+    async fn however_many_sources_guess_memory_and_log_are_bounded() {
+        tokio::time::pause();
+        let (guesses, log) = (Guesses::default(), Log::default());
+        let _guard = log.listen();
+        let all = 3 * SOURCES as u64;
+        for n in 0..all {
+            let address = IpAddr::V6(Ipv6Addr::from_bits(u128::from(n) << 64 | 1));
+            guesses.note(address.into());
+            assert!(guesses.lock().sources.len() <= SOURCES);
+        }
+        sleep(PERIOD + Duration::from_millis(1)).await;
+        let lines = log.lines();
+        assert_eq!(lines.len(), 1 + LINES + 1, "{lines:?}");
+        let wrong =
+            |line: &String| line.split("wrong=").nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap();
+        assert_eq!(lines.iter().map(wrong).sum::<u64>(), all, "none is lost: {lines:?}");
+        assert_eq!(guesses.lock().sources.capacity(), 0, "memory is given back");
+    }
+
+    #[actix_web::test]
+    async fn the_first_is_told_at_once_and_then_each_source_once_a_minute() {
+        tokio::time::pause();
+        let (guesses, log) = (Guesses::default(), Log::default());
+        let _guard = log.listen();
+        let (one, two) = (source("192.0.2.1"), source("2001:db8::1"));
+        guesses.note(one);
+        assert_eq!(log.lines(), ["for /system source=192.0.2.1 wrong=1 refused=0"]);
+        guess(&guesses, one, Duration::from_secs(1)).await;
+        guesses.note(two);
+        assert_eq!(log.lines(), [""; 0]);
+        sleep(PERIOD).await;
+        let lines = log.lines();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("for /system source=192.0.2.1 wrong=9 refused="), "{lines:?}");
+        assert_eq!(lines[1], "for /system source=2001:db8::/64 wrong=1 refused=0");
+        sleep(PERIOD * 10).await;
+        assert_eq!(log.lines(), [""; 0], "nothing came");
+        guesses.note(two);
+        assert_eq!(log.lines(), ["for /system source=2001:db8::/64 wrong=1 refused=0"]);
+    }
+}
