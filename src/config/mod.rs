@@ -218,6 +218,16 @@ pub struct Config {
     #[arg(long, env = "ACTORD_UPLOAD_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upload_idle_timeout: Duration,
 
+    /// Most connections of clients to each of listen and provider-listen; 0: no limit. What is beyond is answered with 503
+    /// or closed
+    #[arg(long, env = "ACTORD_MAX_CONNECTIONS", value_name = "N", default_value = "8192")]
+    pub max_connections: usize,
+
+    /// Most of them from one address, or one IPv6 /64; 0: no limit. Trusted proxies and this machine itself (loopback) are
+    /// not held to it
+    #[arg(long, env = "ACTORD_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N", default_value = "1024")]
+    pub max_connections_per_address: usize,
+
     /// Address or subnet (CIDR) of a proxy before actord, whose X-Forwarded-* and Forwarded are believed and passed on to
     /// functions; from any other peer they are replaced. Repeatable. A gateway on this machine is one for provider-listen
     #[arg(long, env = "ACTORD_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', value_parser = value::proxies)]

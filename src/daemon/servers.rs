@@ -40,6 +40,10 @@ impl Servers {
             answer_timeout: config.deploy_wait + config.host_timeout,
             function_label: config.function_label,
             resting: resting(config),
+            connections: http::ConnectionLimits {
+                all: config.max_connections,
+                per_address: config.max_connections_per_address,
+            },
             trusted_proxies: config.trusted_proxies.clone(),
             ..http::Settings::new(credentials.clone(), flavor)
         };

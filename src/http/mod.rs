@@ -59,6 +59,21 @@ pub struct Release {
     pub commit_message: String,
 }
 
+/// How many connections a listener takes; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// All.
+    pub all: usize,
+    /// From one address, or one IPv6 /64. Trusted proxies and loopback are not held to it.
+    pub per_address: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { all: 8_192, per_address: 1_024 }
+    }
+}
+
 /// What can be set about a listener.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -77,6 +92,8 @@ pub struct Settings {
     pub function_label: bool,
     /// After how long without a call functions rest that ask for it: what is next is told by this.
     pub resting: Resting,
+    /// How many connections it takes.
+    pub connections: ConnectionLimits,
     /// The proxies whose `X-Forwarded-*` are believed and passed on. A gateway on this machine is one for the provider's listener.
     pub trusted_proxies: Vec<IpNet>,
     /// What it calls itself.
@@ -95,6 +112,7 @@ impl Settings {
             answer_timeout: Duration::from_secs(55),
             function_label: false,
             resting: Resting::default(),
+            connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
             release: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
 use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, fn_service};
@@ -16,7 +17,7 @@ use super::front::front;
 use super::guesses::Guesses;
 use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
-use super::{Services, Settings, configure, configure_metrics};
+use super::{ConnectionLimits, Services, Settings, configure, configure_metrics};
 
 /// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
 /// after the server was asked to stop.
@@ -35,7 +36,8 @@ pub fn serve(
     let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
     let builder = Server::build().workers(workers).shutdown_timeout(drain);
     let proxies = TrustedProxies::new(&settings.trusted_proxies, settings.flavor);
-    let (connections, guesses) = (Connections::behind(proxies.clone()), Guesses::behind(proxies));
+    let connections = Connections::behind(proxies.clone(), settings.connections);
+    let guesses = Guesses::behind(proxies);
     listen(builder, listener, connections, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings, &guesses));
         (app, Some(Proxy::new(services.clone(), &settings)))
@@ -48,7 +50,7 @@ pub fn serve(
 /// When the socket can't be used.
 pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io::Result<Server> {
     let services = services.clone();
-    let connections = Connections::behind(TrustedProxies::default());
+    let connections = Connections::behind(TrustedProxies::default(), ConnectionLimits::default());
     listen(Server::build().workers(1), listener, connections, move || {
         (App::new().configure(|cfg| configure_metrics(cfg, &services)), None)
     })
@@ -89,7 +91,10 @@ where
                 // An answer goes out at once, or later where that can't be set.
                 let _ = tcp.set_nodelay(true);
                 let peer = tcp.peer_addr().ok();
-                Ok((connections.open(tcp), peer))
+                match connections.open(tcp) {
+                    Some(connection) => Ok((connection, peer)),
+                    None => Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into())),
+                }
             }
         })
         .and_then(http)

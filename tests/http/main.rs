@@ -14,6 +14,7 @@ mod answers;
 mod auth;
 mod bodies;
 mod cli;
+mod connections;
 mod conversations;
 mod deploy;
 mod faults;

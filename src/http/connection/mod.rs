@@ -1,14 +1,16 @@
 //! Between a client's connection and the routes.
 //!
 //! ```text
-//! socket -> stream (head: read whole, and let through or refused; framing: the body's end) -> actix -> turn -> version -> routes
+//! socket -> admission -> stream (head: read whole, and let through or refused; framing: the body's end) -> actix -> turn -> version -> routes
 //! ```
 //! actix answers a head that it can't read with an empty 400 and a line in the log, frames pipelined answers by the wrong
 //! request, and sends chunks to clients that know none. So it gets one whole head at a time that it is known to take, and the
 //! next when its answer is out.
 
+mod admission;
 mod framing;
 mod head;
+mod notices;
 mod refusal;
 mod strangers;
 mod stream;
@@ -20,34 +22,48 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use actix_web::dev::Extensions;
+use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 
 pub(super) use self::framing::Chunk;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
 pub(super) use self::turn::{Answer, Exchange, is_from_proxy, peer, sent};
 
+use self::admission::{Admission, Admitted};
+use self::refusal::Refusal;
+use super::ConnectionLimits;
 use super::proxies::TrustedProxies;
 
 /// Makes connections of one listener out of sockets.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
+    admission: Admission,
     strangers: strangers::Strangers,
     proxies: TrustedProxies,
 }
 
 impl Connections {
-    /// Of a listener that has these proxies before it.
-    pub(super) fn behind(proxies: TrustedProxies) -> Self {
-        Self { strangers: strangers::Strangers::default(), proxies }
+    /// Of a listener that has these proxies before it, and takes so many.
+    pub(super) fn behind(proxies: TrustedProxies, limits: ConnectionLimits) -> Self {
+        Self { admission: Admission::new(limits), strangers: strangers::Strangers::default(), proxies }
     }
 
-    /// A connection that was just accepted.
-    pub(super) fn open(&self, tcp: TcpStream) -> ClientStream {
+    /// A connection that was just accepted; none if there is no room for it, and it is closed.
+    pub(super) fn open(&self, tcp: TcpStream) -> Option<ClientStream> {
         let peer = tcp.peer_addr().ok().map(|address| {
             let is_proxy = self.proxies.contains(address.ip());
             Peer { address, is_proxy }
         });
-        ClientStream::new(tcp, peer, self.strangers.clone())
+        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone());
+        match self.admission.admit(peer) {
+            Admitted::Served(place) => stream.hold(place),
+            Admitted::Told(full, place) => {
+                stream.hold(place);
+                stream.refuse(&Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("not now: {full}")));
+            }
+            Admitted::Closed => return None,
+        }
+        Some(stream)
     }
 }
 

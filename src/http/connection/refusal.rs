@@ -1,4 +1,4 @@
-//! The answer to a head that can't be read: in words, and the last on its connection.
+//! The answer to a head that can't be read, or to a connection that there is no room for: in words, and the last on its connection.
 
 use std::borrow::Cow;
 
@@ -25,9 +25,10 @@ impl Refusal {
     pub(super) fn answer(&self) -> String {
         let Self { status, words } = self;
         let (code, reason) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+        let later = if *status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
         format!(
             "HTTP/1.1 {code} {reason}\r\ncontent-length: {}\r\nconnection: close\r\n\
-             content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n\r\n{words}\n",
+             content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n{later}\r\n{words}\n",
             words.len() + 1
         )
     }

@@ -1,57 +1,26 @@
 //! What comes to the ports and is no HTTP: scanners, TLS, other protocols. Told in one line a minute, however much comes.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::time::sleep;
 use tracing::info;
 
+use super::notices::Notices;
 use super::refusal::Refusal;
 
-/// The time between two lines.
-const EVERY: Duration = Duration::from_secs(60);
-
 /// The requests of one listener that could not be read. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Strangers(Arc<Mutex<Seen>>);
+#[derive(Debug, Clone)]
+pub(super) struct Strangers(Notices<(Option<SocketAddr>, Refusal)>);
 
-#[derive(Debug, Default)]
-struct Seen {
-    /// Whether a line was written less than a minute ago, and a task counts on.
-    is_told: bool,
-    /// How many came since.
-    count: u64,
-    last: Option<(Option<SocketAddr>, Refusal)>,
+impl Default for Strangers {
+    fn default() -> Self {
+        Self(Notices::told_by(|count, (peer, refusal)| tell(count, *peer, refusal)))
+    }
 }
 
 impl Strangers {
     /// Notes one: the first is told at once, those of the minute after it in one line.
     pub(super) fn note(&self, peer: Option<SocketAddr>, refusal: &Refusal) {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.is_told {
-            seen.count += 1;
-            seen.last = Some((peer, refusal.clone()));
-            return;
-        }
-        seen.is_told = true;
-        drop(seen);
-        tell(1, peer, refusal);
-        actix_web::rt::spawn(self.clone().tell_the_rest());
-    }
-
-    /// Tells what came in each minute, until one in which nothing did.
-    async fn tell_the_rest(self) {
-        loop {
-            sleep(EVERY).await;
-            let (count, last) = {
-                let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                seen.is_told = seen.count > 0;
-                (std::mem::take(&mut seen.count), seen.last.take())
-            };
-            let Some((peer, refusal)) = last else { return };
-            tell(count, peer, &refusal);
-        }
+        self.0.note((peer, refusal.clone()));
     }
 }
 
@@ -62,6 +31,12 @@ fn tell(count: u64, peer: Option<SocketAddr>, refusal: &Refusal) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::super::notices::EVERY;
     use super::*;
 
     /// What was written to the log.

@@ -24,6 +24,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::Peer;
+use super::admission::Place;
 use super::framing::Framing;
 use super::head;
 use super::refusal::Refusal;
@@ -49,6 +50,8 @@ pub(in crate::http) const UNREAD_LINGER: Duration = Duration::from_secs(5);
 pub(in crate::http) struct ClientStream {
     tcp: TcpStream,
     peer: Option<Peer>,
+    /// What it takes of its listener's room.
+    place: Option<Place>,
     turn: Rc<Turn>,
     strangers: Strangers,
     state: State,
@@ -89,6 +92,7 @@ impl ClientStream {
         Self {
             tcp,
             peer,
+            place: None,
             strangers,
             turn: Rc::new(Turn::new(peer)),
             state: State::Head,
@@ -100,6 +104,11 @@ impl ClientStream {
             is_new: true,
             is_begun: false,
         }
+    }
+
+    /// Holds this until the connection ends.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = Some(place);
     }
 
     pub(super) fn turn(&self) -> Rc<Turn> {
@@ -176,7 +185,8 @@ impl ClientStream {
         }
     }
 
-    fn refuse(&mut self, refusal: &Refusal) {
+    /// Answers with this, and nothing else.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
         self.timer = None;
         self.state = State::Refusing(refusal.answer().into());
     }
