@@ -23,6 +23,7 @@ mod import;
 mod last_run;
 mod machine;
 mod memory;
+mod open_files;
 mod ownership;
 pub mod preload;
 mod pruning;

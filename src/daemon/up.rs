@@ -17,7 +17,9 @@ use super::for_good::ends_for_good;
 use super::machine::Machine;
 use super::servers::Servers;
 use super::sockets::Sockets;
-use super::{boot, housekeeping, last_run, memory, multi_threaded, must_be_root, ownership, preload, systemd};
+use super::{
+    boot, housekeeping, last_run, memory, multi_threaded, must_be_root, open_files, ownership, preload, systemd,
+};
 use crate::actors::{LocalEngine, keep_invocations};
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -35,6 +37,7 @@ use crate::store::{Namespaces, Secrets};
 pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     must_be_root()?;
     memory::set_up();
+    open_files::raise(config);
     let data = DataDir::open(&config.data_dir)?;
     let credentials = Credentials::read_or_make(&config.auth_dir())?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;

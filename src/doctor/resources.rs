@@ -14,13 +14,22 @@ const PLAUSIBLE: std::ops::Range<i64> = 1_735_689_600..4_102_444_800;
 /// What systemd's time client makes when it has set the clock.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
+/// The limits of open files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Files {
+    soft: u64,
+    hard: u64,
+}
+
 /// What is known of memory, files and time.
 #[derive(Debug)]
 pub(super) struct Resources {
     /// Bytes that can be had without swapping.
     memory: Option<u64>,
-    /// The hard limit of actord's open files, or of our own where none runs.
-    files: Option<u64>,
+    /// The limits of actord's open files, or of our own where none runs.
+    files: Option<Files>,
+    /// Whether they are those of an actord that runs.
+    runs: bool,
     now: Timestamp,
     synchronised: Option<bool>,
     /// When the desired state was last written.
@@ -40,6 +49,7 @@ impl Resources {
         Self {
             memory: root.text("/proc/meminfo").and_then(|text| available(&text)),
             files: root.text(format!("/proc/{of}/limits")).and_then(|text| open_files(&text)),
+            runs: actord.is_some(),
             now: Timestamp::now(),
             synchronised,
             written,
@@ -67,14 +77,24 @@ impl Resources {
         let check = "open files";
         match self.files {
             None => Finding::unknown(check, "the limit can't be read"),
-            Some(limit) if limit < OPEN_FILES => Finding::warning(
+            Some(Files { hard, .. }) if hard < OPEN_FILES => Finding::warning(
                 check,
-                format!("the hard limit is {limit}: actord and functions get that many, not {OPEN_FILES}"),
+                format!("the hard limit is {hard}: actord and functions get that many, not {OPEN_FILES}"),
                 format!(
                     "ulimit -Hn {OPEN_FILES} before actord up (root with CAP_SYS_RESOURCE); systemd's default is higher"
                 ),
             ),
-            Some(limit) => Finding::ok(check, format!("the hard limit is {limit}")),
+            Some(Files { soft, hard }) if self.runs && soft < hard => Finding::warning(
+                check,
+                format!(
+                    "actord may have {soft} open, of {hard} that it could have: its start could not raise the limit"
+                ),
+                "systemctl restart actord, and look into its log for the limit of open files",
+            ),
+            Some(Files { hard, .. }) if self.runs => Finding::ok(check, format!("actord may have {hard} open")),
+            Some(Files { soft, hard }) => {
+                Finding::ok(check, format!("the limit is {soft}, which actord raises to {hard} at its start"))
+            }
         }
     }
 
@@ -114,13 +134,14 @@ fn available(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The hard limit of open files in `/proc/PID/limits`.
-fn open_files(limits: &str) -> Option<u64> {
+/// The limits of open files in `/proc/PID/limits`.
+fn open_files(limits: &str) -> Option<Files> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    match line.split_whitespace().nth(1)? {
+    let mut limits = line.split_whitespace().map(|limit| match limit {
         "unlimited" => Some(u64::MAX),
         number => number.parse().ok(),
-    }
+    });
+    Some(Files { soft: limits.next()??, hard: limits.next()?? })
 }
 
 #[cfg(test)]
@@ -131,7 +152,8 @@ mod tests {
 
     fn resources() -> Resources {
         let now = "2026-05-01T12:00:00Z".parse().unwrap();
-        Resources { memory: Some(1 << 30), files: Some(1 << 20), now, synchronised: Some(true), written: None }
+        let files = Some(Files { soft: 1024, hard: 1 << 20 });
+        Resources { memory: Some(1 << 30), files, runs: false, now, synchronised: Some(true), written: None }
     }
 
     fn states(resources: &Resources) -> Vec<State> {
@@ -149,11 +171,27 @@ mod tests {
             (SYNCHRONISED, ""),
         ]);
         let read = Resources::read(&root, Some(77), None).await;
-        assert_eq!((read.memory, read.files, read.synchronised), (Some(102_400_000), Some(20_000), Some(true)));
+        assert_eq!(
+            (read.memory, read.files, read.synchronised),
+            (Some(102_400_000), Some(Files { soft: 1024, hard: 20_000 }), Some(true))
+        );
         let found = read.check();
         assert_eq!(states(&read)[..2], [State::Warning, State::Warning]);
         assert!(found[1].found.contains("20000") && found[1].remedy.as_ref().unwrap().contains("ulimit -Hn 65536"));
-        assert_eq!(open_files("Max open files  unlimited  unlimited  files\n"), Some(u64::MAX));
+        let unlimited = Some(Files { soft: u64::MAX, hard: u64::MAX });
+        assert_eq!(open_files("Max open files  unlimited  unlimited  files\n"), unlimited);
+    }
+
+    #[test]
+    fn it_is_told_how_many_files_may_be_open_and_if_the_limit_was_not_raised() {
+        let of = |runs, soft| Resources { runs, files: Some(Files { soft, hard: 1 << 20 }), ..resources() }.files();
+        let found = of(false, 1024);
+        assert_eq!(
+            (found.state, found.found.as_str()),
+            (State::Ok, "the limit is 1024, which actord raises to 1048576 at its start")
+        );
+        assert_eq!(of(true, 1 << 20).found, "actord may have 1048576 open");
+        assert_eq!(of(true, 1024).state, State::Warning);
     }
 
     #[test]
