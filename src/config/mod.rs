@@ -218,6 +218,18 @@ pub struct Config {
     #[arg(long, env = "ACTORD_UPLOAD_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upload_idle_timeout: Duration,
 
+    /// How long a client may take next to nothing of its answer before its connection is closed
+    #[arg(long, env = "ACTORD_ANSWER_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
+    pub answer_idle_timeout: Duration,
+
+    /// What a client must take at least of an answer that waits for it, in bytes a second of that time; 0: any byte is enough
+    #[arg(long, env = "ACTORD_ANSWER_MIN_RATE", value_name = "BYTES", default_value = "256")]
+    pub answer_min_rate: u64,
+
+    /// Most memory in which answers wait for clients; beyond it, those that take next to nothing are closed within seconds
+    #[arg(long, env = "ACTORD_ANSWER_MEMORY", value_name = "SIZE", default_value = "64Mi", value_parser = value::memory)]
+    pub answer_memory: usize,
+
     /// Most connections of clients to each of listen and provider-listen; 0: no limit. What is beyond is answered with 503
     /// or closed
     #[arg(long, env = "ACTORD_MAX_CONNECTIONS", value_name = "N", default_value = "8192")]

@@ -59,6 +59,15 @@ pub(super) fn log_size(text: &str) -> Result<u64, String> {
     if bytes >= 64 << 10 { Ok(bytes) } else { Err("expected at least 64Ki, such as 16Mi".to_owned()) }
 }
 
+/// Memory of actord's own: a quantity as Kubernetes writes it.
+pub(super) fn memory(text: &str) -> Result<usize, String> {
+    let bytes = function::parse_memory_bytes(text).map_err(|invalid| invalid.0)?;
+    usize::try_from(bytes)
+        .ok()
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| "expected at least 1Mi, such as 64Mi".to_owned())
+}
+
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }

@@ -40,6 +40,11 @@ impl Servers {
             answer_timeout: config.deploy_wait + config.host_timeout,
             function_label: config.function_label,
             resting: resting(config),
+            reading: http::ReadingLimits {
+                idle: config.answer_idle_timeout,
+                floor: config.answer_min_rate,
+                memory: config.answer_memory,
+            },
             connections: http::ConnectionLimits {
                 all: config.max_connections,
                 per_address: config.max_connections_per_address,

@@ -21,6 +21,7 @@ mod proxy;
 mod server;
 mod source;
 mod text;
+mod unacknowledged;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,24 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// What a client may take its time for, with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadingLimits {
+    /// After so long a client that has not taken enough of its answer is closed.
+    pub idle: Duration,
+    /// Enough is so many bytes a second of that time; 0: any byte is.
+    pub floor: u64,
+    /// While more bytes than this wait in memory for clients of all listeners, those that take next to nothing are closed
+    /// within seconds.
+    pub memory: usize,
+}
+
+impl Default for ReadingLimits {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(60), floor: 256, memory: 64 << 20 }
+    }
+}
+
 /// What can be set about a listener.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -92,6 +111,8 @@ pub struct Settings {
     pub function_label: bool,
     /// After how long without a call functions rest that ask for it: what is next is told by this.
     pub resting: Resting,
+    /// How slowly clients may read.
+    pub reading: ReadingLimits,
     /// How many connections it takes.
     pub connections: ConnectionLimits,
     /// The proxies whose `X-Forwarded-*` are believed and passed on. A gateway on this machine is one for the provider's listener.
@@ -112,6 +133,7 @@ impl Settings {
             answer_timeout: Duration::from_secs(55),
             function_label: false,
             resting: Resting::default(),
+            reading: ReadingLimits::default(),
             connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
             release: Release {

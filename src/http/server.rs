@@ -1,6 +1,7 @@
 //! Listeners: how actix is set up for ours. The sockets come from `daemon`, which also ends the servers.
 
 use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,13 @@ use super::front::front;
 use super::guesses::Guesses;
 use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
-use super::{ConnectionLimits, Services, Settings, configure, configure_metrics};
+use super::{ConnectionLimits, ReadingLimits, Services, Settings, configure, configure_metrics};
+
+/// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB.
+const HELD: usize = 8 << 10;
+
+/// So many bytes that were not sent yet wait in the kernel for a client, about. It would let megabytes wait.
+const UNSENT: libc::c_int = 128 << 10;
 
 /// Serves the API and the functions on a socket that is listening already. `drain` bounds how long requests may go on
 /// after the server was asked to stop.
@@ -36,7 +43,12 @@ pub fn serve(
     let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
     let builder = Server::build().workers(workers).shutdown_timeout(drain);
     let proxies = TrustedProxies::new(&settings.trusted_proxies, settings.flavor);
-    let connections = Connections::behind(proxies.clone(), settings.connections);
+    let connections = Connections::behind(
+        proxies.clone(),
+        settings.connections,
+        settings.reading,
+        services.metrics.waiting().clone(),
+    );
     let guesses = Guesses::behind(proxies);
     listen(builder, listener, connections, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings, &guesses));
@@ -50,7 +62,12 @@ pub fn serve(
 /// When the socket can't be used.
 pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io::Result<Server> {
     let services = services.clone();
-    let connections = Connections::behind(TrustedProxies::default(), ConnectionLimits::default());
+    let connections = Connections::behind(
+        TrustedProxies::default(),
+        ConnectionLimits::default(),
+        ReadingLimits::default(),
+        services.metrics.waiting().clone(),
+    );
     listen(Server::build().workers(1), listener, connections, move || {
         (App::new().configure(|cfg| configure_metrics(cfg, &services)), None)
     })
@@ -68,6 +85,7 @@ where
     A: Fn() -> (App<R>, Option<Proxy>) + Clone + Send + 'static,
     R: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()> + 'static,
 {
+    bound_unsent(&listener);
     let (address, ending) = (listener.local_addr()?, builder.graceful_shutdown_signal());
     let builder = builder.disable_signals().listen(format!("http-{address}"), listener, move || {
         let (connections, ending) = (connections.clone(), ending.clone());
@@ -80,6 +98,7 @@ where
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(UNREAD_LINGER)
+            .h1_write_buffer_size(HELD)
             // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
             .h1_allow_half_closed(false)
             .local_addr(address)
@@ -100,4 +119,25 @@ where
         .and_then(http)
     })?;
     Ok(builder.run())
+}
+
+/// Bounds what waits in the kernel for a client to take it, beside what is on its way to it (`tcp(7)`, TCP_NOTSENT_LOWAT).
+/// Accepted connections inherit this.
+fn bound_unsent(listener: &TcpListener) {
+    let unsent = UNSENT;
+    // SAFETY: the descriptor is open as long as `listener` is borrowed; the call reads one int, which is ours.
+    #[allow(unsafe_code)]
+    let done = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const unsent).cast(),
+            libc::socklen_t::try_from(size_of_val(&unsent)).unwrap_or_default(),
+        )
+    };
+    if done != 0 {
+        let error = std::io::Error::last_os_error();
+        tracing::warn!(%error, "what waits in the kernel for slow clients is not bounded");
+    }
 }

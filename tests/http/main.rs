@@ -34,6 +34,7 @@ mod routes;
 mod scale;
 mod secrets;
 mod shapes;
+mod slow_readers;
 mod status;
 mod stop;
 mod strangers;

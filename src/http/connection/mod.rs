@@ -11,6 +11,7 @@ mod admission;
 mod framing;
 mod head;
 mod notices;
+mod reading;
 mod refusal;
 mod strangers;
 mod stream;
@@ -30,22 +31,35 @@ pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
 pub(super) use self::turn::{Answer, Exchange, is_from_proxy, peer, sent};
 
 use self::admission::{Admission, Admitted};
+use self::reading::Readers;
 use self::refusal::Refusal;
-use super::ConnectionLimits;
+use super::metrics::Waiting;
 use super::proxies::TrustedProxies;
+use super::{ConnectionLimits, ReadingLimits};
 
 /// Makes connections of one listener out of sockets.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
     admission: Admission,
+    readers: Readers,
     strangers: strangers::Strangers,
     proxies: TrustedProxies,
 }
 
 impl Connections {
-    /// Of a listener that has these proxies before it, and takes so many.
-    pub(super) fn behind(proxies: TrustedProxies, limits: ConnectionLimits) -> Self {
-        Self { admission: Admission::new(limits), strangers: strangers::Strangers::default(), proxies }
+    /// Of a listener that has these proxies before it, takes so many, and waits so long for those that read.
+    pub(super) fn behind(
+        proxies: TrustedProxies,
+        limits: ConnectionLimits,
+        reading: ReadingLimits,
+        waiting: Waiting,
+    ) -> Self {
+        Self {
+            admission: Admission::new(limits),
+            readers: Readers::new(reading, waiting),
+            strangers: strangers::Strangers::default(),
+            proxies,
+        }
     }
 
     /// A connection that was just accepted; none if there is no room for it, and it is closed.
@@ -54,7 +68,7 @@ impl Connections {
             let is_proxy = self.proxies.contains(address.ip());
             Peer { address, is_proxy }
         });
-        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone());
+        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone(), self.readers.clone());
         match self.admission.admit(peer) {
             Admitted::Served(place) => stream.hold(place),
             Admitted::Told(full, place) => {

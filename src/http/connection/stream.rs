@@ -27,9 +27,11 @@ use super::Peer;
 use super::admission::Place;
 use super::framing::Framing;
 use super::head;
+use super::reading::{Reader, Readers};
 use super::refusal::Refusal;
 use super::strangers::Strangers;
 use super::turn::Turn;
+use crate::http::unacknowledged::unacknowledged;
 
 /// A client must have sent a request's head this long after it connected, or after the head's first byte.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -51,8 +53,12 @@ pub(in crate::http) struct ClientStream {
     tcp: TcpStream,
     peer: Option<Peer>,
     /// What it takes of its listener's room.
-    place: Option<Place>,
+    _place: Option<Place>,
     turn: Rc<Turn>,
+    /// How it takes its answers.
+    reader: Reader,
+    /// Whether it took them too slowly.
+    is_given_up: bool,
     strangers: Strangers,
     state: State,
     /// What the client sent and actix has not got.
@@ -88,11 +94,13 @@ enum State {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, peer: Option<Peer>, strangers: Strangers) -> Self {
+    pub(super) fn new(tcp: TcpStream, peer: Option<Peer>, strangers: Strangers, readers: Readers) -> Self {
         Self {
             tcp,
             peer,
-            place: None,
+            _place: None,
+            reader: Reader::new(readers, peer),
+            is_given_up: false,
             strangers,
             turn: Rc::new(Turn::new(peer)),
             state: State::Head,
@@ -108,7 +116,7 @@ impl ClientStream {
 
     /// Holds this until the connection ends.
     pub(super) fn hold(&mut self, place: Place) {
-        self.place = Some(place);
+        self._place = Some(place);
     }
 
     pub(super) fn turn(&self) -> Rc<Turn> {
@@ -252,6 +260,17 @@ impl ClientStream {
         Poll::Pending
     }
 
+    /// Writes what the kernel takes of an answer now. An error where the client has taken too little of it for too long.
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(count) = Pin::new(&mut self.tcp).poll_write(cx, bytes)? {
+            self.reader.took(count);
+            return Poll::Ready(Ok(count));
+        }
+        let slow = ready!(self.reader.poll_slow(bytes.len(), || unacknowledged(&self.tcp), cx));
+        self.is_given_up = true;
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow.to_string())))
+    }
+
     /// Says no, and waits until that has arrived. False when it is over.
     fn poll_refusing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while let State::Refusing(answer) = &mut self.state {
@@ -276,8 +295,9 @@ impl ClientStream {
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        if self.turn.is_cut_short() {
-            // A reset tells the client, which would take an end for the end of the body. Nothing can be done where it fails.
+        if self.turn.is_cut_short() || self.is_given_up {
+            // A reset tells the client, which would take an end for the end of the body, and lets our kernel drop what the client
+            // does not take. Nothing can be done where it fails.
             let _ = rustix::net::sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
         }
     }
@@ -319,7 +339,7 @@ impl AsyncWrite for ClientStream {
             State::Refusing(_) | State::Lingering | State::Closed => Poll::Ready(Ok(bytes.len())),
             _ => {
                 self.is_begun |= bytes != INTERIM;
-                Pin::new(&mut self.tcp).poll_write(cx, bytes)
+                self.poll_send(cx, bytes)
             }
         }
     }
@@ -328,6 +348,7 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
+        this.reader.is_free();
         if this.turn.is_answered() {
             match this.state {
                 State::Answering => {

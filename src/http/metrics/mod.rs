@@ -12,6 +12,7 @@ mod invocations;
 mod process;
 mod requests;
 mod usage;
+mod waiting;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,7 @@ use self::process::Process;
 use self::requests::Requests;
 pub(super) use self::requests::count;
 use self::usage::Usage;
+pub(super) use self::waiting::Waiting;
 use super::text::text;
 use super::{ApiFlavor, Services};
 use crate::routes::FunctionEntry;
@@ -53,6 +55,7 @@ pub struct Metrics {
     provider: Requests,
     waits: HistogramVec,
     connections: Connections,
+    waiting: Waiting,
     functions: FunctionMetrics,
     process: Process,
     usage: Usage,
@@ -74,6 +77,7 @@ impl Metrics {
             provider: Requests::new(ApiFlavor::Provider)?,
             waits: HistogramVec::new(waits.buckets(WAIT_BUCKETS.to_vec()), &["outcome"])?,
             connections: Connections::new()?,
+            waiting: Waiting::new()?,
             functions: FunctionMetrics::new()?,
             process: Process::new()?,
             usage: Usage::new()?,
@@ -85,6 +89,7 @@ impl Metrics {
         metrics.provider.register(registry)?;
         registry.register(Box::new(metrics.waits.clone()))?;
         metrics.connections.register(registry)?;
+        metrics.waiting.register(registry)?;
         metrics.functions.register(registry)?;
         metrics.process.register(registry)?;
         metrics.usage.register(registry)?;
@@ -108,6 +113,11 @@ impl Metrics {
     /// The connections to the instances.
     pub(super) fn connections(&self) -> &Connections {
         &self.connections
+    }
+
+    /// What of answers waits for clients.
+    pub(super) fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// Begins to measure how long a request waits for an instance.

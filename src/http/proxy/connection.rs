@@ -146,7 +146,13 @@ impl Connection {
     pub(super) fn poll_body(&mut self, framing: &mut Framing, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             match framing.take(&mut self.buffer) {
-                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(Some(piece)) => {
+                    // A client that takes its time holds this piece. There is no use in memory for the next one meanwhile.
+                    if self.buffer.is_empty() && piece.len() >= LONG / 2 {
+                        self.buffer = BytesMut::new();
+                    }
+                    return Poll::Ready(Some(Ok(piece)));
+                }
                 Ok(None) if framing.is_complete() => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(_) => {

@@ -5,7 +5,6 @@
 //! is, the answer first.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -16,6 +15,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::io::poll_read_buf;
 
 use crate::http::metrics::OpenConnection;
+use crate::http::unacknowledged::unacknowledged;
 
 /// The side of a connection that is read from. It is counted until it is closed.
 pub(super) struct Reading {
@@ -58,14 +58,9 @@ impl Reading {
         matches!(self.half.try_read(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// The bytes that were given to our kernel and that the other one has not acknowledged (`tcp(7)`, SIOCOUTQ).
+    /// The bytes that were given to our kernel and that the other one has not acknowledged.
     pub(super) fn untaken(&self) -> Option<u64> {
-        let mut bytes: libc::c_int = 0;
-        let tcp: &TcpStream = self.half.as_ref();
-        // SAFETY: the descriptor is open as long as `tcp` is borrowed; the call writes one int, which is ours.
-        #[allow(unsafe_code)]
-        let done = unsafe { libc::ioctl(tcp.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
-        (done == 0).then(|| u64::try_from(bytes).ok()).flatten()
+        unacknowledged(self.half.as_ref())
     }
 }
 

@@ -1,15 +1,48 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use super::*;
+use crate::http::ReadingLimits;
+use crate::http::metrics::Waiting;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+fn readers() -> Readers {
+    Readers::new(ReadingLimits::default(), Waiting::new().unwrap())
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_closed_by_a_reset_and_nothing_waits_for_it() {
+    let (waiting, listener) = (Waiting::new().unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let readers = Readers::new(ReadingLimits::default(), waiting.clone());
+    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers);
+    // More than can wait for it in the kernel, and than its kernel takes for it.
+    let bytes = vec![b'x'; 64 << 20];
+    let mut rest = &bytes[..];
+    while let Ok(written) = timeout(Duration::from_millis(300), stream.write(rest)).await {
+        rest = &rest[written.unwrap()..];
+    }
+    tokio::time::pause();
+    let begun = Instant::now();
+    let error = stream.write_all(rest).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().contains("took 0 bytes"), "{error}");
+    let waited = begun.elapsed();
+    assert!((59..=62).contains(&waited.as_secs()), "{waited:?}");
+    assert!(waiting.bytes() > 0);
+    drop(stream);
+    assert_eq!(waiting.bytes(), 0, "what it held is given back");
+    let end = client.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(end.kind(), io::ErrorKind::ConnectionReset, "{end}");
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_client_is_let_go_when_it_has_asked_for_nothing_since_its_last_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default());
+    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers());
     let (turn, mut buffer) = (stream.turn(), [0; 1024]);
     for _ in 0..3 {
         client.write_all(REQUEST).await.unwrap();
