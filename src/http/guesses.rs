@@ -1,11 +1,13 @@
 //! Wrong passwords: slowed by the address that they come from, and told in a few lines, however many come.
 //!
 //! ```text
-//! credentials -> wait(source): none -> compared -> wrong: note(source) -> 401
-//!                              some -> 429 with Retry-After, whatever they are
+//! credentials -> few wrong ones came from the source  -> right: let in, wrong: note -> 401
+//!                many did -> all wait for HELD_UP first -> right: let in, wrong: note -> 429 with Retry-After
 //! ```
-//! While a source has to wait, nothing that comes from it is compared: were a right password let through, 429 or not would
-//! tell a guesser as fast as it can ask. Other sources, requests without credentials and functions are not held up.
+//! A right password gets in wherever it comes from, later where others guess at the same address: were it refused there, a
+//! guesser could lock the operator out. It waits as wrong ones do, so a guesser learns nothing before the wait is over, and
+//! can't guess faster than with as many connections as it may have. Other sources, requests without credentials and
+//! functions are not held up.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,6 +26,9 @@ const AT_ONCE: u32 = 10;
 
 /// ... and then one in this time.
 const EVERY: Duration = Duration::from_secs(6);
+
+/// Beyond that, whatever credentials come from a source are answered so much later.
+const HELD_UP: Duration = Duration::from_secs(2);
 
 /// The most sources that are remembered. Beyond it, any of them makes room for a new one.
 const SOURCES: usize = 4_096;
@@ -61,8 +66,8 @@ struct Entry {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Untold {
     wrong: u64,
-    /// What was not compared.
-    refused: u64,
+    /// Those of them that had to wait.
+    slowed: u64,
 }
 
 impl Untold {
@@ -72,7 +77,7 @@ impl Untold {
 
     fn add(&mut self, other: Self) {
         self.wrong += other.wrong;
-        self.refused += other.refused;
+        self.slowed += other.slowed;
     }
 }
 
@@ -88,30 +93,37 @@ impl Guesses {
         self.proxies.client(peer, request.headers()).into()
     }
 
-    /// How long no credentials from there are compared; none if they may be now.
-    pub(super) fn wait(&self, source: Source) -> Option<Duration> {
-        let mut table = self.lock();
-        let entry = table.sources.get_mut(&source)?;
-        let free_at = entry.whole_at.checked_sub(EVERY * (AT_ONCE - 1))?;
-        let wait = free_at.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())?;
-        entry.untold.refused += 1;
-        Some(wait)
+    /// How long credentials from there are held up, if they are.
+    fn wait(&self, source: Source) -> Option<Duration> {
+        let free_at = self.lock().sources.get(&source)?.whole_at.checked_sub(EVERY * (AT_ONCE - 1))?;
+        free_at.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
     }
 
-    /// Notes that what came from there was wrong.
-    pub(super) fn note(&self, source: Source) {
+    /// Waits, if credentials from there have to.
+    pub(super) async fn hold_up(&self, source: Source) {
+        if self.wait(source).is_some() {
+            sleep(HELD_UP).await;
+        }
+    }
+
+    /// Notes that what came from there was wrong. How long what comes next is held up, if there were too many before it.
+    pub(super) fn note(&self, source: Source) -> Option<Duration> {
         let now = Instant::now();
+        let was_slowed = self.wait(source).is_some();
         let mut table = self.lock();
         table.make_room(source);
         let is_first = !std::mem::replace(&mut table.is_told, true);
         let entry = table.sources.entry(source).or_insert(Entry { whole_at: now, untold: Untold::default() });
-        entry.whole_at = entry.whole_at.max(now) + EVERY;
+        entry.whole_at = (entry.whole_at.max(now) + EVERY).min(now + EVERY * AT_ONCE);
+        let this = Untold { wrong: 1, slowed: was_slowed.into() };
         if is_first {
-            tell(source, Untold { wrong: 1, refused: 0 });
+            tell(source, this);
             actix_web::rt::spawn(self.clone().tell_the_rest());
         } else {
-            entry.untold.wrong += 1;
+            entry.untold.add(this);
         }
+        drop(table);
+        self.wait(source).filter(|_| was_slowed)
     }
 
     /// Tells what came in each period, until one in which nothing did.
@@ -126,8 +138,8 @@ impl Guesses {
                 tell(source, untold);
             }
             if !rest.is_none() {
-                let Untold { wrong, refused } = rest;
-                warn!(sources, wrong, refused, "wrong passwords came from more addresses");
+                let Untold { wrong, slowed } = rest;
+                warn!(sources, wrong, slowed, "wrong passwords came from more addresses");
             }
         }
     }
@@ -166,7 +178,7 @@ impl Table {
         if self.sources.is_empty() {
             self.sources.shrink_to_fit();
         }
-        told.sort_by_key(|(_, untold)| std::cmp::Reverse(untold.wrong + untold.refused));
+        told.sort_by_key(|(_, untold)| std::cmp::Reverse(untold.wrong));
         let rest = told.split_off(told.len().min(LINES));
         let mut sum = std::mem::take(&mut self.forgotten);
         rest.iter().for_each(|(_, untold)| sum.add(*untold));
@@ -175,8 +187,8 @@ impl Table {
     }
 }
 
-fn tell(source: Source, Untold { wrong, refused }: Untold) {
-    warn!(%source, wrong, refused, "wrong passwords for /system");
+fn tell(source: Source, Untold { wrong, slowed }: Untold) {
+    warn!(%source, wrong, slowed, "wrong passwords for /system");
 }
 
 #[cfg(test)]
@@ -217,39 +229,60 @@ mod tests {
         address.parse::<IpAddr>().unwrap().into()
     }
 
-    /// Sends wrong passwords from there for this long, a thousand a second; how many were compared.
-    async fn guess(guesses: &Guesses, from: Source, time: Duration) -> u32 {
-        let (begun, mut compared) = (Instant::now(), 0);
+    /// Sends wrong passwords from there, one after the other, for this long; how many, and how many of them were slowed.
+    async fn guess(guesses: &Guesses, from: Source, time: Duration) -> (u64, u64) {
+        let (begun, mut sent, mut slowed) = (Instant::now(), 0, 0);
         while begun.elapsed() < time {
-            if guesses.wait(from).is_none() {
-                guesses.note(from);
-                compared += 1;
-            }
-            sleep(Duration::from_millis(1)).await;
+            guesses.hold_up(from).await;
+            sent += 1;
+            slowed += u64::from(guesses.note(from).is_some());
         }
-        compared
+        (sent, slowed)
     }
 
     #[actix_web::test]
-    async fn a_source_has_ten_tries_at_once_and_then_ten_a_minute() {
+    async fn a_source_has_ten_tries_at_once_and_is_slowed_from_then_on_until_it_stops_to_guess() {
         tokio::time::pause();
         let (guesses, bad) = (Guesses::default(), source("192.0.2.1"));
         for n in 0..AT_ONCE {
             assert_eq!(guesses.wait(bad), None, "{n}");
-            guesses.note(bad);
+            assert_eq!(guesses.note(bad), None, "{n}");
         }
         assert_eq!(guesses.wait(bad), Some(EVERY));
         sleep(Duration::from_secs(2)).await;
         assert_eq!(guesses.wait(bad).map(|wait| wait.as_secs_f64().round()), Some(4.0));
         assert_eq!(guesses.wait(source("192.0.2.2")), None, "another address is not held up");
-        let compared = guess(&guesses, bad, Duration::from_secs(600)).await;
-        assert!((99..=101).contains(&compared), "{compared} in ten minutes");
-        // After a minute without, all are there again.
-        sleep(Duration::from_secs(60)).await;
+        assert_eq!(guesses.note(bad), Some(EVERY), "a guess in that time makes it longer, by no more than one");
+        let (sent, slowed) = guess(&guesses, bad, Duration::from_secs(600)).await;
+        assert!(sent == slowed && (299..=301).contains(&sent), "{slowed} of {sent} in ten minutes");
+        // One comes back in each time without a guess, and after a minute all are there again.
+        sleep(EVERY).await;
+        assert_eq!((guesses.wait(bad), guesses.note(bad)), (None, None));
+        assert!(guesses.wait(bad).is_some());
+        sleep(EVERY * AT_ONCE).await;
         for _ in 0..AT_ONCE {
             assert_eq!(guesses.wait(bad), None);
             guesses.note(bad);
         }
+    }
+
+    #[actix_web::test]
+    async fn while_a_source_guesses_whatever_comes_from_it_waits_for_the_same_time() {
+        tokio::time::pause();
+        let (guesses, bad) = (Guesses::default(), source("192.0.2.1"));
+        let waited = async |from| {
+            let begun = Instant::now();
+            guesses.hold_up(from).await;
+            begun.elapsed().as_millis()
+        };
+        for _ in 0..AT_ONCE {
+            assert_eq!(waited(bad).await, 0);
+            guesses.note(bad);
+        }
+        // However many at once: none is shut out by the others, and none is told anything before.
+        let all = futures_util::future::join_all((0..1_000).map(|_| waited(bad))).await;
+        assert!(all.iter().all(|waited| (2_000..2_010).contains(waited)), "{all:?}");
+        assert_eq!(waited(source("192.0.2.2")).await, 0);
     }
 
     #[actix_web::test]
@@ -279,18 +312,18 @@ mod tests {
         let _guard = log.listen();
         let (one, two) = (source("192.0.2.1"), source("2001:db8::1"));
         guesses.note(one);
-        assert_eq!(log.lines(), ["for /system source=192.0.2.1 wrong=1 refused=0"]);
-        guess(&guesses, one, Duration::from_secs(1)).await;
+        assert_eq!(log.lines(), ["for /system source=192.0.2.1 wrong=1 slowed=0"]);
+        guess(&guesses, one, Duration::from_secs(5)).await;
         guesses.note(two);
         assert_eq!(log.lines(), [""; 0]);
         sleep(PERIOD).await;
         let lines = log.lines();
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(lines[0].starts_with("for /system source=192.0.2.1 wrong=9 refused="), "{lines:?}");
-        assert_eq!(lines[1], "for /system source=2001:db8::/64 wrong=1 refused=0");
+        assert_eq!(lines[0], "for /system source=192.0.2.1 wrong=12 slowed=3");
+        assert_eq!(lines[1], "for /system source=2001:db8::/64 wrong=1 slowed=0");
         sleep(PERIOD * 10).await;
         assert_eq!(log.lines(), [""; 0], "nothing came");
         guesses.note(two);
-        assert_eq!(log.lines(), ["for /system source=2001:db8::/64 wrong=1 refused=0"]);
+        assert_eq!(log.lines(), ["for /system source=2001:db8::/64 wrong=1 slowed=0"]);
     }
 }

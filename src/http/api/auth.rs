@@ -1,5 +1,7 @@
 //! Basic authentication for everything under `/system`. Who guesses has to wait (`guesses`).
 
+use std::time::Duration;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{StatusCode, header};
@@ -12,6 +14,7 @@ use subtle::ConstantTimeEq;
 
 use crate::credentials::Credentials;
 use crate::http::guesses::Guesses;
+use crate::http::source::Source;
 use crate::http::text::text;
 
 /// What the one user who may use `/system` has to send. Only a digest is kept: comparing digests takes the same time
@@ -23,13 +26,25 @@ impl Expected {
         Self(Sha256::digest(format!("{}:{}", credentials.user, credentials.password)).into())
     }
 
-    /// Whether an `Authorization` header carries them.
-    fn match_header(&self, header: &[u8]) -> bool {
-        let Some((scheme, token)) = header.split_at_checked(6) else { return false };
-        let Ok(pair) = STANDARD.decode(token.trim_ascii()) else { return false };
+    /// What an `Authorization` header carries.
+    fn judge(&self, header: &[u8]) -> Sent {
+        let Some((scheme, token)) = header.split_at_checked(6) else { return Sent::Nothing };
+        let Ok(pair) = STANDARD.decode(token.trim_ascii()) else { return Sent::Nothing };
+        if !scheme.eq_ignore_ascii_case(b"basic ") || pair.is_empty() {
+            return Sent::Nothing;
+        }
         let sent: [u8; 32] = Sha256::digest(pair).into();
-        scheme.eq_ignore_ascii_case(b"basic ") && bool::from(sent.ct_eq(&self.0))
+        if sent.ct_eq(&self.0).into() { Sent::Right } else { Sent::Wrong }
     }
+}
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// Nothing that could be credentials, which is no guess: a browser asks so first.
+    Nothing,
+    Wrong,
+    Right,
 }
 
 /// Lets a request pass that carries the credentials; answers any other with 401, or with 429 where too many wrong ones came
@@ -40,37 +55,36 @@ pub(super) async fn require(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let allowed = match request.headers().get(header::AUTHORIZATION) {
-        // A browser asks without them first: that is no guess.
-        None => false,
-        Some(value) => {
-            let source = guesses.source(&request);
-            if let Some(wait) = guesses.wait(source) {
-                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                let line = format!(
-                    "too many wrong passwords came from {source}: none is looked at for {seconds} s, not even the right one. \
-                     Other addresses are not held up"
-                );
-                let mut refusal = text(StatusCode::TOO_MANY_REQUESTS, &line);
-                refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-                return Ok(request.into_response(refusal));
-            }
-            let is_right = expected.match_header(value.as_bytes());
-            if !is_right {
-                guesses.note(source);
-            }
-            is_right
-        }
-    };
-    if allowed {
-        Ok(next.call(request).await?.map_into_boxed_body())
-    } else {
-        let refusal = HttpResponse::Unauthorized()
-            .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"Restricted\""))
-            .content_type("text/plain; charset=utf-8")
-            .body("invalid credentials");
-        Ok(request.into_response(refusal))
+    let header = request.headers().get(header::AUTHORIZATION);
+    let sent = header.map_or(Sent::Nothing, |value| expected.judge(value.as_bytes()));
+    if sent == Sent::Nothing {
+        return Ok(request.into_response(unauthorized()));
     }
+    let source = guesses.source(&request);
+    guesses.hold_up(source).await;
+    if sent == Sent::Right {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    }
+    let refusal = guesses.note(source).map_or_else(unauthorized, |wait| too_many(source, wait));
+    Ok(request.into_response(refusal))
+}
+
+fn unauthorized() -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"Restricted\""))
+        .content_type("text/plain; charset=utf-8")
+        .body("invalid credentials")
+}
+
+fn too_many(source: Source, wait: Duration) -> HttpResponse {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let line = format!(
+        "invalid credentials, and too many of them came from {source}: all that come from there are answered late, the \
+         right ones too, until none has come for {seconds} s. Other addresses are not held up"
+    );
+    let mut refusal = text(StatusCode::TOO_MANY_REQUESTS, &line);
+    refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    refusal
 }
 
 #[cfg(test)]
@@ -79,7 +93,7 @@ mod tests {
 
     fn matches(header: &str) -> bool {
         let credentials = Credentials { user: "admin".into(), password: "secret-pw".into() };
-        Expected::new(&credentials).match_header(header.as_bytes())
+        Expected::new(&credentials).judge(header.as_bytes()) == Sent::Right
     }
 
     #[test]
@@ -98,6 +112,18 @@ mod tests {
         assert!(!other(":"));
         for header in ["", "Basic", "Basic ", "Bearer ", "Bearer YWRtaW46c2VjcmV0LXB3", "Basic %%%", "ÄÄÄ"] {
             assert!(!matches(header), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_could_be_credentials_is_a_guess() {
+        let credentials = Credentials { user: "admin".into(), password: "secret-pw".into() };
+        let judge = |header: &str| Expected::new(&credentials).judge(header.as_bytes());
+        for header in ["", "Basic", "Basic ", "Bearer ", "Bearer YWRtaW46c2VjcmV0LXB3", "Basic %%%"] {
+            assert_eq!(judge(header), Sent::Nothing, "{header:?}");
+        }
+        for pair in ["admin:", "admin", ":", "admin:secret-p"] {
+            assert_eq!(judge(&format!("Basic {}", STANDARD.encode(pair))), Sent::Wrong, "{pair:?}");
         }
     }
 }

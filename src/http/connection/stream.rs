@@ -57,7 +57,7 @@ pub(in crate::http) struct ClientStream {
     turn: Rc<Turn>,
     /// How it takes its answers.
     reader: Reader,
-    /// Whether it took them too slowly.
+    /// Whether it did not take them in time.
     is_given_up: bool,
     strangers: Strangers,
     state: State,
@@ -215,6 +215,8 @@ impl ClientStream {
                         return Poll::Ready(Ok(true));
                     }
                     ready!(self.poll_idle(cx));
+                    // Of one that has not even taken its last answer our kernel would keep that for minutes.
+                    self.is_given_up = unacknowledged(&self.tcp).is_some_and(|bytes| bytes > 0);
                     return Poll::Ready(Ok(false));
                 }
             }
@@ -277,9 +279,14 @@ impl ClientStream {
             if answer.is_empty() {
                 ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
                 self.state = State::Lingering;
-            } else {
-                let count = ready!(Pin::new(&mut self.tcp).poll_write(cx, answer))?;
+            } else if let Poll::Ready(count) = Pin::new(&mut self.tcp).poll_write(cx, answer)? {
                 answer.advance(count);
+            } else {
+                // It has not taken its answers before this.
+                ready!(self.poll_late(LINGER, cx));
+                self.is_given_up = true;
+                self.state = State::Closed;
+                return Poll::Ready(Ok(false));
             }
         }
         while self.poll_late(LINGER, cx).is_pending() {

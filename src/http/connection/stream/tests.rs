@@ -38,6 +38,41 @@ async fn a_client_that_takes_nothing_of_its_answer_is_closed_by_a_reset_and_noth
     assert_eq!(end.kind(), io::ErrorKind::ConnectionReset, "{end}");
 }
 
+/// A connection whose client has asked once, and takes nothing of an answer that fills what the kernels hold for it.
+async fn full() -> (TcpStream, ClientStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers());
+    client.write_all(REQUEST).await.unwrap();
+    assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), REQUEST.len());
+    let bytes = vec![b'x'; 1 << 20];
+    while timeout(Duration::from_millis(300), stream.write(&bytes)).await.is_ok() {}
+    stream.turn().end();
+    stream.flush().await.unwrap();
+    tokio::time::pause();
+    (client, stream)
+}
+
+#[actix_web::test]
+async fn a_client_that_is_idle_and_has_not_taken_its_last_answer_is_reset() {
+    let (mut client, mut stream) = full().await;
+    assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+    drop(stream);
+    let end = client.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(end.kind(), io::ErrorKind::ConnectionReset, "our kernel keeps nothing for it: {end}");
+}
+
+#[actix_web::test]
+async fn a_client_that_has_no_room_for_its_refusal_does_not_stay() {
+    let (mut client, mut stream) = full().await;
+    client.write_all(b"what?\r\n\r\n").await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+    assert!(begun.elapsed() < 3 * LINGER, "{:?}", begun.elapsed());
+    drop(stream);
+    client.read_to_end(&mut Vec::new()).await.unwrap_err();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_is_let_go_when_it_has_asked_for_nothing_since_its_last_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
