@@ -20,7 +20,7 @@ pub use file::{FileError, parse};
 pub use value::{ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
 use crate::function::RuntimeName;
-use crate::host::PullPolicy;
+use crate::host::{HostService, PullPolicy};
 
 /// Where the TOML file is looked for when nobody names one.
 pub const CONFIG_FILE: &str = "/etc/actord/actord.toml";
@@ -140,6 +140,11 @@ pub struct Config {
     /// CNI network list to use instead of the built-in one
     #[arg(long, env = "ACTORD_CNI_CONFLIST", value_name = "FILE", value_parser = value::absolute)]
     pub cni_conflist: Option<PathBuf>,
+
+    /// Service of this machine that functions may reach, beside DNS and the public API: 10.0.0.5:5432, or host:9090 at any of
+    /// its addresses; or one at a link-local address. Repeatable
+    #[arg(long, env = "ACTORD_ALLOW_FROM_FUNCTIONS", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    pub allow_from_functions: Vec<HostService>,
 
     /// Name server for functions. Repeatable [default: the name servers that this machine uses]
     #[arg(long, env = "ACTORD_DNS", value_name = "ADDRESS", value_delimiter = ',')]

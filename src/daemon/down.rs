@@ -38,7 +38,7 @@ pub(super) fn remove_everything(config: &Config, data: &DataDir, logs: bool) -> 
     System::with_tokio_rt(multi_threaded).block_on(async {
         // Whatever goes wrong from here on: nothing stays frozen that nobody thaws.
         thaw_all(&config.cgroup_parent)?;
-        let machine = Machine::open(config, data.host_id()).await?;
+        let machine = Machine::open(config, data.host_id(), config.listen.port()).await?;
         let (routes, secrets) = (Arc::new(Routes::default()), Secrets::new(config.secrets_dir()));
         // Nothing will start any more.
         let config = &Config { warm_attachments: 0, ..config.clone() };

@@ -40,10 +40,12 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Adopts or starts the private containerd, or uses the one that was named.
-    pub(super) async fn open(config: &Config, host_id: &str) -> Result<Self, HostError> {
+    /// Adopts or starts the private containerd, or uses the one that was named. `public_port`: where functions call each
+    /// other; a socket that was handed over need not listen where the settings say.
+    pub(super) async fn open(config: &Config, host_id: &str, public_port: u16) -> Result<Self, HostError> {
         // What can be wrong with the settings is found before anything is started.
-        let network = CniNetwork::new(cni_options(config))?;
+        let options = CniOptions { public_port: Some(public_port).filter(|port| *port > 0), ..cni_options(config) };
+        let network = CniNetwork::new(options)?;
         let daemon = match config.containerd {
             Some(_) => None,
             None => Some(Daemon::adopt_or_start(daemon_options(config)).await?.supervise()),
@@ -160,6 +162,7 @@ pub(super) fn cni_options(config: &Config) -> CniOptions {
         plugin_dirs: config.cni_plugin_dir.clone(),
         conflist: config.cni_conflist.clone(),
         deadline: config.host_timeout,
+        reachable: config.allow_from_functions.clone(),
         ..CniOptions::new(config.cni_subnet, config.state_dir.join("cni"))
     }
 }

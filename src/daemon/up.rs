@@ -65,9 +65,10 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
     };
     tokio::pin!(asked_to_end);
     let store = open_store(config)?;
+    let (public, provider, metrics) = sockets.addresses()?;
     let running = systemd::patiently(async {
         systemd::status("waiting for containerd");
-        let machine = Machine::open(config, data.host_id()).await?;
+        let machine = Machine::open(config, data.host_id(), public.port()).await?;
         // Not before: settings that this machine refuses are not those by which what runs on it is found.
         if let Err(error) = last_run::note(config, data) {
             tracing::warn!(%error, "other verbs can't tell which settings this actord has: give them the same");
@@ -109,7 +110,6 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         }
     };
     housekeeping::begin(config, &machine, &store, context.housekeeping());
-    let (public, provider, metrics) = sockets.addresses()?;
     let servers = Servers::start(config, &credentials, sockets, &services)?;
     let watchdog = actix::spawn(watchdog(engine));
     tracing::info!(%public, %provider, %metrics, "ready");

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::finding::Finding;
+use super::finding::{Finding, State};
 use super::firewall::Variant;
 use super::source::{Root, version_in};
 
@@ -33,6 +33,9 @@ const fn feature(name: &'static str, option: &'static str, module: &'static str)
 
 const OVERLAY: Feature = feature("overlayfs", "OVERLAY_FS", "overlay");
 const LINKS: [Feature; 2] = [feature("bridge", "BRIDGE", "bridge"), feature("veth", "VETH", "veth")];
+/// What holds a function to its own addresses.
+const FILTERS: [Feature; 2] =
+    [feature("cls_bpf", "NET_CLS_BPF", "cls_bpf"), feature("sch_ingress", "NET_SCH_INGRESS", "sch_ingress")];
 /// What the plugins' rules are made of, whichever iptables writes them.
 const RULES: [Feature; 5] = [
     feature("connection tracking", "NF_CONNTRACK", "nf_conntrack"),
@@ -100,6 +103,13 @@ impl Kernel {
             });
         }
         found.extend(LINKS.iter().map(|link| self.features(link.name, std::slice::from_ref(link))));
+        found.push(match self.features("filters of links", &FILTERS) {
+            missing if missing.state == State::Failure => {
+                let found = format!("{}: a function with CAP_NET_RAW may send by another's address", missing.found);
+                Finding { state: State::Warning, found, ..missing }
+            }
+            other => other,
+        });
         found.push(self.features("netfilter", &RULES));
         for (variant, name, features) in
             [(Variant::Nft, "iptables over nftables", &NFT), (Variant::Legacy, "iptables, legacy kind", &LEGACY)]
@@ -218,14 +228,14 @@ fn module_name(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::finding::State;
     use super::super::source::tree;
     use super::*;
 
     const RELEASE: (&str, &str) = ("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n");
     const ALL: &str = "CONFIG_OVERLAY_FS=m\nCONFIG_BRIDGE=y\nCONFIG_VETH=y\nCONFIG_NF_CONNTRACK=y\nCONFIG_NF_NAT=y\n\
         CONFIG_NETFILTER_XT_TARGET_MASQUERADE=y\nCONFIG_NETFILTER_XT_MATCH_COMMENT=y\n\
-        CONFIG_NETFILTER_XT_MATCH_CONNTRACK=y\nCONFIG_NF_TABLES=y\nCONFIG_NFT_COMPAT=y\n# CONFIG_IP_NF_NAT is not set\n";
+        CONFIG_NETFILTER_XT_MATCH_CONNTRACK=y\nCONFIG_NF_TABLES=y\nCONFIG_NFT_COMPAT=y\nCONFIG_NET_CLS_BPF=y\n\
+        CONFIG_NET_SCH_INGRESS=y\n# CONFIG_IP_NF_NAT is not set\n";
     const CONFIG: &str = "/boot/config-6.1.0-18-amd64";
 
     fn check(files: &[(&str, &str)], iptables: Option<Variant>) -> BTreeMap<String, Finding> {
@@ -264,6 +274,10 @@ mod tests {
         let veth = &found["veth"];
         assert_eq!(veth.state, State::Failure);
         assert!(veth.remedy.as_ref().unwrap().contains("apt-get install linux-image-"), "{veth:?}");
+        let without = check(&[RELEASE, (CONFIG, &ALL.replace("CONFIG_NET_CLS_BPF=y\n", ""))], None);
+        let filters = &without["filters of links"];
+        assert_eq!(filters.state, State::Warning, "functions run without");
+        assert!(filters.found.contains("cls_bpf") && filters.remedy.is_some(), "{filters:?}");
         // A module that nothing can be loaded from.
         assert_eq!(found["overlayfs"].state, State::Failure);
         assert!(found["iptables, legacy kind"].found.contains("iptable_nat"), "{found:#?}");

@@ -18,11 +18,11 @@ const BREAKS: &[(&str, &str)] = &[
 ];
 
 /// A network namespace without a way out, for as long as it lives.
-struct Apart(String);
+pub(super) struct Apart(String);
 
 impl Apart {
     /// Runs `test` on a thread in a namespace of its own.
-    fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+    pub(super) fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
         let apart = Self(format!("apart{:08x}", rand::random::<u32>()));
         sh(&format!("ip netns add {}", apart.0));
         let path = Path::new(NETNS).join(&apart.0);
@@ -49,20 +49,20 @@ impl Drop for Apart {
     }
 }
 
-fn sh(script: &str) -> String {
+pub(super) fn sh(script: &str) -> String {
     let output = Command::new("sh").args(["-ec", script]).output().unwrap();
     assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Packets that went out by the default route.
-fn packets_out() -> u64 {
+pub(super) fn packets_out() -> u64 {
     let table = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
     let line = table.lines().find_map(|line| line.trim().strip_prefix("out0:")).unwrap();
     line.split_whitespace().nth(9).unwrap().parse().unwrap()
 }
 
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     TcpStream::connect_timeout(&address, Duration::from_millis(500))
 }
 
@@ -90,7 +90,7 @@ fn log() -> (Arc<Mutex<Vec<u8>>>, tracing::subscriber::DefaultGuard) {
 }
 
 /// The host's end of an instance's link.
-fn link_of(bed: &Bed, id: &InstanceId) -> String {
+pub(super) fn link_of(bed: &Bed, id: &InstanceId) -> String {
     let entry: Value = serde_json::from_slice(&fs::read(bed.result(id)).unwrap()).unwrap();
     entry["result"]["interfaces"][1]["name"].as_str().unwrap().to_owned()
 }

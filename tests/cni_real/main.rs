@@ -18,10 +18,13 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 
+mod alone;
 mod bridge;
 mod warm;
 
 const NETNS: &str = "/run/netns";
+/// The rules of a bridge, where no service is listed.
+const RULES: usize = 15;
 
 /// One test's network and all the names that are its own.
 struct Bed {
@@ -83,8 +86,7 @@ impl Bed {
 
     /// How many of the bridge's own rules there are.
     fn passages(&self) -> usize {
-        let rules = String::from_utf8(Command::new("iptables-save").output().unwrap().stdout).unwrap();
-        rules.lines().filter(|line| line.contains(&format!("actord:{}", self.options.bridge))).count()
+        saved_rules(&self.options.bridge).len()
     }
 
     fn netns(&self, id: &InstanceId) -> PathBuf {
@@ -131,7 +133,10 @@ impl Bed {
             let rules = String::from_utf8(output.stdout).unwrap();
             let mark = format!("\"{}\\\"", self.options.name);
             // The rules of the bridge stay as long as the bridge does.
-            let lasting = |line: &str| line.contains(&format!("actord:{bridge}")) && Self::exists(bridge);
+            let lasting = |line: &str| {
+                let own = line.contains(&format!("actord:{bridge}")) || line.starts_with(":actord-");
+                own && Self::exists(bridge)
+            };
             let ours = |line: &&str| {
                 (line.contains(&mark) || line.contains(&prefix) || line.contains(bridge)) && !lasting(line)
             };
@@ -234,6 +239,12 @@ fn fetch(address: SocketAddr) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     text
+}
+
+/// The rules of a bridge, in their order.
+fn saved_rules(bridge: &str) -> Vec<String> {
+    let rules = String::from_utf8(Command::new("iptables-save").output().unwrap().stdout).unwrap();
+    rules.lines().filter(|line| line.contains(&format!("actord:{bridge}"))).map(str::to_owned).collect()
 }
 
 fn runs(pid: &str) -> bool {
@@ -554,13 +565,24 @@ async fn rules_that_other_software_flushed_are_made_again_and_never_twice() {
     bed.network.attach(&first).await.unwrap();
     bed.network.attach(&second).await.unwrap();
     bed.network.keep_open().await.unwrap();
-    assert_eq!(bed.passages(), 3, "however many instances there are");
-    let mark = format!("-m comment --comment actord:{0}", bed.options.bridge);
-    restore(&format!("*filter\n-D FORWARD -i {} {mark} -j ACCEPT\nCOMMIT\n", bed.options.bridge));
-    assert_eq!(bed.passages(), 2);
-    bed.network.lookup(&first).await.unwrap();
-    bed.network.keep_open().await.unwrap();
-    assert_eq!(bed.passages(), 3);
+    assert_eq!(bed.passages(), RULES, "however many instances there are");
+    let bridge = &bed.options.bridge;
+    let mark = format!("-m comment --comment actord:{bridge}");
+    for (script, lost) in [
+        (format!("-D FORWARD -i {bridge} {mark} -j actord-fwd-{bridge}"), 1),
+        (format!("-D INPUT -i {bridge} {mark} -j actord-in-{bridge}"), 1),
+        (format!("-D actord-fwd-{bridge} {mark} -j ACCEPT"), 1),
+        // In another order they are others.
+        (format!("-D actord-fwd-{bridge} {mark} -j ACCEPT\n-I actord-fwd-{bridge} {mark} -j ACCEPT"), 0),
+        (format!("-F actord-in-{bridge}"), 6),
+    ] {
+        let before = saved_rules(bridge);
+        restore(&format!("*filter\n{script}\nCOMMIT\n"));
+        assert_eq!(bed.passages(), RULES - lost, "{script}");
+        bed.network.lookup(&first).await.unwrap();
+        bed.network.keep_open().await.unwrap();
+        assert_eq!(saved_rules(bridge), before, "after {script}");
+    }
     for id in [first, second] {
         bed.network.detach(&id).await.unwrap();
     }

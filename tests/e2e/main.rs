@@ -11,6 +11,7 @@ mod full_disks;
 mod logs;
 mod network_faults;
 mod prometheus;
+mod reach;
 mod readiness;
 mod recovery;
 mod resting;

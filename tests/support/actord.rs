@@ -88,6 +88,7 @@ impl Actord {
     pub async fn of(program: &Path, settings: &[&str], images: impl FnOnce(&Path)) -> Self {
         let run = Run::new();
         let [public, provider, metrics] = addresses();
+        let public = setting(settings, "--listen").map_or(public, |address| address.parse().unwrap());
         let directory = |name: &str| run.directory().join(name).display().to_string();
         let own = [
             ("--config", "/dev/null".to_owned()),
@@ -414,6 +415,11 @@ impl Drop for Actord {
         eprintln!("---- the log of actord\n{}\n----", self.log());
         run::sweep(&self.traces());
     }
+}
+
+/// What a setting is given as.
+fn setting<'a>(settings: &[&'a str], name: &str) -> Option<&'a str> {
+    settings.iter().skip_while(|word| **word != name).nth(1).copied()
 }
 
 /// Three addresses that nobody listens on, outside of the range that the kernel hands out by itself.

@@ -93,6 +93,11 @@ pub fn sweep(traces: &Traces) {
             quietly(&format!("{command} -w -t {table} -F CNI-{chain}; {command} -w -t {table} -X CNI-{chain}"));
         }
     }
+    for (command, table, rule) in traces.firewall_rules() {
+        if let Some(chain) = rule.strip_prefix(':').and_then(|rest| rest.split(' ').next()) {
+            quietly(&format!("{command} -w -t {table} -F {chain}; {command} -w -t {table} -X {chain}"));
+        }
+    }
     for name in traces.namespaces() {
         quietly(&format!("ip netns delete {name}"));
     }

@@ -159,6 +159,21 @@ async fn told(manager: &Manager) -> String {
     logs
 }
 
+/// Whether all ports of the functions' bridge are isolated and have their filters.
+fn are_apart(manager: &Manager) -> bool {
+    let shown = |program: &str, arguments: &[&str]| {
+        String::from_utf8(Command::new(program).args(arguments).output().unwrap().stdout).unwrap()
+    };
+    let bridge = manager.actord.traces(BTreeSet::new()).bridge;
+    let ports = shown("ip", &["-o", "link", "show", "master", &bridge]);
+    let mut ports = ports.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()).peekable();
+    ports.peek().is_some()
+        && ports.all(|port| {
+            shown("bridge", &["-d", "link", "show", "dev", port]).contains("isolated on")
+                && shown("tc", &["filter", "show", "dev", port, "ingress"]).contains("direct-action")
+        })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn functions_that_an_earlier_program_runs_go_on_under_todays() {
     let Some(before) = std::env::var_os("ACTORD_BEFORE").filter(|path| !path.is_empty()) else {
@@ -185,6 +200,7 @@ async fn functions_that_an_earlier_program_runs_go_on_under_todays() {
     manager.start().await;
     load.reaches(1_000).await;
     assert_eq!(manager.functions(), processes, "the functions' processes were left alone");
+    until("each is alone on its link, and held to its own addresses", async || are_apart(&manager)).await;
     assert_eq!(told(&manager).await, logs, "the log of before is told as it was");
 
     // What the earlier program made is changed and removed by today's.

@@ -2,16 +2,15 @@
 //!
 //! ```text
 //! look:  link there -> up -> address -> route                        cheap: meant to be asked every second
-//! mend:  link made again with its hardware address -> up -> address -> route -> every instance's link a port of it, up
+//! mend:  link made again with its hardware address -> up -> address -> route -> every instance's link a port of it,
+//!        isolated, with its filter (pin), up
 //! ```
 //! The bridge plugin looks after all this only when it attaches an instance. Instances that run keep their own end: address,
 //! default route and neighbours, so that they are reached again as soon as this end is whole. A network list of the user's
 //! own is left to its plugins.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
 use std::sync::PoisonError;
 
 use rscni_types::types::CNIResult;
@@ -21,24 +20,6 @@ use super::holder::Holder;
 use super::netlink::{self, Link, Route};
 use super::{Cni, CniOptions, Ipv4Net, neighbours, refusal};
 use crate::host::HostError;
-
-/// What was seen of the bridge's ports.
-#[derive(Debug)]
-pub(super) struct Ports {
-    /// Everyone who was attached.
-    of: Vec<Holder>,
-    /// The ports that were up.
-    up: BTreeSet<String>,
-    /// The addresses that are lasting neighbours.
-    found: BTreeSet<Ipv4Addr>,
-}
-
-impl Ports {
-    /// Whether the same are attached, and every port is one still.
-    fn are_still(&self, now: &Self) -> bool {
-        self.of == now.of && self.up.is_subset(&now.up) && self.found.is_subset(&now.found)
-    }
-}
 
 /// What is wrong with the bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,57 +141,8 @@ impl Cni {
         Ok(())
     }
 
-    /// Sees to it that the links of all instances are ports of the bridge. An instance whose link is gone can't be helped
-    /// here: its own end is gone with it, and its next check or start tells.
-    ///
-    /// Two questions tell whether all is as it was, where the same instances are attached as the last time.
-    pub(super) fn keep_ports(&self) {
-        if self.options.conflist.is_some() {
-            return;
-        }
-        let Ok(Some(Link { is_bridge: true, index, .. })) = netlink::link(&self.options.bridge) else { return };
-        let look = || {
-            let mut of = self.cache.holders().unwrap_or_default();
-            of.sort_unstable();
-            let (up, found) =
-                (netlink::ports(index).unwrap_or_default(), netlink::lasting_neighbours(index).unwrap_or_default());
-            Ports { of, up, found }
-        };
-        let mut before = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        if before.as_ref().is_some_and(|before| before.are_still(&look())) {
-            return;
-        }
-        let attached = self.attached();
-        let is_whole = self.mend_ports(&attached);
-        // One that is being attached, or can't be put back, is looked at again.
-        let now = look();
-        *before = (is_whole && attached.len() == now.of.len()).then_some(now);
-    }
-
-    /// Whether the links of all, as far as they are there, are ports of the bridge now, and it knows where each is.
-    fn mend_ports(&self, attached: &[(Holder, CNIResult)]) -> bool {
-        let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return false };
-        let mut is_whole = true;
-        for (id, result) in attached {
-            is_whole &= self.make_neighbour(id, result, bridge.index);
-            let ends = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
-            for end in ends.filter(|end| end.name != self.options.bridge) {
-                let mended = mend_port(&end.name, bridge.index);
-                match mended {
-                    Ok(false) => {}
-                    Ok(true) => warn!(instance = %id, link = %end.name, "put back on the functions' bridge"),
-                    Err(error) => {
-                        is_whole = false;
-                        warn!(instance = %id, link = %end.name, %error, "can't be put back on the bridge");
-                    }
-                }
-            }
-        }
-        is_whole
-    }
-
     /// Everyone who is attached, those that wait for an instance among them, with what their ADD said.
-    fn attached(&self) -> Vec<(Holder, CNIResult)> {
+    pub(super) fn attached(&self) -> Vec<(Holder, CNIResult)> {
         let holders = self.cache.holders().unwrap_or_default();
         let read = |holder: Holder| {
             let entry = self.cache.read(&holder).filter(|entry| entry.complete)?;
@@ -244,19 +176,6 @@ impl Cni {
     }
 }
 
-/// Whether there was something to mend. A link that is gone has nothing.
-fn mend_port(name: &str, bridge: u32) -> io::Result<bool> {
-    let Some(port) = netlink::link(name)? else { return Ok(false) };
-    let (strayed, down) = (port.master != Some(bridge), !port.up);
-    if strayed {
-        netlink::set_master(port.index, bridge)?;
-    }
-    if down {
-        netlink::set_up(port.index)?;
-    }
-    Ok(strayed || down)
-}
-
 /// The bridge's hardware address when the instance was attached: with the same one the instance finds it at once.
 fn hardware_address(result: &CNIResult, bridge: &str) -> Option<[u8; 6]> {
     neighbours::hardware_address(&result.interfaces.iter().find(|interface| interface.name == bridge)?.mac)
@@ -265,23 +184,6 @@ fn hardware_address(result: &CNIResult, bridge: &str) -> Option<[u8; 6]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_are_looked_at_one_by_one_when_one_is_missing_or_others_are_attached() {
-        let ports = |of: &[&str], up: &[&str]| Ports {
-            of: of.iter().map(|id| Holder::Instance(id.parse().unwrap())).collect(),
-            up: up.iter().map(|name| (*name).to_owned()).collect(),
-            found: (2..).map(|last| Ipv4Addr::new(10, 7, 8, last)).take(of.len()).collect(),
-        };
-        let before = ports(&["f-1", "f-2"], &["veth1", "veth2"]);
-        assert!(before.are_still(&ports(&["f-1", "f-2"], &["veth1", "veth2"])));
-        assert!(before.are_still(&ports(&["f-1", "f-2"], &["tap9", "veth1", "veth2"])), "a port of another program");
-        assert!(!before.are_still(&ports(&["f-1", "f-2"], &["tap9", "veth1"])));
-        assert!(!before.are_still(&ports(&["f-1", "f-3"], &["veth1", "veth2"])));
-        let not_found = Ports { found: BTreeSet::new(), ..ports(&["f-1", "f-2"], &["veth1", "veth2"]) };
-        assert!(!before.are_still(&not_found));
-        assert!(!before.are_still(&ports(&["f-1", "f-2", "f-3"], &["veth1", "veth2", "veth3"])));
-    }
 
     #[test]
     fn the_bridges_address_is_the_first_of_its_subnet() {

@@ -46,6 +46,9 @@ pub(super) struct Cached {
     /// Ours, in addition: whether every plugin of the chain has answered.
     #[serde(default)]
     pub(super) complete: bool,
+    /// Ours, in addition: whether its network namespace is quiet; those that older actords made are not.
+    #[serde(default)]
+    pub(super) quiet: bool,
 }
 
 impl Cached {
@@ -61,6 +64,7 @@ impl Cached {
             binaries: binaries.to_vec(),
             result: Value::Null,
             complete: false,
+            quiet: true,
         }
     }
 

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use rscni_types::ipnet::Ipv4Net;
 use sha2::{Digest, Sha512};
 
-use super::rules::{mark, table};
+use super::rules::{chains as own_chains, deletion, lines, marked, table};
 
 /// What to remove.
 #[derive(Debug, Clone, Copy)]
@@ -52,25 +52,14 @@ impl Cleanup<'_> {
                 if chains {
                     filter.extend(unused_chains(saved, &filter));
                 }
-                filter.extend(marked(saved, "filter", bridge));
+                filter.extend(ours_in_filter(saved, bridge));
                 let mark = format!(r#""name: \"{network}\" id: "#);
                 let mut nat = masquerading(saved, &mark, None);
-                nat.extend(marked(saved, "nat", bridge));
+                nat.extend(marked(saved, "nat", bridge).map(deletion));
                 table("filter", &filter) + &table("nat", &nat)
             }
         }
     }
-}
-
-/// `-D` for a rule as it was saved with `-A`.
-fn deletion(rule: &str) -> String {
-    rule.replacen("-A ", "-D ", 1)
-}
-
-/// The lines of one table.
-fn lines<'a>(saved: &'a str, table: &str) -> impl Iterator<Item = &'a str> {
-    let header = format!("*{table}");
-    saved.lines().skip_while(move |line| *line != header).skip(1).take_while(|line| *line != "COMMIT")
 }
 
 /// The rules of the firewall plugin for addresses that are `ours`.
@@ -83,10 +72,11 @@ fn forwarding(saved: &str, ours: impl Fn(IpAddr) -> bool) -> Vec<String> {
     lines(saved, "filter").filter(|line| address(line).is_some_and(&ours)).map(deletion).collect()
 }
 
-/// Our own rules for a bridge.
-fn marked(saved: &str, table: &str, bridge: &str) -> Vec<String> {
-    let mark = format!(r#"--comment "{}""#, mark(bridge));
-    lines(saved, table).filter(|line| line.starts_with("-A ") && line.contains(&mark)).map(deletion).collect()
+/// Our own rules for a bridge, and the chains that they stand in.
+fn ours_in_filter(saved: &str, bridge: &str) -> Vec<String> {
+    let declared = |chain: &String| lines(saved, "filter").any(|line| line.starts_with(&format!(":{chain} ")));
+    let chains = own_chains(bridge).into_iter().filter(declared).map(|chain| format!("-X {chain}"));
+    marked(saved, "filter", bridge).map(deletion).chain(chains).collect()
 }
 
 /// The jumps and chains that carry the mark in their comments, and the chain of that name even if it is empty.
@@ -228,17 +218,22 @@ COMMIT
     #[test]
     fn a_networks_own_rules_go_with_it_and_those_of_a_bridge_that_begins_alike_stay() {
         let saved = r#"*filter
+:actord-fwd-br1 - [0:0]
+:actord-fwd-br12 - [0:0]
 -A FORWARD -o br1 -m conntrack --ctstate RELATED,ESTABLISHED -m comment --comment "actord:br1" -j ACCEPT
 -A FORWARD -i br1 -m comment --comment "actord:br1" -j ACCEPT
 -A FORWARD -i br12 -m comment --comment "actord:br12" -j ACCEPT
+-A actord-fwd-br1 -m comment --comment "actord:br1" -j ACCEPT
 COMMIT
 *nat
 -A POSTROUTING -s 10.77.5.0/24 ! -o br1 -m comment --comment "actord:br1" -j MASQUERADE
 COMMIT
 "#;
         let script = plan(saved, Cleanup::Network { network: "net1", bridge: "br1", subnet: None, chains: false });
-        let gone = saved.lines().filter(|line| !line.contains("br12")).collect::<Vec<_>>().join("\n") + "\n";
-        assert_eq!(script, gone.replace("-A ", "-D "));
+        let gone = saved.lines().filter(|line| !line.contains("br12") && !line.starts_with(':'));
+        let gone = gone.collect::<Vec<_>>().join("\n") + "\n";
+        let gone = gone.replace("-A ", "-D ").replacen("COMMIT", "-X actord-fwd-br1\nCOMMIT", 1);
+        assert_eq!(script, gone);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl CniNetwork {
         let cleanup = Cleanup::Network { network: &cni.list.name, bridge: &cni.options.bridge, subnet, chains };
         let mut open = cni.open.lock().await;
         errors.extend(cni.iptables.remove(cleanup).await.err());
-        *open = false;
+        *open = None;
         drop((open, lock));
         errors.extend(self.remove_bridge().err().map(|error| error.to_string()));
         // Last, so that nothing leaves by another way meanwhile.

@@ -6,21 +6,12 @@ use std::time::Duration;
 
 use super::cleanup::Cleanup;
 use super::exec::{self, PATH};
-use super::rules::{Rule, insertion};
 
 /// One variant of iptables.
 #[derive(Debug, Clone)]
 struct Variant {
     save: PathBuf,
     restore: PathBuf,
-}
-
-impl Variant {
-    /// A program of this variant, by the name that the default variant has.
-    fn command(&self, name: &str) -> PathBuf {
-        let save = self.save.file_name().unwrap_or_default().to_string_lossy();
-        self.save.with_file_name(save.strip_suffix("-save").unwrap_or(name))
-    }
 }
 
 /// The iptables of this host.
@@ -54,24 +45,13 @@ impl Iptables {
         which("iptables").is_some()
     }
 
-    /// Whether there is such a rule.
-    pub(super) async fn has(&self, rule: &Rule) -> Result<bool, String> {
-        let iptables = self.default_variant()?.command("iptables");
-        let mut args = vec!["--wait", "-t", rule.table, "-C", rule.chain];
-        args.extend(rule.words.split(' '));
-        let output = exec::run(&iptables, &args, &[], b"", self.deadline).await;
-        let output = output.map_err(|error| format!("{}: {error}", iptables.display()))?;
-        match output.status.code() {
-            Some(0) => Ok(true),
-            // No such rule; anything else that is wrong ends with another number.
-            Some(1) => Ok(false),
-            _ => Err(format!("{}: {}", iptables.display(), String::from_utf8_lossy(&output.stderr).trim())),
-        }
+    /// All rules of the default variant, as `iptables-save` prints them.
+    pub(super) async fn saved(&self) -> Result<String, String> {
+        self.run(&self.default_variant()?.save, &[], b"").await
     }
 
-    /// Puts rules before all others of their chains, all of them or none.
-    pub(super) async fn insert(&self, rules: &[Rule]) -> Result<(), String> {
-        let script = insertion(rules);
+    /// Runs a script, each table's part in one step.
+    pub(super) async fn restore(&self, script: &str) -> Result<(), String> {
         self.run(&self.default_variant()?.restore, &["--noflush", "--wait"], script.as_bytes()).await.map(drop)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! once:   IPv4 forwarding, rules for the whole bridge (forwarding), a route that refuses its subnet without it (refusal)
-//! attach: named netns (lo up) -> bridge ADD (host-local) -> address -> neighbour         each result into the cache
+//! attach: named netns (quiet, lo up) -> bridge ADD (host-local) -> address -> neighbour -> its port isolated
+//!         each result into the cache
 //! detach: neighbour removed -> bridge DEL -> leftovers of iptables -> netns removed -> cache removed
 //! warm:   attached ahead of time, for the instance that will claim it
 //! kept:   bridge, its ports, address and routes (bridge), forwarding and rules: what others undo is put back
@@ -11,6 +12,7 @@
 //! An attach that fails is undone by the same code that detaches. Everything is found again by what is on the host:
 //! namespaces named `BRIDGE.INSTANCE` or `BRIDGE.warm_...`, cached results and leases.
 
+mod adopted;
 mod bridge;
 mod cache;
 mod chain;
@@ -27,8 +29,11 @@ mod neighbours;
 mod netlink;
 mod netns;
 mod options;
+mod pin;
 mod plugin;
+mod ports;
 mod preflight;
+mod quiet;
 mod refusal;
 mod routes;
 mod rules;
@@ -37,6 +42,7 @@ mod whole;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, RwLock};
@@ -77,12 +83,16 @@ struct Cni {
     /// Held for writing while the first ADD makes what all share: the bridge, its address and the firewall's chains.
     /// The plugins do that without a lock of their own, and two at once fail.
     shared: RwLock<()>,
-    /// Whether the way out is open, as far as we know.
-    open: Mutex<bool>,
+    /// Our rules as they were seen the last time; none while the way out is not known to be open.
+    open: Mutex<Option<Vec<String>>>,
     /// What is wrong with the bridge, until it is mended.
     fault: std::sync::Mutex<Option<String>>,
     /// The bridge's ports, when all were seen to be well.
-    ports: std::sync::Mutex<Option<bridge::Ports>>,
+    ports: std::sync::Mutex<Option<ports::Ports>>,
+    /// Whether all network namespaces are quiet, those of an earlier version's attachments among them.
+    quiet: AtomicBool,
+    /// Whether the kernel has no filters that hold instances to their own addresses.
+    unpinned: AtomicBool,
 }
 
 impl CniNetwork {
@@ -111,9 +121,11 @@ impl CniNetwork {
             iptables: Iptables::find(options.deadline),
             changing: KeyedLock::default(),
             shared: RwLock::new(()),
-            open: Mutex::new(false),
+            open: Mutex::default(),
             fault: std::sync::Mutex::default(),
             ports: std::sync::Mutex::default(),
+            quiet: AtomicBool::default(),
+            unpinned: AtomicBool::default(),
             list,
             plugins,
             binaries,
@@ -124,7 +136,7 @@ impl CniNetwork {
     }
 
     /// Sees to it that packets of instances find their way out: the kernel forwards, our rules are there, every
-    /// instance's link is on the bridge, and nothing leaves by another way without it. Meant to be called from time to
+    /// instance's link is on the bridge and alone, and nothing leaves by another way without it. Meant to be called from time to
     /// time: other software undoes all of that. What was missing is said in the log.
     ///
     /// # Errors
@@ -132,6 +144,7 @@ impl CniNetwork {
     pub async fn keep_open(&self) -> Result<(), HostError> {
         forwarding::forward()?;
         self.0.keep_ports();
+        self.0.keep_quiet().await;
         self.0.reopen().await
     }
 
@@ -158,17 +171,18 @@ impl Cni {
     /// Makes our rules where they are missing.
     async fn reopen(&self) -> Result<(), HostError> {
         let mut open = self.open.lock().await;
+        let mut rules = Vec::new();
         if self.options.conflist.is_none() {
             self.keep_refusal()?;
-            forwarding::open(&self.iptables, &self.options).await?;
+            rules = forwarding::open(&self.iptables, &self.options, open.as_deref()).await?;
         }
-        *open = true;
+        *open = Some(rules);
         Ok(())
     }
 
     /// Makes sure, once, that packets find their way out.
     async fn see_to_the_way_out(&self) -> Result<(), HostError> {
-        let open = *self.open.lock().await;
+        let open = self.open.lock().await.is_some();
         if open { Ok(()) } else { self.reopen().await }
     }
 
@@ -185,7 +199,7 @@ impl Cni {
             let written = self.cache.write(id, &begun);
             written.map_err(|error| HostError::Failed(format!("attach {id}: cached result: {error}")))?;
         }
-        match netns::create(netns.clone()).await {
+        match netns::create(netns.clone(), self.quiet_families()).await {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 return Err(exists("a network namespace"));
             }
@@ -228,6 +242,9 @@ impl Cni {
         self.make_first_neighbour(id, &result);
         let address = cache::address(&result)
             .ok_or_else(|| HostError::Failed(format!("attach {id}: the CNI plugins gave it no address")))?;
+        // Before anything runs in there.
+        let apart = self.set_apart(&result);
+        apart.map_err(|error| HostError::Failed(format!("attach {id}: its port of the bridge: {error}")))?;
         Ok(Attachment { address, netns: netns.to_owned() })
     }
 

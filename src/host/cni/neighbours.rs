@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! attach -> entry;  detach -> entry gone, before its address is given back;  every 30 s, and with a bridge that is put
-//! back: entries of all who are attached (bridge.rs)
+//! back: entries of all who are attached (ports.rs)
 //! ```
 
 use std::io;
@@ -23,14 +23,14 @@ use super::{Cni, leases, netlink};
 
 /// Where an instance is: its address, and its hardware address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Neighbour {
-    address: Ipv4Addr,
-    hardware_address: [u8; 6],
+pub(super) struct Neighbour {
+    pub(super) address: Ipv4Addr,
+    pub(super) hardware_address: [u8; 6],
 }
 
 impl Neighbour {
     /// The inner end of an attachment.
-    fn of(result: &CNIResult) -> Option<Self> {
+    pub(super) fn of(result: &CNIResult) -> Option<Self> {
         result.ips.iter().find_map(|ip| {
             let end = result.interfaces.get(ip.interface? as usize).filter(|end| end.name == IFNAME)?;
             let IpAddr::V4(address) = ip.address.addr() else { return None };

@@ -9,7 +9,9 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    InfoBridgePort, InfoKind, InfoPortData, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -38,6 +40,8 @@ pub(super) struct Link {
     /// The index of the bridge that it is a port of.
     pub(super) master: Option<u32>,
     pub(super) is_bridge: bool,
+    /// Whether it is a port of a bridge that sends nothing to other such ports and gets nothing from them.
+    pub(super) isolated: bool,
 }
 
 /// A route to a subnet in the main table.
@@ -78,7 +82,7 @@ pub(super) fn link(name: &str) -> io::Result<Option<Link>> {
     }))
 }
 
-/// The names of a bridge's ports that are up.
+/// The names of a bridge's ports that are up and isolated.
 pub(super) fn ports(bridge: u32) -> io::Result<BTreeSet<String>> {
     let mut message = LinkMessage::default();
     message.attributes.push(LinkAttribute::Controller(bridge));
@@ -88,7 +92,7 @@ pub(super) fn ports(bridge: u32) -> io::Result<BTreeSet<String>> {
         RouteNetlinkMessage::NewLink(found) => Some((read_link(found), found)),
         _ => None,
     });
-    let ports = links.filter(|(link, _)| link.up && link.master == Some(bridge));
+    let ports = links.filter(|(link, _)| link.up && link.isolated && link.master == Some(bridge));
     Ok(ports.filter_map(|(_, found)| name(found)).collect())
 }
 
@@ -100,7 +104,17 @@ fn name(found: &LinkMessage) -> Option<String> {
 }
 
 fn read_link(found: &LinkMessage) -> Link {
-    let is_bridge = |infos: &[LinkInfo]| infos.contains(&LinkInfo::Kind(InfoKind::Bridge));
+    let infos = || {
+        let infos = found.attributes.iter().filter_map(|attribute| match attribute {
+            LinkAttribute::LinkInfo(infos) => Some(infos),
+            _ => None,
+        });
+        infos.flatten()
+    };
+    let isolates = |info: &LinkInfo| match info {
+        LinkInfo::PortData(InfoPortData::BridgePort(port)) => port.contains(&InfoBridgePort::Isolated(true)),
+        _ => false,
+    };
     Link {
         index: found.header.index,
         up: found.header.flags.contains(LinkFlags::Up),
@@ -109,7 +123,8 @@ fn read_link(found: &LinkMessage) -> Link {
             LinkAttribute::Controller(index) => Some(*index),
             _ => None,
         }),
-        is_bridge: found.attributes.iter().any(|it| matches!(it, LinkAttribute::LinkInfo(infos) if is_bridge(infos))),
+        is_bridge: infos().any(|info| *info == LinkInfo::Kind(InfoKind::Bridge)),
+        isolated: infos().any(isolates),
     }
 }
 
@@ -136,6 +151,18 @@ pub(super) fn set_master(index: u32, bridge: u32) -> io::Result<()> {
     message.header.index = index;
     message.attributes.push(LinkAttribute::Controller(bridge));
     ask(RouteNetlinkMessage::SetLink(message), 0).map(drop)
+}
+
+/// Keeps a bridge's port apart from all others that are isolated: nothing of layer 2 gets from one to another.
+pub(super) fn isolate(index: u32) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::PortKind(InfoPortKind::Bridge),
+        LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::Isolated(true)])),
+    ]));
+    // Without NLM_F_CREATE this changes a link that is there; SetLink would not look at what is a port's.
+    ask(RouteNetlinkMessage::NewLink(message), 0).map(drop)
 }
 
 /// Deletes a link. A link that is not there is deleted already.
@@ -293,7 +320,7 @@ fn message_of(subnet: Ipv4Net, route: Route) -> RouteMessage {
 }
 
 /// Success, or the error that says that what was asked for is so already.
-fn done_or(result: io::Result<Vec<RouteNetlinkMessage>>, already: Errno) -> io::Result<()> {
+pub(super) fn done_or(result: io::Result<Vec<RouteNetlinkMessage>>, already: Errno) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(already.raw_os_error()) => Ok(()),
         other => other.map(drop),
@@ -301,7 +328,7 @@ fn done_or(result: io::Result<Vec<RouteNetlinkMessage>>, already: Errno) -> io::
 }
 
 /// Asks one question. The answers come before an acknowledgement, or before the end of a dump.
-fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+pub(super) fn ask(message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
     // Protocol 0 is NETLINK_ROUTE.
     let socket = socket_with(Family::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     let mut question = NetlinkMessage::from(message);

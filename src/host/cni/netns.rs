@@ -14,25 +14,26 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 use tokio::sync::oneshot;
 
 use super::netlink;
+use super::quiet::{self, Families};
 
 /// The file system of namespaces (linux/magic.h).
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 
-/// Makes a namespace at `path`, with its loopback up. Fails when there is a file already.
-pub(super) async fn create(path: PathBuf) -> io::Result<()> {
+/// Makes a namespace at `path`, quiet and with its loopback up. Fails when there is a file already.
+pub(super) async fn create(path: PathBuf, families: Families) -> io::Result<()> {
     let (send, done) = oneshot::channel();
     // A thread of its own, since a thread that left our network namespace must never run anything else.
     std::thread::Builder::new().name("netns".to_owned()).spawn(move || {
-        let _ = send.send(create_on_this_thread(&path));
+        let _ = send.send(create_on_this_thread(&path, families));
     })?;
     done.await.unwrap_or_else(|_| Err(io::Error::other("the thread that made the namespace died")))
 }
 
-fn create_on_this_thread(path: &Path) -> io::Result<()> {
+fn create_on_this_thread(path: &Path, families: Families) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     share(dir)?;
     OpenOptions::new().write(true).create_new(true).mode(0o444).open(path)?;
-    let mounted = enter_new().and_then(|()| Ok(mount_bind("/proc/thread-self/ns/net", path)?));
+    let mounted = enter_new(families).and_then(|()| Ok(mount_bind("/proc/thread-self/ns/net", path)?));
     if let Err(error) = mounted {
         let _ = fs::remove_file(path);
         return Err(error);
@@ -40,13 +41,15 @@ fn create_on_this_thread(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn enter_new() -> io::Result<()> {
+fn enter_new(families: Families) -> io::Result<()> {
     // SAFETY: what makes unshare unsafe is CLONE_FILES; this only changes the network namespace of this thread, which
     // ends after the namespace was mounted.
     #[allow(unsafe_code)]
     unsafe {
         unshare_unsafe(UnshareFlags::NEWNET)?;
     }
+    // Before there is a link: none of them ever listens to a neighbour.
+    quiet::quieten(families)?;
     netlink::loopback_up()
 }
 

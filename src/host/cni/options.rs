@@ -7,7 +7,7 @@ use std::time::Duration;
 pub use rscni_types::ipnet::Ipv4Net;
 
 use super::holder::Holder;
-use crate::host::HostError;
+use crate::host::{HostError, HostService};
 
 /// The kernel's limit for the name of a link (`IFNAMSIZ` less its zero).
 const LINK_NAME_MAX: usize = 15;
@@ -25,6 +25,10 @@ pub struct CniOptions {
     pub plugin_dirs: Vec<PathBuf>,
     /// A CNI network list of the user's own in place of the built-in one; `subnet` is then not used.
     pub conflist: Option<PathBuf>,
+    /// The port of this machine that functions call each other by.
+    pub public_port: Option<u16>,
+    /// What else of this machine, and of link-local addresses, functions may reach.
+    pub reachable: Vec<HostService>,
     /// Leases and cached results. Under actord's state directory, which a reboot empties as it empties the network.
     pub state_dir: PathBuf,
     /// Where the named network namespaces are; `/run/netns` is where `ip netns` looks.
@@ -43,6 +47,8 @@ impl CniOptions {
             subnet,
             plugin_dirs: vec!["/usr/lib/cni".into(), "/opt/cni/bin".into()],
             conflist: None,
+            public_port: None,
+            reachable: Vec::new(),
             state_dir,
             netns_dir: "/run/netns".into(),
             deadline: Duration::from_secs(30),

@@ -25,6 +25,8 @@ impl Cni {
         let unusable = |why: &str| HostError::NotFound(format!("attachment {warm} that can be used ({why})"));
         let entry = self.cache.read(&from).ok_or_else(|| unusable("there is none of that name"))?;
         let attachment = self.usable(&entry).map_err(|why| unusable(&why))?;
+        // Other software may have undone it since.
+        self.set_apart(&entry.result).map_err(|error| unusable(&error.to_string()))?;
         self.see_to_the_way_out().await?;
         let claimed = self.cache.claim(warm, id);
         claimed.map_err(|error| HostError::Failed(format!("attach {id}: cached result of {warm}: {error}")))?;
@@ -35,6 +37,9 @@ impl Cni {
     fn usable(&self, entry: &Cached) -> Result<Attachment, String> {
         if !entry.is_of(&self.list) || entry.binaries() != self.binaries {
             return Err("it was made with other settings".to_owned());
+        }
+        if !entry.quiet {
+            return Err("an earlier version made it, and its namespace is not quiet".to_owned());
         }
         let attachment = self.look(entry)?;
         if attachment.netns.parent() != Some(&self.options.netns_dir) {
