@@ -17,7 +17,7 @@ use clap::Args;
 use ipnet::{IpNet, Ipv4Net};
 
 pub use file::{FileError, parse};
-pub use value::{ListedRuntime, LogFormat, RegistryMirror, parse_duration};
+pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
 use crate::function::RuntimeName;
 use crate::host::{HostService, PullPolicy};
@@ -99,6 +99,12 @@ pub struct Config {
     #[arg(long, env = "ACTORD_REGISTRY_CA", value_name = "FILE|DIR", value_delimiter = ',',
         default_values = ["/etc/docker/certs.d"], value_parser = value::absolute)]
     pub registry_ca: Vec<PathBuf>,
+
+    /// File with a public key (PEM, as cosign writes it) that images must be signed by; [PREFIX=] before it: only images
+    /// whose name begins so, such as registry.lan/team=/etc/actord/team.pub. Repeatable: any key that applies to an image
+    /// will do. Read at every pull and start
+    #[arg(long, env = "ACTORD_IMAGE_SIGNATURE_KEY", value_name = "[PREFIX=]FILE", value_delimiter = ',', value_parser = value::signature_key)]
+    pub image_signature_key: Vec<ImageSignatureKey>,
 
     /// Images that are pulled side by side
     #[arg(long, env = "ACTORD_PARALLEL_PULLS", value_name = "N", default_value = "3", value_parser = value::count)]

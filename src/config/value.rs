@@ -153,6 +153,31 @@ pub(super) fn mirror(text: &str) -> Result<RegistryMirror, String> {
     Ok(RegistryMirror { of: name(of)?, host: name(host)?, path: path.to_owned() })
 }
 
+/// A public key, and which images must be signed by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageSignatureKey {
+    /// What the names of those images begin with: `registry.lan/team`. Empty: every image.
+    pub prefix: String,
+    /// The key's file.
+    pub file: PathBuf,
+}
+
+/// `FILE` or `PREFIX=FILE`.
+pub(super) fn signature_key(text: &str) -> Result<ImageSignatureKey, String> {
+    let wrong =
+        || "expected FILE or PREFIX=FILE such as registry.lan/team=/etc/actord/team.pub, FILE absolute".to_owned();
+    let (prefix, file) = text.split_once('=').unwrap_or(("", text));
+    let prefix = prefix.trim_end_matches('/');
+    // The name of an image is written out in full: what stands for a registry comes first.
+    let (first, _) = prefix.split_once('/').unwrap_or((prefix, ""));
+    let is_full = prefix.is_empty() || first == "localhost" || first.contains(['.', ':']);
+    if !is_full || prefix.contains([' ', '@', '*']) || text.starts_with('=') {
+        return Err(wrong());
+    }
+    let file = absolute(file).map_err(|_| wrong())?;
+    Ok(ImageSignatureKey { prefix: prefix.to_ascii_lowercase(), file })
+}
+
 /// An OCI runtime that functions may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedRuntime {
@@ -232,6 +257,16 @@ mod tests {
         assert!(proxies("10.0.0.1/8").unwrap_err().contains("10.0.0.0/8 or 10.0.0.1"));
         for text in ["", "gateway", "10.0.0.0/33", "10.0.0.1:80"] {
             assert!(proxies(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signature_key_is_a_file_for_all_images_or_for_those_of_a_full_name() {
+        let of = |prefix: &str| Ok(ImageSignatureKey { prefix: prefix.to_owned(), file: PathBuf::from("/k/team.pub") });
+        assert_eq!(signature_key("/k/team.pub"), of(""));
+        assert_eq!(signature_key("Registry.lan:5000/team/=/k/team.pub"), of("registry.lan:5000/team"));
+        for text in ["", "team.pub", "=/k/team.pub", "team=/k/team.pub", "r.lan/*=/k/team.pub", "r.lan=team.pub"] {
+            assert!(signature_key(text).unwrap_err().contains("registry.lan/team=/etc"), "{text}");
         }
     }
 

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{emptied, shim_link};
-use crate::config::{Config, RegistryMirror};
+use crate::config::{Config, ImageSignatureKey, RegistryMirror};
 use crate::function::RuntimeNames;
 use crate::host::cni::{CniNetwork, CniOptions};
 use crate::host::containerd::Containerd;
 use crate::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
-use crate::host::containerd::images::Mirror;
 use crate::host::containerd::images::{ContainerdImages, ImagesOptions};
+use crate::host::containerd::images::{Mirror, SignatureKey};
 use crate::host::containerd::instances::Dns;
 use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions, Runtimes};
 use crate::host::{Directory, Host, HostError, HttpProbe, LocalDisks};
@@ -108,6 +108,7 @@ pub(super) fn images_options(config: &Config) -> ImagesOptions {
         insecure_registries: config.insecure_registry.clone(),
         mirrors: config.registry_mirror.iter().map(mirror).collect(),
         authorities: config.registry_ca.clone(),
+        signature_keys: config.image_signature_key.iter().map(signature_key).collect(),
         limit: config.pull_timeout,
         // Where a containerd was named, it keeps them where it likes.
         root: config.containerd.is_none().then(|| daemon_options(config).root),
@@ -117,6 +118,10 @@ pub(super) fn images_options(config: &Config) -> ImagesOptions {
 
 fn mirror(RegistryMirror { of, host, path }: &RegistryMirror) -> Mirror {
     Mirror { of: of.clone(), host: host.clone(), path: path.clone() }
+}
+
+fn signature_key(ImageSignatureKey { prefix, file }: &ImageSignatureKey) -> SignatureKey {
+    SignatureKey { prefix: prefix.clone(), file: file.clone() }
 }
 
 fn runtime_options(config: &Config) -> RuntimeOptions {

@@ -16,6 +16,7 @@ mod prune;
 mod pull;
 mod reads;
 mod shelf;
+mod signatures;
 mod sources;
 mod waits;
 

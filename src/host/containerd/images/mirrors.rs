@@ -52,7 +52,7 @@ impl Mirror {
 }
 
 /// Docker Hub has several names, and references are kept with one of them.
-fn docker_hub(registry: &str) -> &str {
+pub(crate) fn docker_hub(registry: &str) -> &str {
     match registry {
         "index.docker.io" | "registry-1.docker.io" => "docker.io",
         other => other,

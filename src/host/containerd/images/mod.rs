@@ -1,8 +1,8 @@
 //! Images on containerd: the pull policy decides between what is here and what a registry has.
 //!
 //! ```text
-//! reference -> local?  record -> content -> snapshot there ------------------------------> Image
-//!           -> pull:   registry (credentials, certs_d, mirrors) -> resolve -> content -> unpack -> record -> Image
+//! reference -> local?  record -> signatures -> content -> snapshot there ----------------> Image
+//!           -> pull:   registry (credentials, certs_d, mirrors) -> resolve -> signatures -> content -> unpack -> record -> Image
 //! archive   -> import: tarball -> content -> unpack -> record
 //! ```
 
@@ -33,6 +33,7 @@ mod reference;
 mod registry;
 mod resolve;
 mod room;
+mod signatures;
 mod tarball;
 mod unpack;
 mod zstd;
@@ -55,6 +56,8 @@ use self::progress::Pulls;
 use self::pull::{Pull, Terms};
 use self::record::Origin;
 use self::registry::{Access, Registry};
+pub use self::signatures::SignatureKey;
+use self::signatures::{Demand, Signers};
 use self::unpack::has_snapshot;
 use super::connection::{self, Containerd, Lease};
 use crate::host::keyed_lock::{KeyGuard, KeyedLock};
@@ -73,6 +76,8 @@ pub struct ImagesOptions {
     pub mirrors: Vec<Mirror>,
     /// Files and directories, as docker's `certs.d`, with certificates of authorities that may vouch for registries.
     pub authorities: Vec<PathBuf>,
+    /// Who must have signed which images.
+    pub signature_keys: Vec<SignatureKey>,
     /// How many layers of an image are fetched at once.
     pub parallel_layers: usize,
     /// How long a registry may send nothing before the attempt is given up.
@@ -95,6 +100,7 @@ impl ImagesOptions {
             insecure_registries: Vec::new(),
             mirrors: Vec::new(),
             authorities: Vec::new(),
+            signature_keys: Vec::new(),
             parallel_layers: 3,
             stall: Duration::from_secs(60),
             attempts: 5,
@@ -110,6 +116,7 @@ pub struct ContainerdImages {
     containerd: Containerd,
     options: ImagesOptions,
     access: Access,
+    signers: Signers,
     locks: KeyedLock<String>,
     pulls: Pulls,
     parked: Parked,
@@ -126,8 +133,9 @@ impl ContainerdImages {
             authorities: options.authorities.clone(),
             stall: options.stall,
         };
+        let signers = Signers::new(options.signature_keys.clone());
         let (locks, pulls, parked, known) = Default::default();
-        Self { containerd, options, access, locks, pulls, parked, known }
+        Self { containerd, options, access, signers, locks, pulls, parked, known }
     }
 
     /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
@@ -139,19 +147,19 @@ impl ContainerdImages {
     }
 
     /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
-    async fn local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+    async fn local(&self, reference: &Reference, demand: Option<&Demand>) -> Result<Local, HostError> {
         let _locked = self.lock_name(&reference.whole()).await;
-        match self.find_local(reference).await {
+        match self.find_local(reference, demand).await {
             // A part is missing, or can't be read: as good as not here. A pull replaces it.
             Err(HostError::NotFound(what) | HostError::Image(what)) => {
                 tracing::info!(image = %reference, what, "the image on this machine is not complete");
-                Ok(None)
+                Ok(Local::Absent)
             }
             found => found,
         }
     }
 
-    async fn find_local(&self, reference: &Reference) -> Result<Option<Image>, HostError> {
+    async fn find_local(&self, reference: &Reference, demand: Option<&Demand>) -> Result<Local, HostError> {
         let name = reference.whole();
         let known = self.known.of(&name);
         let (recorded, complete) =
@@ -169,18 +177,25 @@ impl ContainerdImages {
             (None, Some(digest)) => self.by_digest(digest).await?,
             (None, None) => None,
         };
-        let Some(target) = target else { return Ok(None) };
+        let Some(target) = target else { return Ok(Local::Absent) };
+        if let Some(demand) = demand {
+            match demand.met_here(&self.containerd, &target.digest).await {
+                Err(HostError::Image(why)) => return Ok(Local::Unsigned(why)),
+                Err(error @ HostError::NotFound(_)) => return Ok(Local::Unsigned(error.to_string())),
+                met => met?,
+            }
+        }
         let named = recorded_digest.as_ref() == Some(&target.digest);
         // What a digest stands for never changes: only whether it is there has to be asked.
         if let Some(known) = known.filter(|known| named && complete && known.target == target.digest) {
-            return Ok(Some(known.image));
+            return Ok(Local::Usable(known.image));
         }
         let stored = read_image(&self.containerd, &target.digest).await?;
         if named && self.has_snapshot(&stored.chain_id).await? {
             let config = stored.platform.manifest.config().digest().to_string();
             let image = image(name, stored);
             self.known.note(KnownImage { target: target.digest, config, image: image.clone() });
-            return Ok(Some(image));
+            return Ok(Local::Usable(image));
         }
         for layer in stored.platform.manifest.layers() {
             if stat_blob(&self.containerd, layer.digest().as_ref()).await?.is_none() {
@@ -190,7 +205,7 @@ impl ContainerdImages {
         let lease = self.lease().await?;
         let completed = self.complete(&lease, &stored, &target, &name, Origin::Here).await;
         lease.settle(completed).await?;
-        Ok(Some(image(name, stored)))
+        Ok(Local::Usable(image(name, stored)))
     }
 
     async fn has_snapshot(&self, chain_id: &str) -> Result<bool, HostError> {
@@ -219,12 +234,13 @@ impl ContainerdImages {
         }))
     }
 
-    async fn pull(&self, reference: &Reference) -> Result<Image, HostError> {
+    async fn pull(&self, reference: &Reference, demand: Option<&Demand>) -> Result<Image, HostError> {
         let name = reference.whole();
         let deadline = Instant::now() + self.options.limit;
         let lease = self.parked.lease(&self.containerd, &name).await?;
         let pull = async |lease: &Lease, fetched: &AtomicU64| {
-            self.pull_under(&Terms { lease, fetched, limit: self.options.limit, deadline }, reference).await
+            let terms = Terms { lease, fetched, limit: self.options.limit, deadline };
+            self.pull_under(&terms, reference, demand).await
         };
         let pulled = lease.under(pull).await?;
         Ok(image(name, pulled))
@@ -232,10 +248,15 @@ impl ContainerdImages {
 
     /// Pulls from the first mirror that can give the whole image, at last from the registry itself. What came from one
     /// that failed is kept for the next: a blob is known by its digest wherever it comes from.
-    async fn pull_under(&self, terms: &Terms<'_>, reference: &Reference) -> Result<StoredImage, HostError> {
+    async fn pull_under(
+        &self,
+        terms: &Terms<'_>,
+        reference: &Reference,
+        demand: Option<&Demand>,
+    ) -> Result<StoredImage, HostError> {
         let mut failures = Vec::new();
         for source in mirrors::sources(reference, &self.options.mirrors) {
-            match self.pull_from(source, terms, reference).await {
+            match self.pull_from(source, terms, reference, demand).await {
                 Err(HostError::Image(why)) => {
                     tracing::warn!(image = %reference, why, "a pull failed");
                     failures.push(why);
@@ -251,6 +272,7 @@ impl ContainerdImages {
         source: Source,
         terms: &Terms<'_>,
         reference: &Reference,
+        demand: Option<&Demand>,
     ) -> Result<StoredImage, HostError> {
         let begun = Instant::now();
         // A mirror that stumbles is asked once more, and then another: that is what it is for.
@@ -262,6 +284,7 @@ impl ContainerdImages {
             locks: &self.locks,
             registry: &registry,
             reference,
+            demand,
             parallel: self.options.parallel_layers,
             attempts,
             stall: self.options.stall,
@@ -305,6 +328,16 @@ impl ContainerdImages {
     }
 }
 
+/// What this machine has of an image.
+enum Local {
+    /// All that is needed.
+    Usable(Image),
+    /// Nothing, or not all.
+    Absent,
+    /// All, but it must be signed, and why it is not.
+    Unsigned(String),
+}
+
 /// What is ready to be run under a name.
 fn image(reference: String, StoredImage { platform, config, chain_id }: StoredImage) -> Image {
     Image { reference, digest: platform.digest, chain_id, config }
@@ -314,17 +347,25 @@ fn image(reference: String, StoredImage { platform, config, chain_id }: StoredIm
 impl Images for ContainerdImages {
     async fn ensure(&self, reference: &str, policy: PullPolicy) -> Result<Image, HostError> {
         let reference = reference::parse(reference)?;
-        if policy != PullPolicy::Always
-            && let Some(image) = self.local(&reference).await?
-        {
-            return Ok(image);
-        }
-        if policy == PullPolicy::Never {
-            return Err(HostError::Image(format!(
+        let demand = self.signers.of(&reference).await?;
+        let local = match policy {
+            PullPolicy::Always => Local::Absent,
+            _ => self.local(&reference, demand.as_ref()).await?,
+        };
+        match (local, policy) {
+            (Local::Usable(image), _) => Ok(image),
+            (Local::Absent, PullPolicy::Never) => Err(HostError::Image(format!(
                 "image {reference} is not complete on this machine and the pull policy is Never: import it, or allow pulling"
-            )));
+            ))),
+            (Local::Unsigned(why), PullPolicy::Never) => Err(HostError::Image(format!(
+                "image {reference} must be signed (image-signature-key): {why}, and the pull policy is Never: allow pulling, so that its registry is asked"
+            ))),
+            (Local::Absent, _) => self.pull(&reference, demand.as_ref()).await,
+            (Local::Unsigned(here), _) => self.pull(&reference, demand.as_ref()).await.map_err(|error| match error {
+                HostError::Image(why) => HostError::Image(format!("{why}; on this machine: {here}")),
+                other => other,
+            }),
         }
-        self.pull(&reference).await
     }
 
     fn progress(&self, reference: &str) -> Option<Progress> {

@@ -9,6 +9,8 @@ pub(crate) enum Part<'a> {
     Named,
     /// A manifest that an index names.
     Manifest(&'a str),
+    /// The manifest of its signatures, or what one of them signs.
+    Signature(&'a str),
     /// A manifest's config.
     Config(&'a str),
     /// A layer, and which of how many it is.
@@ -20,6 +22,7 @@ impl fmt::Display for Part<'_> {
         match self {
             Self::Named => f.write_str("what it names"),
             Self::Manifest(digest) => write!(f, "its manifest {digest}"),
+            Self::Signature(name) => write!(f, "its signature {name}"),
             Self::Config(digest) => write!(f, "its config {digest}"),
             Self::Layer { digest, number, of } => write!(f, "its layer {digest} ({number} of {of})"),
         }

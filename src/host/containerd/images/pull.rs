@@ -28,6 +28,7 @@ use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
 use super::resolve::{Documents, PlatformManifest, Resolved, resolve};
 use super::room;
+use super::signatures::{self, Demand};
 use crate::host::containerd::connection::Lease;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, Progress};
@@ -56,6 +57,8 @@ pub(crate) struct Pull<'a> {
     pub(crate) registry: &'a Registry,
     /// The image as it was asked for, whatever its name at a mirror is.
     pub(crate) reference: &'a Reference,
+    /// What it must be signed by, if it must.
+    pub(crate) demand: Option<&'a Demand>,
     /// How many layers are fetched at once.
     pub(crate) parallel: usize,
     /// How many attempts in a row may fail.
@@ -76,12 +79,36 @@ impl Pull<'_> {
     pub(crate) async fn fetch(&self) -> Result<(Target, StoredImage), HostError> {
         let fetch = async {
             let Resolved { target, platform } = resolve(self, None, &Platform::host()).await?;
+            if let Some(demand) = self.demand {
+                self.check_signature(demand, &target.digest).await?;
+            }
             Ok((target, self.fetch_image(platform).await?))
         };
         tokio::select! {
             fetched = fetch => fetched,
             never = self.report() => match never {},
         }
+    }
+
+    /// Looks for a signature of an image: first here, where an earlier pull may have kept it.
+    async fn check_signature(&self, demand: &Demand, digest: &str) -> Result<(), HostError> {
+        let containerd = self.terms.lease.containerd();
+        match demand.met_here(containerd, digest).await {
+            // Others may have been added since.
+            Err(HostError::Image(_) | HostError::NotFound(_)) => {}
+            met => return met,
+        }
+        let tag = signatures::tag(digest);
+        let bytes = self.fetch_manifest(Some(&tag), Part::Signature(&tag)).await?;
+        let found = signatures::read_manifest(&bytes).map_err(|why| self.failure(&why))?;
+        let manifest = write_blob(self.terms.lease, &bytes).await?;
+        let found = signatures::of(&found);
+        for signature in &found {
+            let digest = signature.payload.digest().to_string();
+            self.fetch_blob(&signature.payload, Part::Signature(&digest)).await?;
+        }
+        demand.met_by(containerd, digest, &found).await.map_err(|error| self.blame(error))?;
+        signatures::keep(containerd, digest, &manifest, &found).await
     }
 
     /// Fetches the config, and then the layers, several at once.
@@ -247,12 +274,12 @@ impl Pull<'_> {
         label_blob(self.terms.lease.containerd(), digest, HashMap::from([(label, sources)])).await
     }
 
-    async fn fetch_manifest(&self, digest: Option<&str>) -> Result<bytes::Bytes, HostError> {
+    async fn fetch_manifest(&self, name: Option<&str>, part: Part<'_>) -> Result<bytes::Bytes, HostError> {
         let mut attempts = Attempts::new(self.attempts);
         loop {
-            match self.registry.manifest(digest).await {
+            match self.registry.manifest(name).await {
                 Ok(bytes) => return Ok(bytes),
-                Err(fault) => self.after(fault, &mut attempts, digest.map_or(Part::Named, Part::Manifest)).await?,
+                Err(fault) => self.after(fault, &mut attempts, part).await?,
             }
         }
     }
@@ -274,6 +301,11 @@ impl Pull<'_> {
             Fault::Untrusted(why) => return Err(self.failure(&self.registry.distrust(&why))),
             Fault::Denied(words) => return Err(of_part(&self.registry.denial(&words))),
             Fault::NotFound if named => return Err(self.failure("not found there: check the name and the tag")),
+            Fault::NotFound if matches!(part, Part::Signature(_)) => {
+                let why =
+                    "is not there, and it must be signed (image-signature-key): sign the image with cosign sign --key";
+                return Err(self.failure(&format!("{part} {why}")));
+            }
             Fault::NotFound => {
                 let why = "was pushed only in part, or has lost it since: push the image again";
                 return Err(self.failure(&format!("{part} is not there: the image {why}")));
@@ -337,7 +369,7 @@ impl Pull<'_> {
 #[async_trait]
 impl Documents for Pull<'_> {
     async fn manifest(&self, digest: Option<&str>) -> Result<Vec<u8>, HostError> {
-        let bytes = self.fetch_manifest(digest).await?;
+        let bytes = self.fetch_manifest(digest, digest.map_or(Part::Named, Part::Manifest)).await?;
         let found = sha256(&bytes);
         if digest.or_else(|| self.reference.digest()).is_some_and(|wanted| wanted != found) {
             return Err(self.failure(&format!("digest mismatch: its manifest is {found}, not what was asked for")));

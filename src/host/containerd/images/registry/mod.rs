@@ -104,9 +104,9 @@ impl Registry {
         self.session.was_answered()
     }
 
-    /// The bytes of what the reference names, or of a digest in its repository.
-    pub(crate) async fn manifest(&self, digest: Option<&str>) -> Result<Bytes, Fault> {
-        let named = digest.or(self.reference.digest()).or(self.reference.tag()).unwrap_or("latest");
+    /// The bytes of what the reference names, or of a digest or another tag in its repository.
+    pub(crate) async fn manifest(&self, name: Option<&str>) -> Result<Bytes, Fault> {
+        let named = name.or(self.reference.digest()).or(self.reference.tag()).unwrap_or("latest");
         let fields = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFESTS))]);
         let fetched = async {
             let mut answer = self.get(&format!("manifests/{named}"), &fields).await?;
