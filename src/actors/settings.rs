@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::function::RuntimeNames;
+use crate::function::{GrantableCapabilities, RuntimeNames};
 use crate::host::PullPolicy;
 
 /// Bounds of the actors' work; every one is an option of the program.
@@ -32,6 +32,8 @@ pub struct Settings {
     pub grace_period: Duration,
     /// The OCI runtimes that functions may have.
     pub runtimes: RuntimeNames,
+    /// The capabilities that functions may ask for.
+    pub capabilities: GrantableCapabilities,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             drain_timeout: seconds(60),
             grace_period: seconds(30),
             runtimes: RuntimeNames::default(),
+            capabilities: GrantableCapabilities::default(),
         }
     }
 }

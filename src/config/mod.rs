@@ -19,7 +19,7 @@ use ipnet::{IpNet, Ipv4Net};
 pub use file::{FileError, parse};
 pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
-use crate::function::RuntimeName;
+use crate::function::{Capability, RuntimeName};
 use crate::host::{HostService, PullPolicy};
 
 /// Where the TOML file is looked for when nobody names one.
@@ -180,6 +180,11 @@ pub struct Config {
     /// Repeatable. The default needs to be listed only if it has a path
     #[arg(long, env = "ACTORD_RUNTIMES", value_name = "NAME=PATH", value_delimiter = ',', value_parser = value::runtime)]
     pub runtimes: Vec<ListedRuntime>,
+
+    /// Capability of root that a function may ask for by its annotation actord.capabilities, such as CHOWN. Repeatable; no
+    /// function has one that it does not ask for
+    #[arg(long, env = "ACTORD_CAPABILITIES", value_name = "NAME", value_delimiter = ',', value_parser = value::capability)]
+    pub capabilities: Vec<Capability>,
 
     /// Instances that are started side by side
     #[arg(long, env = "ACTORD_PARALLEL_STARTS", value_name = "N", default_value = "4", value_parser = value::count)]

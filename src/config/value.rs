@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use tracing_subscriber::EnvFilter;
 
 use super::INTERFACE_NAME_MAX;
-use crate::function::{self, RuntimeName};
+use crate::function::{self, Capability, RuntimeName};
 use crate::host::PullPolicy;
 
 /// The shape of the log.
@@ -188,6 +188,10 @@ pub struct ListedRuntime {
 }
 
 pub(super) fn runtime_name(text: &str) -> Result<RuntimeName, String> {
+    text.parse().map_err(|function::Invalid(rule)| rule)
+}
+
+pub(super) fn capability(text: &str) -> Result<Capability, String> {
     text.parse().map_err(|function::Invalid(rule)| rule)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 
-use super::machine::{Machine, runtime_names};
+use super::machine::{Machine, capabilities, runtime_names};
 use crate::actors::{Context, Settings};
 use crate::config::Config;
 use crate::function::Resting;
@@ -61,6 +61,7 @@ pub(super) fn function_context(
         drain_timeout: config.drain_timeout,
         grace_period: config.grace_period,
         runtimes: runtime_names(config),
+        capabilities: capabilities(config),
     };
     Context::new(machine.host(), store, secrets, routes, settings, Handle::current())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{emptied, shim_link};
 use crate::config::{Config, ImageSignatureKey, RegistryMirror};
-use crate::function::RuntimeNames;
+use crate::function::{GrantableCapabilities, RuntimeNames};
 use crate::host::cni::{CniNetwork, CniOptions};
 use crate::host::containerd::Containerd;
 use crate::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
@@ -138,12 +138,18 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         log_max_size: config.log_max_size,
         dns: if config.dns.is_empty() { Dns::host() } else { Dns::Servers(config.dns.clone()) },
         pids_limit: config.pids_limit,
+        capabilities: capabilities(config),
     }
 }
 
 /// The names of the runtimes that functions may have.
 pub(super) fn runtime_names(config: &Config) -> RuntimeNames {
     RuntimeNames::new(config.runtime.clone(), config.runtimes.iter().map(|listed| listed.name.clone()))
+}
+
+/// The capabilities that functions may ask for.
+pub(super) fn capabilities(config: &Config) -> GrantableCapabilities {
+    GrantableCapabilities::new(config.capabilities.iter().copied())
 }
 
 /// The fewest shims that the functions of the built-in runtime share: the death of one takes its functions along.

@@ -3,6 +3,7 @@
 //! [`Lifecycle`] is level-triggered: an [`Event`] changes what is desired or observed, then the [`Effect`]s follow from
 //! comparing the two. Time comes in as [`Uptime`] and goes out as [`Effect::RetryAfter`].
 
+mod confinement;
 #[cfg(test)]
 mod histories;
 pub mod intents;
@@ -11,14 +12,15 @@ mod readiness;
 pub mod scaling;
 mod spec;
 
+pub use confinement::way_out;
 pub use lifecycle::{
     Adjusted, Backoff, Desired, Effect, Event, Exit, Failure, Generation, GoodGeneration, History, InstancePhase,
     Lifecycle, Observed, ObservedState, Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Tier, Uptime,
 };
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
-    ANNOTATION_PREFIX, AnswerLimit, Checks, FunctionId, FunctionName, GracePeriod, HttpCheck, InstanceId, InstanceIds,
-    Invalid, LoadType, Namespace, NamespaceMetadata, OPENFAAS, PullPolicy, Resources, Resting, Rule, RuntimeName,
-    RuntimeNames, Scaling, SecretName, Signal, Spec, SpecDraft, Whereabouts, parse_cpu_millis, parse_duration,
-    parse_memory_bytes, parse_pids_limit, upstream_port,
+    ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, FunctionId, FunctionName, GracePeriod, GrantableCapabilities,
+    HttpCheck, InstanceId, InstanceIds, Invalid, LoadType, Namespace, NamespaceMetadata, OPENFAAS, PullPolicy,
+    Resources, Resting, Rule, RuntimeName, RuntimeNames, Scaling, SecretName, Signal, Spec, SpecDraft, Whereabouts,
+    parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit, upstream_port,
 };

@@ -50,11 +50,39 @@ async fn root_sees_its_name_servers_and_secrets_and_no_more_of_the_host_than_it_
     assert_eq!(seen["masked"], "Ok(0)", "the host's timers are the host's");
     assert_eq!(seen["pids"], "1", "its own process alone");
     assert_eq!(seen["fds"], "4", "its streams and the directory it reads");
-    // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT
-    let granted = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18].iter().fold(0_u64, |set, bit| set | 1 << bit);
-    assert_eq!(seen["CapBnd"], format!("{granted:016x}"));
+    assert_has_capabilities(&seen, 0);
+    assert_eq!(seen["chown"], "Err(PermissionDenied)");
+    assert_eq!(seen["low-port"], "Ok(())", "port 80 needs no capability");
     let files: u64 = seen["limits"].split_whitespace().nth(3).unwrap().parse().unwrap();
     assert!((1_024..=65_536).contains(&files), "{files}");
+    world.finish().await;
+}
+
+/// That each set of the process holds these, as the kernel numbers them.
+fn assert_has_capabilities(seen: &BTreeMap<String, String>, set: u64) {
+    for name in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(seen[name], format!("{set:016x}"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_has_the_capabilities_that_it_asks_for_and_those_alone_whoever_its_user_is() {
+    let world = World::new().await;
+    for runtime in ["builtin", "runc"] {
+        for image in ["root", "named"] {
+            let asks = |text: &str| {
+                let annotations = [("actord.capabilities", text), ("actord.runtime", runtime)];
+                let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+                report(&world, "f", image, SpecDraft { annotations, ..SpecDraft::default() })
+            };
+            let seen = seen(&world, &asks("CAP_CHOWN,net_raw")).await;
+            assert_has_capabilities(&seen, 1 << 0 | 1 << 13);
+            assert_eq!(seen["chown"], "Ok(())", "{runtime} {image}");
+            let refused = world.runtime.prepare(&asks("CHOWN,SYS_ADMIN")).await.unwrap_err();
+            let told = "does not grant SYS_ADMIN, it grants CHOWN, NET_RAW, SYS_CHROOT";
+            assert!(matches!(&refused, HostError::Spec(why) if why.contains(told)), "{refused:?}");
+        }
+    }
     world.finish().await;
 }
 
@@ -97,7 +125,7 @@ async fn an_images_user_reads_its_secrets_and_has_no_capability() {
     assert_eq!(named["cwd"], "/work");
     assert_eq!((named["secret"].as_str(), named["secret-mode"].as_str()), ("s3cret", "Ok(\"400 1000 1001\")"));
     assert_eq!(named["write-secret"], "Err(ReadOnlyFilesystem)");
-    assert_eq!(named["CapEff"], "0000000000000000");
+    assert_has_capabilities(&named, 0);
     assert_eq!(named["low-port"], "Ok(())", "port 80 needs no capability");
 
     let numbered = seen(&world, &report(&world, "f", "numbered", SpecDraft::default())).await;

@@ -134,7 +134,7 @@ fn report() {
     println!("resolv={}", one_line(read("/etc/resolv.conf")));
     println!("hosts={}", one_line(read("/etc/hosts")));
     let status = read("/proc/self/status");
-    for field in ["Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "CapEff", "CapBnd"] {
+    for field in ["Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
         println!("{field}={}", value.split_whitespace().collect::<Vec<_>>().join(" "));
     }
@@ -156,5 +156,7 @@ fn report() {
     println!("quota={}", one_line(quota.into_iter().flatten().next().unwrap_or_default()));
     println!("cores={}", std::thread::available_parallelism().unwrap());
     println!("fds={}", std::fs::read_dir("/proc/self/fd").unwrap().count());
+    let mine = |path| std::fs::write(path, "x").and_then(|()| std::os::unix::fs::chown(path, Some(1), Some(1)));
+    println!("chown={:?}", mine("/dev/shm/given-away").map_err(|error| error.kind()));
     println!("low-port={:?}", std::net::TcpListener::bind("0.0.0.0:80").map(|_| ()));
 }

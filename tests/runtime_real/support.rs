@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actord::function::{Exit, Generation, InstanceId, InstanceIds, Spec, SpecDraft};
+use actord::function::{Exit, Generation, GrantableCapabilities, InstanceId, InstanceIds, Spec, SpecDraft};
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::instances::{BUILTIN_SHIM, ContainerdRuntime, Dns, RuntimeOptions, thaw_all};
@@ -22,6 +22,9 @@ use tokio::time::timeout;
 
 use crate::images::Recipe;
 use crate::oci_runtimes::{is_builtin, runtimes};
+
+/// The capabilities that functions may ask for here.
+const GRANTABLE: [&str; 3] = ["CHOWN", "NET_RAW", "SYS_CHROOT"];
 
 /// Where the instances are said to be.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 62, 0, 9));
@@ -106,6 +109,7 @@ impl World {
             log_max_size: 1 << 20,
             dns: Dns::Servers(vec!["10.9.8.7".parse().unwrap()]),
             pids_limit: 4_096,
+            capabilities: GrantableCapabilities::new(GRANTABLE.map(|name| name.parse().unwrap())),
         };
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
         let archive = base.path().join("images.tar");

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use actord::function::GrantableCapabilities;
 use actord::host::cni::{CniNetwork, CniOptions};
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
@@ -71,6 +72,7 @@ impl RealHost {
                 log_max_size: 16 << 20,
                 dns: Dns::Servers(vec!["192.0.2.53".parse().unwrap()]),
                 pids_limit: 4_096,
+                capabilities: GrantableCapabilities::default(),
             },
         );
         let runtime = runtime.unwrap();

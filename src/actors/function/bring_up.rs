@@ -12,7 +12,7 @@ use super::super::host_call::release_after;
 use super::super::messages::Attach;
 use super::instance_task::{InstanceTask, ReadyInstance, Stopped, exit_of, host_call_on};
 use super::progress::StartProgress;
-use crate::function::{SecretName, StartError, Step};
+use crate::function::{Exit, SecretName, StartError, Step, way_out};
 use crate::host::{Attachment, HostError, Image, InstanceConfig, PullPolicy};
 
 /// Functions listen here, by OpenFaaS convention.
@@ -178,18 +178,24 @@ impl InstanceTask {
             biased;
             () = self.cancelled.cancelled() => Err(Stopped::Cancelled),
             exit = exit_of(&self.context, &self.id) => {
-                Err(Stopped::Failed(StartError::Exited { exit, hint: self.hint().await }))
+                let hint = self.hint(&exit).await;
+                Err(Stopped::Failed(StartError::Exited { exit, hint }))
             }
             ready = self.poll_ready(address, image, progress) => ready.map(|()| ReadyInstance { address, unready: None }).map_err(Stopped::Failed),
         }
     }
 
-    /// The end of what the process wrote, for the message about its early exit.
-    async fn hint(&self) -> Option<String> {
+    /// The end of what the process wrote, and what helps where that tells it, for the message about its early exit.
+    async fn hint(&self, exit: &Exit) -> Option<String> {
         let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
-        let tail = self.call("read the log of", async move { runtime.log_tail(&id, HINT).await }).await.ok()?;
-        let tail = tail.trim();
-        (!tail.is_empty()).then(|| tail.to_owned())
+        let tail = self.call("read the log of", async move { runtime.log_tail(&id, HINT).await }).await;
+        let tail = tail.unwrap_or_default();
+        match (tail.trim(), way_out(exit, &tail)) {
+            ("", None) => None,
+            ("", Some(way)) => Some(way.to_owned()),
+            (tail, None) => Some(tail.to_owned()),
+            (tail, Some(way)) => Some(format!("{tail} ({way})")),
+        }
     }
 }
 

@@ -265,8 +265,10 @@ impl Handler<To<Apply>> for Registry {
         if apply.mode == Mode::Update && !self.slots.contains_key(&id) {
             return Box::pin(std::future::ready(Err(Refused::NotFound(id))));
         }
-        if let Err(unknown) = self.context.settings.runtimes.of(&apply.spec) {
-            return Box::pin(std::future::ready(Err(Refused::Invalid(unknown))));
+        let settings = &self.context.settings;
+        let known = settings.runtimes.of(&apply.spec).map(drop);
+        if let Err(not_here) = known.and_then(|()| settings.capabilities.of(&apply.spec).map(drop)) {
+            return Box::pin(std::future::ready(Err(Refused::Invalid(not_here))));
         }
         let make = apply.mode == Mode::Create;
         if apply.spec.secrets.is_empty() {

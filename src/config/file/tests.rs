@@ -128,6 +128,18 @@ fn runtimes_are_a_table_in_the_file_or_a_list_and_repeated_as_a_flag() {
 }
 
 #[test]
+fn capabilities_are_a_list_of_names_that_the_kernel_knows_and_none_by_default() {
+    let names = |config: Config| config.capabilities.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names(run(&[], None).unwrap()), [""; 0]);
+    let listed = run(&[], Some("capabilities = [\"CHOWN\", \"cap_setuid\"]")).unwrap();
+    assert_eq!(names(listed), ["CHOWN", "SETUID"]);
+    let flags = run(&["--capabilities", "CHOWN", "--capabilities", "NET_RAW"], None).unwrap();
+    assert_eq!(names(flags), ["CHOWN", "NET_RAW"]);
+    let refused = run(&[], Some("capabilities = [\"ROOT\"]")).unwrap_err();
+    assert!(refused.contains(":1: capabilities: \"ROOT\": expected a capability such as CHOWN"), "{refused}");
+}
+
+#[test]
 fn the_default_runtime_is_one_that_can_be_found() {
     assert_eq!(run(&[], None).unwrap().runtime.as_str(), "builtin");
     for known in ["builtin", "runc"] {

@@ -1,5 +1,6 @@
 //! What a function is asked to be: names, quantities, and what its labels, annotations and variables say.
 
+mod capabilities;
 mod checks;
 mod duration;
 mod keys;
@@ -17,11 +18,12 @@ mod spare;
 mod timeout;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::capabilities::{Capability, GrantableCapabilities};
 pub use self::checks::{Checks, HttpCheck};
 pub use self::duration::parse_duration;
 use self::keys::Keys;
@@ -100,6 +102,7 @@ impl TryFrom<SpecDraft> for Spec {
         RestingKeys::read(&mut keys);
         spare::spare(&mut keys);
         runtime::runtime(&mut keys);
+        capabilities::capabilities(&mut keys);
         keys.fault()?;
         Ok(spec)
     }
@@ -227,6 +230,12 @@ impl Spec {
     #[must_use]
     pub fn runtime(&self) -> Option<RuntimeName> {
         runtime::runtime(&mut Keys::of(self))
+    }
+
+    /// The capabilities that it asks for. Whether it may have them is [`GrantableCapabilities::of`]'s to say.
+    #[must_use]
+    pub fn capabilities(&self) -> BTreeSet<Capability> {
+        capabilities::capabilities(&mut Keys::of(self))
     }
 
     /// The memory limit in bytes, if one is set.

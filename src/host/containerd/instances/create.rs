@@ -30,7 +30,7 @@ impl Inner {
 
     /// The OCI runtime spec as containerd takes it: JSON.
     fn runtime_spec(&self, prepared: &Prepared, at: &Attachment) -> Result<Vec<u8>, HostError> {
-        let Prepared { config, shard, identity, volumes, .. } = prepared;
+        let Prepared { config, shard, identity, volumes, capabilities, .. } = prepared;
         let files = self.dirs.files(&config.id);
         let places = Places {
             netns: &at.netns,
@@ -42,8 +42,8 @@ impl Inner {
         };
         let hostname = config.function.name.as_str();
         let machine = self.cgroups.machine(self.options.pids_limit);
-        let instance =
-            Instance { image: &config.image.config, spec: &config.spec, hostname, identity, volumes, places, machine };
+        let (image, spec) = (&config.image.config, &config.spec);
+        let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine };
         serde_json::to_vec(&instance.runtime_spec()?)
             .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
     }

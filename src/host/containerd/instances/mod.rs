@@ -54,7 +54,7 @@ pub use self::runtimes::{BUILTIN_SHIM, Runtimes};
 use self::shards::Shards;
 use super::connection::Containerd;
 use super::logs::FileLogs;
-use crate::function::{Exit, InstanceId, SecretName};
+use crate::function::{Exit, GrantableCapabilities, InstanceId, SecretName};
 use crate::host::detached::to_its_end;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{Attachment, HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Termination, Usage};
@@ -84,6 +84,8 @@ pub struct RuntimeOptions {
     pub dns: Dns,
     /// The most processes and threads of an instance whose function does not say.
     pub pids_limit: u32,
+    /// The capabilities that functions may ask for.
+    pub capabilities: GrantableCapabilities,
 }
 
 /// Instances as containerd's containers and tasks.

@@ -1,7 +1,7 @@
 //! What of an instance can be made before its network is known: snapshot -> user and volumes -> files. What fails half-way is
 //! `remove`d. All that there is to know of the image is in [`Image`]: nothing is read again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use containerd_client::services::v1::container::Runtime;
@@ -10,7 +10,7 @@ use containerd_client::types::Mount;
 use super::user::{Identity, UserText};
 use super::volumes::{self, Volume};
 use super::{Inner, containers, rootfs, runtimes};
-use crate::function::InstanceId;
+use crate::function::{Capability, InstanceId, Invalid};
 use crate::host::{HostError, Image, InstanceConfig};
 
 /// An instance that has all but its network, its container and its task.
@@ -26,6 +26,7 @@ pub(super) struct Prepared {
     pub(super) mounts: Vec<Mount>,
     pub(super) identity: Identity,
     pub(super) volumes: Vec<Volume>,
+    pub(super) capabilities: BTreeSet<Capability>,
 }
 
 /// Those whose creation, or removal, has not come yet.
@@ -52,12 +53,13 @@ impl Inner {
         let (containerd, snapshotter) = (&self.containerd, &self.options.snapshotter);
         let InstanceConfig { id, image, .. } = &config;
         let runtime = self.options.runtimes.of(&config.spec, &self.options.runc_root.to_string_lossy())?;
+        let capabilities = self.options.capabilities.of(&config.spec).map_err(|Invalid(why)| HostError::Spec(why))?;
         let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &config.function));
         let labels = containers::labels(&containerd.owner, &config, shard)?;
         let mounts = containers::prepare_snapshot(containerd, snapshotter, id, &image.chain_id).await?;
         let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
         self.write_files(&config, &identity).await?;
-        self.prepared.keep(Prepared { config, runtime, shard, labels, mounts, identity, volumes });
+        self.prepared.keep(Prepared { config, runtime, shard, labels, mounts, identity, volumes, capabilities });
         Ok(())
     }
 

@@ -8,7 +8,7 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use oci_spec::OciSpecError;
@@ -23,7 +23,7 @@ pub use process::OPEN_FILES;
 use super::seccomp;
 use super::user::Identity;
 use super::volumes::Volume;
-use crate::function::Spec;
+use crate::function::{Capability, Spec};
 use crate::host::{HostError, Termination, stop_signal};
 
 /// The annotation that the OCI image specification has for an image's `StopSignal`.
@@ -64,6 +64,8 @@ pub(super) struct Instance<'a> {
     pub(super) hostname: &'a str,
     pub(super) identity: &'a Identity,
     pub(super) volumes: &'a [Volume],
+    /// What it may do of what root may, whoever its user is.
+    pub(super) capabilities: &'a BTreeSet<Capability>,
     pub(super) places: Places<'a>,
     pub(super) machine: Machine,
 }

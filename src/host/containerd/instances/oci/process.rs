@@ -1,39 +1,24 @@
 //! What an instance runs: the image's command and user, the environment, and what the process may do.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::str::FromStr as _;
 
 use oci_spec::OciSpecError;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    Capability, LinuxCapabilitiesBuilder, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, UserBuilder,
+    Capabilities, Capability as OciCapability, LinuxCapabilities, LinuxCapabilitiesBuilder, PosixRlimitBuilder,
+    PosixRlimitType, Process, ProcessBuilder, UserBuilder,
 };
 
 use super::Instance;
-use crate::function::Spec;
+use crate::function::{Capability, Spec};
 use crate::host::{HostError, effective_environment};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The most open files of a function's process, where the host allows that many.
 pub const OPEN_FILES: u64 = 65_536;
-
-/// What root in a function may still do. Of Docker's default set these are left out: `MKNOD`, `AUDIT_WRITE` and
-/// `SETFCAP`, which servers have no use for. `NET_RAW` is in because it is what other OpenFaaS providers grant. A user
-/// other than root has none of them: they are neither inheritable nor ambient.
-pub(super) const CAPABILITIES: [Capability; 11] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::NetBindService,
-    Capability::NetRaw,
-    Capability::Setgid,
-    Capability::Setpcap,
-    Capability::Setuid,
-    Capability::SysChroot,
-];
 
 /// Entrypoint and command, as the image has them.
 pub(super) fn arguments(image: &ImageConfiguration) -> Result<Vec<String>, HostError> {
@@ -55,7 +40,6 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
     let Instance { image, spec, identity, machine, .. } = instance;
     let config = image.config().as_ref();
     let directory = config.and_then(|config| config.working_dir().clone()).unwrap_or_default();
-    let granted = || CAPABILITIES.into_iter().collect::<HashSet<_>>();
     let files = OPEN_FILES.min(machine.open_files);
     ProcessBuilder::default()
         .terminal(false)
@@ -69,17 +53,23 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
                 .additional_gids(identity.groups.clone())
                 .build()?,
         )
-        .capabilities(
-            LinuxCapabilitiesBuilder::default()
-                .bounding(granted())
-                .effective(granted())
-                .permitted(granted())
-                .inheritable([])
-                .ambient([])
-                .build()?,
-        )
+        .capabilities(capabilities(instance.capabilities)?)
         .rlimits([PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(files).hard(files).build()?])
         .no_new_privileges(true)
+        .build()
+}
+
+/// What it may do of what root may. It is in every set, so that a user other than root has it, too, and what that user
+/// executes. Where nothing is granted, root is a user like any other, but for what the files of the image give it.
+fn capabilities(granted: &BTreeSet<Capability>) -> Result<LinuxCapabilities, OciSpecError> {
+    let named = granted.iter().map(|one| OciCapability::from_str(one.as_str()));
+    let all: Capabilities = named.collect::<Result<_, _>>().map_err(|error| OciSpecError::Other(error.to_string()))?;
+    LinuxCapabilitiesBuilder::default()
+        .bounding(all.clone())
+        .effective(all.clone())
+        .permitted(all.clone())
+        .inheritable(all.clone())
+        .ambient(all)
         .build()
 }
 

@@ -1,7 +1,6 @@
 use serde_json::{Value, json};
 
 use super::super::reserved::SECRETS;
-use super::process::CAPABILITIES;
 use super::*;
 use crate::function::{Resources, SpecDraft};
 
@@ -14,6 +13,10 @@ fn image(config: &Value) -> ImageConfiguration {
 }
 
 fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
+    made_with(config, draft, &[])
+}
+
+fn made_with(config: &Value, draft: SpecDraft, capabilities: &[&str]) -> Result<Value, HostError> {
     // As an older program may have accepted it, with quantities that are refused today: the bounds here hold for it.
     let spec = Spec::accepted_before(SpecDraft { image: "i".into(), ..draft });
     let places = Places {
@@ -30,7 +33,9 @@ fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
     let volume = |at: &str, empty| Volume { at: at.into(), uid: 7, gid: 8, mode: 0o1750, empty };
     let volumes = [volume("/data", false), volume("/data/inner", true), volume("/etc", true)];
     let (identity, volumes) = (&identity, &volumes);
-    let instance = Instance { image: &image, spec: &spec, hostname: "f", identity, volumes, places, machine };
+    let capabilities = &capabilities.iter().map(|name| name.parse().unwrap()).collect();
+    let (image, spec, hostname) = (&image, &spec, "f");
+    let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine };
     instance.runtime_spec().map(|made| serde_json::to_value(made).unwrap())
 }
 
@@ -122,15 +127,31 @@ fn the_process_is_confined_whatever_the_function_asks_for() {
     assert_eq!(process["cwd"], "/app");
     assert_eq!(process["user"], json!({ "uid": 100, "gid": 101, "additionalGids": [7] }));
     assert_eq!(process["rlimits"], json!([{ "type": "RLIMIT_NOFILE", "hard": 20_000, "soft": 20_000 }]));
-    let bounding = process["capabilities"]["bounding"].as_array().unwrap();
-    assert_eq!(bounding.len(), CAPABILITIES.len());
-    assert!(!bounding.contains(&json!("CAP_SYS_ADMIN")) && !bounding.contains(&json!("CAP_MKNOD")));
-    assert_eq!(process["capabilities"]["ambient"], json!([]));
+    for set in SETS {
+        assert_eq!(process["capabilities"][set], json!([]), "{set}");
+    }
     let linux = &made["linux"];
     assert!(linux["maskedPaths"].as_array().unwrap().contains(&json!("/proc/kcore")));
     assert!(linux["readonlyPaths"].as_array().unwrap().contains(&json!("/proc/sys")));
     assert_eq!(linux["cgroupsPath"], "/actord/f-1");
     assert_eq!(linux["seccomp"]["defaultAction"], "SCMP_ACT_ERRNO");
+}
+
+const SETS: [&str; 5] = ["bounding", "effective", "permitted", "inheritable", "ambient"];
+
+#[test]
+fn what_is_granted_is_in_every_set_so_that_any_user_has_it_and_every_capability_of_ours_is_one_of_the_runtimes() {
+    let made = made_with(&json!({ "Cmd": ["/c"] }), SpecDraft::default(), &["NET_RAW"]).unwrap();
+    for set in SETS {
+        assert_eq!(made["process"]["capabilities"][set], json!(["CAP_NET_RAW"]), "{set}");
+    }
+    let header = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE \
+        NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE \
+        SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL \
+        SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE";
+    let all: Vec<_> = header.split(' ').collect();
+    let made = made_with(&json!({ "Cmd": ["/c"] }), SpecDraft::default(), &all).unwrap();
+    assert_eq!(made["process"]["capabilities"]["bounding"].as_array().map(Vec::len), Some(41));
 }
 
 #[test]
