@@ -138,6 +138,7 @@ fn report() {
         let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default();
         println!("{field}={}", value.split_whitespace().collect::<Vec<_>>().join(" "));
     }
+    println!("cores-dumped={}", read("/proc/self/limits").lines().find(|line| line.starts_with("Max core file")).unwrap_or_default());
     println!("limits={}", read("/proc/self/limits").lines().find(|line| line.starts_with("Max open files")).unwrap_or_default());
     println!("secret={}", one_line(read("/var/openfaas/secrets/db")));
     let about = std::fs::metadata("/var/openfaas/secrets/db").map(|about| format!("{:o} {} {}", about.mode() & 0o777, about.uid(), about.gid()));

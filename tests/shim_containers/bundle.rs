@@ -50,10 +50,8 @@ impl Bundle {
     /// Writes `config.json` for a container that runs a command, after `change`.
     pub(crate) fn configure(&self, id: &str, arguments: &[&str], change: impl FnOnce(&mut Value)) {
         let mut seccomp: Value = serde_json::from_str(include_str!("../../config/seccomp.json")).unwrap();
-        seccomp["architectures"] = json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"]);
-        if cfg!(target_arch = "aarch64") {
-            seccomp["architectures"] = json!(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]);
-        }
+        let aarch64 = cfg!(target_arch = "aarch64");
+        seccomp["architectures"] = json!([if aarch64 { "SCMP_ARCH_AARCH64" } else { "SCMP_ARCH_X86_64" }]);
         let capabilities = json!([
             "CAP_CHOWN",
             "CAP_DAC_OVERRIDE",
@@ -80,7 +78,9 @@ impl Bundle {
                     "bounding": capabilities, "effective": capabilities, "permitted": capabilities,
                     "inheritable": [], "ambient": []
                 },
-                "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1000, "hard": 2000}],
+                "rlimits": [
+                    {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}, {"type": "RLIMIT_NOFILE", "soft": 1000, "hard": 2000}
+                ],
                 "noNewPrivileges": true
             },
             "mounts": [
@@ -108,7 +108,8 @@ impl Bundle {
                 "sysctl": {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"},
                 "maskedPaths": [
                     "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-                    "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi"
+                    "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi", "/proc/interrupts",
+                    "/sys/devices/virtual/powercap"
                 ],
                 "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
                 "seccomp": seccomp

@@ -19,7 +19,7 @@ section devices; ls -lan /dev /dev/shm /dev/pts | sed -E 's/ [A-Z][a-z]{2} +[0-9
 section names; cat /proc/sys/kernel/hostname /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range
 section descriptors; ls -n /proc/1/fd >/dev/shm/x; sed -E 's/.* ([0-9]+) -> (pipe|[^:]*).*/\1 \2/; s/^total.*//' /dev/shm/x
 section streams; stat -L -c '%u %g %a %F' /proc/self/fd/0 /proc/self/fd/1; echo named >/dev/stdout && echo named >/dev/stderr
-section masked; ls /proc/acpi /sys/firmware 2>&1 | sort; cat /proc/keys /proc/timer_list /proc/kcore 2>&1 | head -c 300
+section masked; ls /proc/acpi /sys/firmware 2>&1 | sort; cat /proc/keys /proc/timer_list /proc/interrupts /proc/kcore 2>&1 | head -c 300
 section written; for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/kernel/x /etc/hosts /usr/x /proc/irq/x /sys/fs/cgroup/pids/pids.max \
   /new /tmp/new /dev/new /srv/volume/new; do (echo h >$f) 2>/dev/null && echo "$f yes" || echo "$f no"; done
 section files; ls -lanR /srv | sed -E 's/ [A-Z][a-z]{2} +[0-9]+ [0-9:]+ / /'; cat /srv/volume/below/file

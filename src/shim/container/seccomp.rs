@@ -1,6 +1,7 @@
 //! The filter of system calls: a spec's profile, compiled once by libseccomp, loaded as often as a container is made.
 //!
-//! Compiling takes as long as the rest of making a container, and all functions have the same profile.
+//! Compiling takes as long as the rest of making a container. Functions have the same profile but for what their capabilities
+//! open, so there are few.
 
 use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use oci_spec::runtime::{Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator};
@@ -9,9 +10,12 @@ use rustix::io::Errno;
 use super::fault::Fault;
 use super::kernel::{self, Instruction};
 
-/// What was compiled last.
+/// The most filters that are kept.
+const KEPT: usize = 8;
+
+/// What was compiled, what was asked for last at the end.
 #[derive(Debug, Default)]
-pub(super) struct Compiled(Option<(LinuxSeccomp, Filter)>);
+pub(super) struct Compiled(Vec<(LinuxSeccomp, Filter)>);
 
 /// A filter as the kernel takes it.
 #[derive(Debug, Clone)]
@@ -20,12 +24,19 @@ pub(super) struct Filter(Vec<Instruction>);
 impl Compiled {
     /// The filter of a profile.
     pub(super) fn of(&mut self, profile: &LinuxSeccomp) -> Result<&Filter, Fault> {
-        if self.0.as_ref().is_none_or(|(known, _)| known != profile) {
-            self.0 = Some((profile.clone(), Filter::compile(profile)?));
-            // The compiler needs much more than what comes out.
-            kernel::trim_memory();
+        match self.0.iter().position(|(known, _)| known == profile) {
+            Some(at) => self.0[at..].rotate_left(1),
+            None => {
+                let filter = Filter::compile(profile)?;
+                // The compiler needs much more than what comes out.
+                kernel::trim_memory();
+                if self.0.len() == KEPT {
+                    self.0.remove(0);
+                }
+                self.0.push((profile.clone(), filter));
+            }
         }
-        self.0.as_ref().map(|(_, filter)| filter).ok_or_else(|| Fault::request("no filter was compiled"))
+        self.0.last().map(|(_, filter)| filter).ok_or_else(|| Fault::request("no filter was compiled"))
     }
 }
 
@@ -152,6 +163,29 @@ mod tests {
         let first = compiled.of(&profile).unwrap().0.as_ptr();
         assert_eq!(compiled.of(&profile).unwrap().0.as_ptr(), first);
         assert!(compiled.of(&profile).unwrap().0.len() > 3);
+    }
+
+    #[test]
+    fn those_that_were_asked_for_last_are_kept() {
+        let profile = |call: usize| -> LinuxSeccomp {
+            let text =
+                r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mount"],"action":"SCMP_ACT_ERRNO"}]}"#;
+            let mut profile: LinuxSeccomp = serde_json::from_str(text).unwrap();
+            let mut rules = profile.syscalls().clone().unwrap();
+            rules[0].set_errno_ret(u32::try_from(call).ok());
+            profile.set_syscalls(Some(rules));
+            profile
+        };
+        let mut compiled = Compiled::default();
+        let first = compiled.of(&profile(1)).unwrap().0.as_ptr();
+        for other in 2..=KEPT {
+            compiled.of(&profile(other)).unwrap();
+        }
+        assert_eq!(compiled.of(&profile(1)).unwrap().0.as_ptr(), first);
+        compiled.of(&profile(KEPT + 1)).unwrap();
+        assert_eq!(compiled.0.len(), KEPT);
+        assert!(!compiled.0.iter().any(|(known, _)| *known == profile(2)), "the one that was asked for longest ago");
+        assert_eq!(compiled.of(&profile(1)).unwrap().0.as_ptr(), first);
     }
 
     #[test]

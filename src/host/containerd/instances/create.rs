@@ -42,8 +42,8 @@ impl Inner {
         };
         let hostname = config.function.name.as_str();
         let machine = self.cgroups.machine(self.options.pids_limit);
-        let (image, spec) = (&config.image.config, &config.spec);
-        let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine };
+        let (image, spec, masked) = (&config.image.config, &config.spec, self.masked.as_slice());
+        let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine, masked };
         serde_json::to_vec(&instance.runtime_spec()?)
             .map_err(|error| HostError::Failed(format!("write the runtime spec of {hostname}: {error}")))
     }

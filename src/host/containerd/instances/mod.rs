@@ -14,6 +14,7 @@ pub mod dns;
 mod exits;
 mod first_process;
 mod freezer;
+mod hidden;
 mod instance_dir;
 mod name_servers;
 mod oci;
@@ -35,7 +36,7 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -102,6 +103,8 @@ struct Inner {
     first: FirstProcesses,
     shards: Shards,
     prepared: PreparedInstances,
+    /// The paths of the kernel's file systems that no instance sees.
+    masked: Vec<String>,
     /// One at a time of what makes and removes an instance: a removal waits for a creation whose caller went away.
     changing: KeyedLock<InstanceId>,
     /// One at a time of what freezes and thaws an instance: the last one that asked has its will.
@@ -146,6 +149,7 @@ impl ContainerdRuntime {
             first,
             shards,
             prepared,
+            masked: hidden::masked(Path::new(hidden::PROCESSORS)),
             changing,
             freezing,
         })))

@@ -15,11 +15,11 @@ use oci_spec::OciSpecError;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
     LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, SpecBuilder,
-    get_default_maskedpaths, get_default_readonly_paths,
 };
 
 pub use process::OPEN_FILES;
 
+use super::hidden;
 use super::seccomp;
 use super::user::Identity;
 use super::volumes::Volume;
@@ -68,6 +68,8 @@ pub(super) struct Instance<'a> {
     pub(super) capabilities: &'a BTreeSet<Capability>,
     pub(super) places: Places<'a>,
     pub(super) machine: Machine,
+    /// The paths that it does not see.
+    pub(super) masked: &'a [String],
 }
 
 impl Instance<'_> {
@@ -91,9 +93,9 @@ impl Instance<'_> {
                 ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
                 ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
             ]))
-            .masked_paths(get_default_maskedpaths())
-            .readonly_paths(get_default_readonly_paths());
-        if let Some(profile) = seccomp::profile()? {
+            .masked_paths(self.masked)
+            .readonly_paths(hidden::read_only());
+        if let Some(profile) = seccomp::profile(self.capabilities)? {
             linux = linux.seccomp(profile);
         }
         let root = RootBuilder::default().path("rootfs").readonly(self.spec.read_only_root_filesystem).build()?;

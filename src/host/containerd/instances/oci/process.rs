@@ -7,8 +7,8 @@ use std::str::FromStr as _;
 use oci_spec::OciSpecError;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    Capabilities, Capability as OciCapability, LinuxCapabilities, LinuxCapabilitiesBuilder, PosixRlimitBuilder,
-    PosixRlimitType, Process, ProcessBuilder, UserBuilder,
+    Capabilities, Capability as OciCapability, LinuxCapabilities, LinuxCapabilitiesBuilder, PosixRlimit,
+    PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, UserBuilder,
 };
 
 use super::Instance;
@@ -40,7 +40,6 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
     let Instance { image, spec, identity, machine, .. } = instance;
     let config = image.config().as_ref();
     let directory = config.and_then(|config| config.working_dir().clone()).unwrap_or_default();
-    let files = OPEN_FILES.min(machine.open_files);
     ProcessBuilder::default()
         .terminal(false)
         .args(arguments)
@@ -54,9 +53,17 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
                 .build()?,
         )
         .capabilities(capabilities(instance.capabilities)?)
-        .rlimits([PosixRlimitBuilder::default().typ(PosixRlimitType::RlimitNofile).soft(files).hard(files).build()?])
+        .rlimits([
+            // What a program holds in memory, secrets among them, is not left on a disk, or given to the machine's own handler.
+            limit(PosixRlimitType::RlimitCore, 0)?,
+            limit(PosixRlimitType::RlimitNofile, OPEN_FILES.min(machine.open_files))?,
+        ])
         .no_new_privileges(true)
         .build()
+}
+
+fn limit(kind: PosixRlimitType, value: u64) -> Result<PosixRlimit, OciSpecError> {
+    PosixRlimitBuilder::default().typ(kind).soft(value).hard(value).build()
 }
 
 /// What it may do of what root may. It is in every set, so that a user other than root has it, too, and what that user

@@ -34,8 +34,8 @@ fn made_with(config: &Value, draft: SpecDraft, capabilities: &[&str]) -> Result<
     let volumes = [volume("/data", false), volume("/data/inner", true), volume("/etc", true)];
     let (identity, volumes) = (&identity, &volumes);
     let capabilities = &capabilities.iter().map(|name| name.parse().unwrap()).collect();
-    let (image, spec, hostname) = (&image, &spec, "f");
-    let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine };
+    let (image, spec, hostname, masked) = (&image, &spec, "f", &["/proc/kcore".to_owned()][..]);
+    let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine, masked };
     instance.runtime_spec().map(|made| serde_json::to_value(made).unwrap())
 }
 
@@ -126,7 +126,8 @@ fn the_process_is_confined_whatever_the_function_asks_for() {
     assert_eq!(process["noNewPrivileges"], true);
     assert_eq!(process["cwd"], "/app");
     assert_eq!(process["user"], json!({ "uid": 100, "gid": 101, "additionalGids": [7] }));
-    assert_eq!(process["rlimits"], json!([{ "type": "RLIMIT_NOFILE", "hard": 20_000, "soft": 20_000 }]));
+    let limit = |name: &str, value: u64| json!({ "type": name, "hard": value, "soft": value });
+    assert_eq!(process["rlimits"], json!([limit("RLIMIT_CORE", 0), limit("RLIMIT_NOFILE", 20_000)]));
     for set in SETS {
         assert_eq!(process["capabilities"][set], json!([]), "{set}");
     }
