@@ -16,12 +16,13 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// The program, compiled once for all tests of this process.
-static PROGRAM: LazyLock<PathBuf> = LazyLock::new(program);
+pub(crate) static PROGRAM: LazyLock<PathBuf> = LazyLock::new(program);
 
 /// Compiles the program, if no test did yet, and returns its path.
 fn program() -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime_real/program.rs");
-    let text = fs::read(&source).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runtime_real");
+    let source = directory.join("program.rs");
+    let text = [&source, &directory.join("acts.rs")].map(|path| fs::read(path).unwrap()).concat();
     // Tests run in processes of their own, side by side: the name says what is in it, and it appears whole.
     let name = format!("runtime-real-stripped-{}", &sha256(&text)[7..23]);
     let binary = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

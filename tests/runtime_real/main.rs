@@ -9,6 +9,7 @@ mod life;
 mod limits;
 #[path = "../support/oci_runtimes.rs"]
 mod oci_runtimes;
+mod probe;
 mod refused;
 mod remains;
 mod runtimes;

@@ -1,5 +1,7 @@
 //! The program in the test images: does what `DO` says. Compiled by itself into a static binary.
 
+mod acts;
+
 use std::os::unix::fs::MetadataExt;
 
 fn main() {
@@ -82,6 +84,7 @@ fn main() {
             }
         }
         "report" => report(),
+        "acts" => acts::all(),
         other => {
             eprintln!("what is {other:?}?");
             std::process::exit(99);
