@@ -29,7 +29,7 @@ mod supervised;
 pub use context::Context;
 pub use engine::{LocalEngine, LocalLogs};
 pub use function::{RemovalErrors, tear_down};
-pub use housekeeping::keep_invocations;
+pub use housekeeping::{Watermarks, keep_invocations};
 pub use network::Network;
 pub use registry::Registry;
 pub use settings::Settings;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::housekeeping::Watermarks;
 use crate::function::{GrantableCapabilities, RuntimeNames};
 use crate::host::PullPolicy;
 
@@ -16,6 +17,10 @@ pub struct Settings {
     pub pull_timeout: Duration,
     /// Pulls that run side by side.
     pub parallel_pulls: usize,
+    /// How long a pulled image stays after the last function that needed it; zero: for ever.
+    pub image_retention: Duration,
+    /// How full the disk of the images may get before those go that no function needs; none: it is not looked at.
+    pub image_watermarks: Option<Watermarks>,
     /// The longest single call to the host other than a pull.
     pub host_timeout: Duration,
     /// Attachments that are made or removed side by side.
@@ -44,6 +49,8 @@ impl Default for Settings {
             pull_policy: PullPolicy::default(),
             pull_timeout: seconds(1800),
             parallel_pulls: 3,
+            image_retention: Duration::ZERO,
+            image_watermarks: None,
             host_timeout: seconds(30),
             parallel_attachments: 4,
             warm_attachments: 0,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::runtime::Handle;
 
 use super::machine::{Machine, capabilities, runtime_names};
-use crate::actors::{Context, Settings};
+use crate::actors::{Context, Settings, Watermarks};
 use crate::config::Config;
 use crate::function::Resting;
 use crate::routes::Routes;
@@ -40,6 +40,13 @@ fn warm_attachments(config: &Config) -> usize {
     config.warm_attachments.min(addresses / 4)
 }
 
+/// None where no image is to be removed early, or it is not known where images are.
+fn image_watermarks(config: &Config) -> Option<Watermarks> {
+    let Config { image_high_watermark: high, image_low_watermark: low, .. } = *config;
+    let on = high > 0 && !config.image_retention.is_zero() && config.containerd.is_none();
+    on.then_some(Watermarks { high, low: low.min(high) })
+}
+
 /// The actors' context over this machine. Needs an actix system and a tokio runtime around it.
 pub(super) fn function_context(
     config: &Config,
@@ -53,6 +60,8 @@ pub(super) fn function_context(
         pull_policy: config.pull_policy,
         pull_timeout: config.pull_timeout,
         parallel_pulls: config.parallel_pulls,
+        image_retention: config.image_retention,
+        image_watermarks: image_watermarks(config),
         host_timeout: config.host_timeout,
         parallel_attachments: config.parallel_attachments,
         warm_attachments: warm_attachments(config),
@@ -70,6 +79,21 @@ pub(super) fn function_context(
 mod tests {
     use super::*;
     use crate::daemon::given::config;
+
+    #[test]
+    fn images_go_early_only_where_they_may_go_at_all_and_it_is_known_where_they_are() {
+        for (arguments, expected) in [
+            ("", Some((85, 80))),
+            ("--image-high-watermark 60", Some((60, 60))),
+            ("--image-high-watermark 90 --image-low-watermark 50", Some((90, 50))),
+            ("--image-high-watermark 0", None),
+            ("--image-retention 0", None),
+            ("--containerd /run/containerd/containerd.sock", None),
+        ] {
+            let marks = image_watermarks(&config(arguments)).map(|marks| (marks.high, marks.low));
+            assert_eq!(marks, expected, "{arguments}");
+        }
+    }
 
     #[test]
     fn a_small_subnet_keeps_most_of_its_addresses_for_functions_and_a_list_of_ones_own_has_no_pool() {

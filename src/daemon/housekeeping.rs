@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::machine::Machine;
 use super::memory::give_back;
-use super::pruning::{Watermarks, prune, reclaim};
 use crate::actors::housekeeping::{Housekeeping, table};
 use crate::config::Config;
 use crate::host::containerd::daemon::answers;
@@ -45,12 +44,4 @@ pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, housekeep
         async move { runtime.follow_name_servers().await }
     });
     housekeeping.every(&table::MEMORY, give_back);
-    if let Some(marks) = Watermarks::of(config) {
-        let (images, store, root) = (machine.images.clone(), store.clone(), config.data_dir.clone());
-        housekeeping.every(&table::WATERMARK, move || reclaim(images.clone(), store.clone(), root.clone(), marks));
-    }
-    let (images, store, retention) = (machine.images.clone(), store.clone(), config.image_retention);
-    if !retention.is_zero() {
-        housekeeping.every(&table::PRUNING, move || prune(images.clone(), store.clone(), retention));
-    }
 }

@@ -26,7 +26,6 @@ mod memory;
 mod open_files;
 mod ownership;
 pub mod preload;
-mod pruning;
 mod servers;
 mod shim_link;
 mod sockets;

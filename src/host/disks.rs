@@ -29,6 +29,12 @@ pub trait Disks: Send + Sync {
     /// [`HostError::Full`] names the directory, how much there is and how much is needed. Any other error: it can't be told,
     /// or nothing can be written for another reason.
     async fn room(&self) -> Result<(), HostError>;
+
+    /// How much of the disk that images lie on is used, in percent as `df` tells it: of what others than root may use.
+    ///
+    /// # Errors
+    /// It can't be told.
+    async fn used_percent(&self) -> Result<u8, HostError>;
 }
 
 /// A directory of actord's.
@@ -40,7 +46,7 @@ pub struct Directory {
     pub path: PathBuf,
 }
 
-/// The disks that these directories lie on.
+/// The disks that these directories lie on. Images lie in the first of them.
 #[derive(Debug, Clone)]
 pub struct LocalDisks(Vec<Directory>);
 
@@ -59,20 +65,17 @@ impl Disks for LocalDisks {
         blocking(move || directories.iter().try_for_each(|directory| enough(directory, Free::of(&directory.path)?)))
             .await
     }
-}
 
-/// How much of the disk that a directory lies on is used, in percent as `df` tells it: of what others than root may use.
-///
-/// # Errors
-/// [`HostError::Failed`] when it can't be told.
-pub async fn used_percent(path: &Path) -> Result<u8, HostError> {
-    let path = path.to_owned();
-    blocking(move || {
-        let failed = |error| HostError::Failed(format!("look for room in {}: {error}", path.display()));
-        let about = statvfs(&path).map_err(failed)?;
-        Ok(percent(about.f_blocks.saturating_sub(about.f_bfree), about.f_bavail))
-    })
-    .await
+    async fn used_percent(&self) -> Result<u8, HostError> {
+        let unknown = || HostError::Failed("it is not known where images lie".to_owned());
+        let path = self.0.first().ok_or_else(unknown)?.path.clone();
+        blocking(move || {
+            let failed = |error| HostError::Failed(format!("look for room in {}: {error}", path.display()));
+            let about = statvfs(&path).map_err(failed)?;
+            Ok(percent(about.f_blocks.saturating_sub(about.f_bfree), about.f_bavail))
+        })
+        .await
+    }
 }
 
 /// So many of all, rounded up.

@@ -20,7 +20,7 @@ mod signal;
 mod termination;
 mod warm;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use oci_spec::image::ImageConfiguration;
 
 pub use crate::function::PullPolicy;
-pub use disks::{Directory, Disks, LocalDisks, used_percent};
+pub use disks::{Directory, Disks, LocalDisks};
 pub use environment::effective_environment;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use probe::HttpProbe;
@@ -94,6 +94,17 @@ pub struct Image {
     pub config: Arc<ImageConfiguration>,
 }
 
+/// An image on this machine that came from a registry, and can come from there again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledImage {
+    /// Its reference, normalised.
+    pub name: String,
+    /// Whether it is among those that were said to be needed.
+    pub needed: bool,
+    /// For how long it was not needed, as that was noted last; none: it was needed, or nothing was noted yet.
+    pub unneeded: Option<Duration>,
+}
+
 /// How far the pull of an image is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -122,6 +133,27 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// [`HostError::Image`] names the file and what is wrong with it.
     async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError>;
+
+    /// The images that this installation pulled; `needed` are references. What was imported, or is another's, is not among
+    /// them.
+    ///
+    /// # Errors
+    /// As the host says.
+    async fn pulled(&self, needed: &BTreeSet<String>) -> Result<Vec<PulledImage>, HostError>;
+
+    /// Notes for how long no function needs a pulled image; none: one does. [`ensure`](Images::ensure) takes the note away.
+    /// Where the image is not any more as `known` says, nothing is done: it was taken meanwhile. Says whether it was done.
+    ///
+    /// # Errors
+    /// As the host says.
+    async fn note_unneeded(&self, known: &PulledImage, unneeded: Option<Duration>) -> Result<bool, HostError>;
+
+    /// Removes a pulled image, and what no other needs of it, as [`note_unneeded`](Images::note_unneeded) notes: unless it
+    /// was taken meanwhile. What runs of it goes on. Where `wait` is set, its room is free when this returns.
+    ///
+    /// # Errors
+    /// As the host says.
+    async fn remove(&self, known: &PulledImage, wait: bool) -> Result<bool, HostError>;
 }
 
 /// An instance's place on the network.

@@ -6,6 +6,7 @@
 
 mod backup_thread;
 mod check;
+mod compaction;
 mod copy;
 mod error;
 mod files;

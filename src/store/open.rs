@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::check::{self, Unreadable};
 use super::record::{self, Record};
-use super::{StoreError, copy, files, schema};
+use super::{StoreError, compaction, copy, files, schema};
 
 /// SQLite's `synchronous` under which a write that was answered is on the disk.
 pub(super) const SYNCED: &str = "FULL";
@@ -70,6 +70,7 @@ fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
 pub(super) fn prepare(db: &mut Connection, synchronous: &str) -> Result<(), StoreError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", synchronous)?;
+    compaction::bound_log(db)?;
     schema::migrate(db)
 }
 

@@ -11,6 +11,7 @@ mod crashes;
 mod deploys;
 mod ends;
 mod freezing;
+mod images;
 mod logs;
 mod many;
 mod network;

@@ -8,6 +8,7 @@
 //! counted, and logged once until a round is good again; a round that panics has failed, and the next one comes all the
 //! same.
 
+mod images;
 mod invocation_counts;
 mod last_used;
 mod record;
@@ -29,10 +30,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::images::Rounds;
+pub use self::images::Watermarks;
 use self::record::{OUTCOMES, Record};
 use self::standing::Standing;
 use self::table::Job;
 use super::Context;
+use crate::store::StoreError;
 pub use invocation_counts::keep_invocations;
 pub(super) use invocation_counts::restore;
 pub(super) use relist::Relist;
@@ -124,6 +128,18 @@ pub(super) fn begin(context: &Arc<Context>) {
     with(context, &table::RELIST, relist::count);
     with(context, &table::INVOCATION_COUNTS, invocation_counts::keep);
     with(context, &table::LAST_USED, last_used::note);
+    with(context, &table::COMPACTION, compact);
+    if !context.settings.image_retention.is_zero() {
+        let mut rounds = Rounds::begin();
+        with(context, &table::PRUNING, move |context| images::prune(context, rounds.passed()));
+    }
+    if let Some(marks) = context.settings.image_watermarks {
+        with(context, &table::WATERMARK, move |context| images::reclaim(context, marks));
+    }
+}
+
+async fn compact(context: Arc<Context>) -> Result<(), StoreError> {
+    context.store.compact().await.map(drop)
 }
 
 /// A job on the context must not keep it alive: that ends the job.

@@ -96,6 +96,16 @@ pub const STORE: Job = Job {
     decides_readiness: true,
 };
 
+/// Compacts the store.
+pub const COMPACTION: Job = Job {
+    name: "compaction",
+    period: Duration::from_secs(3600),
+    at_once: false,
+    purpose: "gives the disk back what deletions left free in the store's file",
+    when_it_fails: "the store's file stays as large as it once had to be",
+    decides_readiness: false,
+};
+
 /// Follows the host's name servers.
 pub const NAME_SERVERS: Job = Job {
     name: "name-servers",
@@ -145,6 +155,7 @@ pub const ALL: &[&Job] = &[
     &BRIDGE,
     &CONTAINERD,
     &STORE,
+    &COMPACTION,
     &NAME_SERVERS,
     &PRUNING,
     &WATERMARK,

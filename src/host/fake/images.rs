@@ -1,7 +1,9 @@
 //! Images: a registry that knows what was published, and what was pulled from it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oci_spec::distribution::Reference;
 use oci_spec::image::{Config, ImageConfiguration};
@@ -9,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Behaviour;
 use super::machine::{Machine, State};
-use crate::host::{HostError, Image, Progress, PullPolicy};
+use crate::host::{HostError, Image, Progress, PullPolicy, PulledImage};
 
 /// What every image weighs, in bytes.
 const SIZE: u64 = 1_000_000;
@@ -54,6 +56,17 @@ impl State {
         self.registry.remove(&normal(reference));
     }
 
+    /// How much of the disk is used, in percent: what is so without images, and so much for each of them.
+    fn used(&self) -> u8 {
+        let (base, each) = self.fullness;
+        base.saturating_add(each.saturating_mul(u8::try_from(self.images.len()).unwrap_or(u8::MAX))).min(100)
+    }
+
+    /// Whether an image is still as it was when it was listed.
+    fn is_untaken(&self, known: &PulledImage) -> bool {
+        self.images.contains_key(&known.name) && self.unneeded.get(&known.name) == known.unneeded.as_ref()
+    }
+
     pub(super) fn has_image(&self, reference: &str) -> bool {
         self.images.contains_key(&normal(reference))
     }
@@ -65,6 +78,7 @@ impl State {
             config: config(&behaviour),
             ..Image::default()
         };
+        self.unneeded.remove(reference);
         self.unpacked.push((image.clone(), behaviour.clone()));
         self.images.insert(reference.to_owned(), (image.clone(), behaviour));
         image
@@ -75,7 +89,10 @@ impl Machine {
     pub(super) async fn ensure(&self, reference: &str, policy: PullPolicy, _half: bool) -> Result<Image, HostError> {
         let reference = normal(reference);
         let (version, behaviour) = {
-            let state = self.lock();
+            let mut state = self.lock();
+            if policy != PullPolicy::Always {
+                state.unneeded.remove(&reference);
+            }
             match (policy, state.images.get(&reference)) {
                 (PullPolicy::IfNotPresent | PullPolicy::Never, Some((image, _))) => return Ok(image.clone()),
                 (PullPolicy::Never, None) => {
@@ -95,7 +112,50 @@ impl Machine {
         if let Some(reason) = &behaviour.unpullable {
             return Err(HostError::Image(format!("image {reference}: {reason}")));
         }
-        Ok(self.lock().complete(&reference, version, behaviour))
+        let mut state = self.lock();
+        state.imported.remove(&reference);
+        Ok(state.complete(&reference, version, behaviour))
+    }
+
+    pub(super) async fn pulled(&self, needed: &BTreeSet<String>, _half: bool) -> Result<Vec<PulledImage>, HostError> {
+        let needed: BTreeSet<String> = needed.iter().map(|reference| normal(reference)).collect();
+        let state = self.lock();
+        let pulled = state.images.keys().filter(|name| !state.imported.contains(*name)).map(|name| PulledImage {
+            name: name.clone(),
+            needed: needed.contains(name),
+            unneeded: state.unneeded.get(name).copied(),
+        });
+        Ok(pulled.collect())
+    }
+
+    pub(super) async fn note_unneeded(
+        &self,
+        known: &PulledImage,
+        unneeded: Option<Duration>,
+        _half: bool,
+    ) -> Result<bool, HostError> {
+        let mut state = self.lock();
+        if !state.is_untaken(known) {
+            return Ok(false);
+        }
+        match unneeded {
+            Some(time) => state.unneeded.insert(known.name.clone(), time),
+            None => state.unneeded.remove(&known.name),
+        };
+        Ok(true)
+    }
+
+    pub(super) async fn remove_image(&self, known: &PulledImage, _wait: bool, _half: bool) -> Result<bool, HostError> {
+        let mut state = self.lock();
+        if !state.is_untaken(known) {
+            return Ok(false);
+        }
+        state.unneeded.remove(&known.name);
+        Ok(state.images.remove(&known.name).is_some())
+    }
+
+    pub(super) async fn used_percent(&self, _half: bool) -> Result<u8, HostError> {
+        Ok(self.lock().used())
     }
 
     pub(super) fn progress(&self, reference: &str) -> Option<Progress> {
@@ -116,6 +176,7 @@ impl Machine {
         for (reference, behaviour) in images {
             state.published += 1;
             let version = state.published;
+            state.imported.insert(normal(&reference));
             references.push(state.complete(&normal(&reference), version, behaviour).reference);
         }
         Ok(references)

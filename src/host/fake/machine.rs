@@ -39,6 +39,12 @@ pub(super) struct State {
     pub(super) archives: BTreeMap<PathBuf, Vec<(String, Behaviour)>>,
     /// What is complete on the machine, by reference: what its tag means now.
     pub(super) images: BTreeMap<String, (Image, Behaviour)>,
+    /// Those of `images` that came from an archive.
+    pub(super) imported: BTreeSet<String>,
+    /// For how long pulled images were not needed, as it was noted.
+    pub(super) unneeded: BTreeMap<String, Duration>,
+    /// How full the disk is in percent, without images, and how much each of them takes.
+    pub(super) fullness: (u8, u8),
     /// Every image that was ever complete, with those whose tag has moved on.
     pub(super) unpacked: Vec<(Image, Behaviour)>,
     /// Pulls under way: of what, since when, and for how long.

@@ -104,6 +104,11 @@ impl FakeHost {
         self.machine.lock().full = why.map(str::to_owned);
     }
 
+    /// Says how full the disk of the images is, in percent: without them, and how much more for each.
+    pub fn set_fullness(&self, without: u8, each: u8) {
+        self.machine.lock().fullness = (without, each);
+    }
+
     /// Lets an attachment that no instance has claimed go bad: it is there, and can't be used any more.
     pub fn spoil(&self, warm: &WarmId) {
         self.machine.lock().spoilt.insert(warm.clone());

@@ -3,10 +3,11 @@
 //! [`Method`] and the trait impls come from one table, so a method that a trait has and the table has not does not
 //! compile, and none can be without its faults. What is told after `=>` is no call to the host: it has no faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -16,7 +17,7 @@ use super::{FakeHost, Fault, Subject};
 use crate::function::{Answer, Exit, FunctionId, InstanceId, SecretName};
 use crate::host::{
     Attachment, Check, Disks, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs,
-    Network, Probe, Progress, PullPolicy, Runtime, Signal, Termination, Usage, WarmId,
+    Network, Probe, Progress, PullPolicy, PulledImage, Runtime, Signal, Termination, Usage, WarmId,
 };
 
 macro_rules! seam {
@@ -63,6 +64,11 @@ seam! {
             about Subject::Image(reference.to_owned()), does ensure;
         ImagesImport: import(archive: &Path) -> Vec<String>,
             about Subject::Archive(archive.to_owned()), does import;
+        ImagesPulled: pulled(needed: &BTreeSet<String>) -> Vec<PulledImage>, about Subject::Everything, does pulled;
+        ImagesNoteUnneeded: note_unneeded(known: &PulledImage, unneeded: Option<Duration>) -> bool,
+            about Subject::Image(known.name.clone()), does note_unneeded;
+        ImagesRemove: remove(known: &PulledImage, wait: bool) -> bool,
+            about Subject::Image(known.name.clone()), does remove_image;
     }
     Network: HostError {
         => fault() -> Option<String>;
@@ -112,6 +118,7 @@ seam! {
     }
     Disks: HostError {
         DisksRoom: room() -> (), about Subject::Everything, does room;
+        DisksUsedPercent: used_percent() -> u8, about Subject::Everything, does used_percent;
     }
     Probe: String {
         ProbeAsk: ask(check: &Check) -> Answer, about Subject::Address(check.address), does ask;

@@ -97,7 +97,11 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     }
     let image = call!(ImagesEnsure, host.images.ensure(IMAGE, PullPolicy::Always));
     call!(ImagesImport, host.images.import(Path::new("a.tar")));
+    let pulled = call!(ImagesPulled, host.images.pulled(&BTreeSet::new())).remove(0);
+    call!(ImagesNoteUnneeded, host.images.note_unneeded(&pulled, None));
+    call!(ImagesRemove, host.images.remove(&pulled, true));
     call!(DisksRoom, host.disks.room());
+    call!(DisksUsedPercent, host.disks.used_percent());
     call!(NetworkAttach, host.network.attach(&a));
     let at = call!(NetworkLookup, host.network.lookup(&a));
     call!(NetworkList, host.network.list());

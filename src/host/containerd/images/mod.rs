@@ -26,7 +26,6 @@ mod parked;
 mod part;
 mod platform;
 mod progress;
-mod prune;
 mod pull;
 mod record;
 mod reference;
@@ -38,6 +37,7 @@ mod tarball;
 mod unpack;
 mod zstd;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -61,7 +61,7 @@ use self::signatures::{Demand, Signers};
 use self::unpack::has_snapshot;
 use super::connection::{self, Containerd, Lease};
 use crate::host::keyed_lock::{KeyGuard, KeyedLock};
-use crate::host::{HostError, Image, Images, Progress, PullPolicy};
+use crate::host::{HostError, Image, Images, Progress, PullPolicy, PulledImage};
 
 /// How images are pulled.
 #[derive(Debug, Clone)]
@@ -165,8 +165,8 @@ impl ContainerdImages {
         let (recorded, complete) =
             tokio::join!(record::look_up(&self.containerd, &name), self.is_complete(known.as_ref()));
         let recorded = recorded?;
-        if recorded.as_ref().is_some_and(|recorded| recorded.unwanted_since.is_some()) {
-            record::note_unwanted(&self.containerd, &name, None).await?;
+        if recorded.as_ref().is_some_and(|recorded| recorded.unneeded.is_some()) {
+            record::note_unneeded(&self.containerd, &name, None).await?;
         }
         let recorded = recorded.map(|recorded| recorded.target);
         let recorded_digest = recorded.as_ref().map(|target| target.digest.clone());
@@ -326,6 +326,13 @@ impl ContainerdImages {
     async fn lock_name(&self, name: &str) -> KeyGuard<String> {
         self.locks.lock(format!("image {name}")).await
     }
+
+    /// The lock on the name of an image that is still as it was when it was listed: none took it since.
+    async fn lock_untaken(&self, known: &PulledImage) -> Result<Option<KeyGuard<String>>, HostError> {
+        let locked = self.lock_name(&known.name).await;
+        let found = record::look_up(&self.containerd, &known.name).await?;
+        Ok(found.is_some_and(|found| found.unneeded == known.unneeded).then_some(locked))
+    }
 }
 
 /// What this machine has of an image.
@@ -370,6 +377,25 @@ impl Images for ContainerdImages {
 
     fn progress(&self, reference: &str) -> Option<Progress> {
         self.pulls.progress(&reference::parse(reference).ok()?.whole())
+    }
+
+    async fn pulled(&self, needed: &BTreeSet<String>) -> Result<Vec<PulledImage>, HostError> {
+        let parsed = needed.iter().filter_map(|text| reference::parse(text).ok());
+        let needed: BTreeSet<String> = parsed.map(|reference| reference.whole()).collect();
+        let pulled = record::pulled(&self.containerd).await?.into_iter();
+        Ok(pulled.map(|(name, unneeded)| PulledImage { needed: needed.contains(&name), name, unneeded }).collect())
+    }
+
+    async fn note_unneeded(&self, known: &PulledImage, unneeded: Option<Duration>) -> Result<bool, HostError> {
+        let Some(_locked) = self.lock_untaken(known).await? else { return Ok(false) };
+        record::note_unneeded(&self.containerd, &known.name, unneeded).await?;
+        Ok(true)
+    }
+
+    async fn remove(&self, known: &PulledImage, wait: bool) -> Result<bool, HostError> {
+        let Some(_locked) = self.lock_untaken(known).await? else { return Ok(false) };
+        record::remove(&self.containerd, &known.name, wait).await?;
+        Ok(true)
     }
 
     async fn import(&self, archive: &Path) -> Result<Vec<String>, HostError> {

@@ -1,13 +1,13 @@
 //! Image records: containerd's names for images. What a record refers to, through labels, is never collected.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use containerd_client::services::v1::images_client::ImagesClient;
 use containerd_client::services::v1::{
     CreateImageRequest, DeleteImageRequest, GetImageRequest, Image as Record, ListImagesRequest, UpdateImageRequest,
 };
 use containerd_client::types::Descriptor as Target;
-use jiff::Timestamp;
 use prost_types::FieldMask;
 
 use super::content::{StoredImage, label_blob};
@@ -21,16 +21,21 @@ use crate::host::keyed_lock::KeyedLock;
 /// is thereby told apart.
 const PULLED_AS: &str = "actord.dev/pulled-as";
 
-/// The label that says since when no function wants the image. Empty is as good as none.
-const UNWANTED_SINCE: &str = "actord.dev/unwanted-since";
+/// The label that says for how many seconds no function needed the image. Empty is as good as none. It is counted up while
+/// actord runs, and is no time of a clock: one that is set forward by years makes no image old.
+const UNNEEDED_FOR: &str = "actord.dev/unneeded-seconds";
 
 /// An image's record.
 #[derive(Debug)]
 pub(crate) struct ImageRecord {
     /// What its name refers to.
     pub(crate) target: Target,
-    /// Since when no function wants it, if that was noted.
-    pub(crate) unwanted_since: Option<Timestamp>,
+    /// For how long no function needed it, if that was noted.
+    pub(crate) unneeded: Option<Duration>,
+}
+
+fn unneeded(labels: &HashMap<String, String>) -> Option<Duration> {
+    labels.get(UNNEEDED_FOR).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs)
 }
 
 /// Where an image that is recorded came from.
@@ -48,8 +53,8 @@ pub(crate) async fn look_up(containerd: &Containerd, name: &str) -> Result<Optio
     let call = containerd.call(format!("look up image {name}"), GetImageRequest { name: name.to_owned() });
     Ok(call.find(get).await?.and_then(|found| {
         let record = found.image?;
-        let unwanted_since = record.labels.get(UNWANTED_SINCE).and_then(|time| time.parse().ok());
-        Some(ImageRecord { target: record.target?, unwanted_since })
+        let unneeded = unneeded(&record.labels);
+        Some(ImageRecord { target: record.target?, unneeded })
     }))
 }
 
@@ -98,7 +103,7 @@ pub(crate) async fn put(lease: &Lease, name: &str, target: &Target, origin: Orig
         Origin::Here => None,
     };
     if let Some(pulled_as) = pulled_as {
-        labels.extend([(PULLED_AS.to_owned(), pulled_as), (UNWANTED_SINCE.to_owned(), String::new())]);
+        labels.extend([(PULLED_AS.to_owned(), pulled_as), (UNNEEDED_FOR.to_owned(), String::new())]);
     }
     let mut paths = vec!["target".to_owned()];
     paths.extend(labels.keys().map(|label| format!("labels.{label}")));
@@ -114,28 +119,28 @@ pub(crate) async fn put(lease: &Lease, name: &str, target: &Target, origin: Orig
     containerd.call(what, message).under(lease).send(update).await.map(drop)
 }
 
-/// The names of the images that this installation pulled.
-pub(crate) async fn pulled(containerd: &Containerd) -> Result<Vec<String>, HostError> {
+/// The images that this installation pulled: their names, and for how long no function needed them, if that was noted.
+pub(crate) async fn pulled(containerd: &Containerd) -> Result<Vec<(String, Option<Duration>)>, HostError> {
     let message = ListImagesRequest { filters: vec![containerd.owned_filter()] };
     let list = async |channel, request| ImagesClient::new(channel).list(request).await;
     let images = containerd.call("list images", message).send(list).await?.images;
     let pulled = images.into_iter().filter(|image| image.labels.get(PULLED_AS) == Some(&image.name));
-    Ok(pulled.map(|image| image.name).collect())
+    Ok(pulled.map(|image| (image.name, unneeded(&image.labels))).collect())
 }
 
-/// Notes since when no function wants an image; None: one does.
-pub(crate) async fn note_unwanted(
+/// Notes for how long no function needed an image; None: one does.
+pub(crate) async fn note_unneeded(
     containerd: &Containerd,
     name: &str,
-    since: Option<Timestamp>,
+    unneeded: Option<Duration>,
 ) -> Result<(), HostError> {
-    let time = since.map(|time| time.to_string()).unwrap_or_default();
+    let seconds = unneeded.map(|time| time.as_secs().to_string()).unwrap_or_default();
     let image = Record {
         name: name.to_owned(),
-        labels: HashMap::from([(UNWANTED_SINCE.to_owned(), time)]),
+        labels: HashMap::from([(UNNEEDED_FOR.to_owned(), seconds)]),
         ..Record::default()
     };
-    let update_mask = Some(FieldMask { paths: vec![format!("labels.{UNWANTED_SINCE}")] });
+    let update_mask = Some(FieldMask { paths: vec![format!("labels.{UNNEEDED_FOR}")] });
     let message = UpdateImageRequest { image: Some(image), update_mask, ..UpdateImageRequest::default() };
     let update = async |channel, request| ImagesClient::new(channel).update(request).await;
     containerd.call(format!("label image {name}"), message).send(update).await.map(drop)
