@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Settings;
 use super::housekeeping::{self, Housekeeping, Relist};
 use super::network::Networks;
+use super::pressure::PressureMeters;
 use super::pulls::Pulls;
 use crate::actors::engine::status_cache::StatusCache;
 use crate::actors::engine::usage::UsageTrackers;
@@ -30,6 +31,7 @@ pub struct Context {
     pub(super) usage: UsageTrackers,
     pub(super) relist: Relist,
     pub(super) housekeeping: Housekeeping,
+    pub(super) pressure: PressureMeters,
     pub(super) starts: Arc<Semaphore>,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
@@ -64,6 +66,7 @@ impl Context {
             usage,
             relist: Relist::default(),
             housekeeping: Housekeeping::new(runtime.clone()),
+            pressure: PressureMeters::new(),
             starts,
             settings,
             runtime,
@@ -80,6 +83,7 @@ impl Context {
     pub fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
         self.status_cache.progress.measure(registry)?;
         self.network.measure(registry)?;
+        self.pressure.measure(registry)?;
         self.housekeeping.measure(registry)
     }
 

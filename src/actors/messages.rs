@@ -1,10 +1,10 @@
 //! Every message that one actor sends another, on one page.
 //!
 //! ```text
-//! engine --To(id, M)--> Registry --M: Apply, Rollback, Scale, KeepDown, Adjust, Rest, Delete--> Function
-//!                          ^                                                                    |  ^  |
-//!                          +--SupervisorEvent: finished, died-----------------------------------+  |  +--Attach, Detach--> Network
-//!                                                                                  LifecycleEvent--+
+//! engine --To(id, M)--> Registry --M: Apply, Rollback, Scale, KeepDown, Adjust, Rest, Lean, Delete--> Function
+//!                          ^                                                                          |  ^  |
+//!                          +--SupervisorEvent: finished, died-----------------------------------------+  |  +--Attach, Detach--> Network
+//!                                                                                        LifecycleEvent--+
 //! ```
 
 use actix::Message;
@@ -75,6 +75,11 @@ pub(super) struct Adjust(pub(super) Adjusted);
 #[rtype(result = "Result<(), Refused>")]
 pub(super) struct Rest(pub(super) Tier);
 
+/// Lets a function keep no spares, or keep them again. Answered when the lifecycle was told.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), Refused>")]
+pub(super) struct Lean(pub(super) bool);
+
 /// Deletes a function. Answered when the deletion is durable and no new request reaches it.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), Refused>")]
@@ -88,6 +93,7 @@ impl OfExisting for Scale {}
 impl OfExisting for KeepDown {}
 impl OfExisting for Adjust {}
 impl OfExisting for Rest {}
+impl OfExisting for Lean {}
 impl OfExisting for Delete {}
 
 /// Something happened to one of its instances, or a time has come: the answer of an effect.

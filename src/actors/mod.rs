@@ -6,7 +6,7 @@
 //!   What panics is replaced: functions by the registry, the others wherever they are asked for ([`Supervised`]).
 //! - [`Network`] hands out attachments with a bound. Callers for the same image share one pull (`pulls`).
 //! - [`LocalEngine`] is what doors see of all this.
-//! - [`housekeeping`] is every periodic job.
+//! - [`housekeeping`] is every periodic job; `pressure` is the one that sheds load while memory is short.
 //!
 //! Messages are on one page: [`messages`]. A mailbox never waits for the machine: effects run in tasks of their own and
 //! come back as [`LifecycleEvent`](messages::LifecycleEvent), so status and delete are answered during a long pull.
@@ -20,6 +20,7 @@ pub mod housekeeping;
 mod log_retention;
 mod messages;
 mod network;
+mod pressure;
 mod pulls;
 mod registry;
 mod retry;

@@ -126,6 +126,10 @@ pub struct Config {
     #[arg(long, env = "ACTORD_IMAGE_LOW_WATERMARK", value_name = "PERCENT", default_value = "80", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub image_low_watermark: u8,
 
+    /// Percentage of time that processes of this machine wait for memory from which load is shed; 0: never
+    #[arg(long, env = "ACTORD_MEMORY_PRESSURE", value_name = "PERCENT", default_value = "20", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub memory_pressure: u8,
+
     /// Name of the CNI network
     #[arg(long, env = "ACTORD_CNI_NAME", value_name = "NAME", default_value = "actord", value_parser = value::identifier)]
     pub cni_name: String,

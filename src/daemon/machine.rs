@@ -13,7 +13,7 @@ use crate::host::containerd::images::{ContainerdImages, ImagesOptions};
 use crate::host::containerd::images::{Mirror, SignatureKey};
 use crate::host::containerd::instances::Dns;
 use crate::host::containerd::instances::{ContainerdRuntime, RuntimeOptions, Runtimes};
-use crate::host::{Directory, Host, HostError, HttpProbe, LocalDisks};
+use crate::host::{Directory, Host, HostError, HttpProbe, LocalDisks, LocalMemory};
 
 /// What a private containerd's name, root and state are.
 pub(super) fn daemon_options(config: &Config) -> DaemonOptions {
@@ -70,6 +70,7 @@ impl Machine {
             probe: Arc::new(HttpProbe),
             logs: Arc::new(self.runtime.logs()),
             disks: Arc::new(self.disks.clone()),
+            memory: Arc::new(LocalMemory::default()),
         }
     }
 

@@ -11,7 +11,7 @@ use actix::System;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::context::{function_context, open_store, scaler_settings};
+use super::context::{function_context, open_store, resting, scaler_settings};
 use super::down::remove_everything;
 use super::for_good::ends_for_good;
 use super::machine::Machine;
@@ -88,6 +88,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         context.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
         let engine = LocalEngine::recover(context.clone()).await?;
+        engine.shed_load(config.memory_pressure, resting(config));
         let (doors, settings) = (Arc::new(engine.clone()), scaler_settings(config));
         let scaler = Scaler::start(doors.clone(), routes.clone(), settings, &Handle::current())?;
         scaler.measure(metrics.registry())?;

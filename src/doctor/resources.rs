@@ -30,6 +30,8 @@ pub(super) struct Resources {
     files: Option<Files>,
     /// Whether they are those of an actord that runs.
     runs: bool,
+    /// Whether the kernel tells how long processes wait for memory.
+    tells_of_waits: bool,
     now: Timestamp,
     synchronised: Option<bool>,
     /// When the desired state was last written.
@@ -50,6 +52,7 @@ impl Resources {
             memory: root.text("/proc/meminfo").and_then(|text| available(&text)),
             files: root.text(format!("/proc/{of}/limits")).and_then(|text| open_files(&text)),
             runs: actord.is_some(),
+            tells_of_waits: root.text("/proc/pressure/memory").is_some_and(|text| text.starts_with("some avg10=")),
             now: Timestamp::now(),
             synchronised,
             written,
@@ -57,7 +60,7 @@ impl Resources {
     }
 
     pub(super) fn check(&self) -> Vec<Finding> {
-        vec![self.memory(), self.files(), self.clock(), self.synchronised()]
+        vec![self.memory(), self.files(), self.clock(), self.synchronised(), self.pressure()]
     }
 
     fn memory(&self) -> Finding {
@@ -71,6 +74,17 @@ impl Resources {
         } else {
             Finding::ok("memory", found)
         }
+    }
+
+    fn pressure(&self) -> Finding {
+        Finding::ok(
+            "memory pressure",
+            if self.tells_of_waits {
+                "the kernel tells how long processes wait for memory"
+            } else {
+                "the kernel does not tell how long processes wait for memory (CONFIG_PSI, psi=1): what is left of it counts"
+            },
+        )
     }
 
     fn files(&self) -> Finding {
@@ -153,7 +167,8 @@ mod tests {
     fn resources() -> Resources {
         let now = "2026-05-01T12:00:00Z".parse().unwrap();
         let files = Some(Files { soft: 1024, hard: 1 << 20 });
-        Resources { memory: Some(1 << 30), files, runs: false, now, synchronised: Some(true), written: None }
+        let (tells_of_waits, synchronised) = (true, Some(true));
+        Resources { memory: Some(1 << 30), files, runs: false, tells_of_waits, now, synchronised, written: None }
     }
 
     fn states(resources: &Resources) -> Vec<State> {
@@ -196,10 +211,12 @@ mod tests {
 
     #[test]
     fn all_is_well_or_said() {
-        assert_eq!(states(&resources()), [State::Ok; 4]);
+        assert_eq!(states(&resources()), [State::Ok; 5]);
         let nothing = Resources { memory: None, files: None, synchronised: None, ..resources() };
-        assert_eq!(states(&nothing), [State::Unknown, State::Unknown, State::Ok, State::Unknown]);
+        assert_eq!(states(&nothing), [State::Unknown, State::Unknown, State::Ok, State::Unknown, State::Ok]);
         assert_eq!(states(&Resources { memory: Some(MIB), ..resources() })[0], State::Failure);
+        let silent = Resources { tells_of_waits: false, ..resources() };
+        assert!(silent.check()[4].found.contains("does not tell"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod confinement;
 mod histories;
 pub mod intents;
 mod lifecycle;
+mod pressure;
 mod readiness;
 pub mod scaling;
 mod spec;
@@ -17,6 +18,7 @@ pub use lifecycle::{
     Adjusted, Backoff, Desired, Effect, Event, Exit, Failure, Generation, GoodGeneration, History, InstancePhase,
     Lifecycle, Observed, ObservedState, Outcome, Outlook, Phase, RefusedUpdate, StartError, Status, Step, Tier, Uptime,
 };
+pub use pressure::{Memory, Pressure, Shedding, sleepers_to_stop};
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
     ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, FunctionId, FunctionName, GracePeriod, GrantableCapabilities,

@@ -14,6 +14,7 @@ pub mod fake;
 mod full;
 mod keyed_lock;
 mod logs;
+mod memory;
 mod probe;
 mod service;
 mod signal;
@@ -33,6 +34,7 @@ pub use crate::function::PullPolicy;
 pub use disks::{Directory, Disks, LocalDisks};
 pub use environment::effective_environment;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
+pub use memory::{LocalMemory, MemoryGauge};
 pub use probe::HttpProbe;
 pub use service::HostService;
 pub use signal::Signal;
@@ -399,4 +401,6 @@ pub struct Host {
     pub logs: Arc<dyn Logs>,
     /// What all of it lies on.
     pub disks: Arc<dyn Disks>,
+    /// What all of it lives in.
+    pub memory: Arc<dyn MemoryGauge>,
 }

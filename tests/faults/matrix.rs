@@ -44,6 +44,8 @@ fn is_called(method: Method, situation: Situation, warm: bool) -> bool {
         Method::ImagesImport => false,
         // By housekeeping, where it is switched on: see `tests/lifecycle/images.rs`.
         Method::ImagesPulled | Method::ImagesNoteUnneeded | Method::ImagesRemove | Method::DisksUsedPercent => false,
+        // Where load is shed: see `tests/lifecycle/pressure.rs`.
+        Method::MemoryLook => false,
         // Not by actors: see `tests/http/logs.rs`.
         Method::LogsKept | Method::LogsRead | Method::LogsChanged => false,
         Method::DisksRoom => matches!(situation, Deploy | EarlyExit | Update | Rollback),

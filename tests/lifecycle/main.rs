@@ -16,6 +16,7 @@ mod logs;
 mod many;
 mod network;
 mod panics;
+mod pressure;
 mod readiness;
 mod recovers;
 mod resting;

@@ -14,7 +14,7 @@ use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::containerd::instances::{ContainerdRuntime, Dns, RuntimeOptions};
-use actord::host::{Directory, Host, HostError, HttpProbe, LocalDisks};
+use actord::host::{Directory, Host, HostError, HttpProbe, LocalDisks, LocalMemory};
 
 use crate::leaks::Traces;
 use crate::oci_runtimes::runtimes;
@@ -83,6 +83,7 @@ impl RealHost {
             probe: Arc::new(HttpProbe),
             logs: Arc::new(runtime.logs()),
             disks: Arc::new(LocalDisks::new(vec![Directory { name: "directory", path: directory.to_owned() }])),
+            memory: Arc::new(LocalMemory::default()),
         };
         Self { run, daemon: Some(daemon), network, runtime, host }
     }

@@ -27,8 +27,8 @@ use crate::store::StoreError;
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub struct LocalEngine {
-    registry: Arc<Supervised<Registry>>,
-    context: Arc<Context>,
+    pub(super) registry: Arc<Supervised<Registry>>,
+    pub(super) context: Arc<Context>,
 }
 
 impl LocalEngine {

@@ -61,6 +61,11 @@ impl StatusCache {
         self.statuses.get(id).and_then(|status| self.show(id, &status, now))
     }
 
+    /// The functions of whose status this is true.
+    pub(in crate::actors) fn select(&self, is: impl Fn(&Status) -> bool) -> Vec<FunctionId> {
+        self.statuses.iter().filter(|entry| is(entry.value())).map(|entry| entry.key().clone()).collect()
+    }
+
     /// When a function was created, which tells it from others of its name; none once it is deleted.
     pub(in crate::actors) fn created_at(&self, id: &FunctionId) -> Option<String> {
         self.statuses.get(id).and_then(|status| status.desired.as_ref().map(|desired| desired.created_at.clone()))

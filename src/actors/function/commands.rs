@@ -5,7 +5,7 @@ use actix::{Handler, ResponseFuture};
 use tokio::sync::oneshot;
 
 use super::{Function, interrupted};
-use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, LifecycleEvent, Rest, Rollback, Scale};
+use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, Lean, LifecycleEvent, Rest, Rollback, Scale};
 use crate::engine::{Mode, Refused};
 use crate::function::intents::Command;
 use crate::function::{Event, Tier};
@@ -88,6 +88,14 @@ impl Handler<Rest> for Function {
             return Ok(());
         }
         self.tell_if_deployed(Event::Rest(tier), ctx)
+    }
+}
+
+impl Handler<Lean> for Function {
+    type Result = Result<(), Refused>;
+
+    fn handle(&mut self, Lean(lean): Lean, ctx: &mut actix::Context<Self>) -> Self::Result {
+        self.tell_if_deployed(Event::Lean(lean), ctx)
     }
 }
 

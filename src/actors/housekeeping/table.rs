@@ -136,6 +136,16 @@ pub const WATERMARK: Job = Job {
     decides_readiness: false,
 };
 
+/// Sheds load.
+pub const PRESSURE: Job = Job {
+    name: "pressure",
+    period: Duration::from_secs(2),
+    at_once: true,
+    purpose: "sheds load while the machine's memory is short",
+    when_it_fails: "the machine's memory is short: load is shed, what serves goes on",
+    decides_readiness: true,
+};
+
 /// Gives free memory back.
 pub const MEMORY: Job = Job {
     name: "memory",
@@ -159,5 +169,6 @@ pub const ALL: &[&Job] = &[
     &NAME_SERVERS,
     &PRUNING,
     &WATERMARK,
+    &PRESSURE,
     &MEMORY,
 ];

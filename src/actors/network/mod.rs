@@ -88,6 +88,11 @@ impl Networks {
             tracing::warn!("an attachment that is being made ahead of time hangs: the next start removes it");
         }
     }
+
+    /// Makes no warm attachments for the time being, or goes on making them. Those that there are stay, and are claimed.
+    pub(super) fn hold_refills(&self, hold: bool) {
+        self.shared.pool.hold(hold);
+    }
 }
 
 impl Actor for Network {

@@ -32,6 +32,8 @@ struct State {
     doomed: VecDeque<WarmId>,
     /// Whether those of an earlier run were looked for.
     recovered: bool,
+    /// Whether none is made for the time being.
+    held: bool,
     closed: bool,
 }
 
@@ -89,7 +91,7 @@ impl Pool {
         } else if let Some(doomed) = state.doomed.pop_front() {
             drop(state);
             Some(Chore::Discard(self.open(doomed)))
-        } else if state.ready.len() < self.wanted {
+        } else if state.ready.len() < self.wanted && !state.held {
             drop(state);
             Some(Chore::Make(self.open(WarmId::random())))
         } else {
@@ -107,6 +109,13 @@ impl Pool {
             }
             state.ready.len()
         })
+    }
+
+    /// Whether none is made for the time being.
+    pub(super) fn hold(&self, hold: bool) {
+        if self.lock().held != hold {
+            self.change(|state| state.held = hold);
+        }
     }
 
     /// Returns when something changed since the last time.

@@ -22,6 +22,8 @@ pub enum Event {
     Adjust(Adjusted),
     /// Nothing was called for a while: it may go down to this tier.
     Rest(Tier),
+    /// The machine's memory is short, so that it should keep no spares; or it is not any more.
+    Lean(bool),
     /// The processes of an instance are frozen: the next call thaws them.
     Frozen(InstanceId),
     /// The processes of an instance run again.

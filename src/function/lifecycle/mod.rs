@@ -72,6 +72,8 @@ pub struct Lifecycle {
     backoffs: BTreeMap<Generation, Backoff>,
     /// The earliest time for a spare to be started, after one took over.
     next_spare: Option<Uptime>,
+    /// Whether it keeps no spares for the time being.
+    lean: bool,
     /// When the earliest `RetryAfter` that is still to come is due.
     wakeup: Option<Uptime>,
     restarts: u64,
@@ -96,6 +98,7 @@ impl Lifecycle {
             instances: BTreeMap::new(),
             backoffs: BTreeMap::new(),
             next_spare: None,
+            lean: false,
             wakeup: None,
             restarts: 0,
             failure: None,
@@ -154,6 +157,7 @@ impl Lifecycle {
             Event::Wake => self.wake(now, &mut effects),
             Event::Adjust(adjusted) => self.adjust(adjusted, now, &mut effects),
             Event::Rest(tier) => self.rest(tier, now, &mut effects),
+            Event::Lean(lean) => self.lean = lean,
             Event::Frozen(id) => self.frozen(&id),
             Event::Thawed(id) => self.thawed(&id),
             Event::Delete => self.desired = None,

@@ -60,7 +60,7 @@ impl Lifecycle {
     pub(super) fn wanted(&self) -> Wanted {
         let Some(desired) = &self.desired else { return Wanted::default() };
         let replicas = desired.running_replicas() as usize;
-        let spares = |spec: &Spec| if replicas > 0 { spec.spare() as usize } else { 0 };
+        let spares = |spec: &Spec| if replicas > 0 && !self.lean { spec.spare() as usize } else { 0 };
         let last_good = desired.last_good().map(|good| (good.generation, good.spec.clone()));
         let old_spares = last_good.as_ref().map_or(0, |(_, good)| spares(good));
         if desired.failed.is_some() {

@@ -6,7 +6,8 @@
 //! What is being started is not yet one or the other: what is ready first serves. A spare is started once all that is asked
 //! for serves, so it takes nothing from a start that callers wait for, and there is none of an update on trial. Meanwhile the
 //! spare of the generation before stays, in case that what serves dies. After a spare took over, the next one is started a
-//! moment later: its start would compete for the processor with the first requests of the one that took over.
+//! moment later: its start would compete for the processor with the first requests of the one that took over. While the
+//! machine's memory is short there are none: [`Event::Lean`](super::Event::Lean).
 
 use std::cmp::Reverse;
 use std::net::SocketAddr;

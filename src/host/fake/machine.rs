@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Behaviour;
-use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
+use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, Memory, SecretName};
 use crate::host::logs::Changes;
 use crate::host::{Attachment, HostError, Image, InstanceConfig, LogTime, Signal, Termination, WarmId};
 
@@ -24,6 +24,10 @@ pub(super) struct Machine(Mutex<State>);
 impl Machine {
     pub(super) async fn room(&self, _half: bool) -> Result<(), HostError> {
         self.lock().full.clone().map_or(Ok(()), |why| Err(HostError::Full(why)))
+    }
+
+    pub(super) async fn memory(&self, _half: bool) -> Result<Memory, HostError> {
+        Ok(self.lock().memory.unwrap_or(Memory::Waited(0)))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -59,6 +63,8 @@ pub(super) struct State {
     pub(super) network_fault: Option<String>,
     /// Why there is no room for a deploy.
     pub(super) full: Option<String>,
+    /// How short memory is; none: it is not.
+    pub(super) memory: Option<Memory>,
     pub(super) fixed_addresses: BTreeMap<FunctionName, Vec<IpAddr>>,
     pub(super) addresses_given: u32,
     pub(super) containers: BTreeMap<InstanceId, Container>,

@@ -34,7 +34,7 @@ pub use machine::Leftovers;
 pub use script::{Fault, Rule};
 pub use seam::Method;
 
-use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, SecretName};
+use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, Memory, SecretName};
 use crate::host::{Host, Signal, WarmId};
 use calls::Calls;
 use machine::Machine;
@@ -68,6 +68,7 @@ impl FakeHost {
             probe: Arc::new(self.clone()),
             logs: Arc::new(self.clone()),
             disks: Arc::new(self.clone()),
+            memory: Arc::new(self.clone()),
         }
     }
 
@@ -102,6 +103,11 @@ impl FakeHost {
     /// Says that its disks have no room for a deploy, and why, or that they have.
     pub fn fill_disk(&self, why: Option<&str>) {
         self.machine.lock().full = why.map(str::to_owned);
+    }
+
+    /// Says how short memory is.
+    pub fn set_memory(&self, memory: Memory) {
+        self.machine.lock().memory = Some(memory);
     }
 
     /// Says how full the disk of the images is, in percent: without them, and how much more for each.

@@ -14,10 +14,10 @@ use jiff::Timestamp;
 
 use super::script::Done;
 use super::{FakeHost, Fault, Subject};
-use crate::function::{Answer, Exit, FunctionId, InstanceId, SecretName};
+use crate::function::{Answer, Exit, FunctionId, InstanceId, Memory, SecretName};
 use crate::host::{
     Attachment, Check, Disks, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs,
-    Network, Probe, Progress, PullPolicy, PulledImage, Runtime, Signal, Termination, Usage, WarmId,
+    MemoryGauge, Network, Probe, Progress, PullPolicy, PulledImage, Runtime, Signal, Termination, Usage, WarmId,
 };
 
 macro_rules! seam {
@@ -119,6 +119,9 @@ seam! {
     Disks: HostError {
         DisksRoom: room() -> (), about Subject::Everything, does room;
         DisksUsedPercent: used_percent() -> u8, about Subject::Everything, does used_percent;
+    }
+    MemoryGauge: HostError {
+        MemoryLook: memory() -> Memory, about Subject::Everything, does memory;
     }
     Probe: String {
         ProbeAsk: ask(check: &Check) -> Answer, about Subject::Address(check.address), does ask;

@@ -101,6 +101,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(ImagesNoteUnneeded, host.images.note_unneeded(&pulled, None));
     call!(ImagesRemove, host.images.remove(&pulled, true));
     call!(DisksRoom, host.disks.room());
+    call!(MemoryLook, host.memory.memory());
     call!(DisksUsedPercent, host.disks.used_percent());
     call!(NetworkAttach, host.network.attach(&a));
     let at = call!(NetworkLookup, host.network.lookup(&a));

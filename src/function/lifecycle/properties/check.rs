@@ -253,6 +253,7 @@ fn subject(event: &Event) -> Option<&InstanceId> {
         | Event::Wake
         | Event::Adjust(_)
         | Event::Rest(_)
+        | Event::Lean(_)
         | Event::Delete
         | Event::PutBack(_)
         | Event::RetryDue => None,

@@ -301,3 +301,19 @@ fn after_a_restart_one_of_two_that_run_is_the_spare_again_and_gets_no_requests()
     assert_eq!(heart.start(&ids[0]), [Effect::Retract(ids[0].clone()), Effect::StandBy(ids[0].clone())]);
     assert_eq!((heart.serving_ids(), heart.spares()), (vec![ids[1].clone()], vec![ids[0].clone()]));
 }
+
+#[test]
+fn while_memory_is_short_spares_go_what_serves_stays_and_they_come_back_afterwards() {
+    let mut heart = Heart::with_spares(2, 1);
+    let (serving, spare) = (heart.serving_ids(), heart.spares());
+    assert_eq!(heart.on(Event::Lean(true)), [Effect::Drain(spare[0].clone())]);
+    assert_eq!((heart.serving_ids(), heart.spares()), (serving.clone(), Vec::new()));
+    assert_eq!(heart.on(Event::Lean(true)), []);
+    // A crash is mended as where none was asked for.
+    assert_eq!(brought_up(&heart.crash(&serving[0])), [Generation(1)]);
+    heart.start_all();
+    assert_eq!((heart.serving_ids().len(), heart.spares().len()), (2, 0));
+    assert_eq!(brought_up(&heart.on(Event::Lean(false))), [Generation(1)]);
+    heart.start_all();
+    assert_eq!((heart.serving_ids().len(), heart.spares().len()), (2, 1));
+}
