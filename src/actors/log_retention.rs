@@ -31,11 +31,13 @@ pub(super) async fn forget(context: &Arc<Context>, function: &FunctionId) {
     let _ = timeout(GONE_WITHIN, gone).await;
 }
 
-/// actord starts: what was written by functions goes that were deleted since, or before they were deployed anew.
+/// actord starts: what was written by functions goes that were deleted since, or before they were deployed anew. Of a function
+/// that was made in the future nothing goes: the clock was set back since, and what was written then would look old.
 pub(super) fn sweep<'a>(context: &Arc<Context>, functions: impl Iterator<Item = (&'a FunctionId, &'a Desired)>) {
-    let created = |desired: &Desired| desired.created_at.parse().unwrap_or(Timestamp::MIN);
-    let known: BTreeMap<_, Timestamp> = functions.map(|(id, desired)| (id.clone(), created(desired))).collect();
-    let (context, now) = (context.clone(), Timestamp::now());
+    let now = Timestamp::now();
+    let created = |desired: &Desired| desired.created_at.parse().ok().filter(|created| *created <= now);
+    let known = functions.map(|(id, desired)| (id.clone(), created(desired).unwrap_or(Timestamp::MIN)));
+    let (context, known) = (context.clone(), known.collect::<BTreeMap<_, _>>());
     context.runtime.clone().spawn(async move {
         ask(&context, "remove the logs of functions that are gone", || {
             let (logs, known) = (context.host.logs.clone(), known.clone());

@@ -35,6 +35,7 @@ pub(super) fn stopping(text: &str) {
 pub(super) async fn patiently<T>(work: impl Future<Output = T>) -> T {
     let more = NotifyState::ExtendTimeoutUsec(u32::try_from(MORE.as_micros()).unwrap_or(u32::MAX));
     let mut again = interval(MORE / 3);
+    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(work);
     loop {
         tokio::select! {

@@ -73,6 +73,28 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("shim/container/seal.rs", "goes on as itself with the same variables"),
 ];
 
+/// Files that ask what time it is on the wall, and what for. All that waits, expires or is compared goes by a clock that nobody
+/// can set (tokio's): a clock that jumps by ten years must start no storm, and let nothing expire early.
+const WALL_CLOCK: &[(&str, &str)] = &[
+    ("actors/function/mod.rs", "when a spec was accepted, to be shown"),
+    ("actors/housekeeping/last_used.rs", "in which order functions are started after a reboot"),
+    ("actors/log_retention.rs", "which logs are older than a deletion; one that is made in the future loses none"),
+    ("cli/import.rs", "when an image was made, to be shown"),
+    ("cli/logs/mod.rs", "since when a person wants to see logs"),
+    ("daemon/down.rs", "the logs of all functions go, whenever they began"),
+    ("doctor/resources.rs", "whether the clock can be right"),
+    ("host/containerd/connection/lease.rs", "when containerd drops what a dead actord was pulling; a day is enough"),
+    ("host/containerd/images/registry/refusal.rs", "how long a registry asks to wait, where its answer has no date"),
+    ("host/containerd/logs/meta.rs", "when a log began, to tell it from one of an earlier function of its name"),
+    ("http/api/logs/mod.rs", "since when a person wants to see logs"),
+    ("http/metrics/process.rs", "how old this process is, to be shown"),
+    ("http/proxy/headers.rs", "X-Start-Time, as the gateway writes it"),
+    ("shim/cleanup.rs", "when a process ended, to be shown"),
+    ("shim/events.rs", "when an event happened, to be shown"),
+    ("shim/exits.rs", "when a process ended, to be shown"),
+    ("store/files.rs", "the name of a damaged file that is kept"),
+];
+
 /// Crates that only some rooms may name, beside the program itself.
 const CRATES: &[(&str, &[&str])] = &[
     ("actix", &["actors", "daemon"]),
@@ -125,6 +147,14 @@ fn violations(file: &str, source: &str) -> BTreeSet<String> {
             && !rooms.contains(&room)
         {
             found.insert(format!("{file}: {room} must not use the crate {name} ({text})"));
+        }
+        let asks_the_wall = path.windows(2).any(|pair| {
+            matches!(pair[0].as_str(), "Timestamp" | "SystemTime" | "Zoned" | "Utc" | "Local") && pair[1] == "now"
+        });
+        if asks_the_wall && !file.starts_with("host/fake/") && !WALL_CLOCK.iter().any(|(name, _)| *name == file) {
+            found.insert(format!(
+                "{file}: a clock on the wall can jump: go by tokio's, or say in the list why not ({text})"
+            ));
         }
         let reads = |name: &str| name.starts_with("var") || matches!(name, "set_var" | "remove_var");
         if !may_read && path.windows(2).any(|pair| pair[0] == "env" && reads(&pair[1])) {
@@ -334,6 +364,8 @@ fn an_import_that_is_not_allowed_is_found_however_it_is_written() {
         ("telemetry.rs", "fn f() { let _ = std::env::var(\"HOME\"); }"),
         ("host/cni/mod.rs", "use std::env; fn f() { env::vars_os(); }"),
         ("kitchen/mod.rs", "use std::fmt;"),
+        ("actors/retry.rs", "fn f() { let _ = jiff::Timestamp::now(); }"),
+        ("scaler/driver.rs", "use std::time::SystemTime; fn f() { SystemTime::now(); }"),
     ] {
         assert!(!violations(file, source).is_empty(), "{file}: {source}");
     }

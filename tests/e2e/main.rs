@@ -19,6 +19,7 @@ mod runtimes;
 mod secrets;
 mod shims;
 mod spare;
+mod stopped;
 mod streams;
 mod updates;
 mod warm;

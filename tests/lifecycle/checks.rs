@@ -175,3 +175,32 @@ fn the_drain_deadline_and_the_grace_period_are_the_functions_own() {
         platform.tidy(&["f"]).await;
     });
 }
+
+#[test]
+fn a_question_that_was_under_way_while_actord_was_stopped_says_nothing_of_who_was_asked() {
+    for kind in ["health", "ready"] {
+        simulate(async move {
+            let key = |key: &str| format!("com.openfaas.{kind}.http.{key}");
+            let keys = [(key("path"), "/own"), (key("timeoutSeconds"), "1"), (key("failureThreshold"), "1")];
+            let impatient: Vec<(&str, &str)> = keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+            let platform = Platform::start().await;
+            platform.apply(Mode::Create, "f", annotated("good:1", &impatient)).await.unwrap();
+            let instance = platform.published("f").remove(0);
+            let served = Instant::now();
+            for _ in 0..5 {
+                platform.host.fault(Rule::on(Method::ProbeAsk, Fault::Hang).times(1));
+                platform.host.called(Method::ProbeAsk, platform.host.count(Method::ProbeAsk) + 1).await;
+                // For all that runs here, that is a process that gets no time for 30 s, and then finds all its times over.
+                tokio::time::advance(Duration::from_secs(30)).await;
+                sleep(Duration::from_secs(60)).await;
+            }
+            let view = platform.view("f").await.unwrap();
+            assert_eq!((view.status.phase, view.status.restarts), (Phase::Ready, 0), "{kind}");
+            assert!(view.in_phase_for.unwrap() >= served.elapsed(), "{kind}: it was so all the time");
+            // One that really does not answer is found out as before.
+            platform.host.fault(Rule::on(Method::ProbeAsk, Fault::Hang).only(&instance).always());
+            let found_out = async |p: &Platform| p.published("f").first().is_none_or(|now| *now != instance);
+            platform.until("it is found out", found_out).await;
+        });
+    }
+}

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::RwLockReadGuard;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::super::host_call::host_call;
 use super::instance_task::InstanceTask;
@@ -18,6 +18,9 @@ use crate::host::Check;
 
 /// How long after its time a question is given up.
 const HUNG: Duration = Duration::from_secs(1);
+/// A question that was not given up even so long after that tells of this process, which was stopped meanwhile, and not of
+/// who was asked.
+const STOPPED: Duration = Duration::from_secs(1);
 
 impl InstanceTask {
     /// Goes on asking an instance that serves (or `ready` says that it does not just now), and tells what changes. Does
@@ -95,7 +98,8 @@ impl InstanceTask {
     }
 
     /// One question about the path that the function names, and what keeps the instance awake. One that is frozen is not
-    /// asked: then this returns none, once it is thawed, and its period begins anew.
+    /// asked: then this returns none, once it is thawed, and its period begins anew. So it is where this process was stopped
+    /// before the answer came.
     async fn ask_if_awake(
         &self,
         address: SocketAddr,
@@ -105,8 +109,10 @@ impl InstanceTask {
             drop(self.awake.read().await);
             return None;
         };
+        let asked = Instant::now();
         let answer = self.ask_own_path(address, check).await;
-        Some((awake, answer))
+        let was_stopped = answer.is_err() && asked.elapsed() > check.timeout + HUNG + STOPPED;
+        (!was_stopped).then_some((awake, answer))
     }
 
     /// One question about the path that the function names.
