@@ -151,17 +151,25 @@ fn a_detach_waits_for_the_start_that_is_under_way_and_no_start_waits_for_a_detac
         platform.host.fault(Rule::on(Method::RuntimeCreate, Fault::Delay(Duration::from_millis(500))).always());
         platform.host.fault(Rule::on(Method::NetworkDetach, Fault::Delay(Duration::from_secs(3))).always());
         let begun = Instant::now();
+        let deploy = async |name: &str| {
+            let begun = Instant::now();
+            platform.deploy(name, "good:1").await.unwrap();
+            assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
+        };
         let others = async {
+            // The store decides whose write comes first: the start has to be under way.
+            platform.host.called(Method::RuntimeCreate, names.len() + 1).await;
             for name in &names {
                 platform.delete(name).await.unwrap();
             }
         };
-        futures_util::join!(others, async { platform.deploy("new", "good:1").await.unwrap() });
-        assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
+        futures_util::join!(others, deploy("new"));
         let calls = platform.host.calls();
         let first = calls.iter().find(|call| call.method == Method::NetworkDetach).map(|call| call.at);
         assert!(first.is_none_or(|at| at - begun >= Duration::from_millis(500)), "it came first");
-        deleted(&platform, &["new".to_owned()]).await;
+        platform.until("one is under way", async |p| p.host.count(Method::NetworkDetach) > 0).await;
+        deploy("newer").await;
+        deleted(&platform, &["new".to_owned(), "newer".to_owned()]).await;
         platform.tidy(&[]).await;
     });
 }
