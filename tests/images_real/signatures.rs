@@ -13,9 +13,13 @@ use rcgen::{KeyPair, SigningKey as _};
 use serde_json::{Value, json};
 
 use crate::Machine;
-use crate::registry::{BuiltImage, Compression, Layer, Registry};
+use crate::proxy::{Act, Proxy};
+use crate::registry::{BuiltImage, Compression, Layer, Registry, digest as sha256};
 
 const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const SIGNED: &str = "https://sigstore.dev/cosign/sign/v1";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn built(name: &str) -> BuiltImage {
@@ -50,6 +54,42 @@ impl Signer {
         let signature = STANDARD.encode(self.pair.sign(payload.as_bytes()).unwrap());
         Signed { payload, signature }
     }
+}
+
+impl Signer {
+    /// What `cosign sign --key` makes from its version 3 on: a statement of this kind about an image's digest.
+    fn bundle(&self, digest: &str, predicate: &str) -> Vec<u8> {
+        let kind = "application/vnd.in-toto+json";
+        let statement = json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"digest": {"sha256": digest.trim_start_matches("sha256:")}}],
+            "predicateType": predicate,
+        })
+        .to_string();
+        let signed = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
+        let signature = STANDARD.encode(self.pair.sign(signed.as_bytes()).unwrap());
+        let envelope =
+            json!({"payload": STANDARD.encode(statement), "payloadType": kind, "signatures": [{"sig": signature}]});
+        json!({"mediaType": BUNDLE, "verificationMaterial": {}, "dsseEnvelope": envelope}).to_string().into_bytes()
+    }
+}
+
+/// Stores a bundle, and returns how an index names its manifest.
+async fn push_bundle(registry: &Registry, repository: &str, bundle: &[u8]) -> Value {
+    let layer =
+        json!({"mediaType": BUNDLE, "size": bundle.len(), "digest": registry.push_blob(repository, bundle).await});
+    let empty = registry.push_blob(repository, b"{}").await;
+    let config = json!({"mediaType": "application/vnd.oci.empty.v1+json", "size": 2, "digest": empty});
+    let manifest =
+        json!({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": BUNDLE, "config": config, "layers": [layer]})
+            .to_string();
+    let digest = sha256(manifest.as_bytes());
+    registry.push_manifest(repository, &digest, MANIFEST, manifest.as_bytes()).await;
+    json!({"mediaType": MANIFEST, "artifactType": BUNDLE, "size": manifest.len(), "digest": digest})
+}
+
+fn index(manifests: &[Value]) -> Vec<u8> {
+    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).to_string().into_bytes()
 }
 
 struct Signed {
@@ -193,4 +233,61 @@ async fn with_a_key_that_can_not_be_read_nothing_is_let_through() {
         let why = machine.ensure(&reference, policy).await.unwrap_err().to_string();
         assert!(why.contains("team.pub") && why.contains(&reference), "{why}");
     }
+}
+
+#[tokio::test]
+async fn a_bundle_that_refers_to_the_image_is_a_signature_as_well() {
+    let machine = Machine::start();
+    let (team, other) = (Signer::new(&machine, "team.pub"), Signer::new(&machine, "other.pub"));
+    let machine = machine.with(|options| options.signature_keys = vec![team.key("")]);
+    let registry = Registry::start(machine.daemon.directory()).await;
+    let reference = registry.push("fn", "v1", &built("fn")).await;
+    let (digest, another) = (built("fn").digest(), built("another").digest());
+    let tag = digest.replace(':', "-");
+    let mut bundles = Vec::new();
+    for (bundle, part) in [
+        (other.bundle(&digest, SIGNED), "not by a key"),
+        (team.bundle(&another, SIGNED), "of another image"),
+        (team.bundle(&digest, "https://slsa.dev/provenance/v1"), "of another image"),
+    ] {
+        bundles.push(push_bundle(&registry, "fn", &bundle).await);
+        registry.push_manifest("fn", &tag, INDEX, &index(&bundles)).await;
+        let why = machine.refused(&reference).await;
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    machine.collect().await;
+    machine.check_empty();
+
+    // This registry keeps no index of referrers: cosign keeps it under a tag then.
+    bundles.push(push_bundle(&registry, "fn", &team.bundle(&digest, SIGNED)).await);
+    registry.push_manifest("fn", &tag, INDEX, &index(&bundles)).await;
+    let image = machine.pull(&reference).await;
+    drop(registry);
+    machine.collect().await;
+    let machine = machine.with(|_| ());
+    assert_eq!(machine.ensure(&reference, Never).await.unwrap(), image);
+}
+
+#[tokio::test]
+async fn a_registry_that_keeps_an_index_of_referrers_is_asked_for_it() {
+    let machine = Machine::start();
+    let team = Signer::new(&machine, "team.pub");
+    let machine = machine.with(|options| options.signature_keys = vec![team.key("")]);
+    let registry = Registry::start(machine.daemon.directory()).await;
+    registry.push("fn", "v1", &built("fn")).await;
+    let digest = built("fn").digest();
+    let sbom =
+        json!({"mediaType": MANIFEST, "artifactType": "application/spdx+json", "size": 5, "digest": sha256(b"sbom")});
+    let bundle = push_bundle(&registry, "fn", &team.bundle(&digest, SIGNED)).await;
+    let referrers = index(&[sbom, bundle]);
+    let proxy = Proxy::start(&registry.address, move |seen, _| match seen.path.contains("/referrers/") {
+        true => Act::Answer(200, vec![("content-type", INDEX.to_owned())], referrers.clone()),
+        false => Act::Pass,
+    });
+    let image = machine.pull(&format!("{}/fn:v1", proxy.address)).await;
+    machine.check_runnable(&image).await;
+    assert!(
+        proxy.seen().iter().all(|seen| !seen.path.contains(&sha256(b"sbom"))),
+        "what is no bundle is not asked for"
+    );
 }

@@ -28,7 +28,7 @@ use super::progress::Counters;
 use super::registry::{Bytestream, Registry};
 use super::resolve::{Documents, PlatformManifest, Resolved, resolve};
 use super::room;
-use super::signatures::{self, Demand};
+use super::signatures::Demand;
 use crate::host::containerd::connection::Lease;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, Progress};
@@ -90,27 +90,6 @@ impl Pull<'_> {
         }
     }
 
-    /// Looks for a signature of an image: first here, where an earlier pull may have kept it.
-    async fn check_signature(&self, demand: &Demand, digest: &str) -> Result<(), HostError> {
-        let containerd = self.terms.lease.containerd();
-        match demand.met_here(containerd, digest).await {
-            // Others may have been added since.
-            Err(HostError::Image(_) | HostError::NotFound(_)) => {}
-            met => return met,
-        }
-        let tag = signatures::tag(digest);
-        let bytes = self.fetch_manifest(Some(&tag), Part::Signature(&tag)).await?;
-        let found = signatures::read_manifest(&bytes).map_err(|why| self.failure(&why))?;
-        let manifest = write_blob(self.terms.lease, &bytes).await?;
-        let found = signatures::of(&found);
-        for signature in &found {
-            let digest = signature.payload.digest().to_string();
-            self.fetch_blob(&signature.payload, Part::Signature(&digest)).await?;
-        }
-        demand.met_by(containerd, digest, &found).await.map_err(|error| self.blame(error))?;
-        signatures::keep(containerd, digest, &manifest, &found).await
-    }
-
     /// Fetches the config, and then the layers, several at once.
     async fn fetch_image(&self, platform: PlatformManifest) -> Result<StoredImage, HostError> {
         let manifest = &platform.manifest;
@@ -157,7 +136,7 @@ impl Pull<'_> {
     }
 
     /// Fetches one blob, unless it is there.
-    async fn fetch_blob(&self, descriptor: &Descriptor, part: Part<'_>) -> Result<(), HostError> {
+    pub(super) async fn fetch_blob(&self, descriptor: &Descriptor, part: Part<'_>) -> Result<(), HostError> {
         let mut attempts = Attempts::new(self.attempts);
         while let Err(fault) = self.attempt_alone(descriptor, &mut attempts).await {
             // While this one waits, another pull may fetch the blob from elsewhere.
@@ -285,7 +264,7 @@ impl Pull<'_> {
     }
 
     /// After an attempt that failed: waits, or says why there is no point in another.
-    async fn after(&self, fault: Fault, attempts: &mut Attempts, part: Part<'_>) -> Result<(), HostError> {
+    pub(super) async fn after(&self, fault: Fault, attempts: &mut Attempts, part: Part<'_>) -> Result<(), HostError> {
         let named = matches!(part, Part::Named);
         let of_part = |why: &str| if named { self.failure(why) } else { self.failure(&format!("{part}: {why}")) };
         let why = match fault {
@@ -301,11 +280,6 @@ impl Pull<'_> {
             Fault::Untrusted(why) => return Err(self.failure(&self.registry.distrust(&why))),
             Fault::Denied(words) => return Err(of_part(&self.registry.denial(&words))),
             Fault::NotFound if named => return Err(self.failure("not found there: check the name and the tag")),
-            Fault::NotFound if matches!(part, Part::Signature(_)) => {
-                let why =
-                    "is not there, and it must be signed (image-signature-key): sign the image with cosign sign --key";
-                return Err(self.failure(&format!("{part} {why}")));
-            }
             Fault::NotFound => {
                 let why = "was pushed only in part, or has lost it since: push the image again";
                 return Err(self.failure(&format!("{part} is not there: the image {why}")));
@@ -361,7 +335,7 @@ impl Pull<'_> {
         }
     }
 
-    fn failure(&self, why: &str) -> HostError {
+    pub(super) fn failure(&self, why: &str) -> HostError {
         HostError::Image(format!("can't pull {} from {}: {why}", self.reference, self.registry.name()))
     }
 }

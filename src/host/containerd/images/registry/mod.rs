@@ -108,8 +108,17 @@ impl Registry {
     pub(crate) async fn manifest(&self, name: Option<&str>) -> Result<Bytes, Fault> {
         let named = name.or(self.reference.digest()).or(self.reference.tag()).unwrap_or("latest");
         let fields = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(MANIFESTS))]);
+        self.document(&format!("manifests/{named}"), &fields).await
+    }
+
+    /// The index of what refers to a digest, where the registry keeps one.
+    pub(crate) async fn referrers(&self, digest: &str) -> Result<Bytes, Fault> {
+        self.document(&format!("referrers/{digest}"), &HeaderMap::new()).await
+    }
+
+    async fn document(&self, path: &str, fields: &HeaderMap) -> Result<Bytes, Fault> {
         let fetched = async {
-            let mut answer = self.get(&format!("manifests/{named}"), &fields).await?;
+            let mut answer = self.get(path, fields).await?;
             if is_web_page(&answer) {
                 return Err(web_page(&answer));
             }

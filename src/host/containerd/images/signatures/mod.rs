@@ -2,23 +2,24 @@
 //!
 //! ```text
 //! reference -> the keys that apply to its name; none: it need not be signed
-//! digest    -> the signatures that are kept with it on this machine, else those that its registry has
-//!           -> one by such a key, about this digest -> kept with the image, for as long as the image is here
+//! digest    -> the signatures that are kept with it on this machine, else those that its registry has (fetch)
+//!           -> one (simple, bundle) by such a key, about this digest -> kept for as long as the image is here
 //! ```
 //! The digest is what the reference names, an index or a manifest: what `cosign sign` signs. It is looked at before a layer
 //! is fetched, and again each time the image is taken for an instance: a key that the operator took away starts nothing more.
 
-mod cosign;
+mod bundle;
+mod fetch;
 mod key;
+mod simple;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oci_spec::distribution::Reference;
-use oci_spec::image::ImageManifest;
+use oci_spec::image::{Descriptor, ImageManifest};
 
-pub(crate) use self::cosign::{Signature, tag};
 use self::key::PublicKey;
 use super::content::{label_blob, read_blob, stat_blob};
 use super::manifest::{self, Document};
@@ -32,6 +33,10 @@ const SIGNATURES: &str = "containerd.io/gc.ref.content.signatures";
 
 /// How many findings are remembered.
 const MOST_FOUND: usize = 1_024;
+
+/// The most signatures of one manifest that are looked at, and the most bytes that one may have with what it signs.
+const MOST_SIGNATURES: usize = 32;
+const SIZE_LIMIT: u64 = 64 << 10;
 
 /// A public key, and which images must be signed by its holder, or by that of another key that applies to them, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,34 +107,29 @@ impl Demand {
             return Err(HostError::NotFound(format!("a signature of {digest} on this machine")));
         };
         let kept = read_manifest(&read_blob(containerd, kept).await?).map_err(HostError::Image)?;
-        self.met_by(containerd, digest, &cosign::signatures(&kept)).await
+        self.met_by(containerd, digest, &signatures(&kept)).await
     }
 
-    /// Whether signatures of an image meet it. What they sign is in the content store.
+    /// Whether signatures of an image meet it. Their blobs are in the content store.
     ///
     /// # Errors
     /// [`HostError::Image`] says why not.
-    pub(crate) async fn met_by(
-        &self,
-        containerd: &Containerd,
-        digest: &str,
-        signatures: &[Signature],
-    ) -> Result<(), HostError> {
-        let mut others = 0;
-        for Signature { payload, bytes } in signatures {
-            let payload = read_blob(containerd, payload.digest().as_ref()).await?;
-            match self.keys.iter().find(|key| key.signed(&payload, bytes)) {
-                Some(key) if cosign::is_about(&payload, digest) => {
-                    self.note(digest, key);
-                    return Ok(());
-                }
-                Some(_) => others += 1,
-                None => {}
+    async fn met_by(&self, containerd: &Containerd, digest: &str, signatures: &[Signature]) -> Result<(), HostError> {
+        let mut of_others = false;
+        for signature in signatures {
+            let blob = read_blob(containerd, signature.blob.digest().as_ref()).await?;
+            let Some(Statement { message, signatures, images }) = signature.form.read(&blob) else { continue };
+            let is_signer = |key: &&PublicKey| signatures.iter().any(|signature| key.signed(&message, signature));
+            let Some(key) = self.keys.iter().find(is_signer) else { continue };
+            if images.iter().any(|image| image == digest) {
+                self.note(digest, key);
+                return Ok(());
             }
+            of_others = true;
         }
-        Err(HostError::Image(match (signatures.len(), others) {
-            (0, _) => format!("{digest} has no signature"),
-            (_, 0) => format!("{digest} is signed, but not by a key of the setting image-signature-key"),
+        Err(HostError::Image(match (signatures.is_empty(), of_others) {
+            (true, _) => format!("{digest} has no signature"),
+            (_, false) => format!("{digest} is signed, but not by a key of the setting image-signature-key"),
             _ => format!("the signature with {digest} is of another image"),
         }))
     }
@@ -148,42 +148,94 @@ impl Demand {
     }
 }
 
-/// The signatures of a manifest, as a registry or the content store has it.
-///
-/// # Errors
-/// Why it can't be read.
-pub(crate) fn read_manifest(bytes: &[u8]) -> Result<ImageManifest, String> {
+/// One signature of an image.
+#[derive(Debug)]
+struct Signature {
+    /// What has it, or has what it signs.
+    blob: Descriptor,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// The blob is what is signed by this.
+    Simple(Vec<u8>),
+    /// The blob has what is signed, and the signatures.
+    Bundle,
+}
+
+/// What was signed.
+struct Statement {
+    /// The bytes that were.
+    message: Vec<u8>,
+    /// By each of these.
+    signatures: Vec<Vec<u8>>,
+    /// The digests of the images that it is about.
+    images: Vec<String>,
+}
+
+impl Form {
+    fn read(&self, blob: &[u8]) -> Option<Statement> {
+        match self {
+            Self::Simple(signature) => Some(simple::read(blob, signature)),
+            Self::Bundle => bundle::read(blob),
+        }
+    }
+}
+
+/// The signatures of a manifest. What is none is passed over: others may be there beside it.
+fn signatures(manifest: &ImageManifest) -> Vec<Signature> {
+    let form = |layer: &Descriptor| match bundle::is_one(layer) {
+        true => Some(Form::Bundle),
+        false => simple::signature(layer).map(Form::Simple),
+    };
+    let small = manifest.layers().iter().filter(|layer| layer.size() <= SIZE_LIMIT);
+    let signature = |layer: &Descriptor| Some(Signature { blob: layer.clone(), form: form(layer)? });
+    small.filter_map(signature).take(MOST_SIGNATURES).collect()
+}
+
+/// A manifest of signatures, as a registry or the content store has it.
+fn read_manifest(bytes: &[u8]) -> Result<ImageManifest, String> {
     match manifest::parse(bytes)? {
         Document::Manifest(manifest) => Ok(*manifest),
         Document::Index(_) => Err("its signatures are an index: sign it with cosign".to_owned()),
     }
 }
 
-/// The signatures of such a manifest.
-pub(crate) fn of(manifest: &ImageManifest) -> Vec<Signature> {
-    cosign::signatures(manifest)
-}
-
 /// Keeps the signatures of an image for as long as the image is here.
-///
-/// # Errors
-/// As containerd says.
-pub(crate) async fn keep(
+async fn keep(
     containerd: &Containerd,
     digest: &str,
     manifest: &str,
     signatures: &[Signature],
 ) -> Result<(), HostError> {
-    let payloads = signatures.iter().enumerate().map(|(at, signature)| {
-        (format!("containerd.io/gc.ref.content.l.{at}"), signature.payload.digest().to_string())
-    });
-    label_blob(containerd, manifest, payloads.collect()).await?;
+    let blobs = signatures
+        .iter()
+        .enumerate()
+        .map(|(at, signature)| (format!("containerd.io/gc.ref.content.l.{at}"), signature.blob.digest().to_string()));
+    label_blob(containerd, manifest, blobs.collect()).await?;
     label_blob(containerd, digest, HashMap::from([(SIGNATURES.to_owned(), manifest.to_owned())])).await
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    #[test]
+    fn no_more_and_no_larger_signatures_are_looked_at_than_the_bounds_allow() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let described = |kind: &str, size: u64| json!({"mediaType": kind, "size": size, "digest": digest});
+        let of = |layers: Vec<Value>| {
+            let config = described("application/vnd.oci.empty.v1+json", 2);
+            let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+            signatures(&serde_json::from_value(manifest).unwrap()).len()
+        };
+        let bundle = |size| described("application/vnd.dev.sigstore.bundle.v0.3+json", size);
+        assert_eq!(of(vec![bundle(SIZE_LIMIT), bundle(SIZE_LIMIT + 1), described("text/plain", 1)]), 1);
+        assert_eq!(of(vec![bundle(5); 3 * MOST_SIGNATURES]), MOST_SIGNATURES);
+    }
 
     #[test]
     fn a_key_applies_to_the_images_below_its_prefix() {
