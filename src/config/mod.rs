@@ -234,9 +234,21 @@ pub struct Config {
     #[arg(long, env = "ACTORD_UPSTREAM_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upstream_timeout: Duration,
 
-    /// How long a client may send nothing of a request body that it has begun
+    /// How long a client may take to send a request's head: from when it connected, or from the head's first byte
+    #[arg(long, env = "ACTORD_HEAD_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = value::timeout)]
+    pub head_timeout: Duration,
+
+    /// How long a connection is kept on which no request comes
+    #[arg(long, env = "ACTORD_KEEP_ALIVE_TIMEOUT", value_name = "TIME", default_value = "75s", value_parser = value::timeout)]
+    pub keep_alive_timeout: Duration,
+
+    /// How long a client may send next to nothing of a request body that it has begun
     #[arg(long, env = "ACTORD_UPLOAD_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upload_idle_timeout: Duration,
+
+    /// What a client must send at least of a body that is waited for, in bytes a second of that time; 0: any byte is enough
+    #[arg(long, env = "ACTORD_UPLOAD_MIN_RATE", value_name = "BYTES", default_value = "64")]
+    pub upload_min_rate: u64,
 
     /// How long a client may take next to nothing of its answer before its connection is closed
     #[arg(long, env = "ACTORD_ANSWER_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]

@@ -40,6 +40,8 @@ impl Servers {
             answer_timeout: config.deploy_wait + config.host_timeout,
             function_label: config.function_label,
             resting: resting(config),
+            upload_min_rate: config.upload_min_rate,
+            times: http::ClientTimes { head: config.head_timeout, idle: config.keep_alive_timeout },
             reading: http::ReadingLimits {
                 idle: config.answer_idle_timeout,
                 floor: config.answer_min_rate,

@@ -75,6 +75,21 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// How long a client is waited for that sends nothing, or no whole head of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientTimes {
+    /// A request's head must have come so long after the connection, or after the head's first byte.
+    pub head: Duration,
+    /// A connection without a request is closed after so long.
+    pub idle: Duration,
+}
+
+impl Default for ClientTimes {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(10), idle: Duration::from_secs(75) }
+    }
+}
+
 /// What a client may take its time for, with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadingLimits {
@@ -103,14 +118,18 @@ pub struct Settings {
     /// The longest time from a request for a function, waiting for an instance included, or from the end of its body to
     /// the head of its answer.
     pub upstream_timeout: Duration,
-    /// The longest time in which a client may send nothing of a request body that it has begun.
+    /// The longest time in which a client may send next to nothing of a request body that it has begun.
     pub upload_idle_timeout: Duration,
+    /// What a client must send at least of a body that is waited for, in bytes a second of that time; 0: any byte is enough.
+    pub upload_min_rate: u64,
     /// The longest wait for the engine's answer; longer than a deployment waits for its instance.
     pub answer_timeout: Duration,
     /// Whether every status carries the label `faas_function` with the function's name.
     pub function_label: bool,
     /// After how long without a call functions rest that ask for it: what is next is told by this.
     pub resting: Resting,
+    /// How long clients are waited for that send nothing.
+    pub times: ClientTimes,
     /// How slowly clients may read.
     pub reading: ReadingLimits,
     /// How many connections it takes.
@@ -130,9 +149,11 @@ impl Settings {
             flavor,
             upstream_timeout: Duration::from_secs(60),
             upload_idle_timeout: Duration::from_secs(60),
+            upload_min_rate: 64,
             answer_timeout: Duration::from_secs(55),
             function_label: false,
             resting: Resting::default(),
+            times: ClientTimes::default(),
             reading: ReadingLimits::default(),
             connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),

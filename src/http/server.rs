@@ -18,7 +18,7 @@ use super::front::front;
 use super::guesses::Guesses;
 use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
-use super::{ConnectionLimits, ReadingLimits, Services, Settings, configure, configure_metrics};
+use super::{ClientTimes, ConnectionLimits, ReadingLimits, Services, Settings, configure, configure_metrics};
 
 /// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB.
 const HELD: usize = 8 << 10;
@@ -47,6 +47,7 @@ pub fn serve(
         proxies.clone(),
         settings.connections,
         settings.reading,
+        settings.times,
         services.metrics.waiting().clone(),
     );
     let guesses = Guesses::behind(proxies);
@@ -66,6 +67,7 @@ pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io
         TrustedProxies::default(),
         ConnectionLimits::default(),
         ReadingLimits::default(),
+        ClientTimes::default(),
         services.metrics.waiting().clone(),
     );
     listen(Server::build().workers(1), listener, connections, move || {

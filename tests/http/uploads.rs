@@ -194,7 +194,7 @@ async fn a_client_that_stops_to_send_is_told_so_and_its_function_is_left_alone()
             .unwrap();
         let reply = read_reply(&mut client).await;
         assert_eq!(reply.status, 408, "{reply:?}");
-        assert_eq!(reply.text(), "the client sent nothing of its request's body for 200ms\n");
+        assert_eq!(reply.text(), "the client sent nothing, or too little, of its request's body for 200ms\n");
         assert_eq!(reply.header("x-openfaas-internal").as_deref(), Some("proxy"));
         let body = timeout(Duration::from_secs(5), from.recv()).await.expect("the function was left waiting");
         assert_eq!(body.unwrap(), b"half");

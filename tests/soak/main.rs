@@ -1,5 +1,5 @@
 //! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
-//! again and again, one that writes without end, requests that nobody meant. Needs root. Each test prints its figures
+//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients. Needs root. Each test prints its figures
 //! in one line.
 //!
 //! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
@@ -15,6 +15,7 @@ mod logs;
 mod ramp;
 mod reboot;
 mod rest;
+mod slow_clients;
 mod stack;
 mod storm;
 mod updates;

@@ -11,6 +11,7 @@ mod admission;
 mod framing;
 mod head;
 mod notices;
+mod patience;
 mod reading;
 mod refusal;
 mod strangers;
@@ -35,28 +36,31 @@ use self::reading::Readers;
 use self::refusal::Refusal;
 use super::metrics::Waiting;
 use super::proxies::TrustedProxies;
-use super::{ConnectionLimits, ReadingLimits};
+use super::{ClientTimes, ConnectionLimits, ReadingLimits};
 
 /// Makes connections of one listener out of sockets.
 #[derive(Debug, Clone)]
 pub(super) struct Connections {
     admission: Admission,
     readers: Readers,
+    times: ClientTimes,
     strangers: strangers::Strangers,
     proxies: TrustedProxies,
 }
 
 impl Connections {
-    /// Of a listener that has these proxies before it, takes so many, and waits so long for those that read.
+    /// Of a listener that has these proxies before it, takes so many, and waits so long for those that read and those that send.
     pub(super) fn behind(
         proxies: TrustedProxies,
         limits: ConnectionLimits,
         reading: ReadingLimits,
+        times: ClientTimes,
         waiting: Waiting,
     ) -> Self {
         Self {
             admission: Admission::new(limits),
             readers: Readers::new(reading, waiting),
+            times,
             strangers: strangers::Strangers::default(),
             proxies,
         }
@@ -68,7 +72,7 @@ impl Connections {
             let is_proxy = self.proxies.contains(address.ip());
             Peer { address, is_proxy }
         });
-        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone(), self.readers.clone());
+        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone(), self.readers.clone(), self.times);
         match self.admission.admit(peer) {
             Admitted::Served(place) => stream.hold(place),
             Admitted::Told(full, place) => {

@@ -20,24 +20,19 @@ use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::Peer;
 use super::admission::Place;
 use super::framing::Framing;
 use super::head;
+use super::patience::Patience;
 use super::reading::{Reader, Readers};
 use super::refusal::Refusal;
 use super::strangers::Strangers;
 use super::turn::Turn;
+use crate::http::ClientTimes;
 use crate::http::unacknowledged::unacknowledged;
-
-/// A client must have sent a request's head this long after it connected, or after the head's first byte.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
-
-/// A client's idle connection is closed after this long.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// So many bytes of the requests that follow are held while one is answered.
 const AHEAD: usize = 64 << 10;
@@ -65,12 +60,7 @@ pub(in crate::http) struct ClientStream {
     held: BytesMut,
     /// How much of it actix may have.
     passed: usize,
-    /// Bounds the wait for a head, or for the end of a client that was refused.
-    timer: Option<Pin<Box<Sleep>>>,
-    /// When the last answer was out, while no other request has come.
-    idle_since: Option<Instant>,
-    /// Rings when it may have been idle for too long. One for all requests: it is set anew when it rings.
-    idle: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
     /// Whether no request has come yet.
     is_new: bool,
     /// Whether actix has begun to answer the request.
@@ -94,7 +84,13 @@ enum State {
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream, peer: Option<Peer>, strangers: Strangers, readers: Readers) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        peer: Option<Peer>,
+        strangers: Strangers,
+        readers: Readers,
+        times: ClientTimes,
+    ) -> Self {
         Self {
             tcp,
             peer,
@@ -106,9 +102,7 @@ impl ClientStream {
             state: State::Head,
             held: BytesMut::new(),
             passed: 0,
-            timer: None,
-            idle_since: None,
-            idle: None,
+            patience: Patience::new(times),
             is_new: true,
             is_begun: false,
         }
@@ -130,30 +124,12 @@ impl ClientStream {
         Poll::Ready(Ok(count > 0))
     }
 
-    /// Whether a wait has been too long.
-    fn poll_late(&mut self, longest: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer.get_or_insert_with(|| Box::pin(sleep(longest))).as_mut().poll(cx)
-    }
-
-    /// Ready when no request has come for too long after the last answer.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let until = *self.idle_since.get_or_insert_with(Instant::now) + KEEP_ALIVE;
-        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        loop {
-            ready!(idle.as_mut().poll(cx));
-            if Instant::now() >= until {
-                return Poll::Ready(());
-            }
-            idle.as_mut().reset(until);
-        }
-    }
-
     /// Lets actix have a whole head, or refuses. False if there is none yet.
     fn read_head(&mut self) -> bool {
         match head::read(&self.held) {
             Ok(None) => return false,
             Ok(Some(mut head)) => {
-                (self.timer, self.idle_since) = (None, None);
+                self.patience.head_came();
                 (self.is_new, self.is_begun) = (false, false);
                 self.passed = head.length;
                 let sent = head.encoded.take().map(|(sent, encoded)| {
@@ -195,7 +171,7 @@ impl ClientStream {
 
     /// Answers with this, and nothing else.
     pub(super) fn refuse(&mut self, refusal: &Refusal) {
-        self.timer = None;
+        self.patience.begin(None);
         self.state = State::Refusing(refusal.answer().into());
     }
 
@@ -209,12 +185,12 @@ impl ClientStream {
                 Poll::Ready(false) => return Poll::Ready(Ok(false)),
                 Poll::Pending => {
                     if self.is_new || !self.held.is_empty() {
-                        ready!(self.poll_late(HEAD_WITHIN, cx));
-                        let words = format!("no whole request head came within {HEAD_WITHIN:?}");
+                        let within = ready!(self.patience.poll_head(cx));
+                        let words = format!("no whole request head came within {within:?}");
                         self.refuse(&Refusal::new(StatusCode::REQUEST_TIMEOUT, words));
                         return Poll::Ready(Ok(true));
                     }
-                    ready!(self.poll_idle(cx));
+                    ready!(self.patience.poll_idle(cx));
                     // Of one that has not even taken its last answer our kernel would keep that for minutes.
                     self.is_given_up = unacknowledged(&self.tcp).is_some_and(|bytes| bytes > 0);
                     return Poll::Ready(Ok(false));
@@ -283,13 +259,13 @@ impl ClientStream {
                 answer.advance(count);
             } else {
                 // It has not taken its answers before this.
-                ready!(self.poll_late(LINGER, cx));
+                ready!(self.patience.poll_late(LINGER, cx));
                 self.is_given_up = true;
                 self.state = State::Closed;
                 return Poll::Ready(Ok(false));
             }
         }
-        while self.poll_late(LINGER, cx).is_pending() {
+        while self.patience.poll_late(LINGER, cx).is_pending() {
             self.held.clear();
             if !ready!(self.poll_more(cx))? {
                 break;
@@ -360,7 +336,7 @@ impl AsyncWrite for ClientStream {
             match this.state {
                 State::Answering => {
                     this.state = State::Head;
-                    if !this.held.is_empty() || this.poll_idle(cx).is_ready() {
+                    if !this.held.is_empty() || this.patience.poll_idle(cx).is_ready() {
                         cx.waker().wake_by_ref();
                     }
                 }
@@ -375,7 +351,7 @@ impl AsyncWrite for ClientStream {
                 State::Body(Framing::Chunked(_)) => {
                     this.held.clear();
                     this.passed = 0;
-                    this.timer = Some(Box::pin(sleep(UNREAD_LINGER)));
+                    this.patience.begin(Some(UNREAD_LINGER));
                     this.state = State::Lingering;
                     // As above.
                     let _ = Pin::new(&mut this.tcp).poll_shutdown(cx);

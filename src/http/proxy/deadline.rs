@@ -22,7 +22,7 @@ use super::timers::Timers;
 pub(super) enum Progress {
     /// No connection has asked for it yet.
     Untouched,
-    /// The client is waited for.
+    /// The client is waited for: since then, or since earlier by as much as it was behind.
     Awaited(Instant),
     /// The connection to the function has taken a piece, and not asked for another yet.
     Taken(Instant),
@@ -39,8 +39,8 @@ pub(super) enum Late {
     /// The function, which has stopped to read the body.
     #[error("took nothing of the request's body for {0:?}")]
     Taking(Duration),
-    /// The client, which has stopped to send the body.
-    #[error("the client sent nothing of its request's body for {0:?}")]
+    /// The client, which has stopped to send the body, or sends too little of it.
+    #[error("the client sent nothing, or too little, of its request's body for {0:?}")]
     Sending(Duration),
 }
 

@@ -95,6 +95,7 @@ pub(in crate::http) struct Proxy {
     flavor: ApiFlavor,
     timeout: Duration,
     upload_idle: Duration,
+    upload_floor: u64,
     pool: Rc<Pool>,
     timers: Timers,
     targets: RefCell<HashMap<Box<str>, Rc<Target>>>,
@@ -139,6 +140,7 @@ impl Proxy {
             flavor: settings.flavor,
             timeout: settings.upstream_timeout,
             upload_idle: settings.upload_idle_timeout,
+            upload_floor: settings.upload_min_rate,
             timers: Timers::default(),
             targets: RefCell::default(),
         }
@@ -278,7 +280,10 @@ async fn call(
 ) -> Answered {
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
-    let (upload, socket) = if web_socket { (Upload::EMPTY, Some(payload)) } else { (upload(request, payload), None) };
+    let (upload, socket) = match web_socket {
+        true => (Upload::EMPTY, Some(payload)),
+        false => (upload(request, payload, proxy.upload_floor), None),
+    };
     let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, upload };
     match proxy.exchange(upstream, &target).await {
         Ok(answer) => {
@@ -315,14 +320,14 @@ fn split(path_and_query: &str) -> Option<(&str, &str)> {
 }
 
 /// The request's body, if it has one.
-fn upload(request: &Request, payload: Payload) -> Upload {
+fn upload(request: &Request, payload: Payload, floor: u64) -> Upload {
     if request.chunked().unwrap_or(false) {
-        return Upload::of(payload, None);
+        return Upload::of(payload, None, floor);
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match length {
         None | Some(0) => Upload::EMPTY,
-        some => Upload::of(payload, some),
+        some => Upload::of(payload, some, floor),
     }
 }
 

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::web::Bytes;
@@ -46,6 +47,10 @@ struct Source {
     payload: RefCell<Payload>,
     sent: RefCell<Sent>,
     progress: Cell<Progress>,
+    /// The client must send so many bytes a second of the time that it is waited for; 0: any byte is enough.
+    floor: u64,
+    /// How far it is behind that.
+    behind: Cell<Duration>,
     broken: Cell<bool>,
 }
 
@@ -64,12 +69,15 @@ impl Upload {
     /// No body.
     pub(super) const EMPTY: Self = Self { source: None, length: Some(0), again: 0, taken: 0, ended: true };
 
-    /// The body of a request; `length` if the client said it, else it is sent in chunks.
-    pub(super) fn of(payload: Payload, length: Option<u64>) -> Self {
+    /// The body of a request; `length` if the client said it, else it is sent in chunks. The client is late when it is as
+    /// far behind `floor` bytes a second as it may be silent.
+    pub(super) fn of(payload: Payload, length: Option<u64>, floor: u64) -> Self {
         let source = Source {
             payload: RefCell::new(payload),
             sent: RefCell::default(),
             progress: Cell::new(Progress::Untouched),
+            floor,
+            behind: Cell::default(),
             broken: Cell::new(false),
         };
         Self { source: Some(Rc::new(source)), length, again: 0, taken: 0, ended: false }
@@ -109,6 +117,16 @@ impl Upload {
 }
 
 impl Source {
+    /// The client has sent so many bytes: for these it may have taken its time.
+    fn catch_up(&self, bytes: usize, now: Instant) {
+        let micros = (bytes as u64).saturating_mul(1_000_000).checked_div(self.floor);
+        let behind = match self.progress.get() {
+            Progress::Awaited(since) => now - since,
+            _ => self.behind.get(),
+        };
+        self.behind.set(behind.saturating_sub(micros.map_or(Duration::MAX, Duration::from_micros)));
+    }
+
     /// The next piece, for the first time, of a body of `length` bytes, if that is known.
     fn poll(&self, length: Option<u64>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
         let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(cx);
@@ -116,9 +134,10 @@ impl Source {
         let (progress, next) = match polled {
             Poll::Pending => match self.progress.get() {
                 waiting @ Progress::Awaited(_) => (waiting, Poll::Pending),
-                _ => (Progress::Awaited(now), Poll::Pending),
+                _ => (Progress::Awaited(now.checked_sub(self.behind.get()).unwrap_or(now)), Poll::Pending),
             },
             Poll::Ready(Some(Ok(piece))) => {
+                self.catch_up(piece.len(), now);
                 let mut sent = self.sent.borrow_mut();
                 sent.note(&piece);
                 // What comes after the last byte of a length that is known is not asked for.
@@ -160,5 +179,61 @@ impl Upload {
     /// Whether there is no more of it.
     pub(super) fn is_ended(&self) -> bool {
         self.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::stream::unfold;
+    use tokio::time::{sleep, timeout};
+
+    use super::super::deadline::{Late, Limits};
+    use super::super::timers::Timers;
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// What comes of a client that sends so many bytes each so many seconds, to a function that takes its time before each
+    /// piece; none if it goes on for an hour. And after how many seconds.
+    async fn sent(floor: u64, bytes: usize, every: u64, function: u64) -> (Option<Late>, u64) {
+        let pieces = unfold((), move |()| async move {
+            sleep(seconds(every)).await;
+            Some((Ok(Bytes::from(vec![b'x'; bytes])), ()))
+        });
+        let mut upload = Upload::of(Payload::Stream { payload: Box::pin(pieces) }, None, floor);
+        let (begun, progress) = (Instant::now(), upload.progress());
+        let work = async {
+            loop {
+                sleep(seconds(function)).await;
+                poll_fn(|cx| upload.poll_piece(cx)).await;
+            }
+        };
+        let limits = Limits { begun, answer: IDLE, idle: IDLE };
+        let timers = Timers::default();
+        let held = timeout(60 * IDLE, limits.hold(&timers, work, progress)).await;
+        (held.ok().and_then(Result::<(), _>::err), begun.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_is_late_when_it_is_as_far_behind_its_rate_as_it_may_be_silent() {
+        for (what, floor, bytes, every, function, late) in [
+            ("a slow body attack", 64, 3, 10, 0, Some(60..70)),
+            ("as fast as it must", 64, 640, 10, 0, None),
+            ("a little slower", 64, 600, 10, 0, Some(500..1_000)),
+            ("much, after long silence", 64, 59 * 64, 59, 0, None),
+            ("any byte is enough", 0, 1, 59, 0, None),
+            ("silence", 0, 1, 61, 0, Some(60..61)),
+            ("the function takes its time, not the client", 64, 1, 0, 50, None),
+        ] {
+            let (came, after) = sent(floor, bytes, every, function).await;
+            assert_eq!(came, late.as_ref().map(|_| Late::Sending(IDLE)), "{what} {after}");
+            assert!(late.is_none_or(|late| late.contains(&after)), "{what}: {after}");
+        }
     }
 }

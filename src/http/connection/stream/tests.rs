@@ -1,12 +1,15 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::http::ReadingLimits;
 use crate::http::metrics::Waiting;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Others than the defaults.
+const TIMES: ClientTimes = ClientTimes { head: Duration::from_secs(3), idle: Duration::from_secs(20) };
 
 fn readers() -> Readers {
     Readers::new(ReadingLimits::default(), Waiting::new().unwrap())
@@ -17,7 +20,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_closed_by_a_reset_and_noth
     let (waiting, listener) = (Waiting::new().unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let readers = Readers::new(ReadingLimits::default(), waiting.clone());
-    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers);
+    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers, TIMES);
     // More than can wait for it in the kernel, and than its kernel takes for it.
     let bytes = vec![b'x'; 64 << 20];
     let mut rest = &bytes[..];
@@ -42,7 +45,8 @@ async fn a_client_that_takes_nothing_of_its_answer_is_closed_by_a_reset_and_noth
 async fn full() -> (TcpStream, ClientStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers());
+    let mut stream =
+        ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers(), TIMES);
     client.write_all(REQUEST).await.unwrap();
     assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), REQUEST.len());
     let bytes = vec![b'x'; 1 << 20];
@@ -77,7 +81,8 @@ async fn a_client_that_has_no_room_for_its_refusal_does_not_stay() {
 async fn a_client_is_let_go_when_it_has_asked_for_nothing_since_its_last_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers());
+    let mut stream =
+        ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers(), TIMES);
     let (turn, mut buffer) = (stream.turn(), [0; 1024]);
     for _ in 0..3 {
         client.write_all(REQUEST).await.unwrap();
@@ -85,10 +90,39 @@ async fn a_client_is_let_go_when_it_has_asked_for_nothing_since_its_last_answer(
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
         turn.end();
         stream.flush().await.unwrap();
-        sleep(KEEP_ALIVE - Duration::from_secs(1)).await;
+        sleep(TIMES.idle - Duration::from_secs(1)).await;
     }
     let last = Instant::now();
     assert_eq!(stream.read(&mut buffer).await.unwrap(), 0);
     let waited = last.elapsed();
     assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(2), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_sends_its_head_bit_by_bit_is_told_when_its_time_is_over() {
+    for is_first in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let tcp = listener.accept().await.unwrap().0;
+        let mut stream = ClientStream::new(tcp, None, Strangers::default(), readers(), TIMES);
+        if !is_first {
+            client.write_all(REQUEST).await.unwrap();
+            assert_eq!(stream.read(&mut [0; 1024]).await.unwrap(), REQUEST.len());
+            stream.turn().end();
+            stream.flush().await.unwrap();
+        }
+        let begun = Instant::now();
+        let dripping = async {
+            client.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+            while client.write_all(b"X-A: b\r\n").await.is_ok() && begun.elapsed() < 2 * TIMES.head {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let (read, ()) = futures_util::future::join(async { stream.read(&mut [0; 1024]).await }, dripping).await;
+        assert_eq!(read.unwrap(), 0);
+        drop(stream);
+        let mut came = String::new();
+        client.read_to_string(&mut came).await.ok();
+        assert!(came.starts_with("HTTP/1.1 408 ") && came.contains("within 3s"), "{is_first}: {came}");
+    }
 }

@@ -124,7 +124,7 @@ async fn a_piece_that_is_sent_holds_no_memory_when_the_next_one_is_read() {
         counted.borrow_mut().push(Arc::strong_count(&piece) - 1);
         Ok(Bytes::from_owner(Piece(vec![b'x'; PIECE], piece.clone())))
     });
-    let upload = Upload::of(Payload::Stream { payload: Box::pin(pieces) }, Some((PIECES * PIECE) as u64));
+    let upload = Upload::of(Payload::Stream { payload: Box::pin(pieces) }, Some((PIECES * PIECE) as u64), 0);
     let head = connection.send(false, Sending::new(HEAD.into(), upload.try_next())).await.unwrap();
     assert_eq!(head.answer.status(), 200);
     function.join().unwrap();
