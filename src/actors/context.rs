@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Settings;
+use super::admission::Admission;
 use super::housekeeping::{self, Housekeeping, Relist};
 use super::network::Networks;
 use super::pressure::PressureMeters;
@@ -32,6 +33,7 @@ pub struct Context {
     pub(super) relist: Relist,
     pub(super) housekeeping: Housekeeping,
     pub(super) pressure: PressureMeters,
+    pub(super) admission: Admission,
     pub(super) starts: Arc<Semaphore>,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
@@ -67,6 +69,7 @@ impl Context {
             relist: Relist::default(),
             housekeeping: Housekeeping::new(runtime.clone()),
             pressure: PressureMeters::new(),
+            admission: Admission::new(&settings),
             starts,
             settings,
             runtime,

@@ -11,6 +11,7 @@
 //! Messages are on one page: [`messages`]. A mailbox never waits for the machine: effects run in tasks of their own and
 //! come back as [`LifecycleEvent`](messages::LifecycleEvent), so status and delete are answered during a long pull.
 
+mod admission;
 mod begun;
 mod context;
 mod engine;

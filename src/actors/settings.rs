@@ -17,6 +17,10 @@ pub struct Settings {
     pub pull_timeout: Duration,
     /// Pulls that run side by side.
     pub parallel_pulls: usize,
+    /// The most functions that may be deployed; 0: any number.
+    pub max_functions: usize,
+    /// The most memory that functions may request together, in bytes; 0: any.
+    pub max_memory_requests: u64,
     /// How long a pulled image stays after the last function that needed it; zero: for ever.
     pub image_retention: Duration,
     /// How full the disk of the images may get before those go that no function needs; none: it is not looked at.
@@ -49,6 +53,8 @@ impl Default for Settings {
             pull_policy: PullPolicy::default(),
             pull_timeout: seconds(1800),
             parallel_pulls: 3,
+            max_functions: 0,
+            max_memory_requests: 0,
             image_retention: Duration::ZERO,
             image_watermarks: None,
             host_timeout: seconds(30),

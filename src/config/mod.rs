@@ -126,6 +126,14 @@ pub struct Config {
     #[arg(long, env = "ACTORD_IMAGE_LOW_WATERMARK", value_name = "PERCENT", default_value = "80", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub image_low_watermark: u8,
 
+    /// The most functions that may be deployed; 0: any number
+    #[arg(long, env = "ACTORD_MAX_FUNCTIONS", value_name = "COUNT", default_value = "0")]
+    pub max_functions: usize,
+
+    /// The most memory that functions may request together (requests.memory of each replica); 0: any
+    #[arg(long, env = "ACTORD_MAX_MEMORY_REQUESTS", value_name = "SIZE", default_value = "0", value_parser = value::memory_requests)]
+    pub max_memory_requests: u64,
+
     /// Percentage of time that processes of this machine wait for memory from which load is shed; 0: never
     #[arg(long, env = "ACTORD_MEMORY_PRESSURE", value_name = "PERCENT", default_value = "20", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub memory_pressure: u8,

@@ -59,6 +59,11 @@ pub(super) fn log_size(text: &str) -> Result<u64, String> {
     if bytes >= 64 << 10 { Ok(bytes) } else { Err("expected at least 64Ki, such as 16Mi".to_owned()) }
 }
 
+/// Memory that functions may request: a quantity as Kubernetes writes it, or 0 for any.
+pub(super) fn memory_requests(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { function::parse_memory_bytes(text).map_err(|invalid| invalid.0) }
+}
+
 /// Memory of actord's own: a quantity as Kubernetes writes it.
 pub(super) fn memory(text: &str) -> Result<usize, String> {
     let bytes = function::parse_memory_bytes(text).map_err(|invalid| invalid.0)?;

@@ -60,6 +60,8 @@ pub(super) fn function_context(
         pull_policy: config.pull_policy,
         pull_timeout: config.pull_timeout,
         parallel_pulls: config.parallel_pulls,
+        max_functions: config.max_functions,
+        max_memory_requests: config.max_memory_requests,
         image_retention: config.image_retention,
         image_watermarks: image_watermarks(config),
         host_timeout: config.host_timeout,

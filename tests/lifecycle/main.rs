@@ -5,6 +5,7 @@
 #[path = "../support/platform.rs"]
 mod platform;
 
+mod admission;
 mod capabilities;
 mod checks;
 mod crashes;

@@ -7,7 +7,7 @@ use super::super::host_call::host_call;
 use super::super::log_retention;
 use crate::engine::Refused;
 use crate::function::intents::{Refusal, Write};
-use crate::function::{FunctionId, Generation};
+use crate::function::{Desired, FunctionId, Generation};
 use crate::host::HostError;
 use crate::store::StoreError;
 
@@ -32,19 +32,35 @@ pub(super) async fn write(
     match write {
         // What is put back was accepted with its secrets. One that was deleted since is missed by its next start, and
         // is no reason to keep the update that was refused.
-        Write::Put(desired) if desired.is_put_back() => context.store.put(id, &desired).await?,
-        Write::Put(desired) => {
-            if newest != Some(desired.generation) {
-                must_have_room(context, id).await?;
-            }
+        Write::Put(desired) if desired.is_put_back() => {
+            context.store.put(id, &desired).await?;
+            context.admission.note(id, Some(&desired));
+        }
+        Write::Put(desired) if newest == Some(desired.generation) => {
             context.store.put_with_secrets(id, &desired, &context.secrets).await?;
+            context.admission.note(id, Some(&desired));
+        }
+        Write::Put(desired) => {
+            let had = context.admission.admit(id, &desired).map_err(NotWritten::NoRoom)?;
+            let written = write_anew(context, id, &desired).await;
+            if written.is_err() {
+                context.admission.put(id, had);
+            }
+            written?;
         }
         Write::Delete => {
             context.store.delete(id).await?;
+            context.admission.note(id, None);
             log_retention::forget(context, id).await;
         }
     }
     Ok(())
+}
+
+/// A generation that is new, where the disks have room for it.
+async fn write_anew(context: &Arc<Context>, id: &FunctionId, desired: &Desired) -> Result<(), NotWritten> {
+    must_have_room(context, id).await?;
+    Ok(context.store.put_with_secrets(id, desired, &context.secrets).await?)
 }
 
 /// Whether a new generation has the room that each needs. Where that can't be told, its start finds out.

@@ -112,6 +112,7 @@ impl Registry {
 
     fn revive(&self, id: &FunctionId, remembered: Remembered) -> (Lifecycle, Vec<Effect>) {
         let seed = rand::rng().random();
+        self.context.admission.note(id, remembered.desired.as_ref());
         Lifecycle::recover(&id.name, seed, remembered.desired, remembered.observed, self.context.uptime())
     }
 
