@@ -19,7 +19,6 @@ mod runtimes;
 mod secrets;
 mod shims;
 mod spare;
-mod stopped;
 mod streams;
 mod updates;
 mod warm;

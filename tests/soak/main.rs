@@ -17,6 +17,7 @@ mod reboot;
 mod rest;
 mod slow_clients;
 mod stack;
+mod stopped;
 mod storm;
 mod updates;
 

@@ -1,5 +1,5 @@
 //! Processes that stop as a whole for a while, as on a machine that sleeps or is held up: afterwards all is as before, with no
-//! storm of what was missed. The same for 30 s is in `make soak`.
+//! storm of what was missed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +10,8 @@ use tokio::time::sleep;
 
 use crate::actord::{Actord, HELLO_2, kill, until};
 use crate::load::{Load, Report};
+use crate::sized;
 
-/// For how long they stop here.
-const STOPPED: Duration = Duration::from_secs(6);
 /// What may be said of it in the log, in lines.
 const MOST_LINES: usize = 20;
 
@@ -40,7 +39,7 @@ async fn stopped_under_load(actord: &Actord, pid: i32) -> (Report, usize) {
     until("it is called", async || load.sent() > 20).await;
     let before = actord.log().lines().count();
     kill(pid, Signal::STOP);
-    sleep(STOPPED).await;
+    sleep(Duration::from_secs(sized(6, 30) as u64)).await;
     kill(pid, Signal::CONT);
     let sent = load.sent();
     until("it is called again", async || load.sent() > sent + 60).await;
