@@ -35,6 +35,8 @@ pub struct Context {
     pub(super) pressure: PressureMeters,
     pub(super) admission: Admission,
     pub(super) starts: Arc<Semaphore>,
+    /// One at a time of what counts the files of instances: it reads much of the disk.
+    pub(super) counting: Semaphore,
     pub(super) settings: Settings,
     /// Effects run here, away from the actors' thread.
     pub(super) runtime: Handle,
@@ -71,6 +73,7 @@ impl Context {
             pressure: PressureMeters::new(),
             admission: Admission::new(&settings),
             starts,
+            counting: Semaphore::new(1),
             settings,
             runtime,
             started: Instant::now(),

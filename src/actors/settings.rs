@@ -43,6 +43,8 @@ pub struct Settings {
     pub runtimes: RuntimeNames,
     /// The capabilities that functions may ask for.
     pub capabilities: GrantableCapabilities,
+    /// The most bytes of the machine's disk that what an instance writes may take, where its function does not say.
+    pub ephemeral_storage: Option<u64>,
 }
 
 impl Default for Settings {
@@ -66,6 +68,7 @@ impl Default for Settings {
             grace_period: seconds(30),
             runtimes: RuntimeNames::default(),
             capabilities: GrantableCapabilities::default(),
+            ephemeral_storage: None,
         }
     }
 }

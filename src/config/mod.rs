@@ -6,6 +6,7 @@
 //! The field's name is the setting's name everywhere: `data_dir` is `--data-dir`, `ACTORD_DATA_DIR` and `data-dir = "…"`.
 //! clap does the work: the file's lines become the flags' defaults ([`file`]), so each value has one parser and one rule.
 
+mod bound;
 mod file;
 mod value;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::{IpNet, Ipv4Net};
 
+pub use bound::Bound;
 pub use file::{FileError, parse};
 pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
@@ -183,6 +185,19 @@ pub struct Config {
     /// Most processes and threads of one instance; a function may ask for another number
     #[arg(long, env = "ACTORD_PIDS_LIMIT", value_name = "N", default_value = "4096", value_parser = value::pids)]
     pub pids_limit: u32,
+
+    /// Most memory of an instance whose function has no limits.memory: bytes, a share of the machine's memory, or none
+    #[arg(long, env = "ACTORD_MEMORY_LIMIT", value_name = "BYTES|SHARE", default_value = "80%")]
+    pub memory_limit: Bound,
+
+    /// Most space on the disk for what an instance writes, whose function has no limits.ephemeral-storage: bytes, a share of
+    /// the disk of data-dir, or none
+    #[arg(long, env = "ACTORD_EPHEMERAL_STORAGE", value_name = "BYTES|SHARE", default_value = "20%")]
+    pub ephemeral_storage: Bound,
+
+    /// Most open files of each of a function's processes, where the machine allows that many
+    #[arg(long, env = "ACTORD_OPEN_FILES", value_name = "N", default_value = "65536", value_parser = value::open_files)]
+    pub open_files: u64,
 
     /// OCI runtime of functions that do not choose one: builtin (actord's own), runc (found in PATH), or a name of runtimes
     #[arg(long, env = "ACTORD_RUNTIME", value_name = "NAME", default_value = RuntimeName::BUILTIN, value_parser = value::runtime_name)]

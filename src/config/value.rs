@@ -48,6 +48,11 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "expected a number from 1".to_owned())
 }
 
+/// Open files of a process: fewer than it starts with are a mistake.
+pub(super) fn open_files(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|n| *n >= 64).ok_or_else(|| "expected a number from 64".to_owned())
+}
+
 /// Attachments that are kept ready: more than a bridge has ports for, beside functions, are a mistake.
 pub(super) fn warm(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n <= 256).ok_or_else(|| "expected a number from 0 to 256".to_owned())

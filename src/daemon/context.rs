@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 
+use super::bounds;
 use super::machine::{Machine, capabilities, runtime_names};
 use crate::actors::{Context, Settings, Watermarks};
 use crate::config::Config;
@@ -73,6 +74,7 @@ pub(super) fn function_context(
         grace_period: config.grace_period,
         runtimes: runtime_names(config),
         capabilities: capabilities(config),
+        ephemeral_storage: bounds::ephemeral_storage(config),
     };
     Context::new(machine.host(), store, secrets, routes, settings, Handle::current())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{emptied, shim_link};
+use super::{bounds, emptied, shim_link};
 use crate::config::{Config, ImageSignatureKey, RegistryMirror};
 use crate::function::{GrantableCapabilities, RuntimeNames};
 use crate::host::cni::{CniNetwork, CniOptions};
@@ -139,6 +139,8 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         log_max_size: config.log_max_size,
         dns: if config.dns.is_empty() { Dns::host() } else { Dns::Servers(config.dns.clone()) },
         pids_limit: config.pids_limit,
+        memory_limit: bounds::memory(config),
+        open_files: config.open_files,
         capabilities: capabilities(config),
     }
 }

@@ -11,6 +11,7 @@
 //! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
 mod boot;
+mod bounds;
 mod context;
 mod down;
 mod emptied;

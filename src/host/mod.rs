@@ -351,6 +351,14 @@ pub trait Runtime: Send + Sync {
     /// [`HostError::NotFound`] when no process of it runs, else [`HostError::Failed`].
     async fn usage(&self, id: &InstanceId) -> Result<Usage, HostError>;
 
+    /// Bytes of the machine's disk that what an instance wrote takes, with what its processes hold open and has no name any
+    /// more; an empty file counts as a block. Counting ends as soon as it is more than `most`, and takes its time, so that it
+    /// leaves the disk to others. 0 where the snapshotter keeps that nowhere by itself.
+    ///
+    /// # Errors
+    /// [`HostError::NotFound`] when there is no such instance, else [`HostError::Failed`].
+    async fn written(&self, id: &InstanceId, most: u64) -> Result<u64, HostError>;
+
     /// The TCP addresses that the processes of an instance listen on, in its own network namespace; sorted, each once.
     /// Nothing is sent to it. None where its runtime has a network stack of its own, of which the kernel knows nothing.
     ///

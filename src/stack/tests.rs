@@ -106,7 +106,7 @@ fn draft() -> impl Strategy<Value = SpecDraft> {
     let others = prop::collection::btree_map(vendors, quantity.prop_map(str::to_owned), 0..3);
     let resources = prop::option::of((any::<bool>(), others).prop_map(|(known, others)| {
         let known = |quantity: &str| (known || others.is_empty()).then(|| quantity.to_owned());
-        Resources { memory: known("128Mi"), cpu: known("0.50"), others }
+        Resources { memory: known("128Mi"), cpu: known("0.50"), ephemeral_storage: known("1Gi"), others }
     }));
     (text(), text(), texts(), texts(), texts(), prop::collection::vec(text(), 0..3), resources, any::<bool>()).prop_map(
         |(image, env_process, env_vars, labels, annotations, constraints, limits, read_only)| SpecDraft {
@@ -194,7 +194,7 @@ functions:
     assert_eq!(hello.env_process, "python3 index.py");
     assert_eq!(hello.min_replicas(), 2);
     let others = [("nvidia.com/gpu".to_owned(), "1".to_owned())].into();
-    let limits = Resources { memory: Some("40Mi".into()), cpu: Some("0.5".into()), others };
+    let limits = Resources { memory: Some("40Mi".into()), cpu: Some("0.5".into()), others, ..Resources::default() };
     assert_eq!((&hello.limits, &hello.requests), (&Some(limits), &None));
     assert_eq!(hello.secrets, ["api-key".parse().unwrap()]);
     assert!(hello.read_only_root_filesystem && hello.annotations.is_empty());

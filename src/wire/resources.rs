@@ -1,4 +1,4 @@
-//! Limits and requests: memory, cpu, and what vendors name beside them.
+//! Limits and requests: memory, cpu, disk, and what vendors name beside them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ impl FunctionResources {
 
 impl<'de> Deserialize<'de> for FunctionResources {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_struct("FunctionResources", &["memory", "cpu", VENDORS], Quantities)
+        from.deserialize_struct("FunctionResources", &["memory", "cpu", "ephemeral-storage", VENDORS], Quantities)
     }
 }
 
@@ -64,7 +64,11 @@ impl ToSchema for FunctionResources {
 impl PartialSchema for FunctionResources {
     fn schema() -> RefOr<Schema> {
         let vendors = ["nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"].map(|name| (name, "Kept and given back"));
-        let known = [("memory", "Bytes, such as 128Mi"), ("cpu", "Cores, such as 500m")];
+        let known = [
+            ("memory", "Bytes, such as 128Mi"),
+            ("cpu", "Cores, such as 500m"),
+            ("ephemeral-storage", "Bytes of the machine's disk, such as 1Gi"),
+        ];
         let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(
             "Quantities as Kubernetes writes them. Those of vendors, any name with a domain before it, are kept and given \
              back.",

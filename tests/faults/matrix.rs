@@ -37,6 +37,8 @@ fn is_called(method: Method, situation: Situation, warm: bool) -> bool {
         Method::RuntimeLogTail => situation == EarlyExit,
         Method::RuntimeUpdateSecrets => matches!(situation, SecretChange | Recovery),
         Method::RuntimeUsage => situation == Measure,
+        // Only where there is a bound: see `tests/lifecycle/storage.rs`.
+        Method::RuntimeWritten => false,
         Method::RuntimeFreeze => situation == Rest,
         // What is adopted may have been frozen.
         Method::RuntimeThaw => matches!(situation, Thaw | Recovery),

@@ -129,6 +129,7 @@ contract! {
         the_exit_code_of_a_process_is_told_and_its_last_words_are_kept
         the_log_s_tail_is_as_long_as_was_asked_and_an_unknown_log_is_not_found
         what_an_instance_uses_is_told_as_long_as_it_runs
+        what_an_instance_wrote_is_counted_as_long_as_it_is_there
         what_an_instance_listens_on_is_told_as_long_as_it_runs_and_is_its_own
         a_running_instance_is_removed_and_who_waits_for_it_is_told
         an_instance_is_prepared_while_its_network_is_made_and_created_when_it_has_both

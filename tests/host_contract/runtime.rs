@@ -168,6 +168,19 @@ pub async fn what_an_instance_uses_is_told_as_long_as_it_runs<S: Subject>(s: &S)
     torn_down(&host, &id).await;
 }
 
+pub async fn what_an_instance_wrote_is_counted_as_long_as_it_is_there<S: Subject>(s: &S) {
+    let host = s.host();
+    let (id, at) = started(s, "echo", &image(s, Kind::Hello).await).await;
+    becomes_ready(&host, &at).await;
+    let wrote = host.runtime.written(&id, u64::MAX).await.unwrap();
+    assert!(wrote < 1 << 20, "{wrote}");
+    torn_down(&host, &id).await;
+    for nobody in [id, s.fresh_id("nobody")] {
+        let refused = host.runtime.written(&nobody, u64::MAX).await;
+        assert!(matches!(refused, Err(HostError::NotFound(_))), "{refused:?}");
+    }
+}
+
 pub async fn what_an_instance_listens_on_is_told_as_long_as_it_runs_and_is_its_own<S: Subject>(s: &S) {
     let host = s.host();
     let made = s.fresh_id("made");

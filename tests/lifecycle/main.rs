@@ -26,6 +26,7 @@ mod runtimes;
 mod secrets;
 mod spare;
 mod steps;
+mod storage;
 mod told;
 mod updates;
 mod usage;

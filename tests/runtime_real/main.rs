@@ -13,5 +13,6 @@ mod probe;
 mod refused;
 mod remains;
 mod runtimes;
+mod storage;
 mod support;
 mod volumes;

@@ -68,6 +68,20 @@ fn main() {
             };
             println!("{} {:?}", file.metadata().unwrap().len() >> 20, error.kind());
         }
+        // Some MiB in a file that keeps its name, or in one that loses it and stays open; then it waits.
+        "write" | "write-nameless" => {
+            let mut file = std::fs::File::create("/written").unwrap();
+            std::io::Write::write_all(&mut file, &vec![1; rest.parse::<usize>().unwrap() << 20]).unwrap();
+            file.sync_all().unwrap();
+            if verb == "write-nameless" {
+                std::fs::remove_file("/written").unwrap();
+            }
+            println!("written");
+            loop {
+                std::thread::park();
+                drop(file.metadata());
+            }
+        }
         "volumes" => rest.split(' ').for_each(look_at),
         "fill-volume" => {
             let mut file = std::fs::File::create(format!("{rest}/file")).unwrap();

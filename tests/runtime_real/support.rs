@@ -109,6 +109,8 @@ impl World {
             log_max_size: 1 << 20,
             dns: Dns::Servers(vec!["10.9.8.7".parse().unwrap()]),
             pids_limit: 4_096,
+            memory_limit: None,
+            open_files: 65_536,
             capabilities: GrantableCapabilities::new(GRANTABLE.map(|name| name.parse().unwrap())),
         };
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();

@@ -72,6 +72,8 @@ impl RealHost {
                 log_max_size: 16 << 20,
                 dns: Dns::Servers(vec!["192.0.2.53".parse().unwrap()]),
                 pids_limit: 4_096,
+                memory_limit: None,
+                open_files: 65_536,
                 capabilities: GrantableCapabilities::default(),
             },
         );

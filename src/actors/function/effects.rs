@@ -174,6 +174,7 @@ async fn live(task: &InstanceTask, up: ReadyInstance, actor: &Addr<Function>) {
     let exit = tokio::select! {
         exit = task.exit() => exit,
         () = task.keep_asking(up.address, ready, |event| report(actor, event)) => None,
+        () = task.watch_storage(|event| report(actor, event)) => None,
         () = task.freeze_when_asked(|event| report(actor, event)) => None,
     };
     if let Some(exit) = exit {

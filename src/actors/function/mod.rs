@@ -23,6 +23,7 @@ pub(super) mod progress;
 mod readiness;
 mod secrets;
 mod standing_by;
+mod storage;
 mod tear_down;
 
 use std::collections::{BTreeSet, HashMap};

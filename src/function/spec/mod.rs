@@ -250,6 +250,18 @@ impl Spec {
         self.limits.as_ref()?.cpu_millis()
     }
 
+    /// The most bytes of the machine's disk that what an instance writes may take, if the function says so.
+    #[must_use]
+    pub fn storage_limit_bytes(&self) -> Option<u64> {
+        self.limits.as_ref()?.storage_bytes()
+    }
+
+    /// Whether what an instance writes is on the machine's disk. With a read-only root it is in memory, and counted there.
+    #[must_use]
+    pub fn writes_to_disk(&self) -> bool {
+        !self.read_only_root_filesystem
+    }
+
     /// The memory in bytes that should be left to it when the machine runs short, if the function says so.
     #[must_use]
     pub fn memory_request_bytes(&self) -> Option<u64> {

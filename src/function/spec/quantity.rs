@@ -55,11 +55,20 @@ fn scaled(text: &str, unit: u128) -> Option<u128> {
 /// # Errors
 /// [`Invalid`] for anything that is not a positive quantity of whole bytes, with what was probably meant.
 pub fn parse_memory_bytes(text: &str) -> Result<u64, Invalid> {
+    parse_bytes("memory", text)
+}
+
+/// The same of space on a disk.
+pub(super) fn parse_storage_bytes(text: &str) -> Result<u64, Invalid> {
+    parse_bytes("ephemeral-storage", text)
+}
+
+fn parse_bytes(of: &str, text: &str) -> Result<u64, Invalid> {
     // Thousandths of a byte: Kubernetes takes them, and no one means them.
     let bytes = scaled(text, 1).filter(|_| !text.ends_with('m')).and_then(|n| u64::try_from(n).ok());
     bytes.filter(|n| *n > 0 && i64::try_from(*n).is_ok()).ok_or_else(|| {
         Invalid(format!(
-            "invalid memory quantity {text:?}: {}",
+            "invalid {of} quantity {text:?}: {}",
             meant::memory(text)
                 .unwrap_or_else(|| "expected a positive number such as 128Mi, 1G or 50000000".to_owned())
         ))
@@ -85,6 +94,16 @@ pub(super) fn check_memory(text: &str) -> Result<(), Invalid> {
     }
     let meant = meant::memory(text).unwrap_or_else(|| "expected 1Mi or more, such as 128Mi".to_owned());
     Err(Invalid(format!("invalid memory quantity {text:?}: {bytes} bytes are too few for a process: {meant}")))
+}
+
+/// Checks the space on a disk of an instance: less than the memory of one is a unit that was left out.
+pub(super) fn check_storage(text: &str) -> Result<(), Invalid> {
+    let bytes = parse_storage_bytes(text)?;
+    if bytes >= MEMORY_LEAST {
+        return Ok(());
+    }
+    let meant = meant::memory(text).unwrap_or_else(|| "expected 1Mi or more, such as 1Gi".to_owned());
+    Err(Invalid(format!("invalid ephemeral-storage quantity {text:?}: {bytes} bytes are too few: {meant}")))
 }
 
 /// Checks the cpu of an instance: so many whole cores are milli-cores without their unit.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::{check_cpu, check_memory};
+use super::quantity::{check_cpu, check_memory, check_storage, parse_storage_bytes};
 use super::{Invalid, parse_cpu_millis, parse_memory_bytes};
 
 /// The annotation with the most processes and threads of one instance.
@@ -29,6 +29,9 @@ pub struct Resources {
     /// Cpu, such as `500m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<String>,
+    /// Space on the machine's disk for what an instance writes, such as `1Gi`.
+    #[serde(default, rename = "ephemeral-storage", skip_serializing_if = "Option::is_none")]
+    pub ephemeral_storage: Option<String>,
     /// What vendors name, such as `nvidia.com/gpu`; kept and given back, without effect.
     #[serde(flatten, skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<String, String>,
@@ -42,13 +45,18 @@ impl Resources {
         if quantities.is_empty() {
             return None;
         }
-        Some(Self { memory: quantities.remove("memory"), cpu: quantities.remove("cpu"), others: quantities })
+        Some(Self {
+            memory: quantities.remove("memory"),
+            cpu: quantities.remove("cpu"),
+            ephemeral_storage: quantities.remove("ephemeral-storage"),
+            others: quantities,
+        })
     }
 
     /// The quantities by their names, as [`Resources::of`] takes them.
     #[must_use]
     pub fn quantities(&self) -> BTreeMap<String, String> {
-        let known = [("memory", &self.memory), ("cpu", &self.cpu)];
+        let known = [("memory", &self.memory), ("cpu", &self.cpu), ("ephemeral-storage", &self.ephemeral_storage)];
         let known = known.into_iter().filter_map(|(name, quantity)| Some((name.to_owned(), quantity.clone()?)));
         known.chain(self.others.clone()).collect()
     }
@@ -62,6 +70,7 @@ impl Resources {
     pub(super) fn check(&self) -> Result<(), Invalid> {
         self.memory.as_deref().map_or(Ok(()), check_memory)?;
         self.cpu.as_deref().map_or(Ok(()), check_cpu)?;
+        self.ephemeral_storage.as_deref().map_or(Ok(()), check_storage)?;
         if self.others.len() > OTHERS_MOST {
             return Err(Invalid(format!("too many kinds of limits or requests: expected at most {OTHERS_MOST}")));
         }
@@ -74,6 +83,12 @@ impl Resources {
         self.memory.as_deref().and_then(|text| parse_memory_bytes(text).ok())
     }
 
+    /// The space on the machine's disk in bytes, if any is given.
+    #[must_use]
+    pub fn storage_bytes(&self) -> Option<u64> {
+        self.ephemeral_storage.as_deref().and_then(|text| parse_storage_bytes(text).ok())
+    }
+
     /// The cpu in milli-cores, if any is given.
     #[must_use]
     pub fn cpu_millis(&self) -> Option<u64> {
@@ -84,7 +99,7 @@ impl Resources {
 /// It is never read, but shown in lines and kept in files: a name that is a vendor's, and a quantity in one line.
 fn check_other(name: &str, quantity: &str) -> Result<(), Invalid> {
     let wrong = if !Resources::is_vendors(name) {
-        "expected memory, cpu or a vendor's, such as nvidia.com/gpu".to_owned()
+        "expected memory, cpu, ephemeral-storage or a vendor's, such as nvidia.com/gpu".to_owned()
     } else if name.len() > NAME_MAX || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
         format!("expected a name of at most {NAME_MAX} printable ASCII characters without spaces")
     } else if quantity.len() > QUANTITY_MAX || quantity.chars().any(char::is_control) {
@@ -127,6 +142,12 @@ mod tests {
         assert_eq!((resources.memory_bytes(), resources.cpu_millis()), (Some(3 << 29), Some(250)));
         assert_eq!((Resources::default().memory_bytes(), Resources::default().cpu_millis()), (None, None));
         assert!(Resources { cpu: Some("half".into()), ..Resources::default() }.check().is_err());
+        let disk = |text: &str| Resources { ephemeral_storage: Some(text.into()), ..Resources::default() };
+        assert_eq!((disk("2Gi").check(), disk("2Gi").storage_bytes()), (Ok(()), Some(2 << 30)));
+        for slip in ["2", "1Ki", "lots", "500m"] {
+            let Invalid(reason) = disk(slip).check().unwrap_err();
+            assert!(reason.contains("ephemeral-storage"), "{reason}");
+        }
     }
 
     fn named(name: &str, quantity: &str) -> BTreeMap<String, String> {
@@ -140,8 +161,8 @@ mod tests {
             (json!({ "memory": "", "amd.com/gpu": "" }), None),
             (json!({ "amd.com/gpu": "1" }), Some(json!({ "amd.com/gpu": "1" }))),
             (
-                json!({ "memory": "1Gi", "cpu": "", "nvidia.com/gpu": "01" }),
-                Some(json!({ "memory": "1Gi", "nvidia.com/gpu": "01" })),
+                json!({ "memory": "1Gi", "cpu": "", "ephemeral-storage": "2Gi", "nvidia.com/gpu": "01" }),
+                Some(json!({ "memory": "1Gi", "ephemeral-storage": "2Gi", "nvidia.com/gpu": "01" })),
             ),
         ] {
             let quantities: BTreeMap<String, String> = serde_json::from_value(sent.clone()).unwrap();

@@ -38,6 +38,8 @@ pub struct Behaviour {
     pub(super) cpu_millis: u32,
     /// How much memory it uses.
     pub(super) memory_bytes: u64,
+    /// How many bytes it writes to its disk in each second.
+    pub(super) fills: u64,
 }
 
 impl Default for Behaviour {
@@ -58,6 +60,7 @@ impl Default for Behaviour {
             log: String::new(),
             cpu_millis: 1,
             memory_bytes: 1 << 20,
+            fills: 0,
         }
     }
 }
@@ -192,6 +195,13 @@ impl Behaviour {
     #[must_use]
     pub fn uses(mut self, cpu_millis: u32, memory_bytes: u64) -> Self {
         (self.cpu_millis, self.memory_bytes) = (cpu_millis, memory_bytes);
+        self
+    }
+
+    /// Writes so many bytes to its disk in each second that it runs.
+    #[must_use]
+    pub fn fills_its_disk(mut self, bytes_per_second: u64) -> Self {
+        self.fills = bytes_per_second;
         self
     }
 

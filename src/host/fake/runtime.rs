@@ -244,6 +244,13 @@ impl Machine {
         Ok(Usage { cpu: process.awake(now) * cpu_millis / 1_000, memory_bytes, age })
     }
 
+    pub(super) async fn written(&self, id: &InstanceId, _most: u64, _half: bool) -> Result<u64, HostError> {
+        let now = Instant::now();
+        let state = self.lock();
+        let container = state.containers.get(id).ok_or_else(|| HostError::NotFound(format!("container {id}")))?;
+        Ok(container.process.borrow().awake(now).as_secs() * container.behaviour.fills)
+    }
+
     pub(super) async fn listening(&self, id: &InstanceId, _half: bool) -> Result<Option<Vec<SocketAddr>>, HostError> {
         let now = Instant::now();
         let state = self.lock();

@@ -100,6 +100,7 @@ seam! {
         RuntimeRemove: remove(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does remove;
         RuntimeList: list() -> Vec<InstanceRecord>, about Subject::Everything, does found;
         RuntimeUsage: usage(id: &InstanceId) -> Usage, about Subject::Instance(id.clone()), does usage;
+        RuntimeWritten: written(id: &InstanceId, most: u64) -> u64, about Subject::Instance(id.clone()), does written;
         RuntimeListening: listening(id: &InstanceId) -> Option<Vec<SocketAddr>>,
             about Subject::Instance(id.clone()), does listening;
         RuntimeLogTail: log_tail(id: &InstanceId, bytes: usize) -> String,

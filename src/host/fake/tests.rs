@@ -125,6 +125,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(RuntimeCreate, host.runtime.create(&a, &at));
     call!(RuntimeStart, host.runtime.start(&a));
     call!(RuntimeUsage, host.runtime.usage(&a));
+    call!(RuntimeWritten, host.runtime.written(&a, 1));
     call!(RuntimeFreeze, host.runtime.freeze(&a));
     call!(RuntimeThaw, host.runtime.thaw(&a));
     call!(RuntimeUpdateSecrets, host.runtime.update_secrets(&a, &BTreeMap::new()));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 use tokio::time::sleep;
 
+use super::RuntimeOptions;
 use super::freezer::{Freezer, thaw_group};
 use super::oci::Machine;
 use crate::cgroups::{self, Hierarchy, kill_tree, oom_kills, remove_tree};
@@ -65,15 +66,25 @@ impl Cgroups {
         format!("/{}/{id}", self.parent)
     }
 
-    /// What an instance's spec has to know of the machine, and the most processes of one that does not say.
-    pub(super) fn machine(&self, pids_limit: u32) -> Machine {
+    /// What an instance's spec has to know of the machine, with what one gets that does not say.
+    pub(super) fn machine(&self, options: &RuntimeOptions) -> Machine {
         let open_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
         let v1 = self.hierarchies.iter().find(|hierarchy| hierarchy.has("memory"));
         Machine {
-            open_files: open_files.unwrap_or(u64::MAX),
+            open_files: open_files.unwrap_or(u64::MAX).min(options.open_files),
             swap_limit: v1.is_none_or(|memory| memory.mount.join("memory.memsw.limit_in_bytes").exists()),
-            pids_limit,
+            pids_limit: options.pids_limit,
+            memory_limit: options.memory_limit.filter(|_| self.limits_memory()),
         }
+    }
+
+    /// Whether this machine's kernel can limit memory at all: that of some small boards has to be told to at its start.
+    fn limits_memory(&self) -> bool {
+        self.hierarchies.iter().any(|hierarchy| match hierarchy.controllers {
+            Some(_) => hierarchy.has("memory"),
+            None => fs::read_to_string(hierarchy.mount.join("cgroup.controllers"))
+                .is_ok_and(|text| text.split_ascii_whitespace().any(|controller| controller == "memory")),
+        })
     }
 
     /// Whether the kernel killed a process of the instance because it used more memory than it may. Only until the
@@ -85,6 +96,18 @@ impl Cgroups {
             Version::Two => "memory.events",
         };
         fs::read_to_string(group.join(file)).is_ok_and(|text| oom_kills(&text) > 0)
+    }
+
+    /// The processes of an instance, in groups that it made itself, too.
+    pub(super) fn processes(&self, id: &InstanceId) -> Vec<u32> {
+        let mut found = Vec::new();
+        let mut groups: Vec<_> = self.group_of("memory", id).into_iter().map(|(group, _)| group).collect();
+        while let Some(group) = groups.pop() {
+            let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+            found.extend(text.lines().filter_map(|pid| pid.parse::<u32>().ok()));
+            groups.extend(cgroups::groups_in(&group));
+        }
+        found
     }
 
     /// Kills every process that is left in the instance's groups, frozen or not. The id is never used twice, so they are

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use containerd_client::services::v1::container::Runtime;
 use containerd_client::services::v1::containers_client::ContainersClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
-use containerd_client::services::v1::snapshots::{ListSnapshotsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest};
+use containerd_client::services::v1::snapshots::{
+    ListSnapshotsRequest, MountsRequest, PrepareSnapshotRequest, RemoveSnapshotRequest,
+};
 use containerd_client::services::v1::{
     Container, CreateContainerRequest, DeleteContainerRequest, GetContainerRequest, ListContainersRequest,
 };
@@ -104,6 +106,18 @@ pub(super) async fn prepare_snapshot(
     let prepare = async |channel, request| SnapshotsClient::new(channel).prepare(request).await;
     let call = containerd.call(format!("prepare snapshot {id} ({snapshotter})"), message);
     Ok(call.try_send(prepare).await.map_err(Failure::of_making)?.mounts)
+}
+
+/// How an instance's snapshot is mounted.
+pub(super) async fn snapshot_mounts(
+    containerd: &Containerd,
+    snapshotter: &str,
+    id: &InstanceId,
+) -> Result<Vec<Mount>, HostError> {
+    let message = MountsRequest { snapshotter: snapshotter.to_owned(), key: id.to_string() };
+    let mounts = async |channel, request| SnapshotsClient::new(channel).mounts(request).await;
+    let found = containerd.call(format!("find snapshot {id}"), message).find(mounts).await?;
+    Ok(found.ok_or_else(|| HostError::NotFound(format!("snapshot {id}")))?.mounts)
 }
 
 /// Removes an instance's snapshot; none is fine.

@@ -41,7 +41,7 @@ impl Inner {
             shard: *shard,
         };
         let hostname = config.function.name.as_str();
-        let machine = self.cgroups.machine(self.options.pids_limit);
+        let machine = self.cgroups.machine(&self.options);
         let (image, spec, masked) = (&config.image.config, &config.spec, self.masked.as_slice());
         let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine, masked };
         serde_json::to_vec(&instance.runtime_spec()?)

@@ -32,6 +32,7 @@ mod tasks;
 mod usage;
 mod user;
 mod volumes;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -85,6 +86,10 @@ pub struct RuntimeOptions {
     pub dns: Dns,
     /// The most processes and threads of an instance whose function does not say.
     pub pids_limit: u32,
+    /// The most bytes of memory of an instance whose function does not say.
+    pub memory_limit: Option<u64>,
+    /// The most open files of each process of an instance, where the machine allows that many.
+    pub open_files: u64,
     /// The capabilities that functions may ask for.
     pub capabilities: GrantableCapabilities,
 }
@@ -347,6 +352,10 @@ impl Runtime for ContainerdRuntime {
         let read = move |inner: &Inner| inner.cgroups.usage(&whose);
         let usage = self.0.blocking(format!("read the usage of {id}"), read).await?;
         usage.ok_or_else(|| HostError::NotFound(format!("process of {id}")))
+    }
+
+    async fn written(&self, id: &InstanceId, most: u64) -> Result<u64, HostError> {
+        self.0.written(id, most).await
     }
 
     async fn listening(&self, id: &InstanceId) -> Result<Option<Vec<SocketAddr>>, HostError> {

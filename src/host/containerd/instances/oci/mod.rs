@@ -35,12 +35,14 @@ const SHARD: &str = "io.containerd.runc.v2.group";
 /// What the host has to say about an instance's spec.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine {
-    /// The hard limit of open files, beyond which runc may not go.
+    /// The most open files of a process: no more than the hard limit, beyond which runc may not go.
     pub(super) open_files: u64,
     /// Whether swap can be limited.
     pub(super) swap_limit: bool,
     /// The most processes of an instance whose function does not say.
     pub(super) pids_limit: u32,
+    /// The most memory of one, in bytes.
+    pub(super) memory_limit: Option<u64>,
 }
 
 /// The instance's own files and places on the host.

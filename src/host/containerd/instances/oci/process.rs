@@ -17,7 +17,7 @@ use crate::host::{HostError, effective_environment};
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The most open files of a function's process, where the host allows that many.
+/// How many open files a function's process may have by default, where the host allows that many.
 pub const OPEN_FILES: u64 = 65_536;
 
 /// Entrypoint and command, as the image has them.
@@ -56,7 +56,7 @@ pub(super) fn process(instance: &Instance<'_>, arguments: Vec<String>) -> Result
         .rlimits([
             // What a program holds in memory, secrets among them, is not left on a disk, or given to the machine's own handler.
             limit(PosixRlimitType::RlimitCore, 0)?,
-            limit(PosixRlimitType::RlimitNofile, OPEN_FILES.min(machine.open_files))?,
+            limit(PosixRlimitType::RlimitNofile, machine.open_files)?,
         ])
         .no_new_privileges(true)
         .build()

@@ -35,11 +35,12 @@ pub(super) fn resources(spec: &Spec, machine: Machine) -> Result<LinuxResources,
 /// others have more to give.
 fn memory(spec: &Spec, machine: Machine) -> Result<Option<LinuxMemory>, OciSpecError> {
     let bytes = |given: Option<u64>| given.and_then(|bytes| i64::try_from(bytes).ok());
-    let (limit, request) = (bytes(spec.memory_limit_bytes()), bytes(spec.memory_request_bytes()));
+    let (own, request) = (bytes(spec.memory_limit_bytes()), bytes(spec.memory_request_bytes()));
+    let limit = own.or(bytes(machine.memory_limit));
     let mut memory = LinuxMemoryBuilder::default();
     if let Some(limit) = limit {
         memory = memory.limit(limit);
-        if machine.swap_limit {
+        if machine.swap_limit && own.is_some() {
             // Memory and swap together: a function that is out of memory ends, and does not grind the machine's disk.
             memory = memory.swap(limit);
         }

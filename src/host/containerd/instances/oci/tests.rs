@@ -17,6 +17,15 @@ fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
 }
 
 fn made_with(config: &Value, draft: SpecDraft, capabilities: &[&str]) -> Result<Value, HostError> {
+    made_on(None, config, draft, capabilities)
+}
+
+fn made_on(
+    memory_limit: Option<u64>,
+    config: &Value,
+    draft: SpecDraft,
+    capabilities: &[&str],
+) -> Result<Value, HostError> {
     // As an older program may have accepted it, with quantities that are refused today: the bounds here hold for it.
     let spec = Spec::accepted_before(SpecDraft { image: "i".into(), ..draft });
     let places = Places {
@@ -27,7 +36,7 @@ fn made_with(config: &Value, draft: SpecDraft, capabilities: &[&str]) -> Result<
         cgroup: "/actord/f-1",
         shard: Some(3),
     };
-    let machine = Machine { open_files: 20_000, swap_limit: true, pids_limit: 4_096 };
+    let machine = Machine { open_files: 20_000, swap_limit: true, pids_limit: 4_096, memory_limit };
     let identity = Identity { uid: 100, gid: 101, groups: vec![7] };
     let image = image(config);
     let volume = |at: &str, empty| Volume { at: at.into(), uid: 7, gid: 8, mode: 0o1750, empty };
@@ -89,6 +98,16 @@ fn a_tiny_cpu_limit_is_the_least_that_the_kernel_takes() {
     let resources = resources(SpecDraft { limits: of(None, Some("1m")), ..SpecDraft::default() });
     assert_eq!(resources["cpu"]["quota"], 1_000);
     assert_eq!(resources.get("memory"), None);
+}
+
+#[test]
+fn a_function_that_sets_no_limit_of_memory_has_the_machines_and_keeps_its_swap() {
+    let of_memory = |memory: Option<&str>| {
+        let draft = SpecDraft { limits: memory.and_then(|memory| of(Some(memory), None)), ..SpecDraft::default() };
+        made_on(Some(1 << 30), &json!({ "Cmd": ["/c"] }), draft, &[]).unwrap()["linux"]["resources"]["memory"].clone()
+    };
+    assert_eq!(of_memory(None), json!({ "limit": 1 << 30 }));
+    assert_eq!(of_memory(Some("2Gi")), json!({ "limit": 2_u64 << 30, "swap": 2_u64 << 30 }));
 }
 
 #[test]
