@@ -27,6 +27,8 @@ pub mod doctor;
 mod durable;
 pub mod engine;
 pub mod function;
+#[cfg(feature = "testing")]
+pub mod fuzz_targets;
 pub mod host;
 pub mod http;
 mod process;

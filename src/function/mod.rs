@@ -13,6 +13,9 @@ mod readiness;
 pub mod scaling;
 mod spec;
 
+#[cfg(feature = "testing")]
+pub(crate) use spec::fuzzed;
+
 pub use confinement::way_out;
 pub use lifecycle::{
     Adjusted, Backoff, Desired, Effect, Event, Exit, Failure, Generation, GoodGeneration, History, InstancePhase,

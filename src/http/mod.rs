@@ -14,6 +14,14 @@ mod api;
 mod connection;
 mod draining;
 mod front;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed {
+    //! All fuzz targets of the room.
+
+    pub(crate) use super::api::fuzzed::auth_headers;
+    pub(crate) use super::connection::fuzzed::request_heads;
+    pub(crate) use super::proxy::fuzzed::{answers, forwarding};
+}
 mod guesses;
 mod metrics;
 mod proxies;

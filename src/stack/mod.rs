@@ -10,6 +10,8 @@
 //! [`read_stack_files`] reads stack files alone, to be deployed, and fills in the variables that they name.
 
 mod function;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod read;
 mod state_file;
 mod substitute;

@@ -55,7 +55,7 @@ pub fn read_stack_files(paths: &[PathBuf], variables: Variables<'_>) -> Result<S
 type Preparation<'a> = &'a dyn Fn(String) -> Result<String, String>;
 
 /// How what a function asks for is checked.
-type Check<'a> = &'a dyn Fn(&FunctionId, SpecDraft) -> Result<Spec, Invalid>;
+pub(super) type Check<'a> = &'a dyn Fn(&FunctionId, SpecDraft) -> Result<Spec, Invalid>;
 
 fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>, check: Check<'_>) -> Result<StackFiles, StackError> {
     let mut all = StackFiles::default();
@@ -90,7 +90,7 @@ fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
     Ok(paths)
 }
 
-fn read_stack(path: &Path, text: &str, check: Check<'_>) -> Result<StackFiles, StackError> {
+pub(super) fn read_stack(path: &Path, text: &str, check: Check<'_>) -> Result<StackFiles, StackError> {
     let stack: StackFile<Function> = yaml(path, text)?;
     if let Some(version) = stack.version.filter(|version| version != "1.0") {
         return Err(wrong(path, format!("version: {version:?} is not known, expected \"1.0\"")));
@@ -156,7 +156,7 @@ fn text(path: &Path) -> Result<String, StackError> {
     }
 }
 
-fn yaml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, StackError> {
+pub(super) fn yaml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, StackError> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| wrong(path, error.to_string()))
 }

@@ -3,6 +3,9 @@
 //! `${NAME}` is the variable or nothing, `${NAME:-word}` and `${NAME:=word}` are the word when it is unset or empty,
 //! `${NAME-word}` and `${NAME=word}` when it is unset; a word may hold further ones. `$${` is a plain `${`.
 
+/// How deep words may lie in words: more is a mistake, and would use up the stack.
+const DEPTH_MAX: u32 = 32;
+
 /// Looks a variable up; an unset one is none.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -12,14 +15,15 @@ pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// A sentence with the line of what can't be understood.
 pub(super) fn substitute(text: &str, variables: Variables<'_>) -> Result<String, String> {
     let mut rest = text;
-    expand(&mut rest, false, variables).map_err(|reason| {
+    expand(&mut rest, 0, variables).map_err(|reason| {
         let line = text[..text.len() - rest.len()].matches('\n').count() + 1;
         format!("line {line}: {reason}")
     })
 }
 
-/// Expands to the end, or, inside of a word, to the brace that closes it. `rest` is left where it stopped.
-fn expand(rest: &mut &str, inside: bool, variables: Variables<'_>) -> Result<String, String> {
+/// Expands to the end, or, in a word so many words deep, to the brace that closes it. `rest` is left where it stopped.
+fn expand(rest: &mut &str, depth: u32, variables: Variables<'_>) -> Result<String, String> {
+    let inside = depth > 0;
     let mut done = String::new();
     loop {
         let stop = rest.find(|c| c == '$' || (inside && c == '}')).unwrap_or(rest.len());
@@ -29,7 +33,7 @@ fn expand(rest: &mut &str, inside: bool, variables: Variables<'_>) -> Result<Str
             done += "${";
             *rest = after;
         } else if rest.starts_with("${") {
-            done += &variable(rest, variables)?;
+            done += &variable(rest, depth, variables)?;
         } else if let Some(after) = rest.strip_prefix('$') {
             done.push('$');
             *rest = after;
@@ -45,7 +49,10 @@ fn expand(rest: &mut &str, inside: bool, variables: Variables<'_>) -> Result<Str
 }
 
 /// One `${...}`, which `rest` begins with.
-fn variable(rest: &mut &str, variables: Variables<'_>) -> Result<String, String> {
+fn variable(rest: &mut &str, depth: u32, variables: Variables<'_>) -> Result<String, String> {
+    if depth > DEPTH_MAX {
+        return Err(format!("a ${{ lies in more than {DEPTH_MAX} others"));
+    }
     let after = &rest[2..];
     let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(after.len());
     let (name, form) = after.split_at(end);
@@ -63,7 +70,7 @@ fn variable(rest: &mut &str, variables: Variables<'_>) -> Result<String, String>
         ));
     };
     let mut word = word;
-    let default = expand(&mut word, true, variables)?;
+    let default = expand(&mut word, depth + 1, variables)?;
     *rest = word;
     Ok(match value {
         Some(value) if unset_or_empty.is_none() || !value.is_empty() => value,
@@ -107,6 +114,7 @@ mod tests {
             ("${A^^}", "line 1", "${A^^: only"),
             ("\n\n${}", "line 3", "only"),
             ("\n${NONE:-x", "line 2", "not closed"),
+            (&"${NONE:-".repeat(100_000), "line 1", "in more than 32 others"),
         ] {
             let error = filled(text).unwrap_err();
             assert!(error.starts_with(line) && error.contains(reason), "{text:?}: {error}");

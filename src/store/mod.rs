@@ -34,6 +34,8 @@ use tokio::time::Instant;
 pub use error::StoreError;
 pub use namespace_table::NamespaceError;
 pub use namespaces::{Namespaces, SecretRefused};
+#[cfg(feature = "testing")]
+pub(crate) use record::fuzzed;
 pub use secrets::{NewValue, SecretError, Secrets};
 #[cfg(feature = "testing")]
 pub use testing::Durability;

@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 use super::StoreError;
 use crate::function::{Adjusted, Desired, FunctionId, Generation, GoodGeneration, RefusedUpdate, Spec, SpecDraft};
 
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
+
 pub(super) const SELECT_ALL: &str = "SELECT * FROM functions ORDER BY namespace, name";
 pub(super) const SELECT_ROWS: &str = "SELECT rowid, * FROM functions";
 pub(super) const SELECT_ONE: &str = "SELECT * FROM functions WHERE namespace = ?1 AND name = ?2";

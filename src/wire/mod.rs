@@ -10,6 +10,8 @@
 mod alert;
 mod function;
 mod function_label;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod info;
 mod lenient;
 mod log;

@@ -43,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
     ("doctor", &["config", "credentials", "function", "store", "host::cni", "host::containerd"]),
+    ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "stack", "store", "wire"]),
     ("daemon", EVERY_ROOM),
 ];
 

@@ -38,6 +38,7 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str)> {
         (get(b"http://"), 400, "no path"),
         (with(&many(96)), 431, "may have 96"),
         (with(&format!("X: {}\r\n", "a".repeat(140_000))), 431, "may have 131072 bytes"),
+        (with(&format!("{}: 1\r\n", "a".repeat(65_536))), 431, "may have 65535 bytes"),
         (with("X Y: 1\r\n"), 400, "header's name"),
         (with("X\u{e4}: 1\r\n"), 400, "header's name"),
         (with(": 1\r\n"), 400, "header's name"),
@@ -63,6 +64,8 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str)> {
         (plain("G\u{e4}T / HTTP/1.1\r\nHost: h\r\n\r\n"), 400, "first line"),
         (plain("GET\r\n\r\n"), 400, "no HTTP request"),
         (plain("hello\r\n"), 400, "no HTTP request"),
+        (plain("& /function/echo HTTP/1.1\r\nHost: h\r\n\r\n"), 400, "method has a character"),
+        (plain("CONNECT :: HTTP/1.1\r\nHost: h\r\n\r\n"), 400, "no path"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 400, "TLS"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x12\x04".to_vec(), 505, "HTTP/1.1 and HTTP/1.0"),
     ]

@@ -3,6 +3,8 @@
 mod capabilities;
 mod checks;
 mod duration;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod keys;
 mod meant;
 mod name;

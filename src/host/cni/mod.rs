@@ -21,6 +21,8 @@ mod conflist;
 mod detach;
 mod exec;
 mod forwarding;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod holder;
 mod host_lock;
 mod iptables;

@@ -164,7 +164,7 @@ impl Plugins {
 }
 
 /// What a plugin's output means.
-fn answer(verb: Cmd, output: &Output) -> Result<Option<Value>, Fault> {
+pub(super) fn answer(verb: Cmd, output: &Output) -> Result<Option<Value>, Fault> {
     if !output.status.success() {
         let words = match serde_json::from_slice::<ErrorReply>(&output.stdout) {
             Ok(reply) if reply.details.is_empty() => format!("{} (code {})", reply.msg, reply.code),

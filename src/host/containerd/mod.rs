@@ -10,6 +10,14 @@
 
 pub mod connection;
 pub mod daemon;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed {
+    //! All fuzz targets of the room.
+
+    pub(crate) use super::images::fuzzed::{challenges, configs, manifests, references, resolving};
+    pub(crate) use super::instances::fuzzed::users;
+    pub(crate) use super::logs::fuzzed::log_indexes;
+}
 mod gone;
 pub mod images;
 pub mod instances;

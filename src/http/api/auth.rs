@@ -27,7 +27,7 @@ impl Expected {
     }
 
     /// What an `Authorization` header carries.
-    fn judge(&self, header: &[u8]) -> Sent {
+    pub(super) fn judge(&self, header: &[u8]) -> Sent {
         let Some((scheme, token)) = header.split_at_checked(6) else { return Sent::Nothing };
         let Ok(pair) = STANDARD.decode(token.trim_ascii()) else { return Sent::Nothing };
         if !scheme.eq_ignore_ascii_case(b"basic ") || pair.is_empty() {
@@ -40,7 +40,7 @@ impl Expected {
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     /// Nothing that could be credentials, which is no guess: a browser asks so first.
     Nothing,
     Wrong,

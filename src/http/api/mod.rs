@@ -9,6 +9,8 @@ mod alert;
 mod auth;
 mod error;
 mod functions;
+#[cfg(feature = "testing")]
+pub(super) mod fuzzed;
 mod logs;
 mod namespaces;
 mod next_tier;

@@ -4,7 +4,7 @@
 
 use std::mem::MaybeUninit;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode, Uri};
 use httparse::{Error, Header, Request, Status};
 
 use super::framing::Framing;
@@ -13,6 +13,9 @@ use super::refusal::Refusal;
 /// The longest head that is read, in bytes; and the most headers. Both are actix's.
 pub(super) const HEAD_MAX: usize = 131_072;
 const HEADERS_MAX: usize = 96;
+
+/// The longest name of a header that actix's `HeaderName` takes, in bytes. Of a longer one actix does not survive the reading.
+const NAME_MAX: usize = 65_535;
 
 /// The longest path and query that actix's `Uri` takes, in bytes.
 const TARGET_MAX: usize = 65_534;
@@ -43,6 +46,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Ok(None);
     };
+    // httparse takes more for a method than actix.
+    if Method::from_bytes(method.as_bytes()).is_err() {
+        return Err(Refusal::bad("the request's method has a character that no method may have"));
+    }
     let framing = framing(method, version, request.headers)?;
     let encoded = encode(target, method == "CONNECT")?.map(|(raw, encoded)| {
         let at = target.as_ptr() as usize - bytes.as_ptr() as usize;
@@ -104,6 +111,10 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
     let is = |header: &Header<'_>, name: &str| header.name.eq_ignore_ascii_case(name);
     let (mut length, mut coding, mut hosts, mut web_socket) = (None, None, 0, false);
     for header in headers {
+        if header.name.len() > NAME_MAX {
+            let words = format!("the name of a header is too long: it may have {NAME_MAX} bytes");
+            return Err(Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, words));
+        }
         let value = header.value.trim_ascii();
         if is(header, "content-length") {
             let digits = std::str::from_utf8(value).ok().filter(|digits| !digits.starts_with('+'));
@@ -164,8 +175,8 @@ fn encode(target: &str, is_connect: bool) -> Result<Option<(Box<str>, String)>, 
         target.bytes().map(encode).collect::<String>()
     });
     let checked = encoded.as_deref().unwrap_or(target);
-    let is_path = checked.starts_with('/') || checked == "*" || is_connect;
-    if !is_path && !checked.parse::<actix_web::http::Uri>().is_ok_and(|uri| uri.scheme().is_some()) {
+    let is_path = checked.starts_with('/') || checked == "*";
+    if !is_path && !checked.parse::<Uri>().is_ok_and(|uri| is_connect || uri.scheme().is_some()) {
         return Err(Refusal::bad("the request's target is no path, such as /function/NAME"));
     }
     Ok(encoded.map(|encoded| (path_and_query(target).into(), encoded)))

@@ -9,6 +9,8 @@
 
 mod admission;
 mod framing;
+#[cfg(feature = "testing")]
+pub(super) mod fuzzed;
 mod head;
 mod notices;
 mod patience;

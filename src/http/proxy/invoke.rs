@@ -22,6 +22,7 @@ use actix_web::http::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use super::answer::Head;
 use super::deadline::{Late, Limits};
 use super::download::{Download, Held};
 use super::forward::{Answer, UpstreamError, UpstreamRequest, wake};
@@ -334,15 +335,20 @@ fn upload(request: &Request, payload: Payload, floor: u64) -> Upload {
 /// The function's own answer, with its body to come.
 fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -> Answered {
     let Answer { head, connection, lease } = answer;
-    let has_body = !matches!(head.answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let size = match head.length {
-        _ if !has_body => BodySize::None,
-        Some(length) => BodySize::Sized(length),
-        None => BodySize::Stream,
-    };
+    let size = size(&head);
     let held: InFlight = (lease, invocation);
     let body = Download::new(head.body, size, (pool.clone(), connection), held);
     head.answer.set_body(EitherBody::left(body))
+}
+
+/// How the body of an answer is framed for the client.
+pub(super) fn size(head: &Head) -> BodySize {
+    let has_body = !matches!(head.answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    match head.length {
+        _ if !has_body => BodySize::None,
+        Some(length) => BodySize::Sized(length),
+        None => BodySize::Stream,
+    }
 }
 
 /// An answer of the proxy's own.

@@ -13,6 +13,8 @@ mod connection;
 mod deadline;
 mod download;
 mod forward;
+#[cfg(feature = "testing")]
+pub(super) mod fuzzed;
 mod headers;
 pub(super) mod invoke;
 mod pool;

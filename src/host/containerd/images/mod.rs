@@ -16,6 +16,8 @@ mod digest;
 mod docker_saved;
 mod docker_v1;
 mod fault;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod import;
 mod index;
 mod ingest;

@@ -14,6 +14,8 @@ pub mod dns;
 mod exits;
 mod first_process;
 mod freezer;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod hidden;
 mod instance_dir;
 mod name_servers;

@@ -9,6 +9,8 @@
 //! ```
 //! Readers are shown what is recorded and no more, so that a line has the same time for each of them.
 
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod index;
 mod meta;
 mod retention;

@@ -8,6 +8,8 @@
 //! What to do about a fault is `pull`'s.
 
 mod challenge;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod refusal;
 mod retry_after;
 mod session;
