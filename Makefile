@@ -17,7 +17,7 @@ BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(
 	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
 	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
 
-.PHONY: help run stop test soak fuzz bench bench-readme setup build release sample install clean
+.PHONY: help run stop test soak bench bench-readme setup build release sample install clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -44,11 +44,6 @@ soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 	ACTORD_SOAK=1 SEED=$(SEED) FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture
-	config/fuzz $(or $(FUZZ_SECONDS),600)
-
-fuzz: ## try all that reads what comes from outside, guided by what inputs reach (FUZZ_SECONDS=600 each, TARGETS="names stacks")
-	@config/setup --soak
-	config/fuzz $(or $(FUZZ_SECONDS),600) $(TARGETS)
 
 # The program of a commit: $(1) is the commit, $(2) cargo's flag for the profile, $(3) the profile's directory.
 define before

@@ -6,7 +6,7 @@
 //!                -> mutation -> target -> panic?  -> minimised -> found/TARGET/, to be committed with what mends it
 //! ```
 //! A fixed number of inputs from a fixed seed here, so that a run is the same everywhere; `make soak` goes on by time, from a
-//! seed of its own (`SEED=` replays it). `make fuzz` is guided by what the inputs reach: `guided/`.
+//! seed of its own (`SEED=` replays it).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod campaign;
