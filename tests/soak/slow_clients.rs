@@ -122,6 +122,7 @@ async fn slow_clients_are_closed_take_bounded_memory_and_are_not_noticed_by_othe
     let alone = called(&actord, sleep(Duration::from_secs(sized(6, 30) as u64))).await;
     assert!(alone.failures.is_empty(), "{:#?}", alone.failures);
     let before = resident(actord.pid());
+    let mut missed = Vec::new();
     for attack in &ATTACKS {
         let output = actord.data().with_file_name("slowhttptest.log");
         let (mut most, mut files, calm_files, begun) = (0, 0, open_files(actord.pid()), Instant::now());
@@ -160,14 +161,17 @@ async fn slow_clients_are_closed_take_bounded_memory_and_are_not_noticed_by_othe
             mib(most),
             mib(resident(actord.pid())),
         );
-        assert!(beside.failures.is_empty(), "{}: {:#?}\n{}", attack.name, beside.failures, actord.log());
+        if !beside.failures.is_empty() {
+            missed.push(format!("{}: {:#?}\n{}", attack.name, beside.failures, actord.log()));
+        }
         // In the long form what is compared is long enough.
-        assert!(
-            sized(1, 0) == 1 || beside_ms <= 2.0 * alone_ms,
-            "{}: p99 {beside_ms:.1} of {alone_ms:.1} ms",
-            attack.name
-        );
-        assert!(most <= before + TAKEN, "{}: {:.1} MiB more", attack.name, mib(most - before));
+        if sized(0, 1) == 1 && beside_ms > 2.0 * alone_ms {
+            missed.push(format!("{}: p99 {beside_ms:.1} of {alone_ms:.1} ms", attack.name));
+        }
+        if most > before + TAKEN {
+            missed.push(format!("{}: {:.1} MiB more", attack.name, mib(most - before)));
+        }
     }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
     actord.finish().await;
 }
