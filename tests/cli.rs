@@ -55,9 +55,11 @@ fn every_shell_is_told_the_verbs_and_the_flags() {
 
 #[test]
 fn bash_takes_the_completion_and_completes_a_verb_by_it() {
-    let script = String::from_utf8(actord(&["completion", "bash"]).stdout).unwrap();
-    let ask = "COMP_WORDS=(actord imp); COMP_CWORD=1; _actord actord imp actord; echo \"${COMPREPLY[@]}\"";
-    let asked = Command::new("bash").arg("-euc").arg(format!("{script}\n{ask}")).output().unwrap();
+    // From a file, as bash takes it: it is longer than one argument may be.
+    let script = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(script.path(), actord(&["completion", "bash"]).stdout).unwrap();
+    let ask = "source $0; COMP_WORDS=(actord imp); COMP_CWORD=1; _actord actord imp actord; echo \"${COMPREPLY[@]}\"";
+    let asked = Command::new("bash").arg("-euc").arg(ask).arg(script.path()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&asked.stdout).trim(), "import", "{}", stderr(&asked));
 }
 
