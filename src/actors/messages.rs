@@ -10,7 +10,7 @@
 use actix::Message;
 
 use crate::engine::{Mode, Refused};
-use crate::function::{Adjusted, Event, FunctionId, Generation, InstanceId, Spec, Tier};
+use crate::function::{Adjusted, Event, FunctionId, Generation, InstanceId, Outbound, Spec, Tier};
 use crate::host::{Attachment, HostError};
 
 // ---- to the registry ---------------------------------------------------------------------------------------------
@@ -103,10 +103,10 @@ pub(super) struct LifecycleEvent(pub(super) Event);
 
 // ---- to the network ----------------------------------------------------------------------------------------------
 
-/// Hands out an attachment for an instance.
+/// Hands out an attachment for an instance, that sends to these places alone.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<Attachment, HostError>")]
-pub(super) struct Attach(pub(super) InstanceId);
+pub(super) struct Attach(pub(super) InstanceId, pub(super) Outbound);
 
 /// Takes an instance's attachment back.
 #[derive(Debug, Clone, Message)]

@@ -41,7 +41,7 @@ pub use signal::Signal;
 pub use termination::{Termination, stop_signal};
 pub use warm::WarmId;
 
-use crate::function::{Answer, Exit, FunctionId, Generation, InstanceId, SecretName, Spec, StartError};
+use crate::function::{Answer, Exit, FunctionId, Generation, InstanceId, Outbound, SecretName, Spec, StartError};
 
 /// Why the host did not do what it was asked. Messages name the object and, where there is one, the next step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +175,13 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// [`HostError::Failed`] with the plugin's own words.
     async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError>;
+
+    /// Lets an attached instance send to these places alone, beside what this machine offers it. Before its task is made.
+    /// Idempotent.
+    ///
+    /// # Errors
+    /// [`HostError::Spec`] where this machine's network can't tell them apart; `NotFound` when it is not attached.
+    async fn restrict(&self, id: &InstanceId, outbound: &Outbound) -> Result<(), HostError>;
 
     /// Where an attached instance is; `NotFound` when it is not attached. Used to adopt what runs.
     ///

@@ -68,7 +68,7 @@ impl Wire {
 }
 
 /// Runs on a thread inside an instance's namespace.
-fn inside<T: Send + 'static>(at: &Attachment, act: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) fn inside<T: Send + 'static>(at: &Attachment, act: impl FnOnce() -> T + Send + 'static) -> T {
     let netns = at.netns.clone();
     let acting = std::thread::spawn(move || {
         let file = fs::File::open(netns).unwrap();
@@ -430,8 +430,8 @@ fn answers_to(bed: &Bed, place: &Place, kind: u8) -> Vec<u8> {
 }
 
 /// Whether a connection from inside an instance comes to be: by its kind of error, if not.
-fn reach(from: &Place, address: Ipv4Addr, port: u16) -> Result<(), io::ErrorKind> {
-    inside(&from.at, move || connect((address, port).into()).map(drop).map_err(|error| error.kind()))
+pub(super) fn reach(from: &Attachment, address: Ipv4Addr, port: u16) -> Result<(), io::ErrorKind> {
+    inside(from, move || connect((address, port).into()).map(drop).map_err(|error| error.kind()))
 }
 
 #[test]
@@ -452,24 +452,24 @@ fn an_instance_reaches_the_outside_and_of_the_host_what_is_offered_and_no_other_
         let refused = Err(io::ErrorKind::ConnectionRefused);
         for address in [gateway, outside] {
             for (port, outcome) in [(public, Ok(())), (listed, Ok(())), (53, Ok(())), (unlisted, refused)] {
-                assert_eq!(reach(&a, address, port), outcome, "{address}:{port}");
+                assert_eq!(reach(&a.at, address, port), outcome, "{address}:{port}");
             }
         }
-        assert_eq!((reach(&a, outside, 7000), reach(&a, gateway, 7000)), (Ok(()), refused));
+        assert_eq!((reach(&a.at, outside, 7000), reach(&a.at, gateway, 7000)), (Ok(()), refused));
 
         // Another instance: directly, and by way of the host.
         let serving = serve(&b.at);
         let port = serving.port();
-        assert!(reach(&a, b.address, port).is_err());
+        assert!(reach(&a.at, b.address, port).is_err());
         let script = format!("ip -n {}.{} route add {} via {gateway}", bed.options.bridge, a.id, b.address);
         sh(&script);
-        assert_eq!(reach(&a, b.address, port), refused);
+        assert_eq!(reach(&a.at, b.address, port), refused);
         assert_eq!(fetch(serving), "hello", "the host reaches it");
 
         // What is not of this machine leaves it, but for link-local addresses: of those DNS, and what is listed.
         let leaves = |address: [u8; 4], port: u16| {
             let before = packets_out();
-            let outcome = reach(&a, address.into(), port);
+            let outcome = reach(&a.at, address.into(), port);
             (packets_out() > before, outcome)
         };
         assert_eq!(leaves([169, 254, 169, 254], 80), (false, refused));

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 mod alone;
 mod bridge;
+mod outbound;
 mod warm;
 
 const NETNS: &str = "/run/netns";

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::actord::Actord;
+use crate::actord::{Actord, until};
 
 /// Functions listen here.
 const PORT: u16 = 8080;
@@ -50,12 +51,17 @@ fn address(process: i32, gateway: IpAddr) -> IpAddr {
     })
 }
 
+/// At all addresses of this machine, ports that nothing listens on.
+fn free() -> impl Iterator<Item = SocketAddr> {
+    let any = || SocketAddr::from(([0, 0, 0, 0], rand::random_range(12_000..32_000)));
+    std::iter::repeat_with(any).filter(|address| TcpListener::bind(address).is_ok())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn functions_call_each_other_by_the_gateway_whatever_their_namespaces_and_reach_nothing_of_it_or_of_others_else()
 {
     // What functions call each other by has to listen at their gateway; what only the operator asks does here, too.
-    let mut free = std::iter::repeat_with(|| SocketAddr::from(([0, 0, 0, 0], rand::random_range(12_000..32_000))))
-        .filter(|address| TcpListener::bind(address).is_ok());
+    let mut free = free();
     let (public, provider, metrics) = (free.next().unwrap(), free.next().unwrap(), free.next().unwrap());
     let listens = [("--listen", public), ("--provider-listen", provider), ("--metrics-listen", metrics)];
     let listens = listens.map(|(name, address)| [name.to_owned(), address.to_string()]).concat();
@@ -86,6 +92,38 @@ async fn functions_call_each_other_by_the_gateway_whatever_their_namespaces_and_
         let without_password = ask(*process, (gateway, public.port()).into(), "/system/functions");
         assert_eq!(without_password.unwrap().0, 401, "{from}");
     }
-    assert_eq!(actord.system("GET", "/system/function/far?namespace=team", Value::Null).await.status, 200);
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_may_send_nowhere_reaches_its_gateway_alone_also_after_an_update_and_under_the_next_actord() {
+    let public = free().next().unwrap();
+    let mut actord = Actord::start_with(&["--listen", &public.to_string()]).await;
+    let annotated = |outbound: &str| json!({ "annotations": { "actord.outbound": outbound } });
+    let refused = actord.apply("POST", "held", annotated("example.com:443")).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("names are not looked up"), "{}", refused.text());
+    actord.deploy("held", annotated("none")).await;
+    actord.deploy("free", json!({})).await;
+    let gateway: IpAddr = format!("{}1", actord.subnet()).parse().unwrap();
+    // An address of this machine that is not the gateway's: what goes there does not leave.
+    let elsewhere: IpAddr = [192, 0, 2, rand::random_range(1..=254)].into();
+    let added = Command::new("ip")
+        .args(["address", "add", &format!("{elsewhere}/32"), "dev", &actord.traces().bridge])
+        .status()
+        .unwrap();
+    assert!(added.success());
+    let reaches = |process: i32| {
+        let ask = |place: IpAddr| ask(process, (place, public.port()).into(), "/function/free/version");
+        (ask(gateway).unwrap().0, ask(elsewhere).map(|(status, _)| status))
+    };
+    assert_eq!(reaches(actord.process("free")), (200, Ok(200)));
+    assert_eq!(reaches(actord.process("held")), (200, Err(ErrorKind::TimedOut)));
+    actord.kill().await;
+    actord.launch(&[]).await;
+    assert_eq!(reaches(actord.process("held")), (200, Err(ErrorKind::TimedOut)));
+    assert_eq!(actord.update("held", annotated(&format!("{elsewhere}:{}", public.port()))).await.status, 202);
+    until("one instance is left", async || actord.processes_of("held").len() == 1).await;
+    assert_eq!(reaches(actord.process("held")), (200, Ok(200)));
     actord.finish().await;
 }

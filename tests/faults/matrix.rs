@@ -42,6 +42,8 @@ fn is_called(method: Method, situation: Situation, warm: bool) -> bool {
         Method::RuntimeFreeze => situation == Rest,
         // What is adopted may have been frozen.
         Method::RuntimeThaw => matches!(situation, Thaw | Recovery),
+        // For functions that ask for it: see `tests/lifecycle/outbound.rs`.
+        Method::NetworkRestrict => false,
         // Not by actors: see `imports`.
         Method::ImagesImport => false,
         // By housekeeping, where it is switched on: see `tests/lifecycle/images.rs`.

@@ -110,6 +110,7 @@ contract! {
         nobody_has_logs_of_what_was_never_there;
     network:
         an_attached_instance_is_listed_and_looked_up_until_it_is_detached
+        an_attached_instance_is_restricted_any_number_of_times_and_stays_where_it_is
         two_instances_have_different_addresses_and_namespaces
         detach_of_what_is_not_there_is_success
         an_instance_that_is_not_attached_is_not_found

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use actord::function::Outbound;
 use actord::host::{HostError, WarmId};
 
 use crate::subject::Subject;
@@ -18,6 +19,21 @@ pub async fn an_attached_instance_is_listed_and_looked_up_until_it_is_detached<S
     network.detach(&id).await.unwrap();
     assert_eq!(network.list().await.unwrap(), []);
     assert!(matches!(network.lookup(&id).await, Err(HostError::NotFound(_))));
+}
+
+pub async fn an_attached_instance_is_restricted_any_number_of_times_and_stays_where_it_is<S: Subject>(s: &S) {
+    let network = s.host().network;
+    let id = s.fresh_id("net");
+    let places = ["none", "192.0.2.0/24:443", "all"].map(|text| text.parse::<Outbound>().unwrap());
+    assert!(matches!(network.restrict(&id, &places[0]).await, Err(HostError::NotFound(_))));
+    let at = network.attach(&id).await.unwrap();
+    for outbound in [&places[0], &places[0], &places[1], &places[2]] {
+        network.restrict(&id, outbound).await.unwrap();
+        assert_eq!(network.lookup(&id).await.unwrap(), at);
+    }
+    network.detach(&id).await.unwrap();
+    assert_eq!(network.list().await.unwrap(), []);
+    assert!(matches!(network.restrict(&id, &places[0]).await, Err(HostError::NotFound(_))));
 }
 
 pub async fn two_instances_have_different_addresses_and_namespaces<S: Subject>(s: &S) {

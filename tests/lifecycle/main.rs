@@ -16,6 +16,7 @@ mod images;
 mod logs;
 mod many;
 mod network;
+mod outbound;
 mod panics;
 mod pressure;
 mod readiness;

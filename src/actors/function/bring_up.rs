@@ -124,7 +124,7 @@ impl InstanceTask {
     }
 
     async fn attach(&self) -> Result<Attachment, Stopped> {
-        let attached = self.context.network.addr().send(Attach(self.id.clone())).await;
+        let attached = self.context.network.addr().send(Attach(self.id.clone(), self.spec.outbound())).await;
         self.check_cancelled()?;
         match attached {
             Ok(attachment) => Ok(attachment?),

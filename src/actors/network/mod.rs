@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! attach:  claim one that is warm, which is a rename       none: a place, claim one that has come to be since, or make it
+//!          then its limits, where its function has any (Outbound)
 //! detach:  waits for a lull (turns), then for a place       keeper: makes and discards warm ones, one at a time, in a lull
 //! ```
 //! An attachment costs several processes (one per plugin and step), so a burst of deploys would otherwise start hundreds
@@ -26,7 +27,7 @@ use self::turns::Turns;
 use super::host_call::{host_call, release_after};
 use super::messages::{Attach, Detach};
 use super::{Settings, Supervised};
-use crate::function::InstanceId;
+use crate::function::{InstanceId, Outbound};
 use crate::host::{Attachment, HostError};
 
 /// How long one that may be stuck keeps others waiting.
@@ -157,6 +158,15 @@ impl Shared {
         Ok(None)
     }
 
+    /// What is attached may send to all; that of a function that says so may not.
+    async fn restrict(&self, id: InstanceId, outbound: Outbound) -> Result<(), HostError> {
+        if !outbound.is_limited() {
+            return Ok(());
+        }
+        let one = id.clone();
+        self.call("restrict", &id, |network| async move { network.restrict(&one, &outbound).await }).await
+    }
+
     async fn detach(&self, id: InstanceId) -> Result<(), HostError> {
         let place = self.turns.in_a_lull().await;
         let one = id.clone();
@@ -168,9 +178,13 @@ impl Shared {
 impl Handler<Attach> for Network {
     type Result = ResponseFuture<Result<Attachment, HostError>>;
 
-    fn handle(&mut self, Attach(id): Attach, _: &mut actix::Context<Self>) -> Self::Result {
+    fn handle(&mut self, Attach(id, outbound): Attach, _: &mut actix::Context<Self>) -> Self::Result {
         let shared = self.0.clone();
-        Box::pin(async move { shared.attach(id).await })
+        Box::pin(async move {
+            let attachment = shared.attach(id.clone()).await?;
+            shared.restrict(id, outbound).await?;
+            Ok(attachment)
+        })
     }
 }
 

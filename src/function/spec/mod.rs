@@ -9,6 +9,7 @@ mod keys;
 mod meant;
 mod name;
 mod namespace;
+mod outbound;
 mod pull_policy;
 mod quantity;
 mod resend;
@@ -31,6 +32,7 @@ pub use self::duration::parse_duration;
 use self::keys::Keys;
 pub use self::name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, RuntimeName, SecretName};
 pub use self::namespace::{NamespaceMetadata, OPENFAAS};
+pub use self::outbound::{Destination, Outbound};
 pub use self::pull_policy::PullPolicy;
 pub use self::quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use self::resources::{Resources, parse_pids_limit};
@@ -105,6 +107,7 @@ impl TryFrom<SpecDraft> for Spec {
         spare::spare(&mut keys);
         runtime::runtime(&mut keys);
         capabilities::capabilities(&mut keys);
+        outbound::outbound(&mut keys);
         keys.fault()?;
         Ok(spec)
     }
@@ -238,6 +241,12 @@ impl Spec {
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<Capability> {
         capabilities::capabilities(&mut Keys::of(self))
+    }
+
+    /// Where its instances may send to.
+    #[must_use]
+    pub fn outbound(&self) -> Outbound {
+        outbound::outbound(&mut Keys::of(self))
     }
 
     /// The memory limit in bytes, if one is set.

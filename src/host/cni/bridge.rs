@@ -18,6 +18,7 @@ use tracing::{info, warn};
 
 use super::holder::Holder;
 use super::netlink::{self, Link, Route};
+use super::ports::Attached;
 use super::{Cni, CniOptions, Ipv4Net, neighbours, refusal};
 use crate::host::HostError;
 
@@ -43,12 +44,6 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// The bridge's own address: the first of the subnet, as host-local hands it out.
-fn gateway(options: &CniOptions) -> Ipv4Net {
-    let first = u32::from(options.subnet.network()).wrapping_add(1);
-    Ipv4Net::new(first.into(), options.subnet.prefix_len()).unwrap_or(options.subnet)
-}
-
 /// An address of the subnet that is not the bridge's own.
 fn second(bridge: Ipv4Net) -> std::net::Ipv4Addr {
     u32::from(bridge.addr()).wrapping_add(1).into()
@@ -56,7 +51,7 @@ fn second(bridge: Ipv4Net) -> std::net::Ipv4Addr {
 
 /// The first flaw of the bridge, in the order in which they are mended.
 pub(super) fn look(options: &CniOptions) -> io::Result<Option<Flaw>> {
-    let (address, subnet) = (gateway(options), options.subnet);
+    let (address, subnet) = (options.gateway(), options.subnet);
     let Some(Link { index, up, is_bridge, .. }) = netlink::link(&options.bridge)? else { return Ok(Some(Flaw::Gone)) };
     Ok(if !is_bridge {
         Some(Flaw::NoBridge)
@@ -77,7 +72,7 @@ fn mend(options: &CniOptions, flaw: Flaw, hardware_address: Option<[u8; 6]>) -> 
         netlink::create_bridge(&options.bridge, hardware_address)?;
     }
     let Some(Link { index, .. }) = netlink::link(&options.bridge)? else { return Ok(()) };
-    let address = gateway(options);
+    let address = options.gateway();
     match flaw {
         Flaw::Gone | Flaw::Down => netlink::set_up(index),
         Flaw::NoAddress(_) => netlink::add_address(index, address),
@@ -118,7 +113,7 @@ impl Cni {
     fn mend_all(&self) -> Result<(), HostError> {
         let CniOptions { bridge, .. } = &self.options;
         let attached = self.attached();
-        let hardware_address = attached.iter().find_map(|(_, result)| hardware_address(result, bridge));
+        let hardware_address = attached.iter().find_map(|it| hardware_address(&it.result, bridge));
         // What can't be mended is told once, and not at every try.
         let is_news = self.told().is_none();
         let mut last = None;
@@ -135,18 +130,18 @@ impl Cni {
             last = Some(flaw);
         }
         if last.is_some() {
-            self.mend_ports(&attached);
+            self.mend_all_ports();
             info!(%bridge, instances = attached.len(), "the functions' bridge is as it was made again");
         }
         Ok(())
     }
 
-    /// Everyone who is attached, those that wait for an instance among them, with what their ADD said.
-    pub(super) fn attached(&self) -> Vec<(Holder, CNIResult)> {
+    /// Everyone who is attached, those that wait for an instance among them.
+    pub(super) fn attached(&self) -> Vec<Attached> {
         let holders = self.cache.holders().unwrap_or_default();
         let read = |holder: Holder| {
             let entry = self.cache.read(&holder).filter(|entry| entry.complete)?;
-            Some((holder, entry.parsed()?))
+            Some(Attached { result: entry.parsed()?, outbound: entry.outbound, holder })
         };
         holders.into_iter().filter_map(read).collect()
     }
@@ -179,15 +174,4 @@ impl Cni {
 /// The bridge's hardware address when the instance was attached: with the same one the instance finds it at once.
 fn hardware_address(result: &CNIResult, bridge: &str) -> Option<[u8; 6]> {
     neighbours::hardware_address(&result.interfaces.iter().find(|interface| interface.name == bridge)?.mac)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bridges_address_is_the_first_of_its_subnet() {
-        let options = CniOptions::new("10.7.8.0/22".parse().unwrap(), "/run/x".into());
-        assert_eq!(gateway(&options).to_string(), "10.7.8.1/22");
-    }
 }

@@ -21,7 +21,7 @@ use super::conflist::Conflist;
 use super::holder::Holder;
 use super::plugin::IFNAME;
 use crate::durable;
-use crate::function::InstanceId;
+use crate::function::{InstanceId, Outbound};
 use crate::host::WarmId;
 
 const KIND: &str = "cniCacheV1";
@@ -49,6 +49,9 @@ pub(super) struct Cached {
     /// Ours, in addition: whether its network namespace is quiet; those that older actords made are not.
     #[serde(default)]
     pub(super) quiet: bool,
+    /// Ours, in addition: where it may send to.
+    #[serde(default)]
+    pub(super) outbound: Outbound,
 }
 
 impl Cached {
@@ -65,6 +68,7 @@ impl Cached {
             result: Value::Null,
             complete: false,
             quiet: true,
+            outbound: Outbound::All,
         }
     }
 

@@ -5,6 +5,7 @@
 //! attach: named netns (quiet, lo up) -> bridge ADD (host-local) -> address -> neighbour -> its port isolated
 //!         each result into the cache
 //! detach: neighbour removed -> bridge DEL -> leftovers of iptables -> netns removed -> cache removed
+//! limits: where its function may send to, in the filter of its port
 //! warm:   attached ahead of time, for the instance that will claim it
 //! kept:   bridge, its ports, address and routes (bridge), forwarding and rules: what others undo is put back
 //! ```
@@ -64,7 +65,7 @@ use self::plugin::{Fault, PluginError, Plugins};
 use super::detached::to_its_end;
 use super::keyed_lock::KeyedLock;
 use super::{Attachment, HostError, Network, WarmId};
-use crate::function::InstanceId;
+use crate::function::{InstanceId, Outbound};
 
 /// The network that functions live in, by CNI plugins. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -245,7 +246,7 @@ impl Cni {
         let address = cache::address(&result)
             .ok_or_else(|| HostError::Failed(format!("attach {id}: the CNI plugins gave it no address")))?;
         // Before anything runs in there.
-        let apart = self.set_apart(&result);
+        let apart = self.set_apart(&begun.with(&result, true));
         apart.map_err(|error| HostError::Failed(format!("attach {id}: its port of the bridge: {error}")))?;
         Ok(Attachment { address, netns: netns.to_owned() })
     }
@@ -264,6 +265,22 @@ impl Cni {
             ));
         }
         HostError::Failed(format!("attach {id}: {text}"))
+    }
+
+    async fn restrict(&self, id: &InstanceId, outbound: &Outbound) -> Result<(), HostError> {
+        let holder = Holder::from(id);
+        let _locked = self.changing.lock(holder.clone()).await;
+        if self.options.conflist.is_some() && outbound.is_limited() {
+            return Err(HostError::Spec(
+                "annotation actord.outbound: with a network list of its own (cni-conflist) this machine leaves to that \
+                 where functions send to: take the annotation away"
+                    .to_owned(),
+            ));
+        }
+        let mut entry = self.cache.read(&holder).ok_or_else(|| HostError::NotFound(format!("network of {id}")))?;
+        entry.outbound = outbound.clone();
+        let restricted = self.restrict_port(&holder, &entry);
+        restricted.map_err(|error| HostError::Failed(format!("restrict where {id} may send to: {error}")))
     }
 
     async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {
@@ -292,6 +309,10 @@ impl Network for CniNetwork {
     async fn attach(&self, id: &InstanceId) -> Result<Attachment, HostError> {
         let (cni, id) = (self.0.clone(), Holder::from(id));
         to_its_end("network", async move { cni.attach(&id).await }).await
+    }
+
+    async fn restrict(&self, id: &InstanceId, outbound: &Outbound) -> Result<(), HostError> {
+        self.0.restrict(id, outbound).await
     }
 
     async fn lookup(&self, id: &InstanceId) -> Result<Attachment, HostError> {

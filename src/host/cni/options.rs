@@ -55,6 +55,12 @@ impl CniOptions {
         }
     }
 
+    /// The bridge's own address, by which instances send: the first of the subnet, as host-local hands it out.
+    pub(super) fn gateway(&self) -> Ipv4Net {
+        let first = u32::from(self.subnet.network()).wrapping_add(1);
+        Ipv4Net::new(first.into(), self.subnet.prefix_len()).unwrap_or(self.subnet)
+    }
+
     /// The directory of host-local's leases, one directory for each network in it.
     pub(super) fn leases(&self) -> PathBuf {
         self.state_dir.join("ipam")
@@ -129,6 +135,11 @@ mod tests {
             assert!(options("br0", bad).check().unwrap_err().to_string().contains("subnet"), "{bad}");
         }
         options("br0", "192.168.1.0/29").check().unwrap();
+    }
+
+    #[test]
+    fn the_bridges_address_is_the_first_of_its_subnet() {
+        assert_eq!(options("br0", "10.7.8.0/22").gateway().to_string(), "10.7.8.1/22");
     }
 
     #[test]

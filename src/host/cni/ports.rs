@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! attach, claim:  the port is isolated and gets its filter (pin)     before anything runs behind it
+//! restrict:       it gets another filter                             for a function that may not send to all
 //! look:           the same attached, all ports as they were?         else each is looked at, and put back
 //! ```
 //! What is isolated reaches the bridge's own address, which is the host, and nothing else on layer 2.
@@ -13,14 +14,23 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rscni_types::types::{CNIResult, Interface};
-use serde::Deserialize as _;
-use serde_json::Value;
 use tracing::warn;
 
 use super::Cni;
+use super::cache::Cached;
 use super::holder::Holder;
 use super::netlink::{self, Link};
 use super::pin::{self, Filter};
+use crate::function::Outbound;
+
+/// One who is attached.
+pub(super) struct Attached {
+    pub(super) holder: Holder,
+    /// What its ADD said.
+    pub(super) result: CNIResult,
+    /// Where it may send to.
+    pub(super) outbound: Outbound,
+}
 
 /// What was seen of the bridge's ports.
 #[derive(Debug)]
@@ -77,10 +87,10 @@ impl Cni {
     }
 
     /// The filters that are on the links of all; none where the kernel has none.
-    fn filters(&self, attached: &[(Holder, CNIResult)]) -> Vec<(u32, Filter)> {
+    fn filters(&self, attached: &[Attached]) -> Vec<(u32, Filter)> {
         let mut found = Vec::new();
-        for (_, result) in attached.iter().filter(|_| !self.unpinned.load(Ordering::Relaxed)) {
-            let Some(filter) = Filter::of(result) else { continue };
+        for Attached { result, outbound, .. } in attached.iter().filter(|_| !self.unpinned.load(Ordering::Relaxed)) {
+            let Some(filter) = self.filter(result, outbound) else { continue };
             let links = self.ports_of(result).filter_map(|end| netlink::link(&end.name).ok().flatten());
             found.extend(links.map(|link| (link.index, filter.clone())));
         }
@@ -88,12 +98,12 @@ impl Cni {
     }
 
     /// Whether the links of all, as far as they are there, are ports of the bridge now, and it knows where each is.
-    pub(super) fn mend_ports(&self, attached: &[(Holder, CNIResult)]) -> bool {
+    fn mend_ports(&self, attached: &[Attached]) -> bool {
         let Ok(Some(bridge @ Link { is_bridge: true, .. })) = netlink::link(&self.options.bridge) else { return false };
         let mut is_whole = true;
-        for (id, result) in attached {
+        for Attached { holder: id, result, outbound } in attached {
             is_whole &= self.make_neighbour(id, result, bridge.index);
-            let filter = Filter::of(result);
+            let filter = self.filter(result, outbound);
             for end in self.ports_of(result) {
                 let mended = self.mend_port(&end.name, bridge.index, filter.as_ref());
                 match mended {
@@ -111,6 +121,27 @@ impl Cni {
         is_whole
     }
 
+    /// Looks at all ports and puts back what is missing, as of a bridge that was made anew.
+    pub(super) fn mend_all_ports(&self) {
+        // Nobody is restricted meanwhile, whose earlier filter would be put back.
+        let mut before = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = None;
+        self.mend_ports(&self.attached());
+    }
+
+    fn filter(&self, result: &CNIResult, outbound: &Outbound) -> Option<Filter> {
+        Filter::of(result, self.options.gateway().addr(), outbound)
+    }
+
+    /// Lets an attachment send to these places alone, from now on and after every look.
+    pub(super) fn restrict_port(&self, holder: &Holder, entry: &Cached) -> io::Result<()> {
+        // No look that has read the entry before puts its earlier filter back.
+        let mut before = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        *before = None;
+        self.cache.write(holder, entry)?;
+        self.set_apart(entry)
+    }
+
     /// The host's ends of an attachment's links, each a port of the bridge.
     pub(super) fn ports_of<'a>(&'a self, result: &'a CNIResult) -> impl Iterator<Item = &'a Interface> {
         let outside = result.interfaces.iter().filter(|end| end.sandbox.as_ref().is_none_or(String::is_empty));
@@ -119,12 +150,12 @@ impl Cni {
 
     /// Sees to it that an attachment is alone on its link, and sends by its own addresses alone. The bridge plugin of
     /// Debian 12 does not know how.
-    pub(super) fn set_apart(&self, result: &Value) -> io::Result<()> {
+    pub(super) fn set_apart(&self, entry: &Cached) -> io::Result<()> {
         if self.options.conflist.is_some() {
             return Ok(());
         }
-        let result = CNIResult::deserialize(result)?;
-        let filter = Filter::of(&result);
+        let result = entry.parsed().ok_or_else(|| io::Error::other("its result can't be read"))?;
+        let filter = self.filter(&result, &entry.outbound);
         for end in self.ports_of(&result) {
             if let Some(link) = netlink::link(&end.name)? {
                 self.confine(&link, filter.as_ref())?;
@@ -140,11 +171,16 @@ impl Cni {
             netlink::isolate(port.index)?;
             missing = Some("it was not isolated from other functions");
         }
-        let Some(filter) = filter.filter(|_| !self.unpinned.load(Ordering::Relaxed)) else { return Ok(missing) };
+        let can = |filter: &&Filter| filter.is_needed || !self.unpinned.load(Ordering::Relaxed);
+        let Some(filter) = filter.filter(can) else { return Ok(missing) };
         if filter.is_on(port.index)? {
             return Ok(missing);
         }
         match filter.put_on(port.index) {
+            Err(error) if pin::is_missing(&error) && filter.is_needed => Err(io::Error::other(format!(
+                "this kernel has no cls_bpf or sch_ingress ({error}), by which actord.outbound is held: install one that \
+                 has them, or take the annotation away"
+            ))),
             Err(error) if pin::is_missing(&error) => {
                 if !self.unpinned.swap(true, Ordering::Relaxed) {
                     warn!(

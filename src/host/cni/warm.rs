@@ -26,7 +26,7 @@ impl Cni {
         let entry = self.cache.read(&from).ok_or_else(|| unusable("there is none of that name"))?;
         let attachment = self.usable(&entry).map_err(|why| unusable(&why))?;
         // Other software may have undone it since.
-        self.set_apart(&entry.result).map_err(|error| unusable(&error.to_string()))?;
+        self.set_apart(&entry).map_err(|error| unusable(&error.to_string()))?;
         self.see_to_the_way_out().await?;
         let claimed = self.cache.claim(warm, id);
         claimed.map_err(|error| HostError::Failed(format!("attach {id}: cached result of {warm}: {error}")))?;

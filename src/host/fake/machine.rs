@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Behaviour;
-use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, Memory, SecretName};
+use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, Memory, Outbound, SecretName};
 use crate::host::logs::Changes;
 use crate::host::{Attachment, HostError, Image, InstanceConfig, LogTime, Signal, Termination, WarmId};
 
@@ -55,6 +55,8 @@ pub(super) struct State {
     pub(super) pulls: Vec<(String, Instant, Duration)>,
     /// None: half-made.
     pub(super) attachments: BTreeMap<InstanceId, Option<Attachment>>,
+    /// Where instances may send to that were restricted.
+    pub(super) restricted: BTreeMap<InstanceId, Outbound>,
     /// Those that no instance has claimed; None: half-made.
     pub(super) warm: BTreeMap<WarmId, Option<Attachment>>,
     /// Those of `warm` that can't be used any more.
@@ -263,6 +265,7 @@ impl State {
             self.end(&id, now, Exit::Vanished);
         }
         self.attachments.clear();
+        self.restricted.clear();
         self.warm.clear();
     }
 

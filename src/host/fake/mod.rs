@@ -34,7 +34,7 @@ pub use machine::Leftovers;
 pub use script::{Fault, Rule};
 pub use seam::Method;
 
-use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, Memory, SecretName};
+use crate::function::{Exit, FunctionId, FunctionName, Generation, InstanceId, Memory, Outbound, SecretName};
 use crate::host::{Host, Signal, WarmId};
 use calls::Calls;
 use machine::Machine;
@@ -245,6 +245,12 @@ impl FakeHost {
     #[must_use]
     pub fn secrets(&self, id: &InstanceId) -> BTreeMap<SecretName, Vec<u8>> {
         self.machine.lock().containers.get(id).map(|it| it.secrets.clone()).unwrap_or_default()
+    }
+
+    /// Where an instance may send to, if it was restricted.
+    #[must_use]
+    pub fn restricted(&self, id: &InstanceId) -> Option<Outbound> {
+        self.machine.lock().restricted.get(id).cloned()
     }
 
     /// The signals that an instance was sent, in their order.

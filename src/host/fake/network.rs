@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use super::PORT;
 use super::machine::{Machine, State};
 use super::script::is_of;
-use crate::function::{Answer, InstanceId};
+use crate::function::{Answer, InstanceId, Outbound};
 use crate::host::{Attachment, Check, HostError, WarmId};
 
 /// Made-up addresses count up from here. They are loopback ones: a call to one stays on this machine.
@@ -76,6 +76,18 @@ impl Machine {
         Ok(attachment)
     }
 
+    pub(super) async fn restrict(&self, id: &InstanceId, outbound: &Outbound, _half: bool) -> Result<(), HostError> {
+        let mut state = self.lock();
+        if state.address(id).is_none() {
+            return Err(HostError::NotFound(format!("network of {id}")));
+        }
+        if state.containers.contains_key(id) {
+            return Err(state.violation(format!("restrict {id}: its container is there already")));
+        }
+        state.restricted.insert(id.clone(), outbound.clone());
+        Ok(())
+    }
+
     pub(super) async fn lookup(&self, id: &InstanceId, _half: bool) -> Result<Attachment, HostError> {
         let attachment = self.lock().attachments.get(id).cloned().flatten();
         attachment.ok_or_else(|| HostError::NotFound(format!("network of {id}")))
@@ -93,6 +105,7 @@ impl Machine {
             return Err(HostError::Failed(format!("detach {id}: stopped halfway")));
         }
         state.attachments.remove(id);
+        state.restricted.remove(id);
         Ok(())
     }
 

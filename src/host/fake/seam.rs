@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::script::Done;
 use super::{FakeHost, Fault, Subject};
-use crate::function::{Answer, Exit, FunctionId, InstanceId, Memory, SecretName};
+use crate::function::{Answer, Exit, FunctionId, InstanceId, Memory, Outbound, SecretName};
 use crate::host::{
     Attachment, Check, Disks, HostError, Image, Images, InstanceConfig, InstanceRecord, LogChunk, LogSet, Logs,
     MemoryGauge, Network, Probe, Progress, PullPolicy, PulledImage, Runtime, Signal, Termination, Usage, WarmId,
@@ -73,6 +73,8 @@ seam! {
     Network: HostError {
         => fault() -> Option<String>;
         NetworkAttach: attach(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does attach;
+        NetworkRestrict: restrict(id: &InstanceId, outbound: &Outbound) -> (),
+            about Subject::Instance(id.clone()), does restrict;
         NetworkLookup: lookup(id: &InstanceId) -> Attachment, about Subject::Instance(id.clone()), does lookup;
         NetworkDetach: detach(id: &InstanceId) -> (), about Subject::Instance(id.clone()), does detach;
         NetworkList: list() -> Vec<InstanceId>, about Subject::Everything, does attached;

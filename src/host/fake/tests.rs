@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::function::{FunctionId, Generation, InstanceIds, Spec, SpecDraft};
+use crate::function::{FunctionId, Generation, InstanceIds, Outbound, Spec, SpecDraft};
 use crate::host::{Check, HostError, InstanceConfig, PullPolicy, Signal, WarmId};
 
 const IMAGE: &str = "docker.io/library/echo:1";
@@ -104,6 +104,7 @@ async fn every_call_fails_once(host: &Host) -> Vec<String> {
     call!(MemoryLook, host.memory.memory());
     call!(DisksUsedPercent, host.disks.used_percent());
     call!(NetworkAttach, host.network.attach(&a));
+    call!(NetworkRestrict, host.network.restrict(&a, &Outbound::All));
     let at = call!(NetworkLookup, host.network.lookup(&a));
     call!(NetworkList, host.network.list());
     let (warm, b) = (WarmId::random(), id("echo", 2));
