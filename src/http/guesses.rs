@@ -196,33 +196,11 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::*;
+    use crate::http::captured_log::CapturedLog;
 
-    /// What was written to the log.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        /// The fields of the lines since the last time.
-        fn lines(&self) -> Vec<String> {
-            let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-            text.lines().map(|line| line.split_once("passwords").unwrap().1.trim().to_owned()).collect()
-        }
-
-        fn listen(&self) -> tracing::subscriber::DefaultGuard {
-            let writer = self.clone();
-            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-            tracing::subscriber::set_default(subscriber)
-        }
+    /// The fields of the lines since the last time.
+    fn fields(log: &CapturedLog) -> Vec<String> {
+        log.take().lines().map(|line| line.split_once("passwords").unwrap().1.trim().to_owned()).collect()
     }
 
     fn source(address: &str) -> Source {
@@ -288,7 +266,7 @@ mod tests {
     #[actix_web::test]
     async fn however_many_sources_guess_memory_and_log_are_bounded() {
         tokio::time::pause();
-        let (guesses, log) = (Guesses::default(), Log::default());
+        let (guesses, log) = (Guesses::default(), CapturedLog::default());
         let _guard = log.listen();
         let all = 3 * SOURCES as u64;
         for n in 0..all {
@@ -297,7 +275,7 @@ mod tests {
             assert!(guesses.lock().sources.len() <= SOURCES);
         }
         sleep(PERIOD + Duration::from_millis(1)).await;
-        let lines = log.lines();
+        let lines = fields(&log);
         assert_eq!(lines.len(), 1 + LINES + 1, "{lines:?}");
         let wrong =
             |line: &String| line.split("wrong=").nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap();
@@ -308,22 +286,22 @@ mod tests {
     #[actix_web::test]
     async fn the_first_is_told_at_once_and_then_each_source_once_a_minute() {
         tokio::time::pause();
-        let (guesses, log) = (Guesses::default(), Log::default());
+        let (guesses, log) = (Guesses::default(), CapturedLog::default());
         let _guard = log.listen();
         let (one, two) = (source("192.0.2.1"), source("2001:db8::1"));
         guesses.note(one);
-        assert_eq!(log.lines(), ["for /system source=192.0.2.1 wrong=1 slowed=0"]);
+        assert_eq!(fields(&log), ["for /system source=192.0.2.1 wrong=1 slowed=0"]);
         guess(&guesses, one, Duration::from_secs(5)).await;
         guesses.note(two);
-        assert_eq!(log.lines(), [""; 0]);
+        assert_eq!(fields(&log), [""; 0]);
         sleep(PERIOD).await;
-        let lines = log.lines();
+        let lines = fields(&log);
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(lines[0], "for /system source=192.0.2.1 wrong=12 slowed=3");
         assert_eq!(lines[1], "for /system source=2001:db8::/64 wrong=1 slowed=0");
         sleep(PERIOD * 10).await;
-        assert_eq!(log.lines(), [""; 0], "nothing came");
+        assert_eq!(fields(&log), [""; 0], "nothing came");
         guesses.note(two);
-        assert_eq!(log.lines(), ["for /system source=2001:db8::/64 wrong=1 slowed=0"]);
+        assert_eq!(fields(&log), ["for /system source=2001:db8::/64 wrong=1 slowed=0"]);
     }
 }

@@ -11,6 +11,8 @@
 //! for everything under `/system`, or in `proxy`.
 
 mod api;
+#[cfg(test)]
+mod captured_log;
 mod connection;
 mod draining;
 mod front;

@@ -31,57 +31,38 @@ fn tell(count: u64, peer: Option<SocketAddr>, refusal: &Refusal) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use tokio::time::sleep;
 
     use super::super::notices::EVERY;
     use super::*;
+    use crate::http::captured_log::CapturedLog;
 
-    /// What was written to the log.
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        fn counts(&self) -> Vec<String> {
-            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-            let count = |line: &str| line.split("count=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-            text.lines().map(count).collect()
-        }
+    fn counts(log: &CapturedLog) -> Vec<String> {
+        let count = |line: &str| line.split("count=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        log.text().lines().map(count).collect()
     }
 
     #[actix_web::test]
     async fn the_first_is_told_at_once_and_the_others_once_a_minute() {
         tokio::time::pause();
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let log = CapturedLog::default();
+        let _guard = log.listen();
         let strangers = Strangers::default();
         let note = |times: usize| (0..times).for_each(|_| strangers.note(None, &Refusal::bad("no HTTP")));
         note(1);
-        assert_eq!(log.counts(), ["1"]);
+        assert_eq!(counts(&log), ["1"]);
         note(500);
-        assert_eq!(log.counts(), ["1"]);
+        assert_eq!(counts(&log), ["1"]);
         sleep(EVERY + Duration::from_millis(1)).await;
-        assert_eq!(log.counts(), ["1", "500"]);
+        assert_eq!(counts(&log), ["1", "500"]);
         note(7);
         sleep(EVERY).await;
-        assert_eq!(log.counts(), ["1", "500", "7"]);
+        assert_eq!(counts(&log), ["1", "500", "7"]);
         sleep(EVERY * 10).await;
-        assert_eq!(log.counts(), ["1", "500", "7"], "nothing came");
+        assert_eq!(counts(&log), ["1", "500", "7"], "nothing came");
         note(1);
-        assert_eq!(log.counts(), ["1", "500", "7", "1"]);
+        assert_eq!(counts(&log), ["1", "500", "7", "1"]);
     }
 }
