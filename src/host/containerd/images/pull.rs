@@ -253,12 +253,12 @@ impl Pull<'_> {
         label_blob(self.terms.lease.containerd(), digest, HashMap::from([(label, sources)])).await
     }
 
-    async fn fetch_manifest(&self, name: Option<&str>, part: Part<'_>) -> Result<bytes::Bytes, HostError> {
+    async fn fetch_manifest(&self, digest: Option<&str>) -> Result<bytes::Bytes, HostError> {
         let mut attempts = Attempts::new(self.attempts);
         loop {
-            match self.registry.manifest(name).await {
+            match self.registry.manifest(digest).await {
                 Ok(bytes) => return Ok(bytes),
-                Err(fault) => self.after(fault, &mut attempts, part).await?,
+                Err(fault) => self.after(fault, &mut attempts, digest.map_or(Part::Named, Part::Manifest)).await?,
             }
         }
     }
@@ -343,7 +343,7 @@ impl Pull<'_> {
 #[async_trait]
 impl Documents for Pull<'_> {
     async fn manifest(&self, digest: Option<&str>) -> Result<Vec<u8>, HostError> {
-        let bytes = self.fetch_manifest(digest, digest.map_or(Part::Named, Part::Manifest)).await?;
+        let bytes = self.fetch_manifest(digest).await?;
         let found = sha256(&bytes);
         if digest.or_else(|| self.reference.digest()).is_some_and(|wanted| wanted != found) {
             return Err(self.failure(&format!("digest mismatch: its manifest is {found}, not what was asked for")));
