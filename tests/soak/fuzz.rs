@@ -6,7 +6,6 @@
 
 use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -20,20 +19,13 @@ use tokio::time::Duration;
 
 use crate::platform::Platform;
 use crate::sized;
+use crate::tools::tool;
 
 const USER: &str = "admin";
 const PASSWORD: &str = "secret-pw";
 /// The image of the document's examples, and the function that they call.
 const IMAGE: &str = "docker.io/functions/alpine:latest";
 const FUNCTION: &str = "env";
-
-/// Where `config/setup --soak` put it.
-fn schemathesis() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("tools/schemathesis/bin/schemathesis");
-    assert!(program.exists(), "{} is not there: config/setup --soak installs it", program.display());
-    program
-}
 
 /// What schemathesis expects beside the document. `errors` are those of the proxy.
 fn configuration(errors: &str) -> String {
@@ -78,7 +70,7 @@ fn process(address: SocketAddr) -> Box<dyn Any + Send> {
 }
 
 async fn fuzz(flavor: ApiFlavor, errors: &str) {
-    let program = schemathesis();
+    let program = tool("schemathesis/bin/schemathesis", "--soak");
     let platform = Platform::start_with(Actors { deploy_wait: Duration::from_secs(1), ..Actors::default() }).await;
     platform.host.publish_image(IMAGE, Behaviour::new());
     // Loopback addresses of this process alone, so that functions can be called.

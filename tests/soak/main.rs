@@ -1,6 +1,6 @@
 //! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
-//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients. Needs root. Each test prints its figures
-//! in one line.
+//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients. Needs root. Each test
+//! prints its figures in one line.
 //!
 //! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
 //! says how many rounds it has.
@@ -19,6 +19,7 @@ mod slow_clients;
 mod stack;
 mod stopped;
 mod storm;
+mod tools;
 mod updates;
 
 #[path = "../support/actord.rs"]

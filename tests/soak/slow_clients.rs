@@ -2,7 +2,7 @@
 //! what they take is bounded and given back, and every one of them is closed.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::actord::{Actord, until};
 use crate::load::{Load, Report};
 use crate::sized;
+use crate::tools::tool;
 
 const MIB: u64 = 1 << 20;
 
@@ -37,14 +38,6 @@ const ATTACKS: [Attack; 3] = [
     },
 ];
 
-/// Where `config/setup --test` put it.
-fn slowhttptest() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("tools/usr/bin/slowhttptest");
-    assert!(program.exists(), "{} is not there: config/setup --test unpacks it", program.display());
-    program
-}
-
 /// How long attackers may stay at most: longer than any of the limits.
 const PATIENCE: Duration = Duration::from_secs(200);
 
@@ -56,7 +49,7 @@ impl Attackers {
         let (connections, rate, interval) =
             (connections.to_string(), sized(150, 800).to_string(), sized(2, 10).to_string());
         let url = format!("http://{}/function/hello/{}", actord.public, attack.path);
-        let program = slowhttptest();
+        let program = tool("usr/bin/slowhttptest", "--test");
         let mut command = Command::new("sh");
         // It has as many files open, and does not raise its limit itself.
         command.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$0\" \"$@\""]).arg(program);
