@@ -87,7 +87,7 @@ async fn refer(containerd: &Containerd, image: &StoredImage, snapshotter: &str) 
     Ok(())
 }
 
-fn content_label(name: &str, digest: &oci_spec::image::Digest) -> (String, String) {
+pub(super) fn content_label(name: &str, digest: &oci_spec::image::Digest) -> (String, String) {
     (format!("containerd.io/gc.ref.content.{name}"), digest.to_string())
 }
 

@@ -24,6 +24,7 @@ use self::key::PublicKey;
 use super::content::{label_blob, read_blob, stat_blob};
 use super::manifest::{self, Document};
 use super::mirrors::docker_hub;
+use super::record::content_label;
 use crate::host::HostError;
 use crate::host::containerd::connection::Containerd;
 
@@ -209,10 +210,8 @@ async fn keep(
     manifest: &str,
     signatures: &[Signature],
 ) -> Result<(), HostError> {
-    let blobs = signatures
-        .iter()
-        .enumerate()
-        .map(|(at, signature)| (format!("containerd.io/gc.ref.content.l.{at}"), signature.blob.digest().to_string()));
+    let blobs =
+        signatures.iter().enumerate().map(|(at, signature)| content_label(&format!("l.{at}"), signature.blob.digest()));
     label_blob(containerd, manifest, blobs.collect()).await?;
     label_blob(containerd, digest, HashMap::from([(SIGNATURES.to_owned(), manifest.to_owned())])).await
 }

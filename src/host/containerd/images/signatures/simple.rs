@@ -12,6 +12,7 @@ use oci_spec::image::Descriptor;
 use serde::Deserialize;
 
 use super::Statement;
+use super::bundle::referrers_tag;
 
 const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -19,7 +20,7 @@ const KIND: &str = "cosign container image signature";
 
 /// The tag under which the signatures of an image are.
 pub(crate) fn tag(digest: &str) -> String {
-    format!("{}.sig", digest.replacen(':', "-", 1))
+    format!("{}.sig", referrers_tag(digest))
 }
 
 /// The signature of what a layer is, if it is that of one.
