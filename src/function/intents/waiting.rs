@@ -91,9 +91,9 @@ impl<C> Waiting<C> {
         for Waiter { number, generation, no_room, caller } in std::mem::take(&mut self.waiters) {
             let result = match life.outcome(generation) {
                 Outcome::NoRoom { reason, times } if times > no_room => Err(Cause::NoRoom(reason)),
-                Outcome::Pending | Outcome::NoRoom { .. } => {
+                outcome @ (Outcome::Pending | Outcome::NoRoom { .. }) => {
                     // Starts in a row are counted anew after one that failed otherwise.
-                    let no_room = if matches!(life.outcome(generation), Outcome::Pending) { 0 } else { no_room };
+                    let no_room = if outcome == Outcome::Pending { 0 } else { no_room };
                     self.waiters.push(Waiter { number, generation, no_room, caller });
                     continue;
                 }
