@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::status::whole_seconds;
 use crate::credentials::Credentials;
 use crate::http::guesses::Guesses;
 use crate::http::source::Source;
@@ -77,7 +78,7 @@ fn unauthorized() -> HttpResponse {
 }
 
 fn too_many(source: Source, wait: Duration) -> HttpResponse {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = whole_seconds(wait);
     let line = format!(
         "invalid credentials, and too many of them came from {source}: all that come from there are answered late, the \
          right ones too, until none has come for {seconds} s. Other addresses are not held up"

@@ -51,7 +51,7 @@ fn next(view: &View, services: &Services, settings: &Settings) -> Option<NextTie
 }
 
 /// A part of a second is counted as one: nothing happens before the time that is said.
-fn whole_seconds(time: Duration) -> u64 {
+pub(super) fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 

@@ -74,14 +74,16 @@ impl Connections {
             let is_proxy = self.proxies.contains(address.ip());
             Peer { address, is_proxy }
         });
-        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone(), self.readers.clone(), self.times);
-        match self.admission.admit(peer) {
-            Admitted::Served(place) => stream.hold(place),
-            Admitted::Told(full, place) => {
-                stream.hold(place);
-                stream.refuse(&Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("not now: {full}")));
-            }
+        let (place, full) = match self.admission.admit(peer) {
+            Admitted::Served(place) => (place, None),
+            Admitted::Told(full, place) => (place, Some(full)),
+            // Very many come: nothing is made for them.
             Admitted::Closed => return None,
+        };
+        let mut stream = ClientStream::new(tcp, peer, self.strangers.clone(), self.readers.clone(), self.times);
+        stream.hold(place);
+        if let Some(full) = full {
+            stream.refuse(&Refusal::new(StatusCode::SERVICE_UNAVAILABLE, format!("not now: {full}")));
         }
         Some(stream)
     }
