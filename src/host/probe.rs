@@ -106,7 +106,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -195,9 +195,9 @@ mod tests {
 
     #[tokio::test]
     async fn where_nothing_listens_the_reason_says_where_it_should() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let taken = TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = taken.local_addr().unwrap();
         let error = HttpProbe.ask(&check(address, "/")).await.unwrap_err();
         let port = address.port();
         for part in ["refused".to_owned(), format!("must listen on 0.0.0.0:{port}")] {

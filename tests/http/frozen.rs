@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{House, ask, function, mirror};
+use crate::support::{House, ask, function, mirror, nobody};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -107,9 +107,7 @@ async fn an_instance_that_goes_in_place_of_its_thaw_has_got_nothing_and_another_
 #[actix_web::test]
 async fn a_frozen_instance_that_can_not_be_connected_to_is_not_waited_for_longer_than_its_thaw() {
     let house = House::public().await;
-    let (listener, address) = still().await;
-    drop(listener);
-    let instance = house.publish("f", address);
+    let instance = house.publish("f", nobody());
     assert!(house.routes.freeze(&f(), &instance));
     let answered = call(&house);
     timeout(5 * SECOND, house.routes.called(&f(), &instance)).await.expect("its task is told");

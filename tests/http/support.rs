@@ -18,7 +18,7 @@ use actord::store::{Namespaces, Secrets, Store};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::memory_engine::{Image, MemoryEngine, desired};
 
@@ -340,9 +340,14 @@ fn local_listener() -> std::net::TcpListener {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// An address where nobody listens.
+/// An address where nothing listens. Its port stays taken as long as the tests run: a free one may be given to the next
+/// function that they start.
 pub(crate) fn nobody() -> SocketAddr {
-    local_listener().local_addr().unwrap()
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap();
+    std::mem::forget(taken);
+    address
 }
 
 /// Sends a request on a connection of its own, closed after the answer.

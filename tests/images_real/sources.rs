@@ -25,9 +25,14 @@ fn mirror(of: &str, host: &str, path: &str) -> Mirror {
     Mirror { of: of.to_owned(), host: host.to_owned(), path: path.to_owned() }
 }
 
-/// An address of this machine that nobody listens at.
+/// An address of this machine where nothing listens. Its port stays taken as long as the tests run: a free one may be given
+/// to the next registry that they start.
 fn closed_port() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = taken.local_addr().unwrap();
+    std::mem::forget(taken);
+    address.to_string()
 }
 
 /// The same server under an address that is no loopback one by its look: it has to speak TLS.
