@@ -17,7 +17,7 @@ BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(
 	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
 	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
 
-.PHONY: help run stop test soak bench bench-readme setup build release sample install clean
+.PHONY: help run stop test soak audit bench bench-readme setup build release sbom sample install clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -44,6 +44,17 @@ soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 	ACTORD_SOAK=1 SEED=$(SEED) FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture
+
+# The tests hold the crates to deny.toml as well; this also reads their licences' texts, and asks for known faults.
+audit: ## have cargo-deny hold the crates to deny.toml, and look for known faults where the machine has a list of them
+	@config/setup --audit
+	$(TARGET)/tools/cargo-deny/bin/cargo-deny --locked check licenses bans sources
+	@if [ -d "$${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs" ]; then \
+		$(TARGET)/tools/cargo-deny/bin/cargo-deny --locked --offline check advisories; \
+	else \
+		echo "advisories: NOT LOOKED AT, there is no list of them below $${CARGO_HOME:-$$HOME/.cargo}/advisory-dbs" \
+			"(cargo deny fetch brings it)"; \
+	fi
 
 # The program of a commit: $(1) is the commit, $(2) cargo's flag for the profile, $(3) the profile's directory.
 define before
@@ -83,16 +94,23 @@ sample: build ## build the sample function and pack it: target/sample/hello-1.ta
 	done
 
 # The symbols go into a file of their own, which a backtrace finds beside the program or where debuggers look for it.
-release: setup ## build the program for use, and beside it the file with its symbols: target/shipped/
+release: setup ## build the program for use, the file with its symbols and its bill of materials: target/shipped/
 	ACTORD_COMMIT=$$(git rev-parse HEAD 2>/dev/null) ACTORD_COMMIT_MESSAGE=$$(git log -1 --format=%s 2>/dev/null) \
 		cargo build --locked --release
 	@mkdir -p $(RELEASE)
 	objcopy --only-keep-debug --compress-debug-sections=zlib $(TARGET)/release/actord $(RELEASE)/actord.debug
 	objcopy --strip-all --add-gnu-debuglink=$(RELEASE)/actord.debug $(TARGET)/release/actord $(RELEASE)/actord
+	@$(MAKE) sbom
+
+sbom: ## write what the release build is made of (CycloneDX): target/shipped/actord.cdx.json
+	@mkdir -p $(RELEASE)
+	@[ -e $(RELEASE)/actord ] || echo "sbom: without the program's hash: make release builds it"
+	config/sbom $(wildcard $(RELEASE)/actord) >$(RELEASE)/actord.cdx.json
 
 install: release ## install the release build with its unit, configuration and completion (DESTDIR=)
 	install -D -m 755 $(RELEASE)/actord $(DESTDIR)/usr/local/bin/actord
 	install -D -m 644 $(RELEASE)/actord.debug $(DESTDIR)/usr/lib/debug/usr/local/bin/actord.debug
+	install -D -m 644 $(RELEASE)/actord.cdx.json $(DESTDIR)/usr/local/share/actord/actord.cdx.json
 	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
 	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket
 	$(RELEASE)/actord completion bash >$(RELEASE)/actord.bash
