@@ -26,6 +26,11 @@ const fn rate_row(id: &'static str, what: &'static str) -> Row {
     Row { id, issue: 10, what, unit: Unit::PerSecond, floor: "nginx", goal: Goal::AtLeastTimes(1.0) }
 }
 
+/// What bounds the memory of slow clients must not cost a client that takes its answer as quickly as it comes.
+const fn answer_row(id: &'static str, what: &'static str, unit: Unit, goal: Goal) -> Row {
+    Row { id, issue: 11, what, unit, floor: "nginx", goal }
+}
+
 const fn p99_row(id: &'static str, what: &'static str) -> Row {
     Row { id, issue: 10, what, unit: Unit::Us, floor: "direct", goal: Goal::AtMostTimes(2.0) }
 }
@@ -42,6 +47,13 @@ pub(crate) const ROWS: &[Row] = &[
     cpu_row("proxy.cpu-256", "processor time of a request, 256 connections"),
     rate_row("proxy.rate-256", "requests, 256 connections"),
     cpu_row("proxy.cpu-post", "processor time of a POST of 1 MiB, 4 connections"),
+    answer_row(
+        "proxy.cpu-answer",
+        "processor time of an answer of 1 MiB, 4 connections",
+        Unit::Us,
+        Goal::AtMostTimes(1.0),
+    ),
+    answer_row("proxy.rate-answer", "answers of 1 MiB, 4 connections", Unit::PerSecond, Goal::AtLeastTimes(1.0)),
     p99_row("proxy.p99-1", "p99 at 1,000 requests a second, 1 connection"),
     p99_row("proxy.p99-16", "p99 at 2,000 requests a second, 16 connections"),
     flat_row("proxy.flat-up", "memory that a POST of 1 GiB takes on its way"),
@@ -75,6 +87,11 @@ pub(crate) async fn run(bench: &mut Bench) {
     }
     if bench.wants("proxy.cpu-post") {
         bench.tell("proxy.cpu-post", measured(hurry(bench, &ways, "/count", 1 << 20, 4).1));
+    }
+    if bench.wants("proxy.cpu-answer") || bench.wants("proxy.rate-answer") {
+        let (rates, spent) = hurry(bench, &ways, &format!("/bytes?n={}", 1 << 20), 0, 4);
+        bench.tell("proxy.cpu-answer", measured(spent));
+        bench.tell("proxy.rate-answer", measured(rates));
     }
     for (id, connections, rate) in [("proxy.p99-1", 1, 1_000.0), ("proxy.p99-16", 16, 2_000.0)] {
         if bench.wants(id) {
