@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use super::admission::Admission;
+use super::host_call::host_call;
 use super::housekeeping::{self, Housekeeping, Relist};
 use super::network::Networks;
 use super::pressure::PressureMeters;
@@ -15,7 +16,7 @@ use super::pulls::Pulls;
 use crate::actors::engine::status_cache::StatusCache;
 use crate::actors::engine::usage::UsageTrackers;
 use crate::function::Uptime;
-use crate::host::Host;
+use crate::host::{Host, HostError};
 use crate::routes::Routes;
 use crate::store::{Secrets, Store};
 
@@ -102,6 +103,15 @@ impl Context {
     /// Makes no more attachments ahead of time, and returns when none is being made.
     pub async fn stop_warming(&self) {
         self.network.stop_warming().await;
+    }
+
+    /// One call to the host with the usual deadline, in a task of its own: see [`host_call`].
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        what: impl FnOnce() -> String,
+        call: impl Future<Output = Result<T, HostError>> + Send + 'static,
+    ) -> Result<T, HostError> {
+        host_call(&self.runtime, what, self.settings.host_timeout, call).await
     }
 
     /// When that is, or was, on tokio's clock.

@@ -16,8 +16,7 @@ use std::time::Duration;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
 use tokio::sync::Mutex;
 
-use super::host_call::host_call;
-use super::housekeeping::table;
+use super::housekeeping::{self, table};
 use super::messages::{Lean, Rest, To};
 use super::{Context, LocalEngine, Registry, Supervised};
 use crate::engine::Refused;
@@ -63,7 +62,6 @@ fn seen(memory: Memory) -> String {
 
 /// What is kept from round to round.
 struct Shedder {
-    context: Weak<Context>,
     registry: Weak<Supervised<Registry>>,
     usual: Resting,
     pressure: Pressure,
@@ -80,25 +78,21 @@ impl LocalEngine {
         if percent == 0 {
             return;
         }
-        // A job on the context must not keep it alive: that ends the job.
-        let (context, registry) = (Arc::downgrade(&self.context), Arc::downgrade(&self.registry));
+        let registry = Arc::downgrade(&self.registry);
         let (pressure, lean) = (Pressure::new(percent), BTreeSet::new());
-        let shedder = Shedder { context, registry, usual, pressure, lean, blind: false };
-        let shedder = Arc::new(Mutex::new(shedder));
-        self.context.housekeeping.every(&table::PRESSURE, move || {
+        let shedder = Arc::new(Mutex::new(Shedder { registry, usual, pressure, lean, blind: false }));
+        housekeeping::with(&self.context, &table::PRESSURE, move |context| {
             let shedder = shedder.clone();
-            async move { shedder.lock().await.round().await }
+            async move { shedder.lock().await.round(&context).await }
         });
     }
 }
 
 impl Shedder {
-    async fn round(&mut self) -> Result<(), Short> {
-        let (Some(context), Some(registry)) = (self.context.upgrade(), self.registry.upgrade()) else { return Ok(()) };
+    async fn round(&mut self, context: &Context) -> Result<(), Short> {
+        let Some(registry) = self.registry.upgrade() else { return Ok(()) };
         let gauge = context.host.memory.clone();
-        let what = || "look how short memory is".to_owned();
-        let look =
-            host_call(&context.runtime, what, context.settings.host_timeout, async move { gauge.memory().await });
+        let look = context.call(|| "look how short memory is".into(), async move { gauge.memory().await });
         let memory = match look.await {
             Ok(memory) => memory,
             // As it was is as good a guess as any.
@@ -116,9 +110,9 @@ impl Shedder {
         context.pressure.step.set(now as i64);
         context.network.hold_refills(now >= Shedding::Ahead);
         if now >= Shedding::Sleepers {
-            self.stop_sleepers(&context, &registry).await;
+            self.stop_sleepers(context, &registry).await;
         }
-        self.shed_spares(&context, &registry, now >= Shedding::Spares).await;
+        self.shed_spares(context, &registry, now >= Shedding::Spares).await;
         if now == Shedding::Nothing { Ok(()) } else { Err(Short(memory, now)) }
     }
 

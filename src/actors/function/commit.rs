@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::super::context::Context;
-use super::super::host_call::host_call;
 use super::super::log_retention;
 use crate::engine::Refused;
 use crate::function::intents::{Refusal, Write};
@@ -66,9 +65,7 @@ async fn write_anew(context: &Arc<Context>, id: &FunctionId, desired: &Desired) 
 /// Whether a new generation has the room that each needs. Where that can't be told, its start finds out.
 async fn must_have_room(context: &Context, id: &FunctionId) -> Result<(), NotWritten> {
     let disks = context.host.disks.clone();
-    let what = || format!("look for room for {id}");
-    let room = host_call(&context.runtime, what, context.settings.host_timeout, async move { disks.room().await });
-    match room.await {
+    match context.call(|| format!("look for room for {id}"), async move { disks.room().await }).await {
         Ok(()) => Ok(()),
         Err(HostError::Full(why)) => Err(NotWritten::NoRoom(why)),
         Err(error) => {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::super::context::Context;
-use super::super::host_call::{Task, host_call};
+use super::super::host_call::Task;
 use crate::function::{Exit, FunctionId, Generation, InstanceId, Spec, StartError};
 use crate::host::{HostError, PullPolicy};
 
@@ -131,5 +131,5 @@ pub(super) async fn host_call_on<T: Send + 'static>(
     id: &InstanceId,
     call: impl Future<Output = Result<T, HostError>> + Send + 'static,
 ) -> Result<T, HostError> {
-    host_call(&context.runtime, || format!("{act} {id}"), context.settings.host_timeout, call).await
+    context.call(|| format!("{act} {id}"), call).await
 }

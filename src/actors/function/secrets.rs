@@ -14,7 +14,6 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::sleep;
 
-use super::super::host_call::host_call;
 use super::instance_task::InstanceTask;
 use crate::function::SecretName;
 use crate::host::HostError;
@@ -88,9 +87,8 @@ impl InstanceTask {
             Err(lost) => return Err(HostError::Failed(format!("reading secrets: {lost}"))),
         };
         let (runtime, id) = (self.context.host.runtime.clone(), self.id.clone());
-        let what = || format!("hand new secrets to {}", self.id);
         let call = async move { runtime.update_secrets(&id, &values).await };
-        host_call(&self.context.runtime, what, self.context.settings.host_timeout, call).await?;
+        self.context.call(|| format!("hand new secrets to {}", self.id), call).await?;
         tracing::info!(function = %self.function, instance = %self.id, secrets = ?due, "has the secrets' present values");
         Ok(())
     }

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::host_call::host_call;
 use super::table::PRUNING;
 use crate::actors::Context;
 use crate::function::Desired;
@@ -154,30 +153,22 @@ impl Context {
         let functions = self.store.all().await?;
         let needed: BTreeSet<String> = functions.iter().flat_map(|(_, desired)| needed(desired)).collect();
         let images = self.host.images.clone();
-        Ok(self.ask("list images", async move { images.pulled(&needed).await }).await?)
+        Ok(self.call(|| "list images".into(), async move { images.pulled(&needed).await }).await?)
     }
 
     async fn note_unneeded(&self, image: &PulledImage, unneeded: Option<Duration>) -> Result<bool, HostError> {
         let (images, image) = (self.host.images.clone(), image.clone());
-        self.ask("note an image", async move { images.note_unneeded(&image, unneeded).await }).await
+        self.call(|| "note an image".into(), async move { images.note_unneeded(&image, unneeded).await }).await
     }
 
     async fn remove_image(&self, image: &PulledImage, wait: bool) -> Result<bool, HostError> {
         let (images, image) = (self.host.images.clone(), image.clone());
-        self.ask("remove an image", async move { images.remove(&image, wait).await }).await
+        self.call(|| "remove an image".into(), async move { images.remove(&image, wait).await }).await
     }
 
     async fn used_percent(&self) -> Result<u8, HostError> {
         let disks = self.host.disks.clone();
-        self.ask("look how full the disk is", async move { disks.used_percent().await }).await
-    }
-
-    async fn ask<T: Send + 'static>(
-        &self,
-        what: &str,
-        call: impl Future<Output = Result<T, HostError>> + Send + 'static,
-    ) -> Result<T, HostError> {
-        host_call(&self.runtime, || what.to_owned(), self.settings.host_timeout, call).await
+        self.call(|| "look how full the disk is".into(), async move { disks.used_percent().await }).await
     }
 }
 

@@ -142,9 +142,12 @@ async fn compact(context: Arc<Context>) -> Result<(), StoreError> {
     context.store.compact().await.map(drop)
 }
 
-/// A job on the context must not keep it alive: that ends the job.
-fn with<F, E>(context: &Arc<Context>, job: &'static Job, mut round: impl FnMut(Arc<Context>) -> F + Send + 'static)
-where
+/// Does one round of a job on the context again and again. It must not keep the context alive: that ends the job.
+pub(super) fn with<F, E>(
+    context: &Arc<Context>,
+    job: &'static Job,
+    mut round: impl FnMut(Arc<Context>) -> F + Send + 'static,
+) where
     F: Future<Output = Result<(), E>> + Send,
     E: Display + Send,
 {

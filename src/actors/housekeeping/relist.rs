@@ -8,7 +8,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::actors::Context;
-use crate::actors::host_call::host_call;
 use crate::function::InstanceId;
 use crate::host::HostError;
 
@@ -34,8 +33,7 @@ pub(super) async fn count(context: Arc<Context>) -> Result<(), HostError> {
     }
     let runtime = context.host.runtime.clone();
     let list = async move { runtime.list().await };
-    let timeout = context.settings.host_timeout;
-    let found = host_call(&context.runtime, || "count the instances".into(), timeout, list).await?;
+    let found = context.call(|| "count the instances".into(), list).await?;
     let running = found.into_iter().filter(|found| found.running).map(|found| found.id);
     context.relist.0.send_replace(running.collect());
     Ok(())
