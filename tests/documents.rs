@@ -102,6 +102,13 @@ fn the_document_lists_the_metrics_that_there_are_and_no_others() {
 }
 
 #[test]
+fn the_page_on_security_shows_the_table_of_routes_as_it_is() {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let table = actord::http::table_of_routes();
+    assert!(text.contains(&table), "docs/security.md should have:\n{table}");
+}
+
+#[test]
 fn the_first_page_stays_short() {
     let lines = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap().lines().count();
     assert!(lines <= 160, "README.md has {lines} lines: at most 160, the rest belongs into docs/");

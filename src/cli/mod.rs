@@ -12,6 +12,7 @@ mod logs;
 mod ls;
 mod namespace;
 mod pack;
+mod password;
 mod remote;
 mod rm;
 mod rollback;
@@ -20,6 +21,7 @@ mod scaling_rule;
 mod secret;
 mod standing;
 mod stop;
+mod token;
 
 use std::path::PathBuf;
 
@@ -37,12 +39,14 @@ pub use logs::LogsArgs;
 pub use ls::LsArgs;
 pub use namespace::{NamespaceNameArgs, NamespaceSetArgs, NamespaceVerb};
 pub use pack::PackArgs;
+pub use password::PasswordVerb;
 pub use remote::RemoteVerb;
 pub use rm::RmArgs;
 pub use rollback::RollbackArgs;
 pub use scale::ScaleArgs;
 pub use secret::{SecretCreateArgs, SecretListArgs, SecretRmArgs, SecretUpdateArgs, SecretVerb};
 pub use stop::StopArgs;
+pub use token::{TokenCreateArgs, TokenRevokeArgs, TokenRotateArgs, TokenVerb};
 
 use crate::config::Config;
 

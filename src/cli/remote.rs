@@ -11,11 +11,13 @@ use super::invoke::InvokeArgs;
 use super::logs::LogsArgs;
 use super::ls::LsArgs;
 use super::namespace::NamespaceVerb;
+use super::password::PasswordVerb;
 use super::rm::RmArgs;
 use super::rollback::RollbackArgs;
 use super::scale::ScaleArgs;
 use super::secret::SecretVerb;
 use super::stop::StopArgs;
+use super::token::TokenVerb;
 
 /// What can be asked of a gateway over its REST API, this machine's or another's.
 ///
@@ -103,6 +105,12 @@ A follow that breaks off, as when actord is restarted, is taken up again where i
     /// List, show, create, update and remove namespaces
     #[command(subcommand)]
     Namespace(NamespaceVerb),
+    /// Make, list, revoke and rotate tokens, which may do less than the password
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// Rotate the password
+    #[command(subcommand)]
+    Password(PasswordVerb),
 }
 
 impl RemoteVerb {
@@ -136,6 +144,8 @@ impl RemoteVerb {
             Self::Logs(logs) => logs.run().await,
             Self::Secret(secret) => secret.run().await,
             Self::Namespace(namespace) => namespace.run().await,
+            Self::Token(token) => token.run().await,
+            Self::Password(password) => password.run().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::Access;
 use crate::http;
 use actix_web::dev::ServerHandle;
 use tokio::time::{Instant, sleep};
@@ -29,7 +29,7 @@ impl Servers {
     /// Starts to answer on all sockets.
     pub(super) fn start(
         config: &Config,
-        credentials: &Credentials,
+        access: &Access,
         sockets: Sockets,
         services: &Arc<http::Services>,
     ) -> anyhow::Result<Self> {
@@ -52,7 +52,7 @@ impl Servers {
                 per_address: config.max_connections_per_address,
             },
             trusted_proxies: config.trusted_proxies.clone(),
-            ..http::Settings::new(credentials.clone(), flavor)
+            ..http::Settings::new(access.clone(), flavor)
         };
         let (public, provider) = (settings(http::ApiFlavor::Public), settings(http::ApiFlavor::Provider));
         let servers = [

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::actors::{LocalEngine, keep_invocations};
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::Access;
 use crate::data_dir::DataDir;
 use crate::host::containerd::instances::thaw_all;
 use crate::http;
@@ -39,12 +39,12 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     memory::set_up();
     open_files::raise(config);
     let data = DataDir::open(&config.data_dir)?;
-    let credentials = Credentials::read_or_make(&config.auth_dir())?;
+    let access = Access::open(&config.auth_dir())?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
     let sockets = Sockets::open(config)?;
     let for_good = System::with_tokio_rt(multi_threaded).block_on(async {
-        serve(config, &data, credentials, sockets).await?;
+        serve(config, &data, access, sockets).await?;
         anyhow::Ok(ends_for_good().await)
     })?;
     // The actors are gone by now, so nothing starts again what is removed here, or freezes what is thawed.
@@ -58,7 +58,7 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(config: &Config, data: &DataDir, credentials: Credentials, sockets: Sockets) -> anyhow::Result<()> {
+async fn serve(config: &Config, data: &DataDir, access: Access, sockets: Sockets) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let asked_to_end = async {
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
@@ -111,7 +111,7 @@ async fn serve(config: &Config, data: &DataDir, credentials: Credentials, socket
         }
     };
     housekeeping::begin(config, &machine, &store, context.housekeeping());
-    let servers = Servers::start(config, &credentials, sockets, &services)?;
+    let servers = Servers::start(config, &access, sockets, &services)?;
     let watchdog = actix::spawn(watchdog(engine));
     tracing::info!(%public, %provider, %metrics, "ready");
     systemd::ready(&format!("functions answer on {public}"));

@@ -1,10 +1,10 @@
-//! Wrong passwords: slowed by the address that they come from, and told in a few lines, however many come.
+//! Wrong passwords and tokens: slowed by the address that they come from, and told in a few lines, however many come.
 //!
 //! ```text
 //! credentials -> few wrong ones came from the source  -> right: let in, wrong: note -> 401
 //!                many did -> all wait for HELD_UP first -> right: let in, wrong: note -> 429 with Retry-After
 //! ```
-//! A right password gets in wherever it comes from, later where others guess at the same address: were it refused there, a
+//! A right one gets in wherever it comes from, later where others guess at the same address: were it refused there, a
 //! guesser could lock the operator out. It waits as wrong ones do, so a guesser learns nothing before the wait is over, and
 //! can't guess faster than with as many connections as it may have. Other sources, requests without credentials and
 //! functions are not held up.
@@ -39,7 +39,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// So many sources have a line of their own in each period; the others have one together.
 const LINES: usize = 8;
 
-/// The wrong passwords of one listener. Cheap to clone.
+/// The wrong passwords and tokens of one listener. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Guesses {
     proxies: TrustedProxies,
@@ -139,7 +139,7 @@ impl Guesses {
             }
             if !rest.is_none() {
                 let Untold { wrong, slowed } = rest;
-                warn!(sources, wrong, slowed, "wrong passwords came from more addresses");
+                warn!(sources, wrong, slowed, "wrong passwords or tokens came from more addresses");
             }
         }
     }
@@ -188,7 +188,7 @@ impl Table {
 }
 
 fn tell(source: Source, Untold { wrong, slowed }: Untold) {
-    warn!(%source, wrong, slowed, "wrong passwords for /system");
+    warn!(%source, wrong, slowed, "wrong passwords or tokens for /system");
 }
 
 #[cfg(test)]
@@ -200,7 +200,7 @@ mod tests {
 
     /// The fields of the lines since the last time.
     fn fields(log: &CapturedLog) -> Vec<String> {
-        log.take().lines().map(|line| line.split_once("passwords").unwrap().1.trim().to_owned()).collect()
+        log.take().lines().map(|line| line.split_once("or tokens").unwrap().1.trim().to_owned()).collect()
     }
 
     fn source(address: &str) -> Source {

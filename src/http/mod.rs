@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
+pub use api::table_of_routes;
 pub use draining::Draining;
 use ipnet::IpNet;
 pub use metrics::Metrics;
@@ -45,7 +46,7 @@ pub use server::{serve, serve_metrics};
 use self::api::system;
 use self::guesses::Guesses;
 
-use crate::credentials::Credentials;
+use crate::credentials::Access;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
 use crate::function::{FunctionId, Resting};
 use crate::routes::Routes;
@@ -122,7 +123,7 @@ impl Default for ReadingLimits {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Who may use `/system`.
-    pub credentials: Credentials,
+    pub access: Access,
     /// Which peer it stands for.
     pub flavor: ApiFlavor,
     /// The longest time from a request for a function, waiting for an instance included, or from the end of its body to
@@ -153,9 +154,9 @@ pub struct Settings {
 impl Settings {
     /// The defaults: 60 s for a function and for a client's body, 55 s for the engine (faas-cli gives up after 60 s).
     #[must_use]
-    pub fn new(credentials: Credentials, flavor: ApiFlavor) -> Self {
+    pub fn new(access: impl Into<Access>, flavor: ApiFlavor) -> Self {
         Self {
-            credentials,
+            access: access.into(),
             flavor,
             upstream_timeout: Duration::from_secs(60),
             upload_idle_timeout: Duration::from_secs(60),

@@ -18,6 +18,7 @@ mod log;
 mod namespace;
 mod requests;
 mod resources;
+mod tokens;
 
 pub use alert::{Alert, AlertLabels, Alerts};
 pub use function::{FunctionDeployment, FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
@@ -30,6 +31,7 @@ pub use requests::{
     DeleteFunctionRequest, DeleteSecretRequest, ListedSecret, RollbackRequest, ScaleServiceRequest, Secret,
 };
 pub use resources::FunctionResources;
+pub use tokens::{CreateTokenRequest, ListedToken, MadeToken, RotatedPassword};
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Wrong passwords: who sends many has to wait, and nobody is shut out.
+//! Wrong passwords and tokens: who sends many has to wait, and nobody is shut out.
 
 use std::net::SocketAddr;
 
@@ -7,8 +7,15 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 
 use crate::support::{AUTH, House, Reply, mirror, read_reply};
+use crate::tokens::token;
 
 const WRONG: &str = "Authorization: Basic YWRtaW46d3Jvbmc=\r\n";
+/// Tokens that are none, in both ways to send one (`token:actord_wrong`), and what is not even like one.
+const WRONG_TOKENS: [&str; 3] = [
+    "Authorization: Bearer actord_wrong\r\n",
+    "Authorization: Basic dG9rZW46YWN0b3JkX3dyb25n\r\n",
+    "Authorization: Bearer a.jwt.perhaps\r\n",
+];
 
 /// Asks for the list of functions from this address of loopback.
 async fn list(house: &House, from: &str, headers: &str) -> Reply {
@@ -56,6 +63,29 @@ async fn an_address_that_guesses_is_slowed_and_shuts_nobody_out() {
         assert_eq!(list(&house, "127.0.0.3", WRONG).await.status, 401);
         assert_eq!(house.get("/function/echo").await.status, 200, "functions ask for no password");
     }
+}
+
+#[actix_web::test]
+async fn a_wrong_token_is_a_guess_like_a_wrong_password_and_a_right_one_is_let_in_beside_it() {
+    let house = House::public().await;
+    let (id, right) = token(&house, &["read"], &["*"]).await;
+    for (from, wrong) in ["127.0.0.2", "127.0.0.3", "127.0.0.4"].into_iter().zip(WRONG_TOKENS) {
+        let (mut after, mut last) = (0, list(&house, from, wrong).await);
+        while last.status == 401 && after < 100 {
+            (after, last) = (after + 1, list(&house, from, wrong).await);
+        }
+        assert!((10..20).contains(&after) && last.status == 429, "{after}: {last:?}");
+        assert!(last.header("retry-after").is_some() && last.text().contains(from), "{last:?}");
+        // Passwords and tokens are counted together, and neither shuts out the other.
+        assert_eq!(list(&house, from, WRONG).await.status, 429);
+        for header in [&right, AUTH] {
+            assert_eq!(list(&house, from, header).await.status, 200);
+        }
+    }
+    assert_eq!(list(&house, "127.0.0.5", WRONG_TOKENS[0]).await.status, 401, "another address is not held up");
+    // One that was revoked is as wrong as any.
+    house.system(&format!("DELETE /system/tokens/{id}"), "").await;
+    assert_eq!(list(&house, "127.0.0.6", &right).await.status, 401);
 }
 
 #[actix_web::test]

@@ -40,6 +40,7 @@ mod stop;
 mod strangers;
 mod system;
 mod timeouts;
+mod tokens;
 mod upgrade;
 mod uploads;
 mod versions;

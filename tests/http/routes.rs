@@ -19,6 +19,10 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/system/namespaces", &["GET"]),
     ("/system/namespace/any", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/namespace/", &["POST"]),
+    ("/system/tokens", &["GET", "POST"]),
+    ("/system/password/rotate", &["POST"]),
+    ("/system/tokens/any", &["DELETE"]),
+    ("/system/tokens/any/rotate", &["POST"]),
     ("/healthz", &["GET", "HEAD"]),
     ("/readyz", &["GET", "HEAD"]),
     ("/openapi.json", &["GET"]),
@@ -30,6 +34,10 @@ async fn a_method_that_a_path_does_not_have_is_a_405_without_a_body() {
         let house = House::with(flavor, |_| {}).await;
         for (path, own) in ROUTES {
             for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+                if *path == "/system/password/rotate" && own.contains(&method) {
+                    // It does what it says: what comes next would be refused.
+                    continue;
+                }
                 let reply = house.system(&format!("{method} {path}"), "").await;
                 if own.contains(&method) {
                     assert_ne!(reply.status, 405, "{method} {path}");

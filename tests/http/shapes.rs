@@ -47,7 +47,7 @@ fn has_null(value: &Value) -> bool {
 /// A house in which nothing has more than it must.
 async fn bare(flavor: ApiFlavor) -> LocalHouse {
     let house = LocalHouse::with(flavor, |settings| {
-        settings.release = Settings::new(settings.credentials.clone(), settings.flavor).release;
+        settings.release = Settings::new(settings.access.clone(), settings.flavor).release;
     })
     .await;
     for body in [json!({"service": "f", "image": "i"}), json!({"service": "g", "image": "i", "labels": null})] {

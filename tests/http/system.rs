@@ -27,7 +27,7 @@ async fn the_provider_port_tells_about_itself_in_the_providers_shape() {
 #[actix_web::test]
 async fn release_and_commit_are_never_empty_whoever_built_it_in_both_shapes() {
     let built = |settings: &mut Settings| {
-        settings.release = Settings::new(settings.credentials.clone(), settings.flavor).release;
+        settings.release = Settings::new(settings.access.clone(), settings.flavor).release;
     };
     for (flavor, versions) in [
         (ApiFlavor::Public, ["/version", "/provider/version"].as_slice()),

@@ -16,6 +16,8 @@ use super::{ClientError, GatewayArgs, environment, url};
 /// Longer than actord takes to answer a deployment that waits for its instance.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is said of credentials that are not known: the way to others is ours to tell.
+const REFUSED: &str = "invalid credentials";
 /// The longest error text that is shown.
 const TEXT_MAX: usize = 4096;
 
@@ -101,12 +103,17 @@ impl Client {
         segments: &[&str],
         query: &[(&str, &str)],
     ) -> Result<T, ClientError> {
-        let request = self.request(Method::GET, segments, query).timeout(ANSWER_TIMEOUT);
-        let body = self.success(request).await?.bytes().await.map_err(|error| self.broken(&error))?;
+        self.json(self.request(Method::GET, segments, query)).await
+    }
+
+    /// Sends a request whose answer is JSON.
+    pub(in crate::cli) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let answer = self.success(request.timeout(ANSWER_TIMEOUT)).await?;
+        let path = answer.url().path().to_owned();
+        let body = answer.bytes().await.map_err(|error| self.broken(&error))?;
         serde_json::from_slice(&body).map_err(|error| {
-            let path = segments.join("/");
             ClientError::Unreachable(format!(
-                "{} answered /{path} with something else than expected: {error}",
+                "{} answered {path} with something else than expected: {error}",
                 self.gateway()
             ))
         })
@@ -142,7 +149,7 @@ impl Client {
         let said: String = body.trim().chars().take(TEXT_MAX).collect();
         let gateway = self.gateway();
         let text = match (status, location) {
-            (StatusCode::UNAUTHORIZED, _) => self.unauthorised(),
+            (StatusCode::UNAUTHORIZED, _) if said.is_empty() || said == REFUSED => self.unauthorised(),
             (_, Some(location)) if status.is_redirection() => {
                 format!("{gateway} redirects to {location}: give the gateway's new URL with --gateway")
             }

@@ -2,10 +2,11 @@
 
 use actix_web::http::StatusCode;
 use actix_web::web::Payload;
-use actix_web::{HttpResponse, http::header};
+use actix_web::{HttpRequest, HttpResponse, http::header};
 use tracing::info;
 
 use super::error::HttpError;
+use super::needs::enter;
 use super::request::{Answer, BODY_MAX, Context, answer, read};
 use crate::function::FunctionId;
 use crate::http::{Services, Settings};
@@ -22,10 +23,16 @@ responses(
     (status = 200, description = "Every function has the replicas that were asked for"),
     (status = 500, description = "What did not go, a line each", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn receive(body: Payload, (services, settings): Context) -> Answer {
+pub(super) async fn receive(request: HttpRequest, body: Payload, (services, settings): Context) -> Answer {
     let Ok(Alerts { alerts }) = wire::read(&read(body, BODY_MAX).await?) else {
         return Ok(plain(StatusCode::BAD_REQUEST, "Unable to parse alert, bad format.".to_owned()));
     };
+    // Of an alert about functions that the caller may not change, nothing is done.
+    for alert in &alerts {
+        if let Ok(id) = alert.labels.function_name.parse::<FunctionId>() {
+            enter(&request, &id.namespace)?;
+        }
+    }
     let mut errors = Vec::new();
     for alert in alerts.iter().filter(|alert| !alert.labels.function_name.is_empty()) {
         errors.extend(scale(alert, &services, &settings).await.err());

@@ -10,11 +10,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use tracing::info;
 
 use super::error::HttpError;
+use super::needs::caller;
 use super::params::{InNamespace, Named, WithUsage};
-use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, is_yes, namespace, read};
+use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, is_yes, names_namespace, namespace, read};
 use super::status;
-use crate::engine::{Mode, Refused, Used, View};
-use crate::function::{FunctionId, FunctionName, Generation, Spec};
+use crate::engine::{Mode, Refused, Used};
+use crate::function::{FunctionId, FunctionName, Generation, Namespace, Spec};
 use crate::http::Services;
 use crate::wire::{
     self, DeleteFunctionRequest, FunctionDeployment, FunctionStatus, RollbackRequest, ScaleServiceRequest,
@@ -24,15 +25,25 @@ use crate::wire::{
 const USAGE_WITHIN: Duration = Duration::from_secs(3);
 
 /// All functions of a namespace, by name
+///
+/// To a token that may not see the default one, a request that names none lists those of all that it may see.
 #[utoipa::path(get, path = "/system/functions", tag = "functions", params(InNamespace), responses(
     (status = 200, description = "The functions", body = Vec<FunctionStatus>),
     (status = 400, description = "There is no such namespace", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn list(request: HttpRequest, (services, settings): Context) -> Answer {
-    let namespace = namespace(&services, "", &request).await?;
-    let views = answer(settings.answer_timeout, services.engine.list(&namespace)).await??;
-    let shown = |view: &View| status::listed(view, &services, &settings);
-    let all: Vec<_> = views.iter().filter_map(shown).collect();
+    let caller = caller(&request)?;
+    let namespaces = if names_namespace(&request) || caller.reaches(&Namespace::default()) {
+        vec![namespace(&services, "", &request).await?]
+    } else {
+        // Clients log in by this request.
+        services.namespaces.list().await?.into_iter().filter(|namespace| caller.reaches(namespace)).collect()
+    };
+    let mut all = Vec::new();
+    for namespace in namespaces {
+        let views = answer(settings.answer_timeout, services.engine.list(&namespace)).await??;
+        all.extend(views.iter().filter_map(|view| status::listed(view, &services, &settings)));
+    }
     Ok(HttpResponse::Ok().json(all))
 }
 
@@ -49,9 +60,12 @@ pub(super) async fn status(
     (services, settings): Context,
 ) -> Result<HttpResponse, HttpError> {
     let missing = || Ok(HttpResponse::NotFound().finish());
-    let (Ok(name), Ok(namespace)) = (name.parse::<FunctionName>(), namespace(&services, "", &request).await) else {
-        return missing();
+    let namespace = match namespace(&services, "", &request).await {
+        Ok(namespace) => namespace,
+        Err(refused) if refused.status == StatusCode::FORBIDDEN => return Err(refused),
+        Err(_) => return missing(),
     };
+    let Ok(name) = name.parse::<FunctionName>() else { return missing() };
     let id = FunctionId::new(name, namespace);
     let Some(view) = answer(settings.answer_timeout, services.engine.get(&id)).await?? else {
         return missing();

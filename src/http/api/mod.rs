@@ -1,8 +1,8 @@
 //! The REST API of OpenFaaS, under `/system`, and the document of it.
 //!
 //! ```text
-//! auth -> functions, secrets, namespaces, alert, logs: parse (request, params, wire) -> ask the engine -> answer, or error
-//!         system: what this is, and whether it is well
+//! auth, needs -> functions, secrets, namespaces, alert, logs: parse (request, params, wire) -> ask the engine -> answer, or error
+//!                tokens: who may use this    system: what this is, and whether it is well
 //! ```
 
 mod alert;
@@ -13,6 +13,7 @@ mod functions;
 pub(super) mod fuzzed;
 mod logs;
 mod namespaces;
+mod needs;
 mod next_tier;
 mod openapi;
 mod params;
@@ -20,7 +21,9 @@ mod request;
 mod secrets;
 mod status;
 pub(super) mod system;
+mod tokens;
 
+pub use self::needs::table_of_routes;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
@@ -32,7 +35,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
     let function = web::resource("/function/{name}");
     let (functions, secrets) = (web::resource("/functions"), web::resource("/secrets"));
     let namespace = web::resource("/namespace/{name}");
-    cfg.app_data(web::Data::new(auth::Expected::new(&settings.credentials)))
+    cfg.app_data(web::Data::new(settings.access.clone()))
         .app_data(web::Data::new(guesses.clone()))
         .service(web::scope("/async-function").default_service(web::to(system::no_async)))
         .service(
@@ -69,6 +72,12 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                         .route(web::delete().to(namespaces::delete)),
                 )
                 .service(web::resource("/alert").route(web::post().to(alert::receive)))
+                .service(
+                    web::resource("/tokens").route(web::get().to(tokens::list)).route(web::post().to(tokens::create)),
+                )
+                .service(web::resource("/tokens/{id}").route(web::delete().to(tokens::revoke)))
+                .service(web::resource("/tokens/{id}/rotate").route(web::post().to(tokens::rotate)))
+                .service(web::resource("/password/rotate").route(web::post().to(tokens::rotate_password)))
                 .service(web::resource("/info").route(web::get().to(system::info)))
                 .default_service(web::to(system::not_found)),
         )

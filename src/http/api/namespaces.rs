@@ -1,11 +1,12 @@
 //! `/system/namespaces` and `/system/namespace/{name}`.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use tracing::info;
 
 use super::error::HttpError;
+use super::needs::{caller, enter};
 use super::params::NamedNamespace;
 use super::request::{Answer, BODY_MAX, Context, read};
 use crate::function::{Invalid, Namespace, NamespaceMetadata, OPENFAAS};
@@ -31,11 +32,15 @@ async fn sent_to(path: &str, body: Payload) -> Result<(Namespace, NamespaceMetad
 }
 
 /// The names of all namespaces, the default one first
+///
+/// To a token, of those that it may see.
 #[utoipa::path(get, path = "/system/namespaces", operation_id = "list_namespaces", tag = "namespaces", responses(
     (status = 200, description = "The names", body = Vec<String>),
 ))]
-pub(super) async fn list((services, _): Context) -> Answer {
-    Ok(HttpResponse::Ok().json(services.namespaces.list().await?))
+pub(super) async fn list(request: HttpRequest, (services, _): Context) -> Answer {
+    let (caller, mut all) = (caller(&request)?, services.namespaces.list().await?);
+    all.retain(|namespace| caller.reaches(namespace));
+    Ok(HttpResponse::Ok().json(all))
 }
 
 /// One namespace
@@ -44,8 +49,12 @@ params(NamedNamespace), responses(
     (status = 200, description = "Its labels and annotations", body = FunctionNamespace),
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn get(path: web::Path<String>, (services, _): Context) -> Answer {
-    if let Ok(name) = path.parse()
+pub(super) async fn get(path: web::Path<String>, request: HttpRequest, (services, _): Context) -> Answer {
+    let name = path.parse();
+    if let Ok(name) = &name {
+        enter(&request, name)?;
+    }
+    if let Ok(name) = name
         && let Some(NamespaceMetadata { labels, annotations }) = services.namespaces.get(&name).await?
     {
         return Ok(HttpResponse::Ok().json(FunctionNamespace { name: path.into_inner(), labels, annotations }));

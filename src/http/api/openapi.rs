@@ -12,7 +12,8 @@ use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{alert, functions, logs, namespaces, secrets, system};
+use super::needs::{Needs, row};
+use super::{alert, functions, logs, namespaces, secrets, system, tokens};
 use crate::http::proxy::invoke;
 
 #[derive(OpenApi)]
@@ -29,6 +30,7 @@ use crate::http::proxy::invoke;
         (name = "functions", description = "What is deployed, and how it fares"),
         (name = "secrets", description = "What functions may know and nobody else"),
         (name = "namespaces", description = "Where functions live"),
+        (name = "tokens", description = "Who may use this, beside the user with the password"),
         (name = "proxy", description = "Calling functions"),
         (name = "system", description = "actord itself"),
     ),
@@ -54,6 +56,11 @@ use crate::http::proxy::invoke;
         namespaces::create,
         namespaces::update,
         namespaces::delete,
+        tokens::list,
+        tokens::create,
+        tokens::revoke,
+        tokens::rotate,
+        tokens::rotate_password,
         system::info,
         system::healthz,
         system::readyz,
@@ -84,8 +91,14 @@ pub(super) async fn document() -> HttpResponse {
 
 /// Writes down what holds for more than one route.
 fn complete(document: &mut Value) {
-    let scheme = json!({ "type": "http", "scheme": "basic" });
-    document["components"]["securitySchemes"] = json!({ "basic": scheme });
+    document["components"]["securitySchemes"] = json!({
+        "basic": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "The user and the password, or `token` and a token",
+        },
+        "token": { "type": "http", "scheme": "bearer", "description": "A token, which may do what it was made for" },
+    });
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
         for property in properties.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
@@ -114,7 +127,10 @@ fn complete(document: &mut Value) {
             if !system {
                 continue;
             }
-            operation["security"] = json!([{ "basic": [] }]);
+            operation["security"] = json!([{ "basic": [] }, { "token": [] }]);
+            if let Some(needs) = needs(method, path) {
+                operation["x-actord-needs"] = json!(needs.word());
+            }
             let changes = operation.get("requestBody").is_some();
             if let Some(body) = operation.get_mut("requestBody") {
                 let schema = body["content"]["application/json"]["schema"]["$ref"].as_str();
@@ -123,6 +139,7 @@ fn complete(document: &mut Value) {
             }
             let Some(answers) = operation["responses"].as_object_mut() else { continue };
             add(answers, "401", "Other credentials than these, or none");
+            add(answers, "403", "They may not do that, or not in that namespace");
             add(answers, "429", "Too many wrong ones came from this address");
             add(answers, "503", "Not now: the same request may succeed later");
             for status in ["429", "503"] {
@@ -136,6 +153,11 @@ fn complete(document: &mut Value) {
             }
         }
     }
+}
+
+/// What the table says of an operation, if that is in it.
+fn needs(method: &str, path: &str) -> Option<Needs> {
+    row(&method.to_uppercase().parse().ok()?, path)
 }
 
 /// References to the schemas of bodies that need not say anything, and so can be left out.

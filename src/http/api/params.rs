@@ -22,6 +22,15 @@ pub(super) struct Named {
     name: String,
 }
 
+/// The token that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct NamedToken {
+    /// What the token is called
+    #[param(example = "t-1a2b3c4d")]
+    id: String,
+}
+
 /// The namespace that a query names.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

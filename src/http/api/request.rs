@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::timeout;
 
 use super::error::HttpError;
+use super::needs::enter;
 use crate::function::Namespace;
 use crate::http::{Services, Settings};
 
@@ -54,7 +55,8 @@ pub(super) async fn read(body: Payload, longest: usize) -> Result<Bytes, HttpErr
     }
 }
 
-/// The namespace that the body names, else the query, else the default one; it must be one that functions may live in.
+/// The namespace that the body names, else the query, else the default one; it must be one that functions may live in, and
+/// that who asks may enter.
 pub(super) async fn namespace(
     services: &Services,
     in_body: &str,
@@ -63,10 +65,16 @@ pub(super) async fn namespace(
     let in_query = last_in_query(request, NAMESPACE).unwrap_or_default();
     let sent = if in_body.is_empty() { in_query.as_str() } else { in_body };
     let namespace = if sent.is_empty() { Namespace::default() } else { sent.parse::<Namespace>()? };
+    enter(request, &namespace)?;
     if services.namespaces.get(&namespace).await?.is_some() {
         return Ok(namespace);
     }
     Err(HttpError::new(StatusCode::BAD_REQUEST, "namespace not valid"))
+}
+
+/// Whether the query names a namespace.
+pub(super) fn names_namespace(request: &HttpRequest) -> bool {
+    last_in_query(request, NAMESPACE).is_some_and(|name| !name.is_empty())
 }
 
 /// As [`namespace`], for requests whose peers disagree on where it is read: when body and query both name one, it must

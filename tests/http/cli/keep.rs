@@ -1,4 +1,4 @@
-//! `logs`, `secret` and `namespace`.
+//! `logs`, `secret`, `namespace`, `token` and `password`.
 
 use actord::function::InstanceId;
 use jiff::Timestamp;
@@ -286,4 +286,56 @@ async fn a_namespace_lives_as_the_verbs_say() {
     house.engine.clear();
     assert_eq!(person.actord(&["namespace", "rm", "shop"]).await.out, "namespace shop removed\n");
     assert_eq!(person.actord(&["namespace", "get", "shop"]).await.code, 4);
+}
+
+#[actix_web::test]
+async fn a_token_is_shown_once_and_does_what_it_was_made_for_until_it_is_rotated_or_revoked() {
+    let house = House::public().await;
+    house.add("a.dev", "i");
+    let (root, stranger) = (Person::root(house.address), Person::stranger(house.address));
+    let told = root.actord(&["token", "create", "-n", "dev", "--read", "--expires", "2h", "--description", "CI"]).await;
+    assert_eq!(told.code, 0, "{told:?}");
+    let text = told.out.trim().to_owned();
+    assert!(text.starts_with("actord_") && told.err.contains("read in dev") && !told.err.contains(&text), "{told:?}");
+    let url = |text: &str| format!("http://token:{text}@{}", house.address);
+    let told = stranger.actord(&["ls", "-n", "dev", "--gateway", &url(&text)]).await;
+    assert!(told.code == 0 && told.out.contains("a "), "{told:?}");
+    let told = stranger.actord(&["rm", "a.dev", "--gateway", &url(&text)]).await;
+    assert!(told.code == 4 && told.err.contains("--write"), "{told:?}");
+    let told = stranger.actord(&["token", "ls", "--gateway", &url(&text)]).await;
+    assert!(told.code == 4 && told.err.contains("password"), "{told:?}");
+
+    let listed = root.actord(&["token", "ls", "-o", "json"]).await;
+    assert!(!listed.out.contains(&text));
+    let id = listed.json()[0]["id"].as_str().unwrap().to_owned();
+    let table = root.actord(&["token", "ls"]).await.out;
+    assert!(table.contains(&id) && table.contains("CI") && table.contains("dev"), "{table}");
+    let rotated = root.actord(&["token", "rotate", &id, "-o", "json"]).await.json();
+    let new = rotated["token"].as_str().unwrap();
+    let told = stranger.actord(&["ls", "-n", "dev", "--gateway", &url(&text)]).await;
+    assert!(told.code == 4 && told.err.contains("refused the credentials"), "{told:?}");
+    assert_eq!(stranger.actord(&["ls", "-n", "dev", "--gateway", &url(new)]).await.code, 0);
+    let told = root.actord(&["token", "revoke", &id, "t-nosuch"]).await;
+    assert_eq!((told.code, told.out), (4, format!("token {id} revoked\n")));
+    assert!(told.err.contains("t-nosuch"), "{}", told.err);
+    assert_eq!(stranger.actord(&["ls", "-n", "dev", "--gateway", &url(new)]).await.code, 4);
+
+    for wrong in [&["-n", "dev"][..], &["--read"], &["--read", "-n", "dev", "--expires", "soon"]] {
+        assert_eq!(root.actord(&[&["token", "create"], wrong].concat()).await.code, 2, "{wrong:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_password_that_was_rotated_is_told_and_the_old_one_refused() {
+    let house = House::public().await;
+    let root = Person::root(house.address);
+    let told = root.actord(&["password", "rotate"]).await;
+    assert_eq!((told.code, told.out.trim().len()), (0, 40), "{told:?}");
+    let old = root.actord(&["ls"]).await;
+    assert!(old.code == 4 && old.err.contains("refused the credentials"), "{old:?}");
+    let url = format!("http://admin:{}@{}", told.out.trim(), house.address);
+    assert_eq!(root.actord(&["ls", "--gateway", &url]).await.code, 0);
+    let again = root.actord(&["password", "rotate", "-o", "json", "--gateway", &url]).await.json();
+    assert_eq!(again["user"], "admin");
+    assert_ne!(again["password"], told.out.trim());
 }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use self::query::Unreadable;
 use super::error::HttpError;
+use super::needs::enter;
 use super::params::LogRequest;
 use super::request::{Answer, Context};
 use crate::engine::{LogLine, LogsRefused, LogsUnreadable};
@@ -53,6 +54,7 @@ pub(super) async fn logs(request: HttpRequest, (services, settings): Context) ->
     let Some(query) = query else {
         return unknown("no function can have that name: ask with ?name=NAME&namespace=NAMESPACE".to_owned());
     };
+    enter(&request, &query.function.namespace)?;
     let (function, follow) = (query.function.clone(), query.follow);
     let lines = match services.logs.read(query).await {
         Ok(lines) => lines,

@@ -14,6 +14,8 @@ pub const USER_FILE: &str = "basic-auth-user";
 /// The file with the password.
 pub const PASSWORD_FILE: &str = "basic-auth-password";
 const DEFAULT_USER: &str = "admin";
+/// Root alone reads and writes both.
+const MODE: u32 = 0o600;
 /// 40 letters and digits: 238 bits.
 const PASSWORD_LENGTH: usize = 40;
 
@@ -40,9 +42,7 @@ impl Credentials {
     pub fn read_or_make(directory: &Path) -> Result<Self, DataDirError> {
         make_private_dir(directory)?;
         let user = read_or_make(&directory.join(USER_FILE), || DEFAULT_USER.to_owned())?;
-        let password = read_or_make(&directory.join(PASSWORD_FILE), || {
-            Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH)
-        })?;
+        let password = read_or_make(&directory.join(PASSWORD_FILE), new_password)?;
         Ok(Self { user, password })
     }
 
@@ -55,6 +55,19 @@ impl Credentials {
         };
         Some(Self { user: read(USER_FILE)?, password: read(PASSWORD_FILE)? })
     }
+}
+
+/// Puts another password in the place of the one in the directory, whole or not at all; only root can read it.
+///
+/// # Errors
+/// When it can't be written: the old one is there still.
+pub(super) fn replace(directory: &Path, password: &str) -> Result<(), DataDirError> {
+    write_atomically(&directory.join(PASSWORD_FILE), password.as_bytes(), MODE)
+}
+
+/// A password that nobody can guess.
+pub(super) fn new_password() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH)
 }
 
 fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String, DataDirError> {
@@ -72,7 +85,7 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String, Da
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = make();
-            write_atomically(path, text.as_bytes(), 0o600)?;
+            write_atomically(path, text.as_bytes(), MODE)?;
             Ok(text)
         }
         Err(error) => Err(failed(error)),

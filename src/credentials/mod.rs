@@ -1,0 +1,30 @@
+//! Who may use the API: one user with a password, and tokens that may do less.
+//!
+//! ```text
+//! <data-dir>/auth/basic-auth-user, basic-auth-password    made at the first start
+//! <data-dir>/auth/tokens.json                             digests of tokens, and what each may do
+//!
+//! Authorization header -> Access: SHA-256 -> one look into a table in memory -> Caller, which knows what it may do
+//! a change             -> the file, until it is on the disk -> another table in the place of the old one
+//! ```
+//! The tokens lie beside the password, in a file that is replaced whole, and not in the store of functions: there are few,
+//! they change by hand, and an older actord can still open that store.
+//!
+//! Only digests are kept, so no token can be had from a stolen file. A plain SHA-256 is enough for that: a token is 256 bits of
+//! chance, which no guesser gets through at any speed. Slow digests are for words that people choose.
+//!
+//! A look takes no lock and no disk: readers and a change never wait for each other.
+
+mod access;
+mod caller;
+mod digest;
+mod header;
+mod kept;
+mod password;
+mod token;
+
+pub use access::{Access, ChangeError};
+pub use caller::{Caller, Denied};
+pub use digest::Digest;
+pub use password::{Credentials, PASSWORD_FILE, USER_FILE};
+pub use token::{Reach, Scope, Token, lifetime};

@@ -1,0 +1,200 @@
+//! The table of routes: what each needs of who asks. This is all that says so, and `docs/security.md` shows it.
+//!
+//! ```text
+//! request -> auth: who is it? -> the table: may it do that anywhere? -> handler -> enter(namespace): also in this one? -> engine
+//! ```
+//! A request whose method and path are not in the table needs the password: a route that was forgotten here is closed.
+
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpMessage as _, HttpRequest};
+
+use super::error::HttpError;
+use crate::credentials::{Caller, Scope};
+use crate::function::Namespace;
+
+/// What a route needs of who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// No credentials.
+    Nothing,
+    /// Any that hold.
+    Known,
+    /// This scope, in the namespace that the request is about.
+    Of(Scope),
+    /// The password.
+    Admin,
+}
+
+/// The methods that a function is called by.
+const CALLS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
+/// Methods, path and need of the routes of both listeners.
+pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
+    use Needs::{Admin, Known, Nothing, Of};
+    use Scope::{Read, Write};
+    &[
+        (&["GET"], "/system/functions", Of(Read)),
+        (&["POST", "PUT", "DELETE"], "/system/functions", Of(Write)),
+        (&["GET"], "/system/function/{name}", Of(Read)),
+        (&["POST"], "/system/function/{name}/rollback", Of(Write)),
+        (&["POST"], "/system/function/{name}/stop", Of(Write)),
+        (&["POST"], "/system/function/{name}/start", Of(Write)),
+        (&["POST"], "/system/scale-function/{name}", Of(Write)),
+        (&["POST"], "/system/alert", Of(Write)),
+        (&["GET"], "/system/logs", Of(Read)),
+        (&["GET"], "/system/secrets", Of(Read)),
+        (&["POST", "PUT", "DELETE"], "/system/secrets", Of(Write)),
+        (&["GET"], "/system/namespaces", Of(Read)),
+        (&["GET"], "/system/namespace/{name}", Of(Read)),
+        (&["POST", "PUT", "DELETE"], "/system/namespace/{name}", Admin),
+        (&["POST"], "/system/namespace/", Admin),
+        (&["POST"], "/system/namespace", Admin),
+        (&["GET"], "/system/info", Known),
+        (&["GET", "POST"], "/system/tokens", Admin),
+        (&["DELETE"], "/system/tokens/{id}", Admin),
+        (&["POST"], "/system/tokens/{id}/rotate", Admin),
+        (&["POST"], "/system/password/rotate", Admin),
+        (CALLS, "/function/{name}", Nothing),
+        (CALLS, "/function/{name}/{path}", Nothing),
+        (&["POST"], "/async-function/{name}", Nothing),
+        (&["POST"], "/async-function/{name}/{path}", Nothing),
+        (&["GET"], "/openapi.json", Nothing),
+        (&["GET", "HEAD"], "/healthz", Nothing),
+        (&["GET", "HEAD"], "/readyz", Nothing),
+    ]
+};
+
+impl Needs {
+    /// What a request for this needs; the path is as routes see it, decoded.
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        row(method, path).unwrap_or(Self::Admin)
+    }
+
+    /// The word for it in the API's document.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Known => "any",
+            Self::Of(scope) => scope.as_str(),
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether this caller may do that somewhere.
+    ///
+    /// # Errors
+    /// What it would have to be, for people.
+    pub(super) fn met_by(self, caller: &Caller) -> Result<(), String> {
+        match self {
+            Self::Nothing | Self::Known => Ok(()),
+            Self::Of(scope) if caller.has(scope) => Ok(()),
+            Self::Of(scope) => Err(format!(
+                "token {} may not do this: it needs the scope {scope}. `actord token create --{scope}` makes one that may",
+                caller.name(),
+                scope = scope.as_str()
+            )),
+            Self::Admin if caller.is_admin() => Ok(()),
+            Self::Admin => Err(format!("token {} may not do this: it needs the user with the password", caller.name())),
+        }
+    }
+}
+
+/// The table as `docs/security.md` shows it.
+#[must_use]
+pub fn table_of_routes() -> String {
+    let row = |(methods, path, needs): &(&[&str], &str, Needs)| {
+        let methods = if *methods == CALLS { "any".to_owned() } else { methods.join(", ") };
+        format!("| `{path}` | {methods} | {} |\n", needs.word())
+    };
+    let rows: String = TABLE.iter().map(row).collect();
+    format!("| route | methods | needs |\n| --- | --- | --- |\n{rows}")
+}
+
+/// What the table says of a request, if it is in it.
+pub(super) fn row(method: &Method, path: &str) -> Option<Needs> {
+    let row = TABLE.iter().find(|(methods, pattern, _)| methods.contains(&method.as_str()) && fits(pattern, path));
+    row.map(|(.., needs)| *needs)
+}
+
+/// Whether a path has the segments of a pattern, where `{...}` is any one.
+fn fits(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(segment)) if wanted.starts_with('{') && !segment.is_empty() => {}
+            (Some(wanted), Some(segment)) if wanted == segment => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whom a request is from. The authorisation leaves it with the request.
+pub(super) fn caller(request: &HttpRequest) -> Result<Caller, HttpError> {
+    let known = request.extensions().get::<Caller>().cloned();
+    known.ok_or_else(|| HttpError::new(StatusCode::FORBIDDEN, "nobody is known to ask for this"))
+}
+
+/// Lets a request go on that is about this namespace. Whether there is one is not told to who may not see it.
+///
+/// # Errors
+/// 403 for a token that does not reach there.
+pub(super) fn enter(request: &HttpRequest, namespace: &Namespace) -> Result<(), HttpError> {
+    let caller = caller(request)?;
+    if caller.reaches(namespace) {
+        return Ok(());
+    }
+    let reach = match &caller {
+        Caller::Token(token) => token.namespaces.to_string(),
+        Caller::Admin(_) => String::new(),
+    };
+    let line = format!("token {} may not do this in namespace {namespace}: it is for {reach}", caller.name());
+    Err(HttpError::new(StatusCode::FORBIDDEN, line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_fits_by_its_segments() {
+        for (pattern, path, fit) in [
+            ("/a", "/a", true),
+            ("/a", "/a/", false),
+            ("/a/", "/a/", true),
+            ("/a/", "/a", false),
+            ("/a/{x}", "/a/b", true),
+            ("/a/{x}", "/a/", false),
+            ("/a/{x}", "/a/b/c", false),
+            ("/a/{x}/c", "/a/b/c", true),
+            ("/a/{x}/c", "/a/b/d", false),
+            ("/a", "/A", false),
+            ("/a", "//a", false),
+        ] {
+            assert_eq!(fits(pattern, path), fit, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_needs_the_password() {
+        assert_eq!(Needs::of(&Method::GET, "/system/functions"), Needs::Of(Scope::Read));
+        assert_eq!(Needs::of(&Method::PUT, "/system/functions"), Needs::Of(Scope::Write));
+        for (method, path) in [
+            (Method::PATCH, "/system/functions"),
+            (Method::HEAD, "/system/functions"),
+            (Method::GET, "/system/nothing"),
+            (Method::GET, "/system/functions/"),
+            (Method::GET, "/system"),
+        ] {
+            assert_eq!(Needs::of(&method, path), Needs::Admin, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn no_two_rows_are_about_the_same() {
+        let all: Vec<_> = TABLE.iter().flat_map(|(methods, path, _)| methods.iter().map(move |m| (m, path))).collect();
+        for (at, row) in all.iter().enumerate() {
+            assert!(!all[..at].contains(row), "{row:?}");
+        }
+    }
+}
