@@ -31,7 +31,7 @@ use actix_web::rt::net::TcpStream;
 
 pub(super) use self::framing::Chunk;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
-pub(super) use self::turn::{Answer, Exchange, is_from_proxy, peer, sent};
+pub(super) use self::turn::{Answer, Exchange, Pace, is_from_proxy, peer, sent};
 
 use self::admission::{Admission, Admitted};
 use self::reading::Readers;

@@ -32,10 +32,16 @@ use super::refusal::Refusal;
 use super::strangers::Strangers;
 use super::turn::Turn;
 use crate::http::ClientTimes;
-use crate::http::unacknowledged::unacknowledged;
+use crate::http::unacknowledged::{unacknowledged, unsent};
 
 /// So many bytes of the requests that follow are held while one is answered.
 const AHEAD: usize = 64 << 10;
+
+/// So many bytes are read at once of what comes between two requests and of heads, most of which are shorter.
+const ROOM: usize = 4 << 10;
+
+/// With less room than this, there is more made first.
+const LITTLE_ROOM: usize = 1 << 10;
 
 /// How long a client that was refused may go on sending: an answer is lost where its connection ends before that.
 const LINGER: Duration = Duration::from_secs(1);
@@ -119,7 +125,9 @@ impl ClientStream {
 
     /// Reads more of what the client sends. False at its end.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        self.held.reserve(8 << 10);
+        if self.held.capacity() - self.held.len() < LITTLE_ROOM {
+            self.held.reserve(ROOM);
+        }
         let count = ready!(poll_read_buf(Pin::new(&mut self.tcp), cx, &mut self.held))?;
         Poll::Ready(Ok(count > 0))
     }
@@ -242,6 +250,9 @@ impl ClientStream {
     fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Poll::Ready(count) = Pin::new(&mut self.tcp).poll_write(cx, bytes)? {
             self.reader.took(count);
+            if count == bytes.len() {
+                self.turn.took(count, || unsent(&self.tcp) == Some(0));
+            }
             return Poll::Ready(Ok(count));
         }
         let slow = ready!(self.reader.poll_slow(bytes.len(), || unacknowledged(&self.tcp), cx));

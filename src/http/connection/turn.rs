@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -15,8 +16,11 @@ use super::Peer;
 use super::unread::Unread;
 use super::version;
 
+/// So much of an answer's body is read at once for a client of which nothing is known, and at most for one that is quick.
+const PIECE: RangeInclusive<usize> = 4 << 10..=64 << 10;
+
 /// The request that a connection is at.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turn {
     /// Who asks: address and port, as functions are told of it with each request.
     peer: Option<Box<str>>,
@@ -30,6 +34,8 @@ pub(super) struct Turn {
     is_tunnel: Cell<bool>,
     /// Path and query as they were sent, if actix was given them percent-encoded.
     sent: RefCell<Option<Rc<str>>>,
+    /// So much of an answer's body may be read at once.
+    piece: Cell<usize>,
 }
 
 impl Turn {
@@ -38,7 +44,11 @@ impl Turn {
         Self {
             peer: peer.map(|peer| peer.address.to_string().into()),
             is_proxy: peer.is_some_and(|peer| peer.is_proxy),
-            ..Self::default()
+            answered: Cell::default(),
+            cut_short: Cell::default(),
+            is_tunnel: Cell::default(),
+            sent: RefCell::default(),
+            piece: Cell::new(*PIECE.start()),
         }
     }
 
@@ -54,6 +64,15 @@ impl Turn {
         self.answered.set(true);
     }
 
+    /// Our kernel took so many bytes at once, all that there were. The next piece of the answer may be larger if it
+    /// `has_sent_all` of them: a client that takes its time never has a large piece waiting for it.
+    pub(super) fn took(&self, bytes: usize, has_sent_all: impl FnOnce() -> bool) {
+        let piece = self.piece.get();
+        if piece < *PIECE.end() && bytes >= piece && has_sent_all() {
+            self.piece.set(2 * piece);
+        }
+    }
+
     pub(super) fn is_cut_short(&self) -> bool {
         self.cut_short.get()
     }
@@ -66,6 +85,27 @@ impl Turn {
 /// The request's path and query as its client sent them, if actix knows them percent-encoded.
 pub(in crate::http) fn sent(request: &Request) -> Option<Rc<str>> {
     request.conn_data::<Rc<Turn>>()?.sent.borrow().clone()
+}
+
+/// How quickly a client takes what it is sent.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Pace(Option<Rc<Turn>>);
+
+impl Pace {
+    /// Of the client that sent a request.
+    pub(in crate::http) fn of(request: &Request) -> Self {
+        Self(request.conn_data::<Rc<Turn>>().cloned())
+    }
+
+    #[cfg(test)]
+    pub(super) fn at(turn: Rc<Turn>) -> Self {
+        Self(Some(turn))
+    }
+
+    /// So many bytes of its answer may be read at once.
+    pub(in crate::http) fn piece(&self) -> usize {
+        self.0.as_ref().map_or(*PIECE.start(), |turn| turn.piece.get())
+    }
 }
 
 /// Address and port of the client that sent a request.

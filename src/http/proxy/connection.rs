@@ -32,8 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// So much is read at once of what may be short.
 const SHORT: usize = 4 << 10;
 
-/// So much is read at once of a long body, at most.
-const LONG: usize = 64 << 10;
+/// A piece of a body that is as large is no small matter for as long as its client takes it.
+const LARGE: usize = 32 << 10;
 
 /// A connection that is open and has no request, or one whose answer is being read.
 pub(super) struct Connection {
@@ -139,16 +139,21 @@ impl Connection {
         since == 0 || is_end && self.reading.untaken().is_some_and(|bytes| bytes >= since)
     }
 
-    /// The next piece of an answer's body; none at its end.
+    /// The next piece of an answer's body, of which `most` bytes are read at once; none at its end.
     ///
     /// # Errors
     /// Where it breaks off, or what comes are no chunks.
-    pub(super) fn poll_body(&mut self, framing: &mut Framing, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    pub(super) fn poll_body(
+        &mut self,
+        framing: &mut Framing,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             match framing.take(&mut self.buffer) {
                 Ok(Some(piece)) => {
                     // A client that takes its time holds this piece. There is no use in memory for the next one meanwhile.
-                    if self.buffer.is_empty() && piece.len() >= LONG / 2 {
+                    if self.buffer.is_empty() && piece.len() >= LARGE {
                         self.buffer = BytesMut::new();
                     }
                     return Poll::Ready(Some(Ok(piece)));
@@ -159,7 +164,7 @@ impl Connection {
                     return Poll::Ready(Some(Err(io::Error::new(ErrorKind::InvalidData, "what came is no chunk"))));
                 }
             }
-            self.buffer.reserve(framing.left().clamp(SHORT, LONG));
+            self.buffer.reserve(framing.left().clamp(SHORT, most.max(SHORT)));
             match ready!(self.reading.poll_more(cx, &mut self.buffer)) {
                 Ok(0) if framing.ends_with_connection() => return Poll::Ready(None),
                 Ok(0) => return Poll::Ready(Some(Err(ErrorKind::UnexpectedEof.into()))),

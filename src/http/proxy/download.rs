@@ -11,6 +11,7 @@ use actix_web::web::Bytes;
 use super::body::Framing;
 use super::connection::Connection;
 use super::pool::Pool;
+use crate::http::connection::Pace;
 
 /// What is held while an answer's body is on its way.
 pub(in crate::http) trait Held {
@@ -24,6 +25,8 @@ pub(in crate::http) struct Download<T> {
     framing: Framing,
     size: BodySize,
     connection: Option<(Rc<Pool>, Connection)>,
+    /// Its client's.
+    pace: Pace,
     /// How it broke off, to be told when what came before is out.
     broken: Option<io::Error>,
     held: T,
@@ -31,8 +34,14 @@ pub(in crate::http) struct Download<T> {
 
 impl<T> Download<T> {
     /// `size` is what the function said, also of a body that it does not send (HEAD).
-    pub(super) fn new(framing: Framing, size: BodySize, connection: (Rc<Pool>, Connection), held: T) -> Self {
-        Self { framing, size, connection: Some(connection), broken: None, held }
+    pub(super) fn new(
+        framing: Framing,
+        size: BodySize,
+        connection: (Rc<Pool>, Connection),
+        pace: Pace,
+        held: T,
+    ) -> Self {
+        Self { framing, size, connection: Some(connection), pace, broken: None, held }
     }
 
     fn give_back(&mut self) {
@@ -65,7 +74,7 @@ impl<T: Held + Unpin> MessageBody for Download<T> {
             return Poll::Ready(Some(Err(error)));
         }
         let Some((_, connection)) = &mut this.connection else { return Poll::Ready(None) };
-        match ready!(connection.poll_body(&mut this.framing, cx)) {
+        match ready!(connection.poll_body(&mut this.framing, this.pace.piece(), cx)) {
             Some(Ok(piece)) => Poll::Ready(Some(Ok(piece))),
             None => {
                 this.give_back();

@@ -294,7 +294,7 @@ async fn call(
                 Some(payload) if status == StatusCode::SWITCHING_PROTOCOLS => {
                     own(upgrade::answer(answer.head.answer, answer.connection, payload, (answer.lease, invocation)))
                 }
-                _ => stream(answer, &proxy.pool, invocation),
+                _ => stream(answer, &proxy.pool, connection::Pace::of(request), invocation),
             }
         }
         Err(error) => {
@@ -333,11 +333,11 @@ fn upload(request: &Request, payload: Payload, floor: u64) -> Upload {
 }
 
 /// The function's own answer, with its body to come.
-fn stream(answer: Answer, pool: &Rc<Pool>, invocation: Invocation<Rc<Target>>) -> Answered {
+fn stream(answer: Answer, pool: &Rc<Pool>, pace: connection::Pace, invocation: Invocation<Rc<Target>>) -> Answered {
     let Answer { head, connection, lease } = answer;
     let size = size(&head);
     let held: InFlight = (lease, invocation);
-    let body = Download::new(head.body, size, (pool.clone(), connection), held);
+    let body = Download::new(head.body, size, (pool.clone(), connection), pace, held);
     head.answer.set_body(EitherBody::left(body))
 }
 

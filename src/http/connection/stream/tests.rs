@@ -2,6 +2,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::turn::Pace;
 use super::*;
 use crate::http::ReadingLimits;
 use crate::http::metrics::Waiting;
@@ -39,6 +40,34 @@ async fn a_client_that_takes_nothing_of_its_answer_is_closed_by_a_reset_and_noth
     assert_eq!(waiting.bytes(), 0, "what it held is given back");
     let end = client.read_to_end(&mut Vec::new()).await.unwrap_err();
     assert_eq!(end.kind(), io::ErrorKind::ConnectionReset, "{end}");
+}
+
+#[actix_web::test]
+async fn pieces_of_an_answer_grow_for_a_client_that_takes_them_and_stay_small_for_one_that_does_not() {
+    const LEAST: usize = 4 << 10;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for (is_quick, expected) in [(true, 16 * LEAST), (false, LEAST)] {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(2 << 10).unwrap();
+        let mut client = match is_quick {
+            true => TcpStream::connect(listener.local_addr().unwrap()).await.unwrap(),
+            false => socket.connect(listener.local_addr().unwrap()).await.unwrap(),
+        };
+        let tcp = listener.accept().await.unwrap().0;
+        let mut stream = ClientStream::new(tcp, None, Strangers::default(), readers(), TIMES);
+        let pace = Pace::at(stream.turn());
+        stream.write_all(b"a short answer").await.unwrap();
+        assert_eq!(pace.piece(), LEAST, "a short answer says nothing");
+        client.read_exact(&mut [0; 14]).await.unwrap();
+        for _ in 0..20 {
+            let piece = vec![b'x'; pace.piece()];
+            stream.write_all(&piece).await.unwrap();
+            if is_quick {
+                client.read_exact(&mut vec![0; piece.len()]).await.unwrap();
+            }
+        }
+        assert_eq!(pace.piece(), expected, "{is_quick}");
+    }
 }
 
 /// A connection whose client has asked once, and takes nothing of an answer that fills what the kernels hold for it.
