@@ -32,6 +32,10 @@ mod run;
 mod sample;
 #[path = "../../tests/support/sleepers.rs"]
 mod sleepers;
+#[path = "../../tests/support/slow_clients.rs"]
+mod slow_clients;
+#[path = "../../tests/support/tools.rs"]
+mod tools;
 
 use std::fs;
 use std::path::{Path, PathBuf};

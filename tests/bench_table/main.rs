@@ -30,6 +30,10 @@ mod run;
 mod sample;
 #[path = "../support/sleepers.rs"]
 mod sleepers;
+#[path = "../support/slow_clients.rs"]
+mod slow_clients;
+#[path = "../support/tools.rs"]
+mod tools;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -80,7 +84,7 @@ macro_rules! parts {
     };
 }
 
-parts!(deploy, proxy, change, fire, fleet, density, growth, logs);
+parts!(deploy, proxy, change, fire, fleet, density, growth, slow, logs);
 
 #[test]
 fn every_row_is_named_after_its_part_and_once() {

@@ -15,11 +15,10 @@ mod logs;
 mod ramp;
 mod reboot;
 mod rest;
-mod slow_clients;
+mod slow;
 mod stack;
 mod stopped;
 mod storm;
-mod tools;
 mod updates;
 
 #[path = "../support/actord.rs"]
@@ -46,6 +45,10 @@ mod run;
 mod sample;
 #[path = "../support/sleepers.rs"]
 mod sleepers;
+#[path = "../support/slow_clients.rs"]
+mod slow_clients;
+#[path = "../support/tools.rs"]
+mod tools;
 
 /// The size of something: in the short form, and in the long one.
 fn sized(short: usize, long: usize) -> usize {
