@@ -6,15 +6,15 @@
 //! ```
 //! A right one gets in wherever it comes from, later where others guess at the same address: were it refused there, a
 //! guesser could lock the operator out. It waits as wrong ones do, so a guesser learns nothing before the wait is over, and
-//! can't guess faster than with as many connections as it may have. Other sources, requests without credentials and
-//! functions are not held up.
+//! can't guess faster than with as many connections as it may have. Other sources and requests without credentials are not
+//! held up. Calls of functions that ask for a token have a count of their own, and only wrong tokens wait there (`bearer`).
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use actix_web::dev::ServiceRequest;
+use actix_web::http::header::HeaderMap;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
@@ -39,9 +39,11 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// So many sources have a line of their own in each period; the others have one together.
 const LINES: usize = 8;
 
-/// The wrong passwords and tokens of one listener. Cheap to clone.
-#[derive(Debug, Clone, Default)]
+/// The wrong passwords and tokens for one part of a listener. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(super) struct Guesses {
+    /// What they are sent to.
+    part: &'static str,
     proxies: TrustedProxies,
     table: Arc<Mutex<Table>>,
 }
@@ -82,15 +84,14 @@ impl Untold {
 }
 
 impl Guesses {
-    /// Of a listener that has these proxies before it.
-    pub(super) fn behind(proxies: TrustedProxies) -> Self {
-        Self { proxies, table: Arc::default() }
+    /// For this part of a listener that has these proxies before it.
+    pub(super) fn of(part: &'static str, proxies: TrustedProxies) -> Self {
+        Self { part, proxies, table: Arc::default() }
     }
 
-    /// Where a request comes from.
-    pub(super) fn source(&self, request: &ServiceRequest) -> Source {
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        self.proxies.client(peer, request.headers()).into()
+    /// Whom a request of this peer comes from.
+    pub(super) fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> IpAddr {
+        self.proxies.client(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()), headers)
     }
 
     /// How long credentials from there are held up, if they are.
@@ -117,7 +118,7 @@ impl Guesses {
         entry.whole_at = (entry.whole_at.max(now) + EVERY).min(now + EVERY * AT_ONCE);
         let this = Untold { wrong: 1, slowed: was_slowed.into() };
         if is_first {
-            tell(source, this);
+            self.tell(source, this);
             actix_web::rt::spawn(self.clone().tell_the_rest());
         } else {
             entry.untold.add(this);
@@ -135,13 +136,17 @@ impl Guesses {
                 return;
             }
             for (source, untold) in told {
-                tell(source, untold);
+                self.tell(source, untold);
             }
             if !rest.is_none() {
                 let Untold { wrong, slowed } = rest;
-                warn!(sources, wrong, slowed, "wrong passwords or tokens came from more addresses");
+                warn!(sources, wrong, slowed, "wrong passwords or tokens for {} from more addresses", self.part);
             }
         }
+    }
+
+    fn tell(&self, source: Source, Untold { wrong, slowed }: Untold) {
+        warn!(%source, wrong, slowed, "wrong passwords or tokens for {}", self.part);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -187,10 +192,6 @@ impl Table {
     }
 }
 
-fn tell(source: Source, Untold { wrong, slowed }: Untold) {
-    warn!(%source, wrong, slowed, "wrong passwords or tokens for /system");
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv6Addr;
@@ -221,7 +222,7 @@ mod tests {
     #[actix_web::test]
     async fn a_source_has_ten_tries_at_once_and_is_slowed_from_then_on_until_it_stops_to_guess() {
         tokio::time::pause();
-        let (guesses, bad) = (Guesses::default(), source("192.0.2.1"));
+        let (guesses, bad) = (Guesses::of("/system", TrustedProxies::default()), source("192.0.2.1"));
         for n in 0..AT_ONCE {
             assert_eq!(guesses.wait(bad), None, "{n}");
             assert_eq!(guesses.note(bad), None, "{n}");
@@ -247,7 +248,7 @@ mod tests {
     #[actix_web::test]
     async fn while_a_source_guesses_whatever_comes_from_it_waits_for_the_same_time() {
         tokio::time::pause();
-        let (guesses, bad) = (Guesses::default(), source("192.0.2.1"));
+        let (guesses, bad) = (Guesses::of("/system", TrustedProxies::default()), source("192.0.2.1"));
         let waited = async |from| {
             let begun = Instant::now();
             guesses.hold_up(from).await;
@@ -266,7 +267,7 @@ mod tests {
     #[actix_web::test]
     async fn however_many_sources_guess_memory_and_log_are_bounded() {
         tokio::time::pause();
-        let (guesses, log) = (Guesses::default(), CapturedLog::default());
+        let (guesses, log) = (Guesses::of("/system", TrustedProxies::default()), CapturedLog::default());
         let _guard = log.listen();
         let all = 3 * SOURCES as u64;
         for n in 0..all {
@@ -286,7 +287,7 @@ mod tests {
     #[actix_web::test]
     async fn the_first_is_told_at_once_and_then_each_source_once_a_minute() {
         tokio::time::pause();
-        let (guesses, log) = (Guesses::default(), CapturedLog::default());
+        let (guesses, log) = (Guesses::of("/system", TrustedProxies::default()), CapturedLog::default());
         let _guard = log.listen();
         let (one, two) = (source("192.0.2.1"), source("2001:db8::1"));
         guesses.note(one);

@@ -28,6 +28,7 @@ mod guesses;
 mod metrics;
 mod proxies;
 mod proxy;
+mod seconds;
 mod server;
 mod source;
 mod text;

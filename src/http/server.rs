@@ -50,10 +50,11 @@ pub fn serve(
         settings.times,
         services.metrics.waiting().clone(),
     );
-    let guesses = Guesses::behind(proxies);
+    let guesses = Guesses::of("/system", proxies.clone());
+    let guesses_at_functions = Guesses::of("functions", proxies);
     listen(builder, listener, connections, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings, &guesses));
-        (app, Some(Proxy::new(services.clone(), &settings)))
+        (app, Some(Proxy::new(services.clone(), &settings, guesses_at_functions.clone())))
     })
 }
 

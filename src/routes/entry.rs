@@ -50,6 +50,12 @@ impl FunctionEntry {
         self.function.state.borrow().limit
     }
 
+    /// Whether a call needs a token.
+    #[must_use]
+    pub fn asks_for_token(&self) -> bool {
+        self.function.guarded.load(Ordering::Acquire)
+    }
+
     /// Whether a safe request may be sent to it a second time when its connection broke before an answer.
     #[must_use]
     pub fn may_resend(&self) -> bool {

@@ -25,6 +25,8 @@ pub(super) struct Function {
     /// Told when a request is parked that no instance is on its way for.
     pub(super) demand: Notify,
     pub(super) parking: Parking,
+    /// Whether a call needs a token.
+    pub(super) guarded: AtomicBool,
     /// Whether it was called since this was last asked.
     pub(super) used: AtomicBool,
     pub(super) last_use: Arc<LastUse>,
@@ -44,6 +46,7 @@ impl Function {
             queue: Mutex::default(),
             demand: Notify::new(),
             parking,
+            guarded: AtomicBool::new(false),
             used: AtomicBool::new(false),
             last_use: Arc::new(LastUse::new()),
             calls: AtomicU64::new(0),

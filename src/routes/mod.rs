@@ -88,6 +88,17 @@ impl Routes {
         });
     }
 
+    /// Makes the function known, and says whether calls of it need a token: from the first moment on, where it was not known.
+    pub fn guard(&self, function: &FunctionId, guarded: bool) {
+        let new = || {
+            let new = Function::new(function.clone(), self.parking);
+            new.guarded.store(guarded, Ordering::Release);
+            Arc::new(new)
+        };
+        let entry = self.functions.entry(function.clone()).or_insert_with(new).value().clone();
+        entry.guarded.store(guarded, Ordering::Release);
+    }
+
     /// How long its instances may take to begin an answer.
     pub fn limit(&self, function: &FunctionId, limit: AnswerLimit) {
         let Some(entry) = self.get(function) else { return };

@@ -1,6 +1,10 @@
 //! Tokens and the password, changed by the command line beside a running actord.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{sleep, timeout};
 
 use crate::actord::Actord;
 use crate::client::{self, Request};
@@ -79,5 +83,37 @@ async fn a_change_of_tokens_and_password_holds_at_the_next_request_and_after_a_c
     for text in [&kept, &first, &second, &old, &new] {
         assert!(!tokens.contains(text.as_str()) && !log.contains(text.as_str()), "{text} lies where it should not");
     }
+    actord.finish().await;
+}
+
+/// The status of a call of the function; none if there is no answer.
+async fn call(actord: &Actord, authorization: &str) -> Option<u16> {
+    let request = Request::get("/function/guarded").header("Authorization", authorization);
+    client::ask(actord.public, request).await.ok().map(|answer| answer.status)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_asks_for_a_token_is_guarded_from_its_first_answer_on_also_after_a_crash() {
+    let mut actord = Actord::start().await;
+    actord.deploy("guarded", json!({ "annotations": { "actord.auth": "token" } })).await;
+    let text = verb(&actord, &["token", "create", "-n", "openfaas-fn", "--invoke"]);
+    let (id, right) = (newest(&actord), bearer(&text));
+    assert_eq!((call(&actord, "").await, call(&actord, &right).await), (Some(401), Some(200)));
+    actord.kill().await;
+    actord.spawn(&[]);
+    let first = async {
+        loop {
+            match call(&actord, "").await {
+                // Not there yet, or not known yet.
+                None | Some(404 | 503) => sleep(Duration::from_millis(2)).await,
+                Some(status) => return status,
+            }
+        }
+    };
+    assert_eq!(timeout(Duration::from_secs(60), first).await.unwrap(), 401);
+    actord.answers().await;
+    assert_eq!(call(&actord, &right).await, Some(200));
+    verb(&actord, &["token", "revoke", &id]);
+    assert_eq!(call(&actord, &right).await, Some(401));
     actord.finish().await;
 }

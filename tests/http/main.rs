@@ -19,6 +19,7 @@ mod conversations;
 mod deploy;
 mod faults;
 mod frozen;
+mod function_auth;
 mod guesses;
 mod headers;
 mod invoke;

@@ -62,11 +62,12 @@ async fn every_documented_route_asks_for_what_the_table_says_and_for_no_more() {
             if path == "/system/logs" {
                 line += "?name=env";
             }
-            let Some(needs) = operation.get("x-actord-needs").map(|needs| needs.as_str().unwrap()) else {
-                assert!(!path.starts_with("/system"), "{line} is not in the table");
+            let needs = operation["x-actord-needs"].as_str().unwrap_or_else(|| panic!("{line} is not in the table"));
+            if needs.starts_with("nothing") {
+                assert!(!path.starts_with("/system"), "{line}");
                 assert_ne!(ask(&house, &line, "", &text).await.status, 401, "{line}");
                 continue;
-            };
+            }
             seen += 1;
             assert_eq!(ask(&house, &line, "", &text).await.status, 401, "{line}");
             let enough: &[&str] = match needs {
@@ -138,8 +139,8 @@ async fn the_document_and_the_table_have_the_same_routes() {
     let mut table = table();
     for (method, path, operation) in operations(&document) {
         let needs = table.remove(&(path.clone(), method.clone()));
-        let told = operation["x-actord-needs"].as_str().unwrap_or("nothing");
-        assert_eq!(needs.as_deref(), Some(told), "{method} {path}");
+        assert_eq!(needs.as_deref(), operation["x-actord-needs"].as_str(), "{method} {path}");
+        assert!(needs.is_some(), "{method} {path} is not in the table");
     }
     // HEAD is GET without a body, and the path without its slash is a spelling of the other.
     let is_told_with_another = |path: &str, method: &str| method == "head" || path == "/system/namespace";

@@ -187,3 +187,36 @@ fn a_function_that_wants_no_request_twice_is_known_for_it_as_long_as_that_versio
         assert!(may(&second));
     });
 }
+
+#[test]
+fn a_function_that_asks_for_a_token_is_guarded_from_the_update_that_adds_it_to_the_one_that_serves_without() {
+    use actord::engine::Mode;
+    simulate(async {
+        let platform = Platform::start().await;
+        let guarded = |image: &str| {
+            let mut spec = crate::platform::draft(image);
+            spec.annotations.insert("actord.auth".into(), "token".into());
+            spec.try_into().unwrap()
+        };
+        let asks = |platform: &Platform| platform.routes.find(&id("f")).unwrap().asks_for_token();
+        platform.deploy("f", "good:1").await.unwrap();
+        assert!(!asks(&platform));
+        // One that fails leaves what serves as it was.
+        platform.apply(Mode::Update, "f", guarded("typo:1")).await.unwrap_err();
+        assert!(!asks(&platform));
+        platform.apply(Mode::Update, "f", guarded("good:2")).await.unwrap();
+        assert!(asks(&platform));
+        let second = restarted(&platform).await;
+        assert!(asks(&second), "from the first moment on");
+        second.until("it serves", async |p| p.phase("f").await == Some(Phase::Ready)).await;
+        // While the version that takes it away comes up, the one that asks for it serves.
+        second.host.publish_image("slow:3", actord::host::fake::Behaviour::new().ready_after(Duration::from_secs(5)));
+        let (update, watch) = (second.update("f", "slow:3"), async {
+            sleep(Duration::from_secs(2)).await;
+            asks(&second)
+        });
+        let (updated, asked) = tokio::join!(update, watch);
+        updated.unwrap();
+        assert!(asked && !asks(&second));
+    });
+}

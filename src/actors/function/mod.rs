@@ -225,6 +225,8 @@ impl Function {
         let status = self.life.status(now);
         match (&status.desired, self.life.outlook(now)) {
             (Some(desired), Some(outlook)) => {
+                // First of all: no call may find the function unguarded.
+                self.context.routes.guard(&self.me.id, desired.asks_for_token());
                 self.context.routes.announce(&self.me.id, outlook.at(|until| self.context.moment(until)));
                 self.context.routes.limit(&self.me.id, desired.serving_spec().answer_limit());
                 self.context.routes.resend(&self.me.id, desired.serving_spec().resend());

@@ -1,5 +1,6 @@
 //! What a function is asked to be: names, quantities, and what its labels, annotations and variables say.
 
+mod auth;
 mod capabilities;
 mod checks;
 mod duration;
@@ -151,6 +152,7 @@ impl Spec {
         pull_policy::annotated(&spec.annotations)?;
         AnswerLimit::parse(&spec.annotations, &spec.env_vars)?;
         resend::annotated(&spec.annotations)?;
+        auth::annotated(&spec.annotations)?;
         Ok(spec)
     }
 }
@@ -211,6 +213,12 @@ impl Spec {
     #[must_use]
     pub fn resend(&self) -> bool {
         resend::annotated(&self.annotations).unwrap_or(true)
+    }
+
+    /// Whether a call needs a token. What can't be read asks for one: it was not meant for all.
+    #[must_use]
+    pub fn asks_for_token(&self) -> bool {
+        auth::annotated(&self.annotations).unwrap_or(true)
     }
 
     /// Between which bounds and by which rule it is scaled.

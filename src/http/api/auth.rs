@@ -9,9 +9,9 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
 use super::needs::Needs;
-use super::status::whole_seconds;
 use crate::credentials::{Access, Caller, Denied};
 use crate::http::guesses::Guesses;
+use crate::http::seconds::whole_seconds;
 use crate::http::source::Source;
 use crate::http::text::text;
 
@@ -45,7 +45,7 @@ async fn authenticate(access: &Access, guesses: &Guesses, request: &ServiceReque
     if known == Err(Denied::Nothing) {
         return Err(unauthorised(UNKNOWN));
     }
-    let source = guesses.source(request);
+    let source = guesses.client(request.peer_addr(), request.headers()).into();
     guesses.hold_up(source).await;
     known.map_err(|denied| match denied {
         Denied::Nothing | Denied::Wrong => {

@@ -17,6 +17,8 @@ use crate::function::Namespace;
 pub(super) enum Needs {
     /// No credentials.
     Nothing,
+    /// None, but for functions that ask for it a token that may call them. The proxy decides that.
+    Asked,
     /// Any that hold.
     Known,
     /// This scope, in the namespace that the request is about.
@@ -30,7 +32,7 @@ const CALLS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIO
 
 /// Methods, path and need of the routes of both listeners.
 pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
-    use Needs::{Admin, Known, Nothing, Of};
+    use Needs::{Admin, Asked, Known, Nothing, Of};
     use Scope::{Read, Write};
     &[
         (&["GET"], "/system/functions", Of(Read)),
@@ -54,8 +56,8 @@ pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
         (&["DELETE"], "/system/tokens/{id}", Admin),
         (&["POST"], "/system/tokens/{id}/rotate", Admin),
         (&["POST"], "/system/password/rotate", Admin),
-        (CALLS, "/function/{name}", Nothing),
-        (CALLS, "/function/{name}/{path}", Nothing),
+        (CALLS, "/function/{name}", Asked),
+        (CALLS, "/function/{name}/{path}", Asked),
         (&["POST"], "/async-function/{name}", Nothing),
         (&["POST"], "/async-function/{name}/{path}", Nothing),
         (&["GET"], "/openapi.json", Nothing),
@@ -74,6 +76,7 @@ impl Needs {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Nothing => "nothing",
+            Self::Asked => "nothing, or `invoke` where the function asks for it",
             Self::Known => "any",
             Self::Of(scope) => scope.as_str(),
             Self::Admin => "admin",
@@ -86,7 +89,7 @@ impl Needs {
     /// What it would have to be, for people.
     pub(super) fn met_by(self, caller: &Caller) -> Result<(), String> {
         match self {
-            Self::Nothing | Self::Known => Ok(()),
+            Self::Nothing | Self::Asked | Self::Known => Ok(()),
             Self::Of(scope) if caller.has(scope) => Ok(()),
             Self::Of(scope) => Err(format!(
                 "token {} may not do this: it needs the scope {scope}. `actord token create --{scope}` makes one that may",

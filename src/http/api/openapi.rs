@@ -124,13 +124,16 @@ fn complete(document: &mut Value) {
                 1 => json!(format!("{method}_{id}")),
                 _ => json!(format!("{method}_{id}_path")),
             };
+            if let Some(needs) = needs(method, path) {
+                operation["x-actord-needs"] = json!(needs.word());
+            }
+            if needs(method, path) == Some(Needs::Asked) {
+                operation["security"] = json!([{}, { "token": [] }]);
+            }
             if !system {
                 continue;
             }
             operation["security"] = json!([{ "basic": [] }, { "token": [] }]);
-            if let Some(needs) = needs(method, path) {
-                operation["x-actord-needs"] = json!(needs.word());
-            }
             let changes = operation.get("requestBody").is_some();
             if let Some(body) = operation.get_mut("requestBody") {
                 let schema = body["content"]["application/json"]["schema"]["$ref"].as_str();

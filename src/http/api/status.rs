@@ -1,10 +1,9 @@
 //! What is observed of a function, as the REST API shows it.
 
-use std::time::Duration;
-
 use super::next_tier::next_tier;
 use crate::engine::{Used, View};
 use crate::function::{Desired, Phase, Tier};
+use crate::http::seconds::whole_seconds;
 use crate::http::{Services, Settings};
 use crate::wire::{FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
 
@@ -48,11 +47,6 @@ fn next(view: &View, services: &Services, settings: &Settings) -> Option<NextTie
     let (tier, left) = next_tier(&view.status, settings.resting, idle)?;
     let tier = if tier == Tier::Frozen { Phase::Frozen } else { Phase::Stopped };
     Some(NextTier { tier: tier.to_string(), in_seconds: whole_seconds(left) })
-}
-
-/// A part of a second is counted as one: nothing happens before the time that is said.
-pub(super) fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// Why the number of replicas is not the one that was asked for, if a load chose it.

@@ -68,6 +68,8 @@ pub(super) struct UpstreamRequest<'a> {
     pub(super) path_and_query: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,
     pub(super) web_socket: bool,
+    /// Whether its token was looked at, which the function is not to see.
+    pub(super) guarded: bool,
     pub(super) upload: Upload,
 }
 
@@ -133,6 +135,7 @@ impl UpstreamRequest<'_> {
             authority: connection.authority(),
             call_headers: self.call_headers,
             web_socket: self.web_socket,
+            guarded: self.guarded,
             chunked: self.upload.is_chunked(),
         };
         to_function(self.request, asked, &mut head);

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_http::{Request, Response};
 use actix_web::http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 
@@ -100,6 +100,8 @@ pub(super) struct Asked<'a> {
     pub(super) authority: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,
     pub(super) web_socket: bool,
+    /// Whether the function is not to see who its caller said to be.
+    pub(super) guarded: bool,
     pub(super) chunked: bool,
 }
 
@@ -129,6 +131,7 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
         match *name {
             // What follows is no body.
             CONTENT_LENGTH if asked.web_socket => continue,
+            AUTHORIZATION if asked.guarded => continue,
             USER_AGENT => has_agent = true,
             _ => match name.as_str() {
                 // Told anew below.
@@ -181,6 +184,7 @@ mod tests {
             authority: "10.0.0.1:8080",
             call_headers: None,
             web_socket: false,
+            guarded: false,
             chunked: false,
         };
         to_function(request, asked, &mut out);

@@ -17,22 +17,27 @@ use std::time::Duration;
 use actix_http::{HttpMessage as _, Request, Response};
 use actix_web::body::{BodySize, BoxBody, EitherBody};
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header;
 use actix_web::http::{Method, StatusCode};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::answer::Head;
+use super::bearer;
 use super::deadline::{Late, Limits};
 use super::download::{Download, Held};
 use super::forward::{Answer, UpstreamError, UpstreamRequest, wake};
 use super::headers::{self, CallHeaders};
 use super::pool::Pool;
+use super::refusal::refusal;
 use super::timers::Timers;
 use super::unanswered::Unanswered;
 use super::upgrade;
 use super::upload::Upload;
+use crate::credentials::Access;
+use crate::http::guesses::Guesses;
 use crate::http::metrics::{Invocation, Series};
+use crate::http::seconds::whole_seconds;
 use crate::http::text::text;
 use crate::http::{ApiFlavor, Draining, Services, Settings, connection};
 use crate::routes::{FunctionEntry, Lease, NoEndpoint};
@@ -93,6 +98,8 @@ impl Held for InFlight {
 /// The proxy of one worker.
 pub(in crate::http) struct Proxy {
     services: Arc<Services>,
+    access: Access,
+    guesses: Guesses,
     flavor: ApiFlavor,
     timeout: Duration,
     upload_idle: Duration,
@@ -134,10 +141,13 @@ impl From<UpstreamError> for ProxyError {
 }
 
 impl Proxy {
-    pub(in crate::http) fn new(services: Arc<Services>, settings: &Settings) -> Self {
+    /// `guesses` counts wrong tokens for functions.
+    pub(in crate::http) fn new(services: Arc<Services>, settings: &Settings, guesses: Guesses) -> Self {
         Self {
             pool: Pool::new(&services.metrics),
             services,
+            access: settings.access.clone(),
+            guesses,
             flavor: settings.flavor,
             timeout: settings.upstream_timeout,
             upload_idle: settings.upload_idle_timeout,
@@ -211,8 +221,7 @@ impl Proxy {
         if let ProxyError::Upstream(UpstreamError::NoEndpoint(why)) = error
             && let Some(wait) = why.retry_after()
         {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            answer.headers_mut().insert(header::RETRY_AFTER, seconds.max(1).into());
+            answer.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).max(1).into());
         }
         answer
     }
@@ -228,7 +237,10 @@ request_body(content = String, content_type = "application/octet-stream", descri
 responses(
     (status = "default", description = "The function's own answer"),
     (status = 400, description = "No function can be meant, or the request can't be sent on"),
+    (status = 401, description = "The function asks for a token, and none that holds was sent"),
+    (status = 403, description = "The token may not call this function"),
     (status = 404, description = "On the public listener: there is no such function"),
+    (status = 429, description = "Too many tokens that are none came from this address"),
     (status = 500, description = "On the provider's listener: the function can't be reached, or did not answer in time"),
     (status = 502, description = "On the public listener: the function can't be reached"),
     (status = 503, description = "No instance is ready, and too many requests wait for one, it took too long, or none will come soon"),
@@ -279,13 +291,18 @@ async fn call(
     call_headers: Option<&CallHeaders>,
     since: Instant,
 ) -> Answered {
+    let guarded = target.entry.asks_for_token();
+    let function = target.entry.function();
+    if guarded && let Err(refused) = bearer::check(&proxy.access, function, request) {
+        return own(refused.answer(&proxy.guesses, function, request).await);
+    }
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = match web_socket {
         true => (Upload::EMPTY, Some(payload)),
         false => (upload(request, payload, proxy.upload_floor), None),
     };
-    let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, upload };
+    let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, guarded, upload };
     match proxy.exchange(upstream, &target).await {
         Ok(answer) => {
             let status = answer.head.answer.status();
@@ -349,14 +366,6 @@ pub(super) fn size(head: &Head) -> BodySize {
         Some(length) => BodySize::Sized(length),
         None => BodySize::Stream,
     }
-}
-
-/// An answer of the proxy's own.
-fn refusal(status: StatusCode, line: &str) -> Response<BoxBody> {
-    let mut answer = Response::from(text(status, line));
-    let proxy = HeaderValue::from_static("proxy");
-    answer.headers_mut().insert(HeaderName::from_static("x-openfaas-internal"), proxy);
-    answer
 }
 
 #[cfg(test)]

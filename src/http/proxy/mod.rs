@@ -8,6 +8,7 @@
 
 mod ahead;
 mod answer;
+mod bearer;
 mod body;
 mod connection;
 mod deadline;
@@ -18,6 +19,7 @@ pub(super) mod fuzzed;
 mod headers;
 pub(super) mod invoke;
 mod pool;
+mod refusal;
 mod sending;
 mod socket;
 mod timers;
