@@ -44,6 +44,7 @@ soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 	ACTORD_SOAK=1 SEED=$(SEED) FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture
+	ACTORD_SOAK=1 SEED=$(SEED) STREAM_SECONDS=$(STREAM_SECONDS) cargo test --locked --test http streams -- --nocapture
 
 # The tests hold the crates to deny.toml as well; this also reads their licences' texts, and asks for known faults.
 audit: ## have cargo-deny hold the crates to deny.toml, and look for known faults where the machine has a list of them

@@ -39,6 +39,7 @@ mod slow_readers;
 mod status;
 mod stop;
 mod strangers;
+mod streams;
 mod system;
 mod timeouts;
 mod tokens;

@@ -55,6 +55,7 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str)> {
         (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400, "more than one Transfer-Encoding"),
         (with("Transfer-Encoding: gzip\r\n"), 400, "is chunked"),
         (with("Transfer-Encoding: gzip, chunked\r\n"), 400, "is chunked"),
+        (with("Upgrade: websocket\r\nContent-Length: 1\r\n"), 400, "no upgrade in Connection"),
         (plain("GET /function/echo HTTP/1.1\r\n\r\n"), 400, "no Host header"),
         (plain("GET /function/echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400, "HTTP/1.0 has no"),
         (plain("POST /function/echo HTTP/1.0\r\n\r\n"), 411, "needs a Content-Length"),

@@ -1,3 +1,5 @@
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -124,6 +126,33 @@ async fn a_web_socket_request_has_no_body_whatever_it_says() {
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(!reply.text().contains("content-length"), "{reply:?}");
     assert_eq!(reply.text().matches("HTTP/1.1").count(), 1, "one request reached the function: {reply:?}");
+}
+
+#[actix_web::test]
+async fn no_request_reaches_a_function_behind_one_that_names_a_web_socket_and_asks_for_none() {
+    let house = House::public().await;
+    let came = Rc::new(RefCell::new(Vec::<u8>::new()));
+    let noted = Rc::clone(&came);
+    let reader = function(move |mut connection| {
+        let came = Rc::clone(&noted);
+        async move {
+            let mut bytes = Vec::new();
+            while connection.0.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {
+                came.borrow_mut().append(&mut bytes);
+                connection.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            }
+        }
+    });
+    house.publish("chat", reader.await);
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n";
+    for more in ["Content-Length: 5\r\n\r\nhello", "Content-Length: 0\r\n\r\n", "\r\n"] {
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        let ask = format!("POST /function/chat HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n{more}{hidden}");
+        client.write_all(ask.as_bytes()).await.unwrap();
+        crate::support::read_reply(&mut client).await;
+        let came = String::from_utf8_lossy(&came.borrow()).into_owned();
+        assert!(!came.contains("hidden"), "{more:?}: {came}");
+    }
 }
 
 #[actix_web::test]

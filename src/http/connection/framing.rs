@@ -1,4 +1,5 @@
-//! Where a request's body ends, by the very rules of actix: what it would stumble over in a body is found here before.
+//! Where a request's body ends, by the very rules of actix: what it would stumble over in a body is found here before. What
+//! it would pass over behind the last chunk though it is no trailer is found, too: another reader could end the body there.
 
 /// What is still to come of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub(in crate::http) enum Chunk {
     DataLf,
     /// At the beginning of a line after the last chunk; an empty one ends the body.
     Line,
+    /// In the name of a trailer.
+    TrailerName,
+    /// In the value of a trailer.
     Trailer,
     /// Before the LF of a trailer.
     TrailerLf,
@@ -110,16 +114,32 @@ impl Chunk {
             (Self::DataCr, b'\r') => Self::DataLf,
             (Self::DataLf, b'\n') => Self::Start,
             (Self::Line, b'\r') => Self::EndLf,
+            (Self::Line | Self::TrailerName, byte) if is_of_name(byte) => Self::TrailerName,
+            (Self::TrailerName, b':') => Self::Trailer,
             (Self::Trailer, b'\r') => Self::TrailerLf,
-            (Self::Line | Self::Trailer, _) => Self::Trailer,
+            (Self::Trailer, b'\t' | b' '..=b'~' | 0x80..) => Self::Trailer,
             (Self::TrailerLf, b'\n') => Self::Line,
             (Self::EndLf, b'\n') => Self::End,
-            (Self::SizeLf(_) | Self::DataCr | Self::DataLf | Self::TrailerLf | Self::EndLf | Self::End, _) => {
-                return None;
-            }
+            (
+                Self::SizeLf(_)
+                | Self::DataCr
+                | Self::DataLf
+                | Self::Line
+                | Self::TrailerName
+                | Self::Trailer
+                | Self::TrailerLf
+                | Self::EndLf
+                | Self::End,
+                _,
+            ) => return None,
         };
         Some(1)
     }
+}
+
+/// Whether a header's name may have it (RFC 9110, 5.6.2).
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -167,6 +187,13 @@ mod tests {
             ("5\r\nhello\r", "5"),
             ("ffffffffffffffff", "f\r\n"),
             ("0\r\n\r", "X"),
+            ("0\r\n", "\n"),
+            ("0\r\n", " folded\r\n\r\n"),
+            ("0\r\nGET", " / HTTP/1.1\r\n\r\n"),
+            ("0\r\nX", "\r\n\r\n"),
+            ("0\r\nX: 1", "\n\r\n"),
+            ("0\r\nX: ", "\0\r\n\r\n"),
+            ("0\r\nX: 1\r", "Y: 2\r\n\r\n"),
         ] {
             let mut framing = Framing::CHUNKED;
             let body = format!("{sound}{rest}");

@@ -109,7 +109,7 @@ fn not_utf8() -> Refusal {
 /// Where the request ends, by the rules of RFC 9112, 6.3, and actix's stricter ones.
 fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing, Refusal> {
     let is = |header: &Header<'_>, name: &str| header.name.eq_ignore_ascii_case(name);
-    let (mut length, mut coding, mut hosts, mut web_socket) = (None, None, 0, false);
+    let (mut length, mut coding, mut hosts, mut web_socket, mut switches) = (None, None, 0, false, false);
     for header in headers {
         if header.name.len() > NAME_MAX {
             let words = format!("the name of a header is too long: it may have {NAME_MAX} bytes");
@@ -131,6 +131,8 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
             hosts += 1;
         } else if is(header, "upgrade") {
             web_socket |= value.eq_ignore_ascii_case(b"websocket");
+        } else if is(header, "connection") {
+            switches |= value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"upgrade"));
         }
     }
     match (hosts, version, coding, length) {
@@ -143,6 +145,10 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
         (_, _, Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::CHUNKED),
         (_, _, Some(_), None) => Err(Refusal::bad(
             "the only Transfer-Encoding of a request that is read here is chunked, with nothing beside it",
+        )),
+        // By HTTP its body ends after so many bytes, and actix takes all that follows for it.
+        (_, _, None, Some(_)) if web_socket && !switches => Err(Refusal::bad(
+            "the request has a Content-Length and names a web socket in Upgrade, but no upgrade in Connection: leave one out",
         )),
         _ if web_socket => Ok(Framing::Endless),
         (_, 0, None, None) if method == "POST" => {

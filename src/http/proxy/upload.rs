@@ -136,9 +136,12 @@ impl Source {
                 waiting @ Progress::Awaited(_) => (waiting, Poll::Pending),
                 _ => (Progress::Awaited(now.checked_sub(self.behind.get()).unwrap_or(now)), Poll::Pending),
             },
-            Poll::Ready(Some(Ok(piece))) => {
+            Poll::Ready(Some(Ok(mut piece))) => {
                 self.catch_up(piece.len(), now);
                 let mut sent = self.sent.borrow_mut();
+                // The function would take what is beyond it for another request.
+                let left = length.map_or(u64::MAX, |length| length.saturating_sub(sent.bytes as u64));
+                piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
                 sent.note(&piece);
                 // What comes after the last byte of a length that is known is not asked for.
                 let is_last = length.is_some_and(|length| sent.bytes as u64 >= length);
@@ -218,6 +221,20 @@ mod tests {
         let timers = Timers::default();
         let held = timeout(60 * IDLE, limits.hold(&timers, work, progress)).await;
         (held.ok().and_then(Result::<(), _>::err), begun.elapsed().as_secs())
+    }
+
+    #[tokio::test]
+    async fn no_more_is_sent_than_the_length_that_was_told() {
+        let pieces = ["hel", "lo, and a request", "more"].map(|piece| Ok(Bytes::from(piece)));
+        let payload: Payload = Payload::Stream { payload: Box::pin(futures_util::stream::iter(pieces)) };
+        let (first, mut sent) = (Upload::of(payload, Some(5), 0), Vec::new());
+        // What is sent again is the same.
+        for mut upload in [first.try_next(), first] {
+            while let Some(piece) = poll_fn(|cx| upload.poll_piece(cx)).await {
+                sent.push(piece.unwrap());
+            }
+        }
+        assert_eq!(sent, ["hel", "lo", "hel", "lo"]);
     }
 
     #[tokio::test(start_paused = true)]
