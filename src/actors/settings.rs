@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::housekeeping::Watermarks;
-use crate::function::{GrantableCapabilities, RuntimeNames};
+use crate::function::{Compat32Bit, GrantableCapabilities, RuntimeNames};
 use crate::host::PullPolicy;
 
 /// Bounds of the actors' work; every one is an option of the program.
@@ -43,6 +43,8 @@ pub struct Settings {
     pub runtimes: RuntimeNames,
     /// The capabilities that functions may ask for.
     pub capabilities: GrantableCapabilities,
+    /// Whether functions may ask for the 32-bit way into the kernel.
+    pub compat_32bit: Compat32Bit,
     /// The most bytes of the machine's disk that what an instance writes may take, where its function does not say.
     pub ephemeral_storage: Option<u64>,
 }
@@ -68,6 +70,7 @@ impl Default for Settings {
             grace_period: seconds(30),
             runtimes: RuntimeNames::default(),
             capabilities: GrantableCapabilities::default(),
+            compat_32bit: Compat32Bit::default(),
             ephemeral_storage: None,
         }
     }

@@ -213,6 +213,11 @@ pub struct Config {
     #[arg(long, env = "ACTORD_CAPABILITIES", value_name = "NAME", value_delimiter = ',', value_parser = value::capability)]
     pub capabilities: Vec<Capability>,
 
+    /// Whether functions may ask, by the annotation actord.compat-32bit, for the way into the kernel that programs of 32 bits
+    /// take
+    #[arg(long, env = "ACTORD_COMPAT_32BIT", value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
+    pub compat_32bit: bool,
+
     /// Instances that are started side by side
     #[arg(long, env = "ACTORD_PARALLEL_STARTS", value_name = "N", default_value = "4", value_parser = value::count)]
     pub parallel_starts: usize,

@@ -9,7 +9,7 @@ use super::bounds;
 use super::machine::{Machine, capabilities, runtime_names};
 use crate::actors::{Context, Settings, Watermarks};
 use crate::config::Config;
-use crate::function::Resting;
+use crate::function::{Compat32Bit, Resting};
 use crate::routes::Routes;
 use crate::scaler;
 use crate::store::{Secrets, Store};
@@ -74,6 +74,7 @@ pub(super) fn function_context(
         grace_period: config.grace_period,
         runtimes: runtime_names(config),
         capabilities: capabilities(config),
+        compat_32bit: Compat32Bit(config.compat_32bit),
         ephemeral_storage: bounds::ephemeral_storage(config),
     };
     Context::new(machine.host(), store, secrets, routes, settings, Handle::current())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{bounds, emptied, shim_link};
 use crate::config::{Config, ImageSignatureKey, RegistryMirror};
-use crate::function::{GrantableCapabilities, RuntimeNames};
+use crate::function::{Compat32Bit, GrantableCapabilities, RuntimeNames};
 use crate::host::cni::{CniNetwork, CniOptions};
 use crate::host::containerd::Containerd;
 use crate::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy, Watch};
@@ -142,6 +142,7 @@ fn runtime_options(config: &Config) -> RuntimeOptions {
         memory_limit: bounds::memory(config),
         open_files: config.open_files,
         capabilities: capabilities(config),
+        compat_32bit: Compat32Bit(config.compat_32bit),
     }
 }
 

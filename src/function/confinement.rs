@@ -8,7 +8,8 @@ const SIGSYS: u32 = 31;
 
 const RIGHT: &str = "root in a function has no right of root that the function does not ask for: annotation \
                      actord.capabilities, such as SETGID,SETUID to go on as another user, CHOWN to give files away";
-const CALL: &str = "its filter of system calls ended it: is it a program of 32 bits?";
+const CALL: &str =
+    "its filter of system calls ended it: is it a program of 32 bits? Annotation actord.compat-32bit lets it in";
 
 /// What to do about an early end that the confinement is likely to have caused, in words.
 #[must_use]

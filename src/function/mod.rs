@@ -24,9 +24,9 @@ pub use lifecycle::{
 pub use pressure::{Memory, Pressure, Shedding, sleepers_to_stop};
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
-    ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, Destination, FunctionId, FunctionName, GracePeriod,
-    GrantableCapabilities, HttpCheck, InstanceId, InstanceIds, Invalid, LoadType, Namespace, NamespaceMetadata,
-    OPENFAAS, Outbound, PullPolicy, Resources, Resting, Rule, RuntimeName, RuntimeNames, Scaling, SecretName, Signal,
-    Spec, SpecDraft, Whereabouts, parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit,
-    upstream_port,
+    ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, Compat32Bit, Destination, FunctionId, FunctionName,
+    GracePeriod, GrantableCapabilities, HttpCheck, InstanceId, InstanceIds, Invalid, LoadType, Namespace,
+    NamespaceMetadata, OPENFAAS, Outbound, PullPolicy, Resources, Resting, Rule, RuntimeName, RuntimeNames, Scaling,
+    SecretName, Signal, Spec, SpecDraft, Whereabouts, parse_cpu_millis, parse_duration, parse_memory_bytes,
+    parse_pids_limit, upstream_port,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actord::actors::Settings;
 use actord::engine::{Mode, Refused};
-use actord::function::{Exit, GrantableCapabilities, Phase, Spec, SpecDraft};
+use actord::function::{Compat32Bit, Exit, GrantableCapabilities, Phase, Spec, SpecDraft};
 use actord::host::fake::{Behaviour, Method};
 
 use crate::platform::{Platform, draft, simulate};
@@ -45,6 +45,26 @@ fn none_is_granted_unless_the_operator_lists_it() {
         let refused = platform.apply(Mode::Create, "f", with("NET_BIND_SERVICE")).await.unwrap_err();
         assert!(refused.to_string().contains("does not grant NET_BIND_SERVICE, it grants none"), "{refused}");
         platform.tidy(&[]).await;
+    });
+}
+
+#[test]
+fn a_function_that_asks_for_the_32_bit_entry_is_refused_before_anything_is_touched_unless_the_operator_lets_it() {
+    simulate(async {
+        let asks = || {
+            let annotations = [("actord.compat-32bit".to_owned(), "true".to_owned())].into();
+            Spec::try_from(SpecDraft { annotations, ..draft("good:1") }).unwrap()
+        };
+        let platform = Platform::start_with(Settings::default()).await;
+        let refused = platform.apply(Mode::Create, "f", asks()).await.unwrap_err();
+        assert!(matches!(&refused, Refused::Invalid(why) if why.0.contains("the setting compat-32bit")), "{refused:?}");
+        assert_eq!((platform.phase("f").await, platform.host.count(Method::RuntimeCreate)), (None, 0));
+        platform.tidy(&[]).await;
+        let settings = Settings { compat_32bit: Compat32Bit(true), ..Settings::default() };
+        let platform = Platform::start_with(settings).await;
+        platform.apply(Mode::Create, "f", asks()).await.unwrap();
+        assert_eq!(platform.phase("f").await, Some(Phase::Ready));
+        platform.tidy(&["f"]).await;
     });
 }
 

@@ -1,6 +1,7 @@
 //! The runtime half of the containerd adapter on a real, private containerd. Needs root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod compat;
 mod daemon;
 mod freezing;
 mod images;

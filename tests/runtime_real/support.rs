@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actord::function::{Exit, Generation, GrantableCapabilities, InstanceId, InstanceIds, Spec, SpecDraft};
+use actord::function::{
+    Compat32Bit, Exit, Generation, GrantableCapabilities, InstanceId, InstanceIds, Spec, SpecDraft,
+};
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
 use actord::host::containerd::instances::{BUILTIN_SHIM, ContainerdRuntime, Dns, RuntimeOptions, thaw_all};
@@ -112,6 +114,7 @@ impl World {
             memory_limit: None,
             open_files: 65_536,
             capabilities: GrantableCapabilities::new(GRANTABLE.map(|name| name.parse().unwrap())),
+            compat_32bit: Compat32Bit(true),
         };
         let runtime = ContainerdRuntime::new(containerd.clone(), options.clone()).unwrap();
         let archive = base.path().join("images.tar");

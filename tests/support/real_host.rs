@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use actord::function::GrantableCapabilities;
+use actord::function::{Compat32Bit, GrantableCapabilities};
 use actord::host::cni::{CniNetwork, CniOptions};
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
@@ -75,6 +75,7 @@ impl RealHost {
                 memory_limit: None,
                 open_files: 65_536,
                 capabilities: GrantableCapabilities::default(),
+                compat_32bit: Compat32Bit::default(),
             },
         );
         let runtime = runtime.unwrap();

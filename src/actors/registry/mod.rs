@@ -268,7 +268,8 @@ impl Handler<To<Apply>> for Registry {
         }
         let settings = &self.context.settings;
         let known = settings.runtimes.of(&apply.spec).map(drop);
-        if let Err(not_here) = known.and_then(|()| settings.capabilities.of(&apply.spec).map(drop)) {
+        let granted = known.and_then(|()| settings.capabilities.of(&apply.spec).map(drop));
+        if let Err(not_here) = granted.and_then(|()| settings.compat_32bit.of(&apply.spec).map(drop)) {
             return Box::pin(std::future::ready(Err(Refused::Invalid(not_here))));
         }
         let make = apply.mode == Mode::Create;

@@ -35,9 +35,9 @@ fn uncommented() -> String {
     let setting = |line: &str| {
         line.strip_prefix('#')
             .filter(|rest| {
-                rest.split(" = ")
-                    .next()
-                    .is_some_and(|key| !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+                rest.split(" = ").next().is_some_and(|key| {
+                    !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+                })
             })
             .map(str::to_owned)
     };

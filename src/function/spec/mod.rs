@@ -3,6 +3,7 @@
 mod auth;
 mod capabilities;
 mod checks;
+mod compat;
 mod duration;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzed;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::capabilities::{Capability, GrantableCapabilities};
 pub use self::checks::{Checks, HttpCheck};
+pub use self::compat::Compat32Bit;
 pub use self::duration::parse_duration;
 use self::keys::Keys;
 pub use self::name::{FunctionId, FunctionName, InstanceId, InstanceIds, Invalid, Namespace, RuntimeName, SecretName};
@@ -108,6 +110,7 @@ impl TryFrom<SpecDraft> for Spec {
         spare::spare(&mut keys);
         runtime::runtime(&mut keys);
         capabilities::capabilities(&mut keys);
+        compat::compat(&mut keys);
         outbound::outbound(&mut keys);
         keys.fault()?;
         Ok(spec)
@@ -249,6 +252,12 @@ impl Spec {
     #[must_use]
     pub fn capabilities(&self) -> BTreeSet<Capability> {
         capabilities::capabilities(&mut Keys::of(self))
+    }
+
+    /// Whether it asks for the 32-bit way into the kernel. Whether it may have that is [`Compat32Bit::of`]'s to say.
+    #[must_use]
+    pub fn compat_32bit(&self) -> bool {
+        compat::compat(&mut Keys::of(self))
     }
 
     /// Where its instances may send to.

@@ -58,7 +58,7 @@ pub use self::runtimes::{BUILTIN_SHIM, Runtimes};
 use self::shards::Shards;
 use super::connection::Containerd;
 use super::logs::FileLogs;
-use crate::function::{Exit, GrantableCapabilities, InstanceId, SecretName};
+use crate::function::{Compat32Bit, Exit, GrantableCapabilities, InstanceId, SecretName};
 use crate::host::detached::to_its_end;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{Attachment, HostError, InstanceConfig, InstanceRecord, Runtime, Signal, Termination, Usage};
@@ -94,6 +94,8 @@ pub struct RuntimeOptions {
     pub open_files: u64,
     /// The capabilities that functions may ask for.
     pub capabilities: GrantableCapabilities,
+    /// Whether functions may ask for the 32-bit way into the kernel.
+    pub compat_32bit: Compat32Bit,
 }
 
 /// Instances as containerd's containers and tasks.

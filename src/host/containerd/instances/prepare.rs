@@ -54,6 +54,7 @@ impl Inner {
         let InstanceConfig { id, image, .. } = &config;
         let runtime = self.options.runtimes.of(&config.spec, &self.options.runc_root.to_string_lossy())?;
         let capabilities = self.options.capabilities.of(&config.spec).map_err(|Invalid(why)| HostError::Spec(why))?;
+        self.options.compat_32bit.of(&config.spec).map_err(|Invalid(why)| HostError::Spec(why))?;
         let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &config.function));
         let labels = containers::labels(&containerd.owner, &config, shard)?;
         let mounts = containers::prepare_snapshot(containerd, snapshotter, id, &image.chain_id).await?;

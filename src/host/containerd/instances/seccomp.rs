@@ -1,7 +1,7 @@
 //! The system calls that functions may make: `config/seccomp.json`, the list that Docker allows by default.
 //!
 //! ```text
-//! config/seccomp.json + what the function's capabilities open + this machine's architecture -> profile
+//! config/seccomp.json + what the function's capabilities open + the architectures that it may enter -> profile
 //! ```
 //! Not allowed is what makes namespaces, mounts or keys, loads code into the kernel, or needs a capability that the function
 //! doesn't have (`EPERM`). A call that the list does not know answers `ENOSYS`, so that a newer libc falls back to an older
@@ -9,7 +9,7 @@
 //! by one: the kernel reads 32 bits of the number, the filter compares 64, so that "all but this one" would not hold.
 //!
 //! Only this machine's own architecture is entered: a call by the 32-bit entry ends the process. `socketcall`, which is
-//! there, hides the family from the filter.
+//! there, hides the family from the filter. A function that may have programs of 32 bits gets both.
 
 use std::collections::BTreeSet;
 
@@ -42,17 +42,23 @@ const OPENED: [(&str, &str); 14] = [
     ("SYSLOG", "syslog"),
 ];
 
-/// The profile for this machine's architecture and these capabilities; none where there is no list for the architecture.
-pub(super) fn profile(capabilities: &BTreeSet<Capability>) -> Result<Option<LinuxSeccomp>, OciSpecError> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => Arch::ScmpArchX86_64,
-        "aarch64" => Arch::ScmpArchAarch64,
+/// What the 32-bit entry opens: old programs have no other way to a socket.
+const COMPAT: &str = "socketcall";
+
+/// The profile for this machine's architecture and these capabilities, and for its programs of 32 bits if they are `compat`;
+/// none where there is no list for the architecture.
+pub(super) fn profile(capabilities: &BTreeSet<Capability>, compat: bool) -> Result<Option<LinuxSeccomp>, OciSpecError> {
+    let (native, of_32_bits) = match std::env::consts::ARCH {
+        "x86_64" => (Arch::ScmpArchX86_64, Arch::ScmpArchX86),
+        "aarch64" => (Arch::ScmpArchAarch64, Arch::ScmpArchArm),
         _ => return Ok(None),
     };
     let mut profile: LinuxSeccomp = serde_json::from_str(PROFILE)?;
-    profile.set_architectures(Some(vec![architecture]));
+    let architectures = [native].into_iter().chain(compat.then_some(of_32_bits)).collect();
+    profile.set_architectures(Some(architectures));
     let granted = OPENED.iter().filter(|(name, _)| capabilities.iter().any(|one| one.as_str() == *name));
-    let opened: BTreeSet<&str> = granted.flat_map(|(_, calls)| calls.split(' ')).collect();
+    let opened: BTreeSet<&str> =
+        granted.flat_map(|(_, calls)| calls.split(' ')).chain(compat.then_some(COMPAT)).collect();
     if !opened.is_empty() {
         let rules = profile.syscalls().iter().flatten().filter_map(|rule| without(rule, &opened));
         let names: Vec<String> = opened.iter().map(ToString::to_string).collect();
@@ -87,7 +93,11 @@ mod tests {
     }
 
     fn of(capabilities: &[&str]) -> LinuxSeccomp {
-        profile(&granted(capabilities)).unwrap().expect("a profile for this architecture")
+        profile(&granted(capabilities), false).unwrap().expect("a profile for this architecture")
+    }
+
+    fn of_32_bits() -> LinuxSeccomp {
+        profile(&granted(&[]), true).unwrap().expect("a profile for this architecture")
     }
 
     fn condition(argument: &LinuxSeccompArg) -> String {
@@ -126,6 +136,8 @@ mod tests {
             let more: Vec<_> = told(&of(&[name])).difference(&told(&nothing_granted)).cloned().collect();
             found.push(format!("with {name}: {}", more.join(", ")));
         }
+        let more = told(&of_32_bits()).difference(&told(&nothing_granted)).cloned().collect::<Vec<_>>().join(", ");
+        found.push(format!("with 32 bits: {more}"));
         let recorded: Vec<&str> = RECORDED.lines().filter(|line| !line.starts_with('#')).collect();
         let come: Vec<_> = found.iter().filter(|line| !recorded.contains(&line.as_str())).collect();
         let gone: Vec<_> = recorded.iter().filter(|line| !found.iter().any(|found| found == *line)).collect();
@@ -137,10 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn no_other_architecture_is_entered() {
+    fn no_other_architecture_is_entered_but_that_of_32_bits_where_it_may_be() {
         let architectures = of(&[]).architectures().clone().unwrap();
         assert_eq!(architectures.len(), 1, "{architectures:?}");
         assert_eq!(of(&["SYS_ADMIN"]).architectures().as_ref(), Some(&architectures));
+        let both = of_32_bits().architectures().clone().unwrap();
+        assert_eq!((both.len(), both[0]), (2, architectures[0]), "{both:?}");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Instance<'_> {
             ]))
             .masked_paths(self.masked)
             .readonly_paths(hidden::read_only());
-        if let Some(profile) = seccomp::profile(self.capabilities)? {
+        if let Some(profile) = seccomp::profile(self.capabilities, self.spec.compat_32bit())? {
             linux = linux.seccomp(profile);
         }
         let root = RootBuilder::default().path("rootfs").readonly(self.spec.read_only_root_filesystem).build()?;
