@@ -38,4 +38,5 @@ pub mod shim;
 pub mod stack;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod wire;

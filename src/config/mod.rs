@@ -63,6 +63,15 @@ pub struct Config {
     #[arg(long, env = "ACTORD_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = value::socket)]
     pub metrics_listen: SocketAddr,
 
+    /// Certificate that listen shows, with those that lead to its authority after it (PEM): with tls-key, listen speaks TLS,
+    /// and HTTP/2 with clients that want it. Read anew when it changes
+    #[arg(long, env = "ACTORD_TLS_CERTIFICATE", value_name = "FILE", value_parser = value::absolute)]
+    pub tls_certificate: Option<PathBuf>,
+
+    /// Key of tls-certificate (PEM, without a password)
+    #[arg(long, env = "ACTORD_TLS_KEY", value_name = "FILE", value_parser = value::absolute)]
+    pub tls_key: Option<PathBuf>,
+
     /// Socket of a containerd that runs already. Without it actord runs a private one in its own directories
     #[arg(long, env = "ACTORD_CONTAINERD", value_name = "SOCKET", value_parser = value::absolute)]
     pub containerd: Option<PathBuf>,
@@ -358,6 +367,14 @@ impl Config {
                 }
             }
         }
+        let (has, misses) = match (&self.tls_certificate, &self.tls_key) {
+            (Some(certificate), None) => (format!("tls-certificate is {}", certificate.display()), "tls-key"),
+            (None, Some(key)) => (format!("tls-key is {}", key.display()), "tls-certificate"),
+            _ => (String::new(), ""),
+        };
+        if !misses.is_empty() {
+            return Err(format!("{has}, and {misses} is missing: TLS needs both"));
+        }
         for (n, listed) in self.runtimes.iter().enumerate() {
             if self.runtimes[..n].iter().any(|other| other.name == listed.name) {
                 return Err(format!("runtimes names {} twice: give each a name of its own", listed.name));
@@ -396,6 +413,12 @@ impl Config {
     #[must_use]
     pub fn store_path(&self) -> PathBuf {
         self.data_dir.join("actord.db")
+    }
+
+    /// Certificate and key of the public API, where it speaks TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_certificate.as_deref().zip(self.tls_key.as_deref())
     }
 
     /// The functions' secrets.

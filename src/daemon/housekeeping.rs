@@ -3,18 +3,23 @@
 
 use std::time::Duration;
 
+use super::certificate::follow;
 use super::machine::Machine;
 use super::memory::give_back;
 use crate::actors::housekeeping::{Housekeeping, table};
 use crate::config::Config;
 use crate::host::containerd::daemon::answers;
 use crate::store::Store;
+use crate::tls::Tls;
 
 /// How long containerd may take to answer before it counts as one that does not.
 const CONTAINERD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Begins them, until the housekeeping is stopped.
-pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, housekeeping: &Housekeeping) {
+pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, tls: Option<Tls>, housekeeping: &Housekeeping) {
+    if let Some(tls) = tls {
+        housekeeping.every(&table::CERTIFICATE, move || follow(tls.clone()));
+    }
     let network = machine.network.clone();
     housekeeping.every(&table::NETWORK, move || {
         let network = network.clone();

@@ -7,11 +7,12 @@
 //! ```
 //! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets`
 //! and `servers`, words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in
-//! `housekeeping`; `memory` has the allocator give back what is free. `boot` and `ownership` keep what
+//! `housekeeping`; `memory` has the allocator give back what is free, `certificate` follows that of TLS. `boot` and `ownership` keep what
 //! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
 mod boot;
 mod bounds;
+mod certificate;
 mod context;
 mod down;
 mod emptied;

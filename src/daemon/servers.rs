@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::credentials::Access;
 use crate::http;
+use crate::tls::Tls;
 use actix_web::dev::ServerHandle;
 use tokio::time::{Instant, sleep};
 
@@ -32,6 +33,7 @@ impl Servers {
         access: &Access,
         sockets: Sockets,
         services: &Arc<http::Services>,
+        tls: Option<Tls>,
     ) -> anyhow::Result<Self> {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let settings = |flavor| http::Settings {
@@ -54,7 +56,8 @@ impl Servers {
             trusted_proxies: config.trusted_proxies.clone(),
             ..http::Settings::new(access.clone(), flavor)
         };
-        let (public, provider) = (settings(http::ApiFlavor::Public), settings(http::ApiFlavor::Provider));
+        let public = http::Settings { tls, ..settings(http::ApiFlavor::Public) };
+        let provider = settings(http::ApiFlavor::Provider);
         let servers = [
             http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
             http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,

@@ -11,6 +11,7 @@ use actix::System;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::certificate::files;
 use super::context::{function_context, open_store, resting, scaler_settings};
 use super::down::remove_everything;
 use super::for_good::ends_for_good;
@@ -29,6 +30,7 @@ use crate::http;
 use crate::routes::{Parking, Routes};
 use crate::scaler::Scaler;
 use crate::store::{Namespaces, Secrets};
+use crate::tls::Tls;
 
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
 ///
@@ -40,11 +42,12 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     open_files::raise(config);
     let data = DataDir::open(&config.data_dir)?;
     let access = Access::open(&config.auth_dir())?;
+    let tls = files(config).map(Tls::open).transpose()?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
     let sockets = Sockets::open(config)?;
     let for_good = System::with_tokio_rt(multi_threaded).block_on(async {
-        serve(config, &data, access, sockets).await?;
+        serve(config, &data, access, sockets, tls).await?;
         anyhow::Ok(ends_for_good().await)
     })?;
     // The actors are gone by now, so nothing starts again what is removed here, or freezes what is thawed.
@@ -58,7 +61,13 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(config: &Config, data: &DataDir, access: Access, sockets: Sockets) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    data: &DataDir,
+    access: Access,
+    sockets: Sockets,
+    tls: Option<Tls>,
+) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let asked_to_end = async {
         tokio::select! { _ = terminate.recv() => "SIGTERM", _ = interrupt.recv() => "SIGINT" }
@@ -87,6 +96,9 @@ async fn serve(config: &Config, data: &DataDir, access: Access, sockets: Sockets
         let metrics = http::Metrics::new()?;
         context.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
+        if let Some(tls) = &tls {
+            tls.measure(metrics.registry())?;
+        }
         let engine = LocalEngine::recover(context.clone()).await?;
         engine.shed_load(config.memory_pressure, resting(config));
         let (doors, settings) = (Arc::new(engine.clone()), scaler_settings(config));
@@ -110,8 +122,8 @@ async fn serve(config: &Config, data: &DataDir, access: Access, sockets: Sockets
             return Ok(());
         }
     };
-    housekeeping::begin(config, &machine, &store, context.housekeeping());
-    let servers = Servers::start(config, &access, sockets, &services)?;
+    housekeeping::begin(config, &machine, &store, tls.clone(), context.housekeeping());
+    let servers = Servers::start(config, &access, sockets, &services, tls)?;
     let watchdog = actix::spawn(watchdog(engine));
     tracing::info!(%public, %provider, %metrics, "ready");
     systemd::ready(&format!("functions answer on {public}"));

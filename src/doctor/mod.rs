@@ -7,6 +7,7 @@
 //! finding of its own. A running actord is looked at and not disturbed.
 
 mod capacity;
+mod certificate;
 mod cgroups;
 mod data;
 mod disk;
@@ -45,6 +46,7 @@ pub struct Facts {
     programs: programs::Programs,
     network: network::Network,
     capacity: capacity::Capacity,
+    certificate: certificate::Certificate,
     firewall: firewall::Firewall,
     ports: ports::Ports,
     disk: disk::Disk,
@@ -74,6 +76,7 @@ impl Facts {
             cgroups: cgroups::Cgroups::read(root, &config.cgroup_parent),
             ports: ports::Ports::read(root, config),
             capacity: capacity::Capacity::read(root, &config.cni_bridge),
+            certificate: certificate::Certificate::read(config),
             disk: disk::Disk::read(root, &config.data_dir, &config.state_dir, &socket),
             waits: waits::Waits::read(root),
             programs,
@@ -108,6 +111,7 @@ impl Facts {
         all.extend(self.disk.check(self.overlay));
         all.extend(self.resources.check());
         all.extend(self.data.check());
+        all.extend(self.certificate.check());
         all.extend(self.running.check());
         all
     }

@@ -40,7 +40,8 @@ pub(super) struct Running {
 impl Running {
     pub(super) async fn read(root: &Root, config: &Config) -> Self {
         let pid = running_pid(root, &config.data_dir);
-        let address = reachable(config.listen);
+        // What listen says with TLS on it, the gateway's listener says in plain words.
+        let address = reachable(if config.tls().is_some() { config.provider_listen } else { config.listen });
         let (mut healthz, mut info) = (Err("not asked".to_owned()), None);
         if pid.is_some() {
             healthz = ask(address, "/healthz", None).await;

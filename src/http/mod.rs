@@ -1,7 +1,7 @@
 //! The REST surface and the function proxy, on actix-web.
 //!
 //! ```text
-//! server -> connection -> front: which of these
+//! server -> connection (TLS, HTTP/2 or HTTP/1.1) -> front: which of these
 //! /system/...    api: authorise, parse with `wire`, ask the engine, answer
 //! /function/...  proxy: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
 //! /openapi.json  api, from what stands at the handlers
@@ -51,6 +51,7 @@ use crate::credentials::Access;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
 use crate::function::{FunctionId, Resting};
 use crate::routes::Routes;
+use crate::tls::Tls;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +149,8 @@ pub struct Settings {
     pub connections: ConnectionLimits,
     /// The proxies whose `X-Forwarded-*` are believed and passed on. A gateway on this machine is one for the provider's listener.
     pub trusted_proxies: Vec<IpNet>,
+    /// The certificate that it shows; none: it does not speak TLS.
+    pub tls: Option<Tls>,
     /// What it calls itself.
     pub release: Release,
 }
@@ -169,6 +172,7 @@ impl Settings {
             reading: ReadingLimits::default(),
             connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
+            tls: None,
             release: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 sha: env!("ACTORD_COMMIT").to_owned(),

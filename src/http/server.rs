@@ -1,24 +1,28 @@
 //! Listeners: how actix is set up for ours. The sockets come from `daemon`, which also ends the servers.
 
+use std::convert::Infallible;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd as _;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{HttpService, KeepAlive, Request, Response, ServiceConfig};
 use actix_server::{Server, ServerBuilder};
-use actix_service::{ServiceFactoryExt as _, fn_service};
+use actix_service::{Service, fn_factory, fn_service};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 
-use super::connection::{Connections, UNREAD_LINGER, introduce};
+use super::connection::{ClientStream, Connections, Secured, UNREAD_LINGER, introduce};
 use super::front::front;
 use super::guesses::Guesses;
 use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
-use super::{ClientTimes, ConnectionLimits, ReadingLimits, Services, Settings, configure, configure_metrics};
+use super::{ClientTimes, ConnectionLimits, Draining, ReadingLimits, Services, Settings, configure, configure_metrics};
+use crate::tls::Tls;
 
 /// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB.
 const HELD: usize = 8 << 10;
@@ -52,7 +56,8 @@ pub fn serve(
     );
     let guesses = Guesses::of("/system", proxies.clone());
     let guesses_at_functions = Guesses::of("functions", proxies);
-    listen(builder, listener, connections, move || {
+    let door = Door { connections, tls: settings.tls.clone(), draining: services.draining.clone() };
+    listen(builder, listener, door, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings, &guesses));
         (app, Some(Proxy::new(services.clone(), &settings, guesses_at_functions.clone())))
     })
@@ -71,19 +76,24 @@ pub fn serve_metrics(listener: TcpListener, services: &Arc<Services>) -> std::io
         ClientTimes::default(),
         services.metrics.waiting().clone(),
     );
-    listen(Server::build().workers(1), listener, connections, move || {
+    let door = Door { connections, tls: None, draining: services.draining.clone() };
+    listen(Server::build().workers(1), listener, door, move || {
         (App::new().configure(|cfg| configure_metrics(cfg, &services)), None)
     })
 }
 
+/// What stands at a listener's door.
+#[derive(Clone)]
+struct Door {
+    connections: Connections,
+    /// The certificate, where TLS is spoken.
+    tls: Option<Tls>,
+    draining: Draining,
+}
+
 /// What `actix_web::HttpServer` does, with connections of our own between the socket and actix, and the proxy beside the
 /// routes. `rooms` makes both for each worker: the proxy's connections belong to the worker.
-fn listen<A, R>(
-    builder: ServerBuilder,
-    listener: TcpListener,
-    connections: Connections,
-    rooms: A,
-) -> std::io::Result<Server>
+fn listen<A, R>(builder: ServerBuilder, listener: TcpListener, door: Door, rooms: A) -> std::io::Result<Server>
 where
     A: Fn() -> (App<R>, Option<Proxy>) + Clone + Send + 'static,
     R: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()> + 'static,
@@ -91,37 +101,72 @@ where
     bound_unsent(&listener);
     let (address, ending) = (listener.local_addr()?, builder.graceful_shutdown_signal());
     let builder = builder.disable_signals().listen(format!("http-{address}"), listener, move || {
-        let (connections, ending) = (connections.clone(), ending.clone());
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let ending = ending.clone();
-                async move { ending.notified().await }
-            })
-            // `connection` bounds the wait for a request and for its head.
-            .keep_alive(KeepAlive::Os)
-            .client_request_timeout(Duration::ZERO)
-            .client_disconnect_timeout(UNREAD_LINGER)
-            .h1_write_buffer_size(HELD)
-            // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
-            .h1_allow_half_closed(false)
-            .local_addr(address)
-            .on_connect_ext(introduce)
-            .h1(front(rooms.clone()));
-        fn_service(move |tcp: TcpStream| {
-            let connections = connections.clone();
+        let (door, ending, rooms) = (door.clone(), ending.clone(), rooms.clone());
+        fn_factory(move || {
+            let (door, ending, front) = (door.clone(), ending.clone(), front(rooms.clone()));
             async move {
-                // An answer goes out at once, or later where that can't be set.
-                let _ = tcp.set_nodelay(true);
-                let peer = tcp.peer_addr().ok();
-                match connections.open(tcp) {
-                    Some(connection) => Ok((connection, peer)),
-                    None => Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into())),
-                }
+                let front = Rc::new(front.new_service(()).await?);
+                let answers = front.clone();
+                let http1 = HttpService::build()
+                    .graceful_shutdown_signal(move || {
+                        let ending = ending.clone();
+                        async move { ending.notified().await }
+                    })
+                    // `connection` bounds the wait for a request and for its head.
+                    .keep_alive(KeepAlive::Os)
+                    .client_request_timeout(Duration::ZERO)
+                    .client_disconnect_timeout(UNREAD_LINGER)
+                    .h1_write_buffer_size(HELD)
+                    // A client that closes its side is gone: its function should not work on an answer that has no reader (Go's server does so, too).
+                    .h1_allow_half_closed(false)
+                    .local_addr(address)
+                    .on_connect_ext(introduce)
+                    .h1(fn_service(move |request| answers.call(request)));
+                let http1 = http1.new_service(()).await?;
+                let worker = Rc::new(Worker { door, front, http1, clock: ServiceConfig::default() });
+                Ok::<_, ()>(fn_service(move |tcp: TcpStream| accept(worker.clone(), tcp)))
             }
         })
-        .and_then(http)
     })?;
     Ok(builder.run())
+}
+
+/// What a worker answers connections with.
+struct Worker<F, H> {
+    door: Door,
+    front: Rc<F>,
+    http1: H,
+    /// Knows the date.
+    clock: ServiceConfig,
+}
+
+/// Serves a connection that was just accepted to its end. What TLS and HTTP/2 need is boxed: a plain connection's future must
+/// not be larger for it.
+async fn accept<F, H, B>(worker: Rc<Worker<F, H>>, tcp: TcpStream) -> Result<(), DispatchError>
+where
+    F: Service<Request, Response = Response<B>, Error = Infallible>,
+    H: Service<(ClientStream, Option<std::net::SocketAddr>), Response = (), Error = DispatchError>,
+    B: MessageBody,
+{
+    let door = &worker.door;
+    // An answer goes out at once, or later where that can't be set.
+    let _ = tcp.set_nodelay(true);
+    let peer = tcp.peer_addr().ok();
+    let connection = match &door.tls {
+        None => door.connections.open(tcp),
+        Some(tls) => match Box::pin(door.connections.open_tls(tcp, tls.config())).await {
+            Some(Secured::Http2(connection)) => {
+                Box::pin(connection.serve(&*worker.front, &door.draining, &worker.clock)).await;
+                return Ok(());
+            }
+            Some(Secured::Http1(connection)) => Some(connection),
+            None => None,
+        },
+    };
+    match connection {
+        Some(connection) => worker.http1.call((connection, peer)).await,
+        None => Err(DispatchError::Io(std::io::ErrorKind::ConnectionRefused.into())),
+    }
 }
 
 /// Bounds what waits in the kernel for a client to take it, beside what is on its way to it (`tcp(7)`, TCP_NOTSENT_LOWAT).

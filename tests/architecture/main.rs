@@ -32,7 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["function", "durable"]),
     ("engine", &["function"]),
     ("actors", &["function", "engine", "host", "routes", "store"]),
-    ("http", &["function", "engine", "routes", "credentials", "wire"]),
+    ("tls", &[]),
+    ("http", &["function", "engine", "routes", "credentials", "tls", "wire"]),
     ("scaler", &["function", "engine", "routes"]),
     ("shim", &["cgroups", "process"]),
     ("archive", &[]),
@@ -42,7 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
-    ("doctor", &["config", "credentials", "function", "store", "host::cni", "host::containerd"]),
+    ("doctor", &["config", "credentials", "function", "store", "host::cni", "host::containerd", "tls"]),
     ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "stack", "store", "wire"]),
     ("daemon", EVERY_ROOM),
 ];
@@ -64,6 +65,7 @@ const EVERY_ROOM: &[&str] = &[
     "scaler",
     "shim",
     "store",
+    "tls",
 ];
 
 /// Files that read the environment beside `config`, and why.
@@ -87,6 +89,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
         "from which date on a token is refused: it outlives restarts, and its maker thinks in days",
     ),
     ("daemon/down.rs", "the logs of all functions go, whenever they began"),
+    ("doctor/certificate.rs", "whether a certificate is good today, to be shown"),
     ("doctor/resources.rs", "whether the clock can be right"),
     ("host/containerd/connection/lease.rs", "when containerd drops what a dead actord was pulling; a day is enough"),
     ("host/containerd/images/registry/refusal.rs", "how long a registry asks to wait, where its answer has no date"),
@@ -113,6 +116,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
     ("containerd_shim_protos", &["shim"]),
+    ("h2", &["http"]),
     ("httparse", &["http"]),
     ("indicatif", &["cli"]),
     ("libseccomp", &["shim"]),
@@ -122,6 +126,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rscni_types", &["host::cni"]),
     ("rusqlite", &["store"]),
     ("serde_saphyr", &["stack", "cli"]),
+    ("tokio_rustls", &["http"]),
     ("tonic", &["host::containerd"]),
     ("utoipa", &["http", "wire"]),
 ];

@@ -20,6 +20,7 @@ mod secrets;
 mod shims;
 mod spare;
 mod streams;
+mod tls;
 mod tokens;
 mod updates;
 mod warm;

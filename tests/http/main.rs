@@ -42,6 +42,7 @@ mod strangers;
 mod streams;
 mod system;
 mod timeouts;
+mod tls;
 mod tokens;
 mod upgrade;
 mod uploads;

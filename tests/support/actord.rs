@@ -153,7 +153,7 @@ impl Actord {
     pub async fn answers(&mut self) {
         let begun = Instant::now();
         loop {
-            if let Ok(answer) = client::ask(self.public, Request::get("/healthz")).await {
+            if let Ok(answer) = client::ask(self.door(), Request::get("/healthz")).await {
                 assert_eq!(answer.status, 200, "{answer:?}");
                 break;
             }
@@ -334,9 +334,15 @@ impl Actord {
 
     // ---- requests ------------------------------------------------------------------------------------------------
 
+    /// Where plain HTTP is spoken: the public port, or the provider's where that speaks TLS.
+    fn door(&self) -> SocketAddr {
+        let is_secure = self.settings.iter().any(|word| word == "--tls-certificate");
+        if is_secure { self.provider } else { self.public }
+    }
+
     /// A request to the public port.
     pub async fn ask(&self, request: Request) -> Answer {
-        client::ask(self.public, request).await.unwrap_or_else(|error| panic!("{error}: {}", self.log()))
+        client::ask(self.door(), request).await.unwrap_or_else(|error| panic!("{error}: {}", self.log()))
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -350,7 +356,7 @@ impl Actord {
     }
 
     pub fn api(&self) -> Api {
-        Api { public: self.public, authorization: self.authorization.clone() }
+        Api { public: self.door(), authorization: self.authorization.clone() }
     }
 
     /// A request with credentials to the public port.

@@ -172,10 +172,13 @@ impl Actord {
         self.ended().await
     }
 
-    /// One request to its public address on a connection of its own, as the administrator.
+    /// One request to its public address, or the provider's where that speaks TLS, on a connection of its own, as the
+    /// administrator.
     pub async fn call(&self, method: &str, path: &str, body: &str) -> Result<Answer, Fault> {
+        let is_secure = self.settings.iter().any(|word| word == "--tls-certificate");
+        let door = if is_secure { self.provider } else { self.public };
         let headers = format!("Authorization: Basic {}\r\nConnection: close\r\n", self.credentials());
-        Connection::open(self.public).await?.send(method, path, &headers, body.as_bytes()).await
+        Connection::open(door).await?.send(method, path, &headers, body.as_bytes()).await
     }
 
     fn credentials(&self) -> String {

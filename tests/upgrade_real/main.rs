@@ -20,3 +20,4 @@ mod load;
 mod manager;
 mod notices;
 mod restart;
+mod tls;

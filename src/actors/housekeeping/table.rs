@@ -146,6 +146,16 @@ pub const PRESSURE: Job = Job {
     decides_readiness: true,
 };
 
+/// Follows the certificate of TLS.
+pub const CERTIFICATE: Job = Job {
+    name: "certificate",
+    period: Duration::from_secs(10),
+    at_once: false,
+    purpose: "shows new connections a certificate that was put in the place of the one before",
+    when_it_fails: "clients are shown the certificate from before its files changed, which may end",
+    decides_readiness: false,
+};
+
 /// Gives free memory back.
 pub const MEMORY: Job = Job {
     name: "memory",
@@ -170,5 +180,6 @@ pub const ALL: &[&Job] = &[
     &PRUNING,
     &WATERMARK,
     &PRESSURE,
+    &CERTIFICATE,
     &MEMORY,
 ];

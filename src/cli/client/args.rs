@@ -12,13 +12,18 @@ use crate::function::{FunctionId, Namespace};
 /// Which gateway is asked, as whom, and in which shape the answer is shown.
 #[derive(Debug, Clone, Args)]
 pub struct GatewayArgs {
-    /// URL of the gateway [default: the stack file's, else OPENFAAS_URL, else http://127.0.0.1:8080]
+    /// URL of the gateway [default: the stack file's, else OPENFAAS_URL, else http://127.0.0.1:8080, or
+    /// https:// with tls-certificate]
     #[arg(short, long, value_name = "URL", help_heading = "Gateway")]
     pub gateway: Option<String>,
 
     /// Take any certificate of an https gateway
     #[arg(long, help_heading = "Gateway")]
     pub tls_no_verify: bool,
+
+    /// actord's certificate, where its public API speaks TLS: a gateway on this machine's loopback is trusted that shows it
+    #[arg(long, env = "ACTORD_TLS_CERTIFICATE", value_name = "FILE", help_heading = "Gateway")]
+    pub tls_certificate: Option<PathBuf>,
 
     /// actord's data directory, where root finds the password of a gateway on this machine's loopback
     #[arg(

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::login::Login;
-use super::{ClientError, GatewayArgs, environment, url};
+use super::{ClientError, GatewayArgs, environment, own, url};
 
 /// Longer than actord takes to answer a deployment that waits for its instance.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(75);
@@ -34,12 +34,17 @@ impl Client {
     /// `from_stack` is the gateway that a stack file names.
     pub(in crate::cli) fn new(args: &GatewayArgs, from_stack: Option<&str>) -> Result<Self, ClientError> {
         let environment = environment::gateway();
-        let mut base = url::parse(url::choose(args.gateway.as_deref(), from_stack, environment.as_deref()))?;
+        let mut base = url::parse(url::choose(
+            args.gateway.as_deref(),
+            from_stack,
+            environment.as_deref(),
+            args.tls_certificate.is_some(),
+        ))?;
         let login = Login::find(&base, &args.data_dir, environment::openfaas_config().as_deref())?;
         // They were read; from here on they would only be shown.
         let _ = base.set_username("");
         let _ = base.set_password(None);
-        let http = http_client(&base, args.tls_no_verify).map_err(|error| {
+        let http = http_client(&base, args).map_err(|error| {
             ClientError::Local(format!("can't begin to speak {}: {}", base.scheme(), cause(&error)))
         })?;
         Ok(Self { http, base, authorization: login.header, credentials_from: login.from })
@@ -188,7 +193,7 @@ impl Client {
     }
 }
 
-fn http_client(base: &Url, tls_no_verify: bool) -> reqwest::Result<reqwest::Client> {
+fn http_client(base: &Url, args: &GatewayArgs) -> reqwest::Result<reqwest::Client> {
     static CRYPTOGRAPHY: Once = Once::new();
     // An error means that a provider was installed before, which is as good.
     CRYPTOGRAPHY.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
@@ -199,7 +204,11 @@ fn http_client(base: &Url, tls_no_verify: bool) -> reqwest::Result<reqwest::Clie
     // A proxy is a way to other machines.
     let builder = if url::is_loopback(base) { builder.no_proxy() } else { builder };
     match base.scheme() {
-        "https" => builder.tls_danger_accept_invalid_certs(tls_no_verify).build(),
+        "https" => match args.tls_certificate.as_deref().filter(|_| url::is_loopback(base)).and_then(own::trust) {
+            // Whatever name it is for: the one of this machine to others is not that of its loopback.
+            Some(own) if !args.tls_no_verify => builder.tls_backend_preconfigured(own).build(),
+            _ => builder.tls_danger_accept_invalid_certs(args.tls_no_verify).build(),
+        },
         // Without TLS the machine need not have any certificates.
         _ => builder.tls_certs_only([]).build(),
     }

@@ -11,6 +11,7 @@ mod error;
 mod http;
 mod login;
 mod output;
+mod own;
 mod shown;
 mod url;
 

@@ -6,11 +6,18 @@ use super::ClientError;
 
 /// Where actord and the gateway listen by default.
 const DEFAULT: &str = "http://127.0.0.1:8080";
+/// That, where actord has a certificate.
+const SECURE_DEFAULT: &str = "https://127.0.0.1:8080";
 
 /// As `faas-cli` chooses: the flag, else the stack file if it names something else than the default, else the environment.
-pub(super) fn choose<'a>(flag: Option<&'a str>, stack: Option<&'a str>, environment: Option<&'a str>) -> &'a str {
+pub(super) fn choose<'a>(
+    flag: Option<&'a str>,
+    stack: Option<&'a str>,
+    environment: Option<&'a str>,
+    has_certificate: bool,
+) -> &'a str {
     let stack = stack.filter(|url| !url.is_empty() && normal(url) != DEFAULT);
-    flag.or(stack).or(environment).unwrap_or(DEFAULT)
+    flag.or(stack).or(environment).unwrap_or(if has_certificate { SECURE_DEFAULT } else { DEFAULT })
 }
 
 /// A gateway's URL in the form in which two of them can be compared.
@@ -45,11 +52,13 @@ mod tests {
     #[test]
     fn the_flag_beats_the_stack_file_which_beats_the_environment_unless_it_names_the_default() {
         let (flag, stack, environment) = (Some("http://flag"), Some("http://stack"), Some("http://environment"));
-        assert_eq!(choose(flag, stack, environment), "http://flag");
-        assert_eq!(choose(None, stack, environment), "http://stack");
-        assert_eq!(choose(None, Some("http://127.0.0.1:8080/"), environment), "http://environment");
-        assert_eq!(choose(None, Some("http://127.0.0.1:8080"), None), DEFAULT);
-        assert_eq!(choose(None, None, None), DEFAULT);
+        assert_eq!(choose(flag, stack, environment, false), "http://flag");
+        assert_eq!(choose(None, stack, environment, false), "http://stack");
+        assert_eq!(choose(None, Some("http://127.0.0.1:8080/"), environment, false), "http://environment");
+        assert_eq!(choose(None, Some("http://127.0.0.1:8080"), None, false), DEFAULT);
+        assert_eq!(choose(None, None, None, false), DEFAULT);
+        assert_eq!(choose(None, Some("http://127.0.0.1:8080"), None, true), SECURE_DEFAULT);
+        assert_eq!(choose(None, None, environment, true), "http://environment");
     }
 
     #[test]

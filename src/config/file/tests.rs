@@ -97,6 +97,10 @@ fn a_verb_without_settings_reads_no_file() {
 fn settings_that_contradict_each_other_are_refused() {
     assert!(run(&["--state-dir", "/var/lib/actord/run"], None).unwrap_err().contains("state-dir"));
     assert!(run(&["--listen", "127.0.0.1:8082"], None).unwrap_err().contains("metrics-listen"));
+    for (given, misses) in [("--tls-certificate", "tls-key is missing"), ("--tls-key", "tls-certificate is missing")] {
+        let error = run(&[given, "/etc/actord/tls.pem"], None).unwrap_err();
+        assert!(error.contains(misses) && error.contains("/etc/actord/tls.pem"), "{error}");
+    }
     assert!(run(&["--dns", "127.0.0.53"], None).unwrap_err().contains("loopback"));
     assert!(run(&["--listen", "127.0.0.1:0", "--provider-listen", "127.0.0.1:0"], None).is_ok());
 }

@@ -105,6 +105,13 @@ impl Admission {
         }
     }
 
+    /// Room for one more request on a connection that has one under way: it counts as a connection does.
+    pub(super) fn one_more(&self, peer: Option<Peer>) -> Result<Place, Full> {
+        let taken = self.open.take(self.limits, peer);
+        let taken = taken.inspect_err(|full| self.refused.note((peer.map(|peer| peer.address.ip()), *full)));
+        Ok(self.place(Kind::Served(taken?)))
+    }
+
     fn place(&self, kind: Kind) -> Place {
         Place { open: self.open.clone(), kind }
     }

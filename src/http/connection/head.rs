@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 
 /// The longest head that is read, in bytes; and the most headers. Both are actix's.
 pub(super) const HEAD_MAX: usize = 131_072;
-const HEADERS_MAX: usize = 96;
+pub(super) const HEADERS_MAX: usize = 96;
 
 /// The longest name of a header that actix's `HeaderName` takes, in bytes. Of a longer one actix does not survive the reading.
 const NAME_MAX: usize = 65_535;
@@ -160,7 +160,7 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
 }
 
 /// Path and query as they were sent and percent-encoded for actix, whose `Uri` takes no raw UTF-8; none if there is no need.
-fn encode(target: &str, is_connect: bool) -> Result<Option<(Box<str>, String)>, Refusal> {
+pub(super) fn encode(target: &str, is_connect: bool) -> Result<Option<(Box<str>, String)>, Refusal> {
     let in_query = target.find('?').unwrap_or(target.len());
     let mut high = 0;
     for (at, byte) in target.bytes().enumerate() {

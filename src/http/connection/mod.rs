@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! socket -> admission -> stream (head: read whole, and let through or refused; framing: the body's end) -> actix -> turn -> version -> routes
+//!           with TLS: handshake -> stream, or http2 where the client chose that -> routes
 //! ```
 //! actix answers a head that it can't read with an empty 400 and a line in the log, frames pipelined answers by the wrong
 //! request, and sends chunks to clients that know none. So it gets one whole head at a time that it is known to take, and the
@@ -11,11 +12,15 @@ mod admission;
 mod framing;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
+mod handshake;
 mod head;
+mod http2;
+mod link;
 mod notices;
 mod patience;
 mod reading;
 mod refusal;
+mod socket;
 mod strangers;
 mod stream;
 mod turn;
@@ -24,17 +29,22 @@ mod version;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::dev::Extensions;
 use actix_web::http::StatusCode;
 use actix_web::rt::net::TcpStream;
+use rustls::ServerConfig;
 
 pub(super) use self::framing::Chunk;
+pub(super) use self::http2::Http2;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
 pub(super) use self::turn::{Answer, Exchange, Pace, is_from_proxy, peer, sent};
 
 use self::admission::{Admission, Admitted};
-use self::reading::Readers;
+use self::handshake::{Handshakes, Met};
+use self::link::Link;
+use self::reading::{Reader, Readers};
 use self::refusal::Refusal;
 use super::metrics::Waiting;
 use super::proxies::TrustedProxies;
@@ -47,6 +57,7 @@ pub(super) struct Connections {
     readers: Readers,
     times: ClientTimes,
     strangers: strangers::Strangers,
+    handshakes: Handshakes,
     proxies: TrustedProxies,
 }
 
@@ -64,16 +75,14 @@ impl Connections {
             readers: Readers::new(reading, waiting),
             times,
             strangers: strangers::Strangers::default(),
+            handshakes: Handshakes::default(),
             proxies,
         }
     }
 
     /// A connection that was just accepted; none if there is no room for it, and it is closed.
     pub(super) fn open(&self, tcp: TcpStream) -> Option<ClientStream> {
-        let peer = tcp.peer_addr().ok().map(|address| {
-            let is_proxy = self.proxies.contains(address.ip());
-            Peer { address, is_proxy }
-        });
+        let peer = self.peer(&tcp);
         let (place, full) = match self.admission.admit(peer) {
             Admitted::Served(place) => (place, None),
             Admitted::Told(full, place) => (place, Some(full)),
@@ -87,6 +96,52 @@ impl Connections {
         }
         Some(stream)
     }
+
+    /// A connection that was just accepted where TLS is spoken, with this certificate; none if it is closed.
+    pub(super) async fn open_tls(&self, tcp: TcpStream, config: Arc<ServerConfig>) -> Option<Secured> {
+        let peer = self.peer(&tcp);
+        // A handshake is dear: there is none with those that there is no room for.
+        let Admitted::Served(place) = self.admission.admit(peer) else { return None };
+        let stream = |socket| ClientStream::new(socket, peer, self.strangers.clone(), self.readers.clone(), self.times);
+        match self.handshakes.meet(tcp, config, self.times.head).await {
+            Met::Http1(socket, left) => {
+                let mut stream = stream(socket);
+                stream.hold(place);
+                stream.hurry(left);
+                Some(Secured::Http1(stream))
+            }
+            Met::Http2(socket, left) => {
+                let link = Link::new(socket, Reader::new(self.readers.clone(), peer));
+                let shared = http2::Shared {
+                    peer,
+                    admission: self.admission.clone(),
+                    strangers: self.strangers.clone(),
+                    readers: self.readers.clone(),
+                };
+                Some(Secured::Http2(Http2::new(link, shared, place, self.times, left)))
+            }
+            Met::Plain(tcp) => {
+                let refusal = Refusal::bad("TLS is spoken here: use https:// instead of http://");
+                self.strangers.note(peer.map(|peer| peer.address), &refusal);
+                let mut stream = stream(tcp.into());
+                stream.hold(place);
+                stream.refuse(&refusal);
+                Some(Secured::Http1(stream))
+            }
+            Met::Nobody => None,
+        }
+    }
+
+    fn peer(&self, tcp: &TcpStream) -> Option<Peer> {
+        let address = tcp.peer_addr().ok()?;
+        Some(Peer { address, is_proxy: self.proxies.contains(address.ip()) })
+    }
+}
+
+/// A connection where TLS is spoken.
+pub(super) enum Secured {
+    Http1(ClientStream),
+    Http2(Http2),
 }
 
 /// Who is at the other end of a connection.

@@ -103,6 +103,11 @@ impl Reader {
         self.written += bytes as u64;
     }
 
+    /// Our kernel took so many bytes, of all that was written so far.
+    pub(super) fn has_taken(&mut self, bytes: u64) {
+        self.written = bytes;
+    }
+
     /// Our kernel has all of it.
     pub(super) fn is_free(&mut self) {
         if let Some(blocked) = self.blocked.take() {

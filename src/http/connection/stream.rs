@@ -17,7 +17,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::rt::net::TcpStream;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
@@ -26,13 +25,15 @@ use super::Peer;
 use super::admission::Place;
 use super::framing::Framing;
 use super::head;
+use super::link::Link;
 use super::patience::Patience;
 use super::reading::{Reader, Readers};
 use super::refusal::Refusal;
+use super::socket::Socket;
 use super::strangers::Strangers;
 use super::turn::Turn;
 use crate::http::ClientTimes;
-use crate::http::unacknowledged::{unacknowledged, unsent};
+use crate::http::unacknowledged::unsent;
 
 /// So many bytes of the requests that follow are held while one is answered.
 const AHEAD: usize = 64 << 10;
@@ -44,22 +45,18 @@ const ROOM: usize = 4 << 10;
 const LITTLE_ROOM: usize = 1 << 10;
 
 /// How long a client that was refused may go on sending: an answer is lost where its connection ends before that.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// How long a client that was answered may go on sending a body that is not read.
 pub(in crate::http) const UNREAD_LINGER: Duration = Duration::from_secs(5);
 
 /// The connection of one client.
 pub(in crate::http) struct ClientStream {
-    tcp: TcpStream,
+    link: Link,
     peer: Option<Peer>,
     /// What it takes of its listener's room.
     _place: Option<Place>,
     turn: Rc<Turn>,
-    /// How it takes its answers.
-    reader: Reader,
-    /// Whether it did not take them in time.
-    is_given_up: bool,
     strangers: Strangers,
     state: State,
     /// What the client sent and actix has not got.
@@ -91,18 +88,16 @@ enum State {
 
 impl ClientStream {
     pub(super) fn new(
-        tcp: TcpStream,
+        socket: impl Into<Socket>,
         peer: Option<Peer>,
         strangers: Strangers,
         readers: Readers,
         times: ClientTimes,
     ) -> Self {
         Self {
-            tcp,
+            link: Link::new(socket.into(), Reader::new(readers, peer)),
             peer,
             _place: None,
-            reader: Reader::new(readers, peer),
-            is_given_up: false,
             strangers,
             turn: Rc::new(Turn::new(peer)),
             state: State::Head,
@@ -119,6 +114,11 @@ impl ClientStream {
         self._place = Some(place);
     }
 
+    /// A whole head must have come after so long, less than after a connection was accepted.
+    pub(super) fn hurry(&mut self, left: Duration) {
+        self.patience.begin(Some(left));
+    }
+
     pub(super) fn turn(&self) -> Rc<Turn> {
         self.turn.clone()
     }
@@ -128,7 +128,7 @@ impl ClientStream {
         if self.held.capacity() - self.held.len() < LITTLE_ROOM {
             self.held.reserve(ROOM);
         }
-        let count = ready!(poll_read_buf(Pin::new(&mut self.tcp), cx, &mut self.held))?;
+        let count = ready!(poll_read_buf(Pin::new(&mut self.link), cx, &mut self.held))?;
         Poll::Ready(Ok(count > 0))
     }
 
@@ -200,7 +200,7 @@ impl ClientStream {
                     }
                     ready!(self.patience.poll_idle(cx));
                     // Of one that has not even taken its last answer our kernel would keep that for minutes.
-                    self.is_given_up = unacknowledged(&self.tcp).is_some_and(|bytes| bytes > 0);
+                    self.link.give_up_untaken();
                     return Poll::Ready(Ok(false));
                 }
             }
@@ -216,7 +216,7 @@ impl ClientStream {
     ) -> Poll<io::Result<bool>> {
         let is_open = if self.held.is_empty() {
             let before = out.filled().len();
-            ready!(Pin::new(&mut self.tcp).poll_read(cx, out))?;
+            ready!(Pin::new(&mut self.link).poll_read(cx, out))?;
             let came = &out.filled()[before..];
             let taken = framing.take(came);
             let is_open = !came.is_empty();
@@ -246,34 +246,23 @@ impl ClientStream {
         Poll::Pending
     }
 
-    /// Writes what the kernel takes of an answer now. An error where the client has taken too little of it for too long.
-    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(count) = Pin::new(&mut self.tcp).poll_write(cx, bytes)? {
-            self.reader.took(count);
-            if count == bytes.len() {
-                self.turn.took(count, || unsent(&self.tcp) == Some(0));
-            }
-            return Poll::Ready(Ok(count));
-        }
-        let slow = ready!(self.reader.poll_slow(bytes.len(), || unacknowledged(&self.tcp), cx));
-        self.is_given_up = true;
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow.to_string())))
-    }
-
     /// Says no, and waits until that has arrived. False when it is over.
     fn poll_refusing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while let State::Refusing(answer) = &mut self.state {
-            if answer.is_empty() {
-                ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
-                self.state = State::Lingering;
-            } else if let Poll::Ready(count) = Pin::new(&mut self.tcp).poll_write(cx, answer)? {
-                answer.advance(count);
-            } else {
-                // It has not taken its answers before this.
-                ready!(self.patience.poll_late(LINGER, cx));
-                self.is_given_up = true;
-                self.state = State::Closed;
-                return Poll::Ready(Ok(false));
+            let written = match answer.is_empty() {
+                true => self.link.socket().poll_shutdown(cx)?.map(|()| None),
+                false => self.link.socket().poll_write(cx, answer)?.map(Some),
+            };
+            match written {
+                Poll::Ready(Some(count)) => answer.advance(count),
+                Poll::Ready(None) => self.state = State::Lingering,
+                Poll::Pending => {
+                    // It has not taken its answers before this.
+                    ready!(self.patience.poll_late(LINGER, cx));
+                    self.link.give_up();
+                    self.state = State::Closed;
+                    return Poll::Ready(Ok(false));
+                }
             }
         }
         while self.patience.poll_late(LINGER, cx).is_pending() {
@@ -289,10 +278,8 @@ impl ClientStream {
 
 impl Drop for ClientStream {
     fn drop(&mut self) {
-        if self.turn.is_cut_short() || self.is_given_up {
-            // A reset tells the client, which would take an end for the end of the body, and lets our kernel drop what the client
-            // does not take. Nothing can be done where it fails.
-            let _ = rustix::net::sockopt::set_socket_linger(&self.tcp, Some(Duration::ZERO));
+        if self.turn.is_cut_short() {
+            self.link.give_up();
         }
     }
 }
@@ -333,7 +320,12 @@ impl AsyncWrite for ClientStream {
             State::Refusing(_) | State::Lingering | State::Closed => Poll::Ready(Ok(bytes.len())),
             _ => {
                 self.is_begun |= bytes != INTERIM;
-                self.poll_send(cx, bytes)
+                let this = self.get_mut();
+                let count = ready!(Pin::new(&mut this.link).poll_write(cx, bytes))?;
+                if count == bytes.len() {
+                    this.turn.took(count, || unsent(this.link.tcp()) == Some(0));
+                }
+                Poll::Ready(Ok(count))
             }
         }
     }
@@ -341,8 +333,7 @@ impl AsyncWrite for ClientStream {
     /// actix flushes when it has written all that it had to say.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.tcp).poll_flush(cx))?;
-        this.reader.is_free();
+        ready!(Pin::new(&mut this.link).poll_flush(cx))?;
         if this.turn.is_answered() {
             match this.state {
                 State::Answering => {
@@ -356,7 +347,7 @@ impl AsyncWrite for ClientStream {
                 State::Body(Framing::Length(_)) => {
                     this.state = State::Body(Framing::Endless);
                     // Where that fails the connection has ended already.
-                    let _ = Pin::new(&mut this.tcp).poll_shutdown(cx);
+                    let _ = Pin::new(&mut this.link).poll_shutdown(cx);
                 }
                 // Chunks actix would read away for as long as they come, and then go on.
                 State::Body(Framing::Chunked(_)) => {
@@ -365,7 +356,7 @@ impl AsyncWrite for ClientStream {
                     this.patience.begin(Some(UNREAD_LINGER));
                     this.state = State::Lingering;
                     // As above.
-                    let _ = Pin::new(&mut this.tcp).poll_shutdown(cx);
+                    let _ = Pin::new(&mut this.link).poll_shutdown(cx);
                     cx.waker().wake_by_ref();
                 }
                 _ => {}
@@ -377,7 +368,7 @@ impl AsyncWrite for ClientStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.state {
             State::Refusing(_) | State::Lingering | State::Closed => Poll::Ready(Ok(())),
-            _ => Pin::new(&mut self.tcp).poll_shutdown(cx),
+            _ => Pin::new(&mut self.link).poll_shutdown(cx),
         }
     }
 }

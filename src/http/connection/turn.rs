@@ -1,13 +1,15 @@
 //! Whose turn it is on a connection: the client's, to ask, or ours, to answer. Shared by the connection and the routes.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_http::{Request, Response};
+use actix_http::{HttpMessage as _, Request, Response};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::{ConnectionType, StatusCode, Version};
 use actix_web::web::Bytes;
@@ -82,9 +84,48 @@ impl Turn {
     }
 }
 
+/// What is known of the client of a request that shares its connection with others (HTTP/2), beside the request.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) address: Option<SocketAddr>,
+    /// That, as functions are told of it.
+    peer: Option<Rc<str>>,
+    is_proxy: bool,
+    /// Path and query as they were sent, if actix was given them percent-encoded.
+    sent: Option<Rc<str>>,
+}
+
+impl Caller {
+    /// With one of its requests.
+    pub(super) fn with(&self, sent: Option<Box<str>>) -> Self {
+        Self { sent: sent.map(Rc::from), ..self.clone() }
+    }
+
+    pub(super) fn of(peer: Option<Peer>) -> Self {
+        Self {
+            address: peer.map(|peer| peer.address),
+            peer: peer.map(|peer| peer.address.to_string().into()),
+            is_proxy: peer.is_some_and(|peer| peer.is_proxy),
+            sent: None,
+        }
+    }
+}
+
+/// What a request carries of its client, where its connection does not.
+fn caller<T>(request: &Request, what: impl FnOnce(&Caller) -> T) -> Option<T> {
+    request.extensions().get::<Caller>().map(what)
+}
+
+fn turn(request: &Request) -> Option<&Rc<Turn>> {
+    request.conn_data()
+}
+
 /// The request's path and query as its client sent them, if actix knows them percent-encoded.
 pub(in crate::http) fn sent(request: &Request) -> Option<Rc<str>> {
-    request.conn_data::<Rc<Turn>>()?.sent.borrow().clone()
+    match turn(request) {
+        Some(turn) => turn.sent.borrow().clone(),
+        None => caller(request, |caller| caller.sent.clone())?,
+    }
 }
 
 /// How quickly a client takes what it is sent.
@@ -109,13 +150,19 @@ impl Pace {
 }
 
 /// Address and port of the client that sent a request.
-pub(in crate::http) fn peer(request: &Request) -> Option<&str> {
-    request.conn_data::<Rc<Turn>>()?.peer.as_deref()
+pub(in crate::http) fn peer(request: &Request) -> Option<Cow<'_, str>> {
+    match turn(request) {
+        Some(turn) => turn.peer.as_deref().map(Cow::Borrowed),
+        None => caller(request, |caller| caller.peer.as_deref().map(|peer| Cow::Owned(peer.to_owned())))?,
+    }
 }
 
 /// Whether a request came from a proxy that is believed what it says of its own clients.
 pub(in crate::http) fn is_from_proxy(request: &Request) -> bool {
-    request.conn_data::<Rc<Turn>>().is_some_and(|turn| turn.is_proxy)
+    match turn(request) {
+        Some(turn) => turn.is_proxy,
+        None => caller(request, |caller| caller.is_proxy).unwrap_or_default(),
+    }
 }
 
 /// Ends the turn when it is dropped: with the last byte of the answer, or without one.
@@ -145,7 +192,9 @@ impl Exchange {
         let turn = request.conn_data::<Rc<Turn>>().cloned();
         let is_tunnel = turn.as_ref().is_some_and(|turn| turn.is_tunnel.get());
         let answering = Answering(turn);
-        let unread = if is_tunnel { None } else { Unread::watch(request) };
+        // A request of HTTP/2 leaves what was not read of it to its stream, which ends with it.
+        let is_watched = !is_tunnel && request.version() != Version::HTTP_2;
+        let unread = if is_watched { Unread::watch(request) } else { None };
         Self { answering, unread, is_upgrade: request.upgrade(), is_old: request.version() < Version::HTTP_11 }
     }
 

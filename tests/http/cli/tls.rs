@@ -9,11 +9,11 @@ use rustls::{ServerConfig, ServerConnection, Stream};
 
 use super::{Person, told};
 
-/// A gateway without functions, and its certificate, which nobody signed.
-fn gateway() -> (SocketAddr, String) {
+/// A gateway without functions, and its certificate for this name, which nobody signed.
+fn gateway(name: &str) -> (SocketAddr, String) {
     // Somebody may have chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
     let config = Arc::new(config.unwrap());
@@ -37,7 +37,7 @@ fn gateway() -> (SocketAddr, String) {
 
 #[actix_web::test]
 async fn a_certificate_that_nobody_trusts_is_refused_unless_that_is_what_is_wanted() {
-    let (address, certificate) = gateway();
+    let (address, certificate) = gateway("127.0.0.1");
     let person = Person::root(address);
     let url = format!("https://{address}");
     let ls = ["ls", "--output", "json", "--gateway", &url];
@@ -52,4 +52,21 @@ async fn a_certificate_that_nobody_trusts_is_refused_unless_that_is_what_is_want
     std::fs::write(&store, certificate).unwrap();
     let trusted = told(person.command(&ls).env("SSL_CERT_FILE", &store).spawn().unwrap()).await;
     assert_eq!((trusted.code, trusted.out.as_str()), (0, "[]\n"), "{trusted:?}");
+}
+
+#[actix_web::test]
+async fn the_actord_of_this_machine_is_known_by_its_own_certificate_whatever_name_that_is_for() {
+    let ((address, certificate), (_, other)) = (gateway("faas.example"), gateway("faas.example"));
+    let person = Person::root(address);
+    let (own, another) = (person.home().join("own.pem"), person.home().join("another.pem"));
+    std::fs::write(&own, certificate).unwrap();
+    std::fs::write(&another, other).unwrap();
+    let url = format!("https://{address}");
+    let ls = ["ls", "--output", "json", "--gateway", &url, "--tls-certificate"];
+    let known = person.actord(&[&ls[..], &[own.to_str().unwrap()]].concat()).await;
+    assert_eq!((known.code, known.out.as_str()), (0, "[]\n"), "{known:?}");
+    for not_it in [another.to_str().unwrap(), "/nonexistent/tls.pem"] {
+        let refused = person.actord(&[&ls[..], &[not_it]].concat()).await;
+        assert_eq!(refused.code, 3, "{not_it}: {refused:?}");
+    }
 }
