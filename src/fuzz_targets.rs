@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = targets! {
     "resolving" => containerd::fuzzed::resolving,
     "configs" => containerd::fuzzed::configs,
     "challenges" => containerd::fuzzed::challenges,
+    "signers-claims" => containerd::fuzzed::signers_claims,
     "users" => containerd::fuzzed::users,
     "log-indexes" => containerd::fuzzed::log_indexes,
     "cni-results" => cni::fuzzed::results,

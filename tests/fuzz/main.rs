@@ -36,6 +36,7 @@ fuzz! {
     any_registry_of_documents_comes_to_an_end: "resolving", 4_000;
     any_config_gives_variables_and_snapshots_that_a_start_takes: "configs", 4_000;
     any_challenge_is_read_to_its_end: "challenges", 8_000;
+    any_claim_of_a_signer_is_refused_or_says_what_was_signed: "signers-claims", 6_000;
     any_user_of_an_image_is_a_number_that_was_asked_for: "users", 10_000;
     any_index_of_a_log_is_bounded_by_what_is_there: "log-indexes", 5_000;
     any_answer_of_a_plugin_is_refused_or_kept_as_it_is: "cni-results", 4_000;

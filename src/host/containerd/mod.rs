@@ -14,7 +14,7 @@ pub mod daemon;
 pub(crate) mod fuzzed {
     //! All fuzz targets of the room.
 
-    pub(crate) use super::images::fuzzed::{challenges, configs, manifests, references, resolving};
+    pub(crate) use super::images::fuzzed::{challenges, configs, manifests, references, resolving, signers_claims};
     pub(crate) use super::instances::fuzzed::users;
     pub(crate) use super::logs::fuzzed::log_indexes;
 }

@@ -17,6 +17,7 @@ use super::platform::Platform;
 use super::reference;
 pub(crate) use super::registry::fuzzed::challenges;
 use super::resolve::{Documents, resolve};
+pub(crate) use super::signatures::fuzzed::signers_claims;
 use crate::function::{Spec, SpecDraft};
 use crate::host::{HostError, Termination, effective_environment, stop_signal};
 

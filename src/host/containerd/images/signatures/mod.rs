@@ -10,6 +10,8 @@
 
 mod bundle;
 mod fetch;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod key;
 mod simple;
 
