@@ -27,7 +27,19 @@ fn size_of_disk(directory: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::given;
     use super::*;
+
+    #[test]
+    fn where_nothing_is_said_an_instance_gets_so_much_of_the_machine_and_no_more() {
+        let config = given::config("--data-dir /");
+        let (memory_here, disk) = (memory_of_this_machine().unwrap(), size_of_disk(Path::new("/")).unwrap());
+        assert_eq!(memory(&config), Some(memory_here / 100 * 80));
+        assert_eq!(ephemeral_storage(&config), Some(disk / 100 * 20));
+        assert_eq!(config.open_files, 65_536);
+        let config = given::config("--memory-limit none --ephemeral-storage none");
+        assert_eq!((memory(&config), ephemeral_storage(&config)), (None, None));
+    }
 
     #[test]
     fn this_machine_says_what_it_has() {

@@ -79,6 +79,31 @@ fn an_actord_that_starts_removes_the_logs_of_functions_that_are_gone_and_of_thos
 }
 
 /// All that is told of a function now.
+#[test]
+fn of_a_function_that_was_made_in_the_future_no_log_goes() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.host.publish_image("talks:1", Behaviour::new().writes("hello\n"));
+        platform.deploy("f", "talks:1").await.unwrap();
+        let crashed = platform.published("f").remove(0);
+        platform.host.exit(&crashed, Exit::Signal(11));
+        platform.until("it is back", async |p| p.published("f").iter().any(|id| *id != crashed)).await;
+        // The clock was ten years ahead when it was deployed, and was put right since.
+        let mut desired = platform.view("f").await.unwrap().status.desired.unwrap();
+        desired.created_at = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(10 * 365 * 24)).to_string();
+        platform.store.put(&id("f"), &desired).await.unwrap();
+        let stray: InstanceId = "gone-1".parse().unwrap();
+        platform.host.begin_log(&stray, &id("gone"));
+        platform.host.write_log(&stray, b"words\n", jiff::Timestamp::now());
+        platform.host.end_log(&stray);
+        let Platform { host, store, .. } = platform;
+        let next = Platform::boot(host, store, actord::actors::Settings::default()).await;
+        next.until("the one that is gone is forgotten", async |p| p.host.logged() == [id("f")].into()).await;
+        next.until("f serves", async |p| !p.published("f").is_empty()).await;
+        assert!(kept(&next, "f").await.0.contains(&crashed), "what it wrote before would look old");
+    });
+}
+
 async fn told(platform: &Platform, function: &str) -> Vec<String> {
     let lines = platform.engine.logs().read(query(function, false)).await.unwrap();
     timeout(LONG, texts(lines)).await.expect("it ends")

@@ -147,7 +147,8 @@ async fn a_client_that_sends_its_head_bit_by_bit_is_told_when_its_time_is_over()
                 sleep(Duration::from_millis(100)).await;
             }
         };
-        let (read, ()) = futures_util::future::join(async { stream.read(&mut [0; 1024]).await }, dripping).await;
+        let both = futures_util::future::join(async { stream.read(&mut [0; 1024]).await }, dripping);
+        let (read, ()) = timeout(10 * TIMES.head, both).await.expect("it is waited for without end");
         assert_eq!(read.unwrap(), 0);
         drop(stream);
         let mut came = String::new();
