@@ -40,7 +40,7 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 
 soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (ROUNDS=100, SEED= of a kill storm, BEFORE=COMMIT)
 	@config/setup --soak
-	ACTORD_SOAK=1 ACTORD_BEFORE=$(ACTORD_BEFORE) SEED=$(SEED) ROUNDS=$(ROUNDS) \
+	ACTORD_SOAK=1 ACTORD_BEFORE=$(ACTORD_BEFORE) SEED=$(SEED) ROUNDS=$(ROUNDS) MEMORY_SECONDS=$(MEMORY_SECONDS) \
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 	ACTORD_SOAK=1 SEED=$(SEED) FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture

@@ -1,9 +1,9 @@
 //! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
-//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients. Needs root. Each test
-//! prints its figures in one line.
+//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients, all of it at once.
+//! Needs root. Each test prints its figures in one line.
 //!
 //! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
-//! says how many rounds it has.
+//! says how many rounds it has, `MEMORY_SECONDS=` how long everything happens at once.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod book;
@@ -12,6 +12,7 @@ mod field;
 mod frozen;
 mod fuzz;
 mod logs;
+mod memory;
 mod ramp;
 mod reboot;
 mod rest;
