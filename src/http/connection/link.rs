@@ -45,6 +45,11 @@ impl Link {
         self.socket.tcp()
     }
 
+    /// Whether some of what was written waits for our kernel to take it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.reader.is_blocked()
+    }
+
     /// Has the connection end with a reset.
     pub(super) fn give_up(&mut self) {
         self.is_given_up = true;

@@ -108,6 +108,11 @@ impl Reader {
         self.written = bytes;
     }
 
+    /// Whether something waits for our kernel to take it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
     /// Our kernel has all of it.
     pub(super) fn is_free(&mut self) {
         if let Some(blocked) = self.blocked.take() {

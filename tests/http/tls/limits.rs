@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{Http2Client, Secure, get_over_http1};
-use crate::support::{House, ask, function, mirror};
+use crate::support::{House, answering, ask, function, mirror};
 
 const LENGTH: usize = 16 << 20;
 
@@ -127,6 +127,48 @@ fn hand_written(path: &str) -> Vec<u8> {
         frame(1, 5, 1, &head),
     ]
     .concat()
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_its_time_gets_all_of_its_answer_when_actord_ends() {
+    let secure = Secure::house(|_| {}).await;
+    let sized = answering(|head| {
+        let length = head.split([' ', '/']).nth(2).unwrap().parse().unwrap();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+    });
+    secure.house.publish("sized", sized.await);
+    // Of one of these, what is left when all of it was given to HTTP/2 does not fit into the kernels.
+    let mut clients = Vec::new();
+    for length in (60..=600).step_by(15).map(|kib| kib << 10) {
+        let mut client = secure.connect_deaf(&["h2"]).await;
+        client.write_all(&hand_written(&format!("/function/sized/{length}"))).await.unwrap();
+        clients.push((client, length));
+    }
+    sleep(Duration::from_secs(1)).await;
+    secure.house.draining.raise();
+    sleep(Duration::from_secs(3)).await;
+    for (mut client, length) in clients {
+        let mut came = Vec::new();
+        let taking = async {
+            while body_of(&came) < length {
+                let read = client.read_buf(&mut came).await;
+                assert!(read.is_ok_and(|count| count > 0), "{} of {length} bytes", body_of(&came));
+            }
+        };
+        timeout(PATIENCE, taking).await.expect("no more comes");
+    }
+}
+
+/// How much there is of bodies in whole frames of HTTP/2.
+fn body_of(mut frames: &[u8]) -> usize {
+    let mut body = 0;
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        let Some((_, after)) = rest.split_at_checked(length) else { break };
+        body += if *kind == 0 { length } else { 0 };
+        frames = after;
+    }
+    body
 }
 
 async fn nothing_is_held(house: &House) {

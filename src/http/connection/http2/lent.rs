@@ -26,13 +26,23 @@ impl Lent {
         Self(Rc::new(RefCell::new(link)))
     }
 
+    /// Whether some of what was written waits for our kernel to take it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.0.borrow().is_blocked()
+    }
+
+    /// Has the connection end with a reset where the client has not taken all that was written.
+    pub(super) fn give_up_untaken(&self) {
+        self.0.borrow_mut().give_up_untaken();
+    }
+
     /// Reads away what comes, to the client's end, for no longer than this.
-    pub(super) async fn read_away(mut self, within: Duration) {
+    pub(super) async fn read_away(&mut self, within: Duration) {
         let all = poll_fn(|cx| {
             loop {
                 let mut bytes = [0; PIECE];
                 let mut piece = ReadBuf::new(&mut bytes);
-                if ready!(Pin::new(&mut self).poll_read(cx, &mut piece)).is_err() || piece.filled().is_empty() {
+                if ready!(Pin::new(&mut *self).poll_read(cx, &mut piece)).is_err() || piece.filled().is_empty() {
                     return Poll::Ready(());
                 }
             }

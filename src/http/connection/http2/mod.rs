@@ -114,12 +114,12 @@ impl Http2 {
         let Self { link, shared, _place, times, left } = self;
         let mut patience = Patience::new(times);
         patience.begin(Some(left));
-        let link = Lent::new(link);
+        let mut link = Lent::new(link);
         let Ok(Ok(mut connection)) = timeout(left, builder().handshake(link.clone())).await else { return };
         let caller = Caller::of(shared.peer);
         let mut streams = FuturesUnordered::new();
         let mut ending = Ending::default();
-        let mut is_new = true;
+        let (mut is_new, mut is_idle) = (true, false);
         let mut taken_back = 0_u32;
         let mut raised = pin!(draining.raised());
         poll_fn(|cx| {
@@ -159,11 +159,17 @@ impl Http2 {
                     }
                 }
             }
+            if link.is_blocked() {
+                // What is left of an answer. It is the link that finds a client too slow for it.
+                ending.linger = None;
+                return Poll::Pending;
+            }
             if !ending.is_told {
                 let waited = if is_new { patience.poll_head(cx).map(drop) } else { patience.poll_idle(cx) };
                 if waited.is_pending() {
                     return Poll::Pending;
                 }
+                is_idle = true;
                 ending.tell(&mut connection);
                 cx.waker().wake_by_ref();
             }
@@ -172,6 +178,10 @@ impl Http2 {
         .await;
         drop((streams, connection));
         link.read_away(LINGER).await;
+        if is_idle {
+            // Of one that has not even taken its last answer our kernel would keep that for minutes.
+            link.give_up_untaken();
+        }
     }
 }
 
