@@ -22,7 +22,7 @@ pub use file::{FileError, parse};
 pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
 use crate::function::{Capability, RuntimeName};
-use crate::host::{HostService, PullPolicy};
+use crate::host::{HostService, IdMapping, PullPolicy};
 
 /// Where the TOML file is looked for when nobody names one.
 pub const CONFIG_FILE: &str = "/etc/actord/actord.toml";
@@ -227,6 +227,16 @@ pub struct Config {
     #[arg(long, env = "ACTORD_COMPAT_32BIT", value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
     pub compat_32bit: bool,
 
+    /// Whether each instance has a user namespace of its own, in which its users, root among them, are nobody on this machine.
+    /// Images are copied once for it, which takes as much of the disk again
+    #[arg(long, env = "ACTORD_USER_NAMESPACES", value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
+    pub user_namespaces: bool,
+
+    /// Numbers of users and groups of this machine that those in user namespaces stand for: the first, and how many. No user
+    /// of the machine and no other software may have them
+    #[arg(long, env = "ACTORD_USER_NAMESPACE_IDS", value_name = "FIRST:COUNT", default_value = "1879048192:65536", value_parser = value::id_mapping)]
+    pub user_namespace_ids: IdMapping,
+
     /// Instances that are started side by side
     #[arg(long, env = "ACTORD_PARALLEL_STARTS", value_name = "N", default_value = "4", value_parser = value::count)]
     pub parallel_starts: usize,
@@ -392,6 +402,12 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// How users and groups of images are mapped; none: their instances have no user namespace.
+    #[must_use]
+    pub fn id_mapping(&self) -> Option<IdMapping> {
+        self.user_namespaces.then_some(self.user_namespace_ids)
     }
 
     /// Registry credentials in docker's format; the file need not exist.

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::INTERFACE_NAME_MAX;
 use crate::function::{self, Capability, RuntimeName};
-use crate::host::PullPolicy;
+use crate::host::{IdMapping, PullPolicy};
 
 /// The shape of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -199,6 +199,10 @@ pub struct ListedRuntime {
 
 pub(super) fn runtime_name(text: &str) -> Result<RuntimeName, String> {
     text.parse().map_err(|function::Invalid(rule)| rule)
+}
+
+pub(super) fn id_mapping(text: &str) -> Result<IdMapping, String> {
+    text.parse()
 }
 
 pub(super) fn capability(text: &str) -> Result<Capability, String> {

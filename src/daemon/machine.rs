@@ -111,6 +111,7 @@ pub(super) fn images_options(config: &Config) -> ImagesOptions {
         authorities: config.registry_ca.clone(),
         signature_keys: config.image_signature_key.iter().map(signature_key).collect(),
         limit: config.pull_timeout,
+        ids: config.id_mapping(),
         // Where a containerd was named, it keeps them where it likes.
         root: config.containerd.is_none().then(|| daemon_options(config).root),
         ..ImagesOptions::new(config.docker_config())

@@ -25,6 +25,7 @@ use crate::actors::{LocalEngine, keep_invocations};
 use crate::config::Config;
 use crate::credentials::Access;
 use crate::data_dir::DataDir;
+use crate::doctor::{Root, refuses_user_namespaces};
 use crate::host::containerd::instances::thaw_all;
 use crate::http;
 use crate::routes::{Parking, Routes};
@@ -38,6 +39,9 @@ use crate::tls::Tls;
 /// Why it could not start, in a sentence for the operator.
 pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     must_be_root()?;
+    if let Some(why) = refuses_user_namespaces(&Root::machine(), config) {
+        anyhow::bail!(why);
+    }
     memory::set_up();
     open_files::raise(config);
     let data = DataDir::open(&config.data_dir)?;

@@ -21,11 +21,13 @@ mod resources;
 mod running;
 mod runtimes;
 mod source;
+mod user_namespaces;
 mod waits;
 
 pub use finding::{Finding, State};
 pub use running::running_pid;
 pub use source::Root;
+pub use user_namespaces::refuses_user_namespaces;
 
 use crate::config::Config;
 use crate::host::cni::CniOptions;
@@ -42,6 +44,7 @@ pub struct Facts {
     kernel: kernel::Kernel,
     cgroups: cgroups::Cgroups,
     waits: waits::Waits,
+    user_namespaces: user_namespaces::UserNamespaces,
     runtimes: runtimes::Runtimes,
     programs: programs::Programs,
     network: network::Network,
@@ -79,6 +82,7 @@ impl Facts {
             certificate: certificate::Certificate::read(config),
             disk: disk::Disk::read(root, &config.data_dir, &config.state_dir, &socket),
             waits: waits::Waits::read(root),
+            user_namespaces: user_namespaces::UserNamespaces::read(root, config),
             programs,
             runtimes,
             network,
@@ -102,6 +106,7 @@ impl Facts {
         all.extend(self.kernel.check(self.overlay, self.firewall.variant()));
         all.extend(self.cgroups.check());
         all.extend(self.waits.check());
+        all.extend(self.user_namespaces.check());
         all.extend(self.programs.check(self.running.pid.is_some()));
         all.extend(self.runtimes.check());
         all.extend(self.network.check());

@@ -12,6 +12,7 @@ mod environment;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
 mod full;
+mod id_mapping;
 mod keyed_lock;
 mod logs;
 mod memory;
@@ -33,6 +34,7 @@ use oci_spec::image::ImageConfiguration;
 pub use crate::function::PullPolicy;
 pub use disks::{Directory, Disks, LocalDisks};
 pub use environment::effective_environment;
+pub use id_mapping::IdMapping;
 pub use logs::{Log, LogChunk, LogSet, LogTime, Logs};
 pub use memory::{LocalMemory, MemoryGauge};
 pub use probe::HttpProbe;
@@ -92,8 +94,19 @@ pub struct Image {
     pub digest: String,
     /// The snapshot of its topmost layer: the parent of an instance's own snapshot.
     pub chain_id: String,
+    /// In its place, the copy that instances in user namespaces begin from, where they are to have some.
+    pub mapped: Option<MappedCopy>,
     /// Its config: entrypoint, environment, user ...
     pub config: Arc<ImageConfiguration>,
+}
+
+/// The copy of an image's files for user namespaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedCopy {
+    /// Its snapshot.
+    pub snapshot: String,
+    /// How users and groups are mapped in it.
+    pub ids: IdMapping,
 }
 
 /// An image on this machine that came from a registry, and can come from there again.

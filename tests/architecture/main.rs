@@ -43,7 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
     ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
-    ("doctor", &["config", "credentials", "function", "store", "host::cni", "host::containerd", "tls"]),
+    ("doctor", &["config", "credentials", "function", "store", "host", "host::cni", "host::containerd", "tls"]),
     ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "stack", "store", "wire"]),
     ("daemon", EVERY_ROOM),
 ];

@@ -9,6 +9,7 @@ mod ends;
 mod environment;
 mod full_disks;
 mod logs;
+mod mapped;
 mod network_faults;
 mod prometheus;
 mod reach;

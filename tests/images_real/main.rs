@@ -9,6 +9,7 @@ mod import;
 mod index;
 mod layouts;
 mod login;
+mod mapped;
 mod parts;
 mod policy;
 mod proxy;

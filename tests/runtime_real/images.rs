@@ -203,7 +203,7 @@ pub(crate) fn write(path: &Path, recipes: &[Recipe]) -> BTreeMap<String, Image> 
             "annotations": { "io.containerd.image.name": reference },
         }));
         let config = serde_json::from_value(document).unwrap();
-        images.insert(name.clone(), Image { reference, digest, chain_id, config: Arc::new(config) });
+        images.insert(name.clone(), Image { reference, digest, chain_id, mapped: None, config: Arc::new(config) });
     }
     let mut archive = tar::Builder::new(Vec::new());
     append(&mut archive, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644);

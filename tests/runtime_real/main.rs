@@ -8,6 +8,7 @@ mod images;
 mod inside;
 mod life;
 mod limits;
+mod mapped;
 #[path = "../support/oci_runtimes.rs"]
 mod oci_runtimes;
 mod probe;

@@ -11,7 +11,7 @@ use std::process::Command;
 use actord::function::{Exit, SpecDraft};
 
 use crate::images::PROGRAM;
-use crate::support::World;
+use crate::support::{MAPPING, World};
 
 const RECORDED: &str = include_str!("../seccomp.txt");
 
@@ -24,7 +24,7 @@ enum Held {
     NoCapability(&'static str),
     /// The filter has no rules for the entry that is used: the process is killed.
     Architecture,
-    /// The place is read-only, and what is there is root's.
+    /// The place is read-only, and what is there is root's of the machine.
     ReadOnly,
     /// There is no such thing in the container.
     Absent,
@@ -136,6 +136,7 @@ fn recorded(call: &str) -> Option<i32> {
     }
 }
 
+/// `root`: whether it is the machine's.
 fn expected(held: Held, name: &str, root: bool) -> Vec<String> {
     let error = |number: i32| vec![format!("error {number}")];
     match held {
@@ -157,9 +158,26 @@ fn expected(held: Held, name: &str, root: bool) -> Vec<String> {
 
 #[tokio::test]
 async fn what_a_hostile_function_tries_is_held_by_what_should_hold_it_under_either_runtime() {
+    let mut world = World::new().await;
+    world.map_users(None).await;
+    let wrong = let_through(&world, true).await;
+    world.finish().await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn the_same_holds_it_in_a_user_namespace_where_its_root_is_not_the_machines() {
+    let mut world = World::new().await;
+    world.map_users(MAPPING.parse().ok()).await;
+    let wrong = let_through(&world, false).await;
+    world.finish().await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What was not held as it should have been. `root`: whether that of an image is the machine's.
+async fn let_through(world: &World, root: bool) -> Vec<String> {
     // A machine that has no such file has nothing to hide.
     let there = |path: &str| std::path::Path::new(path).exists();
-    let world = World::new().await;
     let mut wrong = Vec::new();
     for runtime in ["builtin", "runc"] {
         for image in ["root", "named"] {
@@ -171,7 +189,7 @@ async fn what_a_hostile_function_tries_is_held_by_what_should_hold_it_under_eith
             let found = outcomes(&log);
             assert_eq!(found.len(), ACTS.len(), "every act has its line: {log}");
             for (name, held, _) in ACTS {
-                let mut right = expected(*held, name, image == "root");
+                let mut right = expected(*held, name, root && image == "root");
                 if path_of(name).is_some_and(|path| !there(path)) {
                     right = vec![format!("error {ENOENT}")];
                 }
@@ -181,8 +199,7 @@ async fn what_a_hostile_function_tries_is_held_by_what_should_hold_it_under_eith
             }
         }
     }
-    world.finish().await;
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    wrong
 }
 
 /// What an act is about that not every machine has.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -15,8 +16,11 @@ use actord::function::{
 };
 use actord::host::containerd::Containerd;
 use actord::host::containerd::daemon::{Daemon, DaemonOptions, HangPolicy};
+use actord::host::containerd::images::{ContainerdImages, ImagesOptions};
 use actord::host::containerd::instances::{BUILTIN_SHIM, ContainerdRuntime, Dns, RuntimeOptions, thaw_all};
-use actord::host::{Attachment, HostError, Image, InstanceConfig, Logs as _, Runtime};
+use actord::host::{
+    Attachment, HostError, IdMapping, Image, Images as _, InstanceConfig, Logs as _, PullPolicy, Runtime,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -28,12 +32,18 @@ use crate::oci_runtimes::{is_builtin, runtimes};
 /// The capabilities that functions may ask for here.
 const GRANTABLE: [&str; 3] = ["CHOWN", "NET_RAW", "SYS_CHROOT"];
 
+/// How users are mapped where all tests have it so: `ACTORD_TEST_USER_NAMESPACES` is set.
+pub(crate) const MAPPING: &str = "300000:65536";
+
 /// Where the instances are said to be.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 62, 0, 9));
 
 /// Directories that are removed at the end. Short, because a unix socket's path must be.
 pub(crate) fn directory() -> TempDir {
-    tempfile::Builder::new().prefix("ar").tempdir_in("/tmp").unwrap()
+    let directory = tempfile::Builder::new().prefix("ar").tempdir_in("/tmp").unwrap();
+    // As the state directory: runc goes through it as a user of a user namespace.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    directory
 }
 
 /// A private containerd's options under `base`.
@@ -122,10 +132,27 @@ impl World {
         // Ids are unique on the machine, so that no world finds traces of another's instances.
         let number = u64::from(std::process::id()) << 32 | WORLDS.fetch_add(1, Ordering::Relaxed) << 16;
         let seed = AtomicU64::new(number);
-        let world = Self { base, name, daemon: Some(daemon), containerd, options, runtime, images, seed };
+        let mut world = Self { base, name, daemon: Some(daemon), containerd, options, runtime, images, seed };
         world.ctr(&["images", "import", "--snapshotter", "overlayfs", archive.to_str().unwrap()]);
         run("ip", &["netns", "add", &world.name]);
+        if std::env::var_os("ACTORD_TEST_USER_NAMESPACES").is_some() {
+            world.map_users(MAPPING.parse().ok()).await;
+        }
         world
+    }
+
+    /// The images of this machine, as actord has them where users are mapped so.
+    pub(crate) fn images(&self, ids: Option<IdMapping>) -> ContainerdImages {
+        let options = ImagesOptions { ids, ..ImagesOptions::new(self.base().join("none")) };
+        ContainerdImages::new(self.containerd.clone(), options)
+    }
+
+    /// Has the instances that are made from now on be in user namespaces, or not.
+    pub(crate) async fn map_users(&mut self, ids: Option<IdMapping>) {
+        let images = self.images(ids);
+        for image in self.images.values_mut() {
+            *image = images.ensure(&image.reference, PullPolicy::Never).await.unwrap();
+        }
     }
 
     pub(crate) fn base(&self) -> &Path {
@@ -286,6 +313,7 @@ impl World {
         assert_eq!(self.ctr(&["containers", "ls", "-q"]), "");
         assert_eq!(self.ctr(&["leases", "ls", "-q"]), "");
         let snapshots = self.ctr(&["snapshots", "ls"]);
+        // A copy for user namespaces is named after what it is a copy of.
         let layered = self.images.values().map(|image| image.chain_id.as_str()).collect::<BTreeSet<_>>();
         let known = |line: &str| layered.iter().any(|chain_id| line.starts_with(chain_id));
         let others: Vec<_> = snapshots.lines().skip(1).filter(|line| !known(line)).collect();

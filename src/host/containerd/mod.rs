@@ -22,5 +22,6 @@ mod gone;
 pub mod images;
 pub mod instances;
 pub mod logs;
+mod mounts;
 
 pub use connection::Containerd;

@@ -3,7 +3,8 @@
 //! ```text
 //! server --Order, streams, a channel of its own for this container--> zygote, over the zygote's socket
 //! server <--Pid-- zygote         over the container's channel
-//! server <--Ready or Fault-- container's first process
+//! server <--Unmapped-- container's first process, in a namespace of users; --MAPPED--> it
+//! server <--Ready or Fault-- it
 //! server --GO--> it              and nothing more: it executes its program
 //! ```
 
@@ -22,9 +23,12 @@ use rustix::net::{
 use rustix::process::Pid;
 
 use super::fault::Fault;
+use super::ids::Ids;
 
 /// Tells a container's first process to execute its program.
 pub(super) const GO: u8 = b'g';
+/// Tells it that it has its numbers.
+pub(super) const MAPPED: u8 = b'm';
 /// The longest message; paths are at most as long as the kernel's.
 const LENGTH_MAX: usize = 1 << 15;
 /// Streams and channel.
@@ -43,7 +47,9 @@ pub(super) struct Order {
 pub(super) enum Word {
     /// The number of its first process.
     Pid(Pid),
-    /// That waits to be told to execute its program.
+    /// It is in a namespace of users, and waits for these numbers.
+    Unmapped(Ids),
+    /// It waits to be told to execute its program.
     Ready,
     Fault(Fault),
 }
@@ -57,6 +63,9 @@ impl Word {
     fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Pid(pid) => [b"P".as_slice(), &pid.as_raw_pid().to_le_bytes()].concat(),
+            Self::Unmapped(Ids { first, count }) => {
+                [b"U".as_slice(), &first.to_le_bytes(), &count.to_le_bytes()].concat()
+            }
             Self::Ready => b"R".to_vec(),
             Self::Fault(fault) => {
                 let mut bytes = [b"F".as_slice(), &fault.to_bytes()].concat();
@@ -69,6 +78,11 @@ impl Word {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match bytes.split_first()? {
             (b'P', number) => Pid::from_raw(i32::from_le_bytes(number.try_into().ok()?)).map(Self::Pid),
+            (b'U', ids) => {
+                let (first, count) = ids.split_first_chunk()?;
+                let count = u32::from_le_bytes(count.try_into().ok()?);
+                Some(Self::Unmapped(Ids { first: u32::from_le_bytes(*first), count }))
+            }
             (b'R', []) => Some(Self::Ready),
             (b'F', fault) => Fault::from_bytes(fault).map(Self::Fault),
             _ => None,
@@ -106,9 +120,9 @@ pub(super) fn receive_byte(channel: BorrowedFd<'_>) -> Result<Option<u8>, Errno>
     }
 }
 
-/// Tells a container's first process to go on.
-pub(super) fn send_go(channel: BorrowedFd<'_>) -> Result<(), Errno> {
-    rustix::net::send(channel, &[GO], SendFlags::NOSIGNAL).map(drop)
+/// Tells a container's first process one of these bytes.
+pub(super) fn send_byte(channel: BorrowedFd<'_>, byte: u8) -> Result<(), Errno> {
+    rustix::net::send(channel, &[byte], SendFlags::NOSIGNAL).map(drop)
 }
 
 /// Gives the zygote an order.
@@ -169,7 +183,11 @@ mod tests {
     #[test]
     fn words_arrive_as_they_were_said_and_then_the_end() {
         let (one, other) = pair().unwrap();
-        let words = || [Word::Pid(Pid::from_raw(7).unwrap()), Word::Ready, Word::Fault(Fault::request("because"))];
+        let ids = Ids { first: 100_000, count: 65_536 };
+        let words = || {
+            let pid = Word::Pid(Pid::from_raw(7).unwrap());
+            [pid, Word::Unmapped(ids), Word::Ready, Word::Fault(Fault::request("because"))]
+        };
         for word in words() {
             send(one.as_fd(), &word).unwrap();
         }
@@ -178,7 +196,7 @@ mod tests {
             assert_eq!(receive(other.as_fd()).unwrap(), Some(word));
         }
         assert_eq!(receive(other.as_fd()).unwrap(), None);
-        assert!(send_go(other.as_fd()).is_err() && tell(other.as_fd(), &Word::Ready).is_err());
+        assert!(send_byte(other.as_fd(), GO).is_err() && tell(other.as_fd(), &Word::Ready).is_err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The first process of a container, from its making to its program: each step, in an order that matters.
 //!
 //! ```text
-//! groups -> namespaces -> mounts -> new root -> what is read-only or hidden -> streams -> user -> directory, command
-//!    -> filter of system calls -> "ready" -> waits to be told -> program
+//! groups -> namespaces -> mounts -> new root -> what is read-only or hidden -> streams -> namespace of users -> user
+//!    -> directory, command -> filter of system calls -> "ready" -> waits to be told -> program
 //! ```
 //! The channel to the server is also its life line: a process that waits ends when the server does.
 
@@ -19,8 +19,9 @@ use rustix::io::Errno;
 use rustix::thread::LinkNameSpaceType;
 
 use super::cgroup::Hierarchies;
-use super::channel::{self, GO};
+use super::channel::{self, GO, MAPPED};
 use super::fault::{Fault, in_words};
+use super::ids::Ids;
 use super::root::Root;
 use super::seccomp::Filter;
 use super::{devices, kernel, limits, mounts, process};
@@ -36,6 +37,8 @@ pub(super) struct Init<'a> {
     pub(super) id: &'a str,
     pub(super) spec: &'a Spec,
     pub(super) tree: PathBuf,
+    /// The numbers of its users and groups, where they are not the machine's.
+    pub(super) ids: Option<Ids>,
     pub(super) cgroups: &'a str,
     pub(super) hierarchies: &'a Hierarchies,
     pub(super) filter: Option<&'a Filter>,
@@ -56,11 +59,14 @@ impl Init<'_> {
         let linux = spec.linux().as_ref().ok_or_else(|| Fault::request("the runtime spec has no linux"))?;
         let process = spec.process().as_ref().ok_or_else(|| Fault::request("the runtime spec has no process"))?;
         self.leave_the_host(linux, process)?;
+        if let Some(ids) = self.ids {
+            ids.make_as_root().map_err(Fault::setup("error during container init: setfsuid"))?;
+        }
         let root = mounts::begin(tree)?;
         if !self.hierarchies.of_version_1().any(|hierarchy| hierarchy.has("devices")) {
             mounts::allow_no_devices(&root)?;
         }
-        mounts::make_all(&root, spec, self.hierarchies)?;
+        mounts::make_all(&root, spec, self.hierarchies, self.ids)?;
         devices::make(&root)?;
         make_working_directory(&root, process)?;
         mounts::enter(tree)?;
@@ -107,7 +113,9 @@ impl Init<'_> {
 
     fn become_the_process(&self, process: &Process) -> Result<Ready, Fault> {
         let numbers = process::Numbers::of(process.user())?;
-        self.take_streams(numbers.uid)?;
+        let uid = self.ids.map_or(Ok(numbers.uid.as_raw()), |ids| ids.on_the_machine(numbers.uid.as_raw()));
+        let uid = uid.map_err(Fault::process("unable to setup user: its number is not mapped"))?;
+        self.take_streams(rustix::fs::Uid::from_raw(uid))?;
         process::limit(process.rlimits().as_deref().unwrap_or_default())?;
         if process.no_new_privileges() == Some(true) {
             rustix::thread::set_no_new_privs(true)
@@ -116,6 +124,9 @@ impl Init<'_> {
         let environment = process::environment(process);
         let mask = process.user().umask().unwrap_or(0o022);
         rustix::process::umask(Mode::from_raw_mode(mask));
+        if let Some(ids) = self.ids {
+            self.enter_user_namespace(ids)?;
+        }
         let entered = process::enter_directory(process, false)?;
         process::become_user(&numbers, process.capabilities().as_ref())?;
         if !entered {
@@ -129,6 +140,19 @@ impl Init<'_> {
             filter.load().map_err(Fault::setup("unable to init seccomp: error loading seccomp filter into kernel"))?;
         }
         Ok(Ready { path, arguments: c_strings(arguments)?, environment: c_strings(&environment)? })
+    }
+
+    /// Goes into a new namespace of users, in which it has every capability and no number yet, and has the server give it its
+    /// numbers. It ends if the server does.
+    fn enter_user_namespace(&self, ids: Ids) -> Result<(), Fault> {
+        let failed = Fault::setup("error during container init: user namespace");
+        kernel::unshare_users().map_err(&failed)?;
+        channel::send(self.channel.as_fd(), &channel::Word::Unmapped(ids)).map_err(&failed)?;
+        match channel::receive_byte(self.channel.as_fd()) {
+            Ok(Some(MAPPED)) => Ok(()),
+            Ok(_) => Err(failed(Errno::PIPE)),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     /// Puts the streams where programs look for them, and gives them to the user, who may open them by their names. What

@@ -9,6 +9,7 @@ use std::ptr;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
+use rustix::thread::CapabilitiesSecureBits;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -78,6 +79,28 @@ pub(super) fn clone_sibling(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> 
 pub(super) fn unshare_cgroups() -> Result<(), Errno> {
     // SAFETY: no descriptors are unshared.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWCGROUP) }
+}
+
+/// Goes into a new namespace of users. This process must have one thread.
+pub(super) fn unshare_users() -> Result<(), Errno> {
+    // SAFETY: no descriptors are unshared.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWUSER) }
+}
+
+/// Has what this process, which is the machine's root and has one thread, makes in file systems belong to another user and
+/// group. What it may do there stays as it is, until it becomes another user.
+pub(super) fn make_files_as(id: u32) -> Result<(), Errno> {
+    let keeps = rustix::thread::capabilities_secure_bits()? | CapabilitiesSecureBits::NO_SETUID_FIXUP;
+    rustix::thread::set_capabilities_secure_bits(keeps)?;
+    for call in [libc::SYS_setfsgid, libc::SYS_setfsuid] {
+        // SAFETY: it touches no memory. It answers with the number before, whether it did anything or not.
+        unsafe { libc::syscall(call, c_long::from(id)) };
+        // SAFETY: as above; no such number is taken.
+        if unsafe { libc::syscall(call, c_long::from(u32::MAX)) } != c_long::from(id) {
+            return Err(Errno::PERM);
+        }
+    }
+    Ok(())
 }
 
 /// Has the runtime watch a descriptor for something to read.

@@ -6,7 +6,7 @@
 //! server (many threads): server.rs -- order + streams + a channel --> zygote.rs (one thread, no children)
 //!    ^  |                                                                | clone, as the server's child
 //!    |  +-- "go" over the channel, on start ------> init.rs <------------+
-//!    +----- "ready", or a fault ------------------- cgroup, mounts, devices, process, seccomp
+//!    +----- "ready", or a fault ------------------- cgroup, mounts, devices, ids, process, seccomp
 //! ```
 //! What a runtime spec may ask for and this does not know is refused, never left out (`zygote.rs`). Removing a container
 //! needs nothing but a file with the path of its control groups (`state.rs`), and no process but the one that asks.
@@ -19,6 +19,7 @@ mod channel;
 mod copy_up;
 mod devices;
 mod fault;
+mod ids;
 mod init;
 mod kernel;
 mod limits;

@@ -17,6 +17,7 @@ use rustix::mount::{
 use super::cgroup::Hierarchies;
 use super::copy_up;
 use super::fault::Fault;
+use super::ids::Ids;
 use super::options::Options;
 use super::root::{Root, on_the_host, path_of};
 use crate::cgroups::Hierarchy;
@@ -38,7 +39,7 @@ pub(super) fn allow_no_devices(root: &Root) -> Result<(), Fault> {
 }
 
 /// Makes all mounts of a spec.
-pub(super) fn make_all(root: &Root, spec: &Spec, hierarchies: &Hierarchies) -> Result<(), Fault> {
+pub(super) fn make_all(root: &Root, spec: &Spec, hierarchies: &Hierarchies, ids: Option<Ids>) -> Result<(), Fault> {
     for mount in spec.mounts().iter().flatten() {
         let (at, source) = (mount.destination(), mount.source().clone().unwrap_or_default());
         let doing = format!(
@@ -46,7 +47,7 @@ pub(super) fn make_all(root: &Root, spec: &Spec, hierarchies: &Hierarchies) -> R
             source.to_string_lossy(),
             at.to_string_lossy()
         );
-        make(root, mount, at, &source, hierarchies).map_err(|trouble| match trouble {
+        make(root, mount, at, &source, hierarchies, ids).map_err(|trouble| match trouble {
             Trouble::Kernel(errno, what) if what.is_empty() => Fault::process(&doing)(errno),
             Trouble::Kernel(errno, what) => Fault::process(format!("{doing}: {what}"))(errno),
             Trouble::Place(text) => Fault { text: format!("{doing}: {text}"), ..Fault::process("")(Errno::NOTDIR) },
@@ -70,8 +71,18 @@ impl From<Errno> for Trouble {
     }
 }
 
-fn make(root: &Root, mount: &Mount, at: &Path, source: &Path, machine: &Hierarchies) -> Result<(), Trouble> {
-    let options = Options::parse(mount.options().iter().flatten().map(String::as_str));
+fn make(
+    root: &Root,
+    mount: &Mount,
+    at: &Path,
+    source: &Path,
+    machine: &Hierarchies,
+    ids: Option<Ids>,
+) -> Result<(), Trouble> {
+    let mut options = Options::parse(mount.options().iter().flatten().map(String::as_str));
+    if let Some(ids) = ids {
+        options.data = options.data.iter().map(|option| ids.option(option)).collect::<Result<_, _>>()?;
+    }
     let kind = mount.typ().as_deref().unwrap_or("none");
     if options.bind || kind == "bind" {
         return bind(root, at, source, &options);

@@ -163,7 +163,8 @@ impl Zygote {
     pub async fn start(&self, id: &str, _state_root: &Path) -> Result<(), Fault> {
         let channel = self.waiting().remove(id);
         let channel = channel.ok_or_else(|| Fault::request(format!("cannot start {id}: it does not wait for that")))?;
-        channel::send_go(channel.as_fd()).map_err(|_| Fault::request("cannot start a container that has stopped"))
+        channel::send_byte(channel.as_fd(), channel::GO)
+            .map_err(|_| Fault::request("cannot start a container that has stopped"))
     }
 
     /// Removes all there is of a container, with what still runs in it. None is fine.
@@ -204,16 +205,24 @@ pub fn remove(id: &str, state_root: &Path) -> Result<(), Fault> {
     state::remove(id, state_root, &hierarchies)
 }
 
-/// Listens until a container is ready; what ends without a word leaves that to be found out.
+/// Listens until a container is ready, and gives it its numbers where it waits for them; what ends without a word leaves that
+/// to be found out.
 async fn conversation(channel: &AsyncFd<OwnedFd>, pid: &mut Option<Pid>) -> Result<(), Fault> {
-    let mut ready = false;
+    let (mut ready, mut unmapped) = (false, None);
     while !(ready && pid.is_some()) {
         let read = channel.async_io(Interest::READABLE, |channel| Ok(channel::receive(channel.as_fd())?)).await;
         match read.map_err(|error| Fault::request(format!("read a channel: {error}")))? {
             Some(Word::Pid(number)) => *pid = Some(number),
+            Some(Word::Unmapped(ids)) => unmapped = Some(ids),
             Some(Word::Ready) => ready = true,
             Some(Word::Fault(fault)) => return Err(fault),
             None => return Err(ended()),
+        }
+        // Its word may come before the zygote's, which says who it is.
+        if let (Some(pid), Some(ids)) = (*pid, unmapped) {
+            unmapped = None;
+            ids.write_for(pid)?;
+            channel::send_byte(channel.get_ref().as_fd(), channel::MAPPED).map_err(|_| ended())?;
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::cgroup::Hierarchies;
 use super::channel::{self, Order, Word};
 use super::fault::Fault;
+use super::ids::Ids;
 use super::init::Init;
 use super::kernel::{self, Process};
 use super::seccomp::{Compiled, Filter};
@@ -74,7 +75,7 @@ fn make(
     let cgroups = linux.cgroups_path().as_ref().and_then(|path| path.to_str());
     let cgroups = cgroups.ok_or_else(|| Fault::request("the runtime spec has no cgroupsPath"))?;
     let filter = compile(&spec, compiled)?;
-    let namespaces = namespaces(&spec)?;
+    let (namespaces, ids) = (namespaces(&spec)?, Ids::of(linux)?);
     // From here on there may be something to remove.
     state::begin(&order.id, &order.state_root, cgroups)?;
     let unified = match hierarchies.of_version_1().next() {
@@ -90,7 +91,7 @@ fn make(
             let channel = channel.try_clone();
             let channel = channel.unwrap_or_else(|_| kernel::exit(1));
             let id = &order.id;
-            let init = Init { id, spec: &spec, tree, cgroups, hierarchies, filter, streams, channel };
+            let init = Init { id, spec: &spec, tree, ids, cgroups, hierarchies, filter, streams, channel };
             let _ = catch_unwind(AssertUnwindSafe(|| init.run()));
             kernel::exit(1)
         }
@@ -118,7 +119,6 @@ fn namespaces(spec: &Spec) -> Result<u64, Fault> {
         ("a terminal", process.and_then(oci_spec::runtime::Process::terminal) == Some(true)),
         ("an AppArmor profile", process.is_some_and(|process| process.apparmor_profile().is_some())),
         ("an SELinux label", process.is_some_and(|process| process.selinux_label().is_some())),
-        ("mappings of users", linux.uid_mappings().is_some() || linux.gid_mappings().is_some()),
         ("devices", linux.devices().as_ref().is_some_and(|devices| !devices.is_empty())),
         ("a mount label", linux.mount_label().is_some()),
         ("a personality", linux.personality().is_some()),
@@ -139,7 +139,7 @@ fn namespaces(spec: &Spec) -> Result<u64, Fault> {
             (LinuxNamespaceType::Mount, false) => libc::CLONE_NEWNS,
             (LinuxNamespaceType::Network, false) => libc::CLONE_NEWNET,
             // Made or joined by the new process itself.
-            (LinuxNamespaceType::Cgroup, false) | (LinuxNamespaceType::Network, true) => 0,
+            (LinuxNamespaceType::Cgroup | LinuxNamespaceType::User, false) | (LinuxNamespaceType::Network, true) => 0,
             (kind, _) => return Err(Fault::request(format!("this namespace of {kind}: not known to this runtime"))),
         }
         .unsigned_abs();
@@ -176,9 +176,8 @@ mod tests {
         assert!(namespaces(&spec("{}")).is_ok());
         for change in [
             r#"{"hooks":{}}"#,
-            r#"{"linux.uidMappings":[{"containerID":0,"hostID":1,"size":1}]}"#,
             r#"{"linux.rootfsPropagation":"shared"}"#,
-            r#"{"linux.namespaces":[{"type":"pid"},{"type":"user"}]}"#,
+            r#"{"linux.namespaces":[{"type":"pid"},{"type":"user","path":"/proc/1/ns/user"}]}"#,
             r#"{"linux.namespaces":[{"type":"pid","path":"/proc/1/ns/pid"}]}"#,
             r#"{"linux.namespaces":[{"type":"pid"},{"type":"ipc"},{"type":"uts"},{"type":"mount"}]}"#,
             r#"{"process":{"cwd":"/","user":{"uid":0,"gid":0},"terminal":true}}"#,

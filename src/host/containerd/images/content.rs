@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use containerd_client::services::v1::content_client::ContentClient;
-use containerd_client::services::v1::{Info, InfoRequest, ReadContentRequest, UpdateRequest};
+use containerd_client::services::v1::{Info, InfoRequest, ListContentRequest, ReadContentRequest, UpdateRequest};
 use containerd_client::tonic::Response;
 use oci_spec::image::{ImageConfiguration, ImageManifest};
 use prost_types::FieldMask;
@@ -62,6 +62,22 @@ pub(crate) async fn label_blob(
     let message = UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) };
     let update = async |channel, request| ContentClient::new(channel).update(request).await;
     containerd.call(format!("label blob {digest}"), message).send(update).await.map(drop)
+}
+
+/// The blobs that have a label, with its value.
+pub(crate) async fn labelled(containerd: &Containerd, label: &str) -> Result<Vec<(String, String)>, HostError> {
+    let list = async |channel, request| {
+        let mut stream = ContentClient::new(channel).list(request).await?.into_inner();
+        let mut found = Vec::new();
+        while let Some(message) = stream.message().await? {
+            let with_label =
+                message.info.into_iter().filter_map(|mut info| Some((info.digest, info.labels.remove(label)?)));
+            found.extend(with_label.filter(|(_, value)| !value.is_empty()));
+        }
+        Ok(Response::new(found))
+    };
+    let message = ListContentRequest { filters: vec![format!("labels.\"{label}\"")] };
+    containerd.call(format!("list blobs with {label}"), message).send(list).await
 }
 
 /// An image in the content store, as this platform runs it.

@@ -4,6 +4,7 @@
 //! reference -> local?  record -> signatures -> content -> snapshot there ----------------> Image
 //!           -> pull:   registry (credentials, certs_d, mirrors) -> resolve -> signatures -> content -> unpack -> record -> Image
 //! archive   -> import: tarball -> content -> unpack -> record
+//! for user namespaces, between unpack and record: remap, a copy of the image's files with other owners
 //! ```
 
 mod archive_contents;
@@ -32,6 +33,7 @@ mod pull;
 mod record;
 mod reference;
 mod registry;
+mod remap;
 mod resolve;
 mod room;
 mod signatures;
@@ -63,7 +65,7 @@ use self::signatures::{Demand, Signers};
 use self::unpack::has_snapshot;
 use super::connection::{self, Containerd, Lease};
 use crate::host::keyed_lock::{KeyGuard, KeyedLock};
-use crate::host::{HostError, Image, Images, Progress, PullPolicy, PulledImage};
+use crate::host::{HostError, IdMapping, Image, Images, Progress, PullPolicy, PulledImage};
 
 /// How images are pulled.
 #[derive(Debug, Clone)]
@@ -90,6 +92,8 @@ pub struct ImagesOptions {
     pub limit: Duration,
     /// Where containerd keeps images, to look whether one fits before it is pulled; None: that is not known.
     pub root: Option<PathBuf>,
+    /// How users and groups of images are mapped in user namespaces; none: their instances have none.
+    pub ids: Option<IdMapping>,
 }
 
 impl ImagesOptions {
@@ -108,6 +112,7 @@ impl ImagesOptions {
             attempts: 5,
             limit: Duration::from_secs(30 * 60),
             root: None,
+            ids: None,
         }
     }
 }
@@ -140,12 +145,15 @@ impl ContainerdImages {
         Self { containerd, options, access, signers, locks, pulls, parked, known }
     }
 
-    /// Ends the leases that a killed run of this installation left, before anything is pulled. Returns how many.
+    /// Ends the leases that a killed run of this installation left, before anything is pulled, and lets go of the copies that
+    /// an earlier setting had made for user namespaces. Returns how many leases there were.
     ///
     /// # Errors
     /// As containerd says.
     pub async fn recover(&self) -> Result<usize, HostError> {
-        connection::end_stale(&self.containerd).await
+        let ended = connection::end_stale(&self.containerd).await?;
+        record::let_go_of_copies(&self.containerd, &self.options.snapshotter, self.options.ids).await?;
+        Ok(ended)
     }
 
     /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
@@ -193,9 +201,11 @@ impl ContainerdImages {
             return Ok(Local::Usable(known.image));
         }
         let stored = read_image(&self.containerd, &target.digest).await?;
-        if named && self.has_snapshot(&stored.chain_id).await? {
-            let config = stored.platform.manifest.config().digest().to_string();
-            let image = image(name, stored);
+        // It may be there for instances alone, since another setting let go of it.
+        record::refer_to_copy(&self.containerd, &stored, &self.options.snapshotter, self.options.ids).await?;
+        let config = stored.platform.manifest.config().digest().to_string();
+        let image = self.image(name.clone(), &stored);
+        if named && self.has_snapshots(&image).await? {
             self.known.note(KnownImage { target: target.digest, config, image: image.clone() });
             return Ok(Local::Usable(image));
         }
@@ -207,11 +217,23 @@ impl ContainerdImages {
         let lease = self.lease().await?;
         let completed = self.complete(&lease, &stored, &target, &name, Origin::Here).await;
         lease.settle(completed).await?;
-        Ok(Local::Usable(image(name, stored)))
+        Ok(Local::Usable(image))
     }
 
-    async fn has_snapshot(&self, chain_id: &str) -> Result<bool, HostError> {
-        Ok(!chain_id.is_empty() && has_snapshot(&self.containerd, &self.options.snapshotter, chain_id).await?)
+    /// Whether what instances begin from is there.
+    async fn has_snapshots(&self, image: &Image) -> Result<bool, HostError> {
+        if image.chain_id.is_empty() {
+            return Ok(false);
+        }
+        let has = async |snapshot: &str| has_snapshot(&self.containerd, &self.options.snapshotter, snapshot).await;
+        let copied = async {
+            match &image.mapped {
+                Some(copy) => has(&copy.snapshot).await,
+                None => Ok(true),
+            }
+        };
+        let (unpacked, copied) = tokio::join!(has(&image.chain_id), copied);
+        Ok(unpacked? && copied?)
     }
 
     /// Whether all that is known of an image is there. Where that can't be told, it is read anew.
@@ -219,7 +241,7 @@ impl ContainerdImages {
         let Some(KnownImage { target, config, image }) = known else { return false };
         let has = async |digest: &str| stat_blob(&self.containerd, digest).await.is_ok_and(|blob| blob.is_some());
         let (target, manifest, config, snapshot) =
-            tokio::join!(has(target), has(&image.digest), has(config), self.has_snapshot(&image.chain_id));
+            tokio::join!(has(target), has(&image.digest), has(config), self.has_snapshots(image));
         target && manifest && config && snapshot.unwrap_or(false)
     }
 
@@ -245,7 +267,7 @@ impl ContainerdImages {
             self.pull_under(&terms, reference, demand).await
         };
         let pulled = lease.under(pull).await?;
-        Ok(image(name, pulled))
+        Ok(self.image(name, &pulled))
     }
 
     /// Pulls from the first mirror that can give the whole image, at last from the registry itself. What came from one
@@ -291,6 +313,7 @@ impl ContainerdImages {
             attempts,
             stall: self.options.stall,
             root: self.options.root.as_deref(),
+            copied: self.options.ids.is_some(),
             counters: counters.clone(),
         };
         let (target, stored) = pull.fetch().await?;
@@ -321,7 +344,14 @@ impl ContainerdImages {
 
     /// Unpacks and labels what is in the content store.
     async fn prepare(&self, lease: &Lease, stored: &StoredImage) -> Result<(), HostError> {
-        record::prepare(lease, &self.options.snapshotter, &self.locks, stored).await
+        record::prepare(lease, &self.options.snapshotter, &self.locks, stored, self.options.ids).await
+    }
+
+    /// What is ready to be run under a name.
+    fn image(&self, reference: String, StoredImage { platform, config, chain_id }: &StoredImage) -> Image {
+        let mapped = self.options.ids.map(|ids| remap::of(chain_id, ids));
+        let (digest, chain_id, config) = (platform.digest.clone(), chain_id.clone(), config.clone());
+        Image { reference, digest, chain_id, mapped, config }
     }
 
     /// What takes an image for one that is here, and what removes it, exclude each other.
@@ -345,11 +375,6 @@ enum Local {
     Absent,
     /// All, but it must be signed, and why it is not.
     Unsigned(String),
-}
-
-/// What is ready to be run under a name.
-fn image(reference: String, StoredImage { platform, config, chain_id }: StoredImage) -> Image {
-    Image { reference, digest: platform.digest, chain_id, config }
 }
 
 #[async_trait]

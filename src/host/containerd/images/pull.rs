@@ -67,6 +67,8 @@ pub(crate) struct Pull<'a> {
     pub(crate) stall: Duration,
     /// The directory whose disk has to have room for it, where that is known.
     pub(crate) root: Option<&'a Path>,
+    /// Whether what is unpacked is copied for user namespaces.
+    pub(crate) copied: bool,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -117,7 +119,7 @@ impl Pull<'_> {
                 missing = missing.saturating_add(layer.size());
             }
         }
-        room::must_fit(&self.reference.to_string(), missing, root).await
+        room::must_fit(&self.reference.to_string(), missing, self.copied, root).await
     }
 
     async fn fetch_config(&self, manifest: &ImageManifest) -> Result<(), HostError> {

@@ -10,12 +10,12 @@ use containerd_client::services::v1::{
 use containerd_client::types::Descriptor as Target;
 use prost_types::FieldMask;
 
-use super::content::{StoredImage, label_blob};
-use super::manifest;
+use super::content::{StoredImage, label_blob, labelled};
 use super::unpack::unpack;
-use crate::host::HostError;
+use super::{manifest, remap};
 use crate::host::containerd::connection::{Containerd, Lease, OWNER_LABEL};
 use crate::host::keyed_lock::KeyedLock;
+use crate::host::{HostError, IdMapping};
 
 /// The label of an image that came from a registry: its name. A copy under another name, which takes the labels along,
 /// is thereby told apart.
@@ -64,15 +64,25 @@ pub(crate) async fn prepare(
     snapshotter: &str,
     locks: &KeyedLock<String>,
     image: &StoredImage,
+    ids: Option<IdMapping>,
 ) -> Result<(), HostError> {
     let platform = &image.platform;
     manifest::check_layers(&platform.manifest).map_err(|why| manifest::wrong_document(&platform.digest, &why))?;
     unpack(lease, snapshotter, locks, image).await?;
-    refer(lease.containerd(), image, snapshotter).await
+    if let Some(ids) = ids {
+        remap::make(lease, snapshotter, locks, &platform.digest, &image.chain_id, ids).await?;
+    }
+    refer(lease.containerd(), image, snapshotter, ids).await
 }
 
-/// Labels every blob with what it needs: index -> manifest -> config and layers; config -> snapshot.
-async fn refer(containerd: &Containerd, image: &StoredImage, snapshotter: &str) -> Result<(), HostError> {
+/// Labels every blob with what it needs: index -> manifest -> config and layers; config -> snapshots. A mapping that is not the
+/// last one is not needed any more.
+async fn refer(
+    containerd: &Containerd,
+    image: &StoredImage,
+    snapshotter: &str,
+    ids: Option<IdMapping>,
+) -> Result<(), HostError> {
     let manifest = &image.platform.manifest;
     let mut below = HashMap::from([content_label("config", manifest.config().digest())]);
     below.extend(
@@ -80,11 +90,47 @@ async fn refer(containerd: &Containerd, image: &StoredImage, snapshotter: &str) 
     );
     let snapshot = (format!("containerd.io/gc.ref.snapshot.{snapshotter}"), image.chain_id.clone());
     label_blob(containerd, manifest.config().digest().as_ref(), HashMap::from([snapshot])).await?;
+    refer_to_copy(containerd, image, snapshotter, ids).await?;
     label_blob(containerd, &image.platform.digest, below).await?;
     for (index, entry) in &image.platform.indices {
         label_blob(containerd, index, HashMap::from([content_label("m.0", entry.digest())])).await?;
     }
     Ok(())
+}
+
+/// Has an image's config refer to its copy for user namespaces, be it there or not.
+pub(crate) async fn refer_to_copy(
+    containerd: &Containerd,
+    image: &StoredImage,
+    snapshotter: &str,
+    ids: Option<IdMapping>,
+) -> Result<(), HostError> {
+    let copy = ids.map(|ids| (copy_label(snapshotter), remap::of(&image.chain_id, ids).snapshot));
+    label_blob(containerd, image.platform.manifest.config().digest().as_ref(), copy.into_iter().collect()).await
+}
+
+/// The label by which a config refers to the copy of its image for user namespaces. What follows the stroke is a name of ours.
+fn copy_label(snapshotter: &str) -> String {
+    format!("containerd.io/gc.ref.snapshot.{snapshotter}/user-namespaces")
+}
+
+/// Has no config refer to a copy of its image for another mapping than this one: such a copy goes with the next garbage
+/// collection, unless instances run on it. Returns how many there were.
+pub(crate) async fn let_go_of_copies(
+    containerd: &Containerd,
+    snapshotter: &str,
+    ids: Option<IdMapping>,
+) -> Result<usize, HostError> {
+    let label = copy_label(snapshotter);
+    let current = ids.map(|ids| format!("@{ids}"));
+    let mut found = 0;
+    for (digest, snapshot) in labelled(containerd, &label).await? {
+        if current.as_ref().is_none_or(|current| !snapshot.ends_with(current)) {
+            label_blob(containerd, &digest, HashMap::from([(label.clone(), String::new())])).await?;
+            found += 1;
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn content_label(name: &str, digest: &oci_spec::image::Digest) -> (String, String) {

@@ -11,14 +11,15 @@ const MIB: u64 = 1 << 20;
 /// Of one that is not compressed, this is an image's worth too much.
 const UNPACKED: u64 = 2;
 
-/// Refuses an image of which so many bytes are not here yet, if they don't fit on the disk of `root`.
+/// Refuses an image of which so many bytes are not here yet, if they don't fit on the disk of `root`. `copied`: whether what is
+/// unpacked of it is copied for user namespaces.
 ///
 /// # Errors
 /// [`HostError::Full`] names the image, the directory and both numbers. That the disk can't be asked is no error: the pull
 /// finds out.
-pub(super) async fn must_fit(image: &str, missing: u64, root: &Path) -> Result<(), HostError> {
+pub(super) async fn must_fit(image: &str, missing: u64, copied: bool, root: &Path) -> Result<(), HostError> {
     match Free::of_directory(root).await {
-        Ok(free) => fits(image, missing, root, free.bytes),
+        Ok(free) => fits(image, missing, copied, root, free.bytes),
         Err(error) => {
             tracing::warn!(image, %error, "not known whether it fits");
             Ok(())
@@ -26,8 +27,8 @@ pub(super) async fn must_fit(image: &str, missing: u64, root: &Path) -> Result<(
     }
 }
 
-fn fits(image: &str, missing: u64, root: &Path, free: u64) -> Result<(), HostError> {
-    let needed = missing.saturating_mul(1 + UNPACKED);
+fn fits(image: &str, missing: u64, copied: bool, root: &Path, free: u64) -> Result<(), HostError> {
+    let needed = missing.saturating_mul(1 + if copied { 2 * UNPACKED } else { UNPACKED });
     if needed <= free {
         return Ok(());
     }
@@ -48,13 +49,15 @@ mod tests {
     #[test]
     fn an_image_fits_if_its_layers_and_what_is_unpacked_of_them_do() {
         let root = Path::new("/var/lib/actord/containerd");
-        for (missing, free, fit) in [
-            (0, 0, true),
-            (100 * MIB, 300 * MIB, true),
-            (100 * MIB, 300 * MIB - 1, false),
-            (u64::MAX, u64::MAX - 1, false),
+        for (missing, copied, free, fit) in [
+            (0, false, 0, true),
+            (100 * MIB, false, 300 * MIB, true),
+            (100 * MIB, false, 300 * MIB - 1, false),
+            (100 * MIB, true, 500 * MIB, true),
+            (100 * MIB, true, 500 * MIB - 1, false),
+            (u64::MAX, false, u64::MAX - 1, false),
         ] {
-            match fits("ghcr.io/me/fn:1", missing, root, free) {
+            match fits("ghcr.io/me/fn:1", missing, copied, root, free) {
                 Ok(()) => assert!(fit, "{missing} {free}"),
                 Err(HostError::Full(words)) => {
                     assert!(!fit && words.contains("ghcr.io/me/fn:1") && words.contains("/var/lib/actord/containerd"));
@@ -62,7 +65,9 @@ mod tests {
                 Err(error) => panic!("{error:?}"),
             }
         }
-        let HostError::Full(words) = fits("i", 100 * MIB, root, 5 * MIB).unwrap_err() else { panic!("not full") };
+        let HostError::Full(words) = fits("i", 100 * MIB, false, root, 5 * MIB).unwrap_err() else {
+            panic!("not full")
+        };
         assert!(
             words.contains("100 MiB of it") && words.contains("300 MiB") && words.contains("5 MiB are free"),
             "{words}"
@@ -71,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_disk_that_cannot_be_asked_refuses_nothing() {
-        assert_eq!(must_fit("i", u64::MAX, Path::new("/nonexistent")).await, Ok(()));
-        assert!(matches!(must_fit("i", u64::MAX, Path::new("/")).await, Err(HostError::Full(_))));
+        assert_eq!(must_fit("i", u64::MAX, false, Path::new("/nonexistent")).await, Ok(()));
+        assert!(matches!(must_fit("i", u64::MAX, false, Path::new("/")).await, Err(HostError::Full(_))));
     }
 }

@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::rootfs::unmount_all;
 use super::user::Identity;
 use crate::function::{InstanceId, SecretName};
 use crate::host::containerd::gone::gone;
+use crate::host::containerd::mounts::unmount_all;
 
 /// Where the files of all instances lie.
 #[derive(Debug, Clone)]
@@ -53,6 +53,11 @@ impl InstanceDirs {
         self.directory(id).join("rootfs")
     }
 
+    /// Where the kernel's view of its devices is mounted for a runtime that can't do that, while it makes the instance.
+    pub(super) fn sys(&self, id: &InstanceId) -> PathBuf {
+        self.directory(id).join("sys")
+    }
+
     pub(super) fn files(&self, id: &InstanceId) -> Files {
         let directory = self.directory(id);
         Files {
@@ -62,12 +67,12 @@ impl InstanceDirs {
         }
     }
 
-    /// Writes an instance's files that do not depend on its address; its secrets belong to `identity` alone.
+    /// Writes an instance's files that do not depend on its address; its secrets belong to `owner` alone.
     pub(super) fn create(
         &self,
         id: &InstanceId,
         resolv_conf: &str,
-        identity: &Identity,
+        owner: &Identity,
         secrets: &BTreeMap<SecretName, Vec<u8>>,
     ) -> io::Result<()> {
         let files = self.files(id);
@@ -79,10 +84,10 @@ impl InstanceDirs {
         for (name, value) in secrets {
             let path = files.secrets.join(name.as_str());
             write(&path, value, 0o400)?;
-            chown(&path, Some(identity.uid), Some(identity.gid))?;
+            chown(&path, Some(owner.uid), Some(owner.gid))?;
         }
         fs::set_permissions(&files.secrets, Permissions::from_mode(0o500))?;
-        chown(&files.secrets, Some(identity.uid), Some(identity.gid))
+        chown(&files.secrets, Some(owner.uid), Some(owner.gid))
     }
 
     /// Writes where an instance's own name leads.
@@ -113,8 +118,9 @@ impl InstanceDirs {
         let directory = self.directory(id);
         let failed = |path: &Path, error: io::Error| format!("remove {}: {error}", path.display());
         let mut faults = Vec::new();
-        // What is still mounted in there is the image's, and must not be removed with it.
-        match unmount_all(&self.rootfs(id)).and_then(|()| gone(fs::remove_dir_all(&directory))) {
+        // What is still mounted in there is the image's or the kernel's, and must not be removed with it.
+        let unmounted = unmount_all(&self.rootfs(id)).and_then(|()| unmount_all(&self.sys(id)));
+        match unmounted.and_then(|()| gone(fs::remove_dir_all(&directory))) {
             Ok(()) => {}
             Err(error) => faults.push(failed(&directory, error)),
         }

@@ -18,6 +18,7 @@ mod freezer;
 pub(crate) mod fuzzed;
 mod hidden;
 mod instance_dir;
+mod made_ahead;
 mod name_servers;
 mod oci;
 mod own_shim;

@@ -11,7 +11,7 @@ use super::user::{Identity, UserText};
 use super::volumes::{self, Volume};
 use super::{Inner, containers, rootfs, runtimes};
 use crate::function::{Capability, InstanceId, Invalid};
-use crate::host::{HostError, Image, InstanceConfig};
+use crate::host::{HostError, IdMapping, Image, InstanceConfig};
 
 /// An instance that has all but its network, its container and its task.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(super) struct Prepared {
     pub(super) labels: HashMap<String, String>,
     /// How its root file system is mounted.
     pub(super) mounts: Vec<Mount>,
+    /// How its users and groups are mapped, where it has a user namespace.
+    pub(super) ids: Option<IdMapping>,
     pub(super) identity: Identity,
     pub(super) volumes: Vec<Volume>,
     pub(super) capabilities: BTreeSet<Capability>,
@@ -57,10 +59,13 @@ impl Inner {
         self.options.compat_32bit.of(&config.spec).map_err(|Invalid(why)| HostError::Spec(why))?;
         let shard = runtimes::is_builtin(&runtime).then(|| self.shards.choose(id, &config.function));
         let labels = containers::labels(&containerd.owner, &config, shard)?;
-        let mounts = containers::prepare_snapshot(containerd, snapshotter, id, &image.chain_id).await?;
-        let (identity, volumes) = self.prepare_root(id, image, &mounts).await?;
-        self.write_files(&config, &identity).await?;
-        self.prepared.keep(Prepared { config, runtime, shard, labels, mounts, identity, volumes, capabilities });
+        // A sandbox has a kernel of its own, and users of that.
+        let copy = image.mapped.as_ref().filter(|_| runtimes::uses_kernel_network(&runtime));
+        let (parent, ids) = copy.map_or((&image.chain_id, None), |copy| (&copy.snapshot, Some(copy.ids)));
+        let mounts = containers::prepare_snapshot(containerd, snapshotter, id, parent).await?;
+        let (identity, volumes) = self.prepare_root(id, image, &mounts, ids).await?;
+        self.write_files(&config, &identity.on_the_machine(ids)?).await?;
+        self.prepared.keep(Prepared { config, runtime, shard, labels, mounts, ids, identity, volumes, capabilities });
         Ok(())
     }
 
@@ -71,6 +76,7 @@ impl Inner {
         id: &InstanceId,
         image: &Image,
         mounts: &[Mount],
+        ids: Option<IdMapping>,
     ) -> Result<(Identity, Vec<Volume>), HostError> {
         let user = image.config.config().as_ref().and_then(|config| config.user().clone());
         let paths = volumes::declared(&image.config)?;
@@ -78,16 +84,17 @@ impl Inner {
             return Ok((identity, Vec::new()));
         }
         let (at, mounts) = (self.dirs.rootfs(id), mounts.to_vec());
-        let prepare = move |_: &Self| rootfs::prepare(&mounts, &at, UserText::new(user.as_deref()), &paths);
+        let prepare = move |_: &Self| rootfs::prepare(&mounts, &at, UserText::new(user.as_deref()), &paths, ids);
         self.blocking(format!("prepare the root file system of {id}"), prepare).await?
     }
 
-    async fn write_files(self: &Arc<Self>, config: &InstanceConfig, identity: &Identity) -> Result<(), HostError> {
-        let (config, identity) = (config.clone(), identity.clone());
+    /// `owner`: whose its secrets are, as this machine has it.
+    async fn write_files(self: &Arc<Self>, config: &InstanceConfig, owner: &Identity) -> Result<(), HostError> {
+        let (config, owner) = (config.clone(), owner.clone());
         let resolv_conf = self.options.dns.resolv_conf()?;
         self.blocking(format!("write the files of {}", config.id), move |inner| {
             inner.logs.begin(&config.id, &config.function)?;
-            inner.dirs.create(&config.id, &resolv_conf, &identity, &config.secrets)
+            inner.dirs.create(&config.id, &resolv_conf, &owner, &config.secrets)
         })
         .await
     }

@@ -96,7 +96,9 @@ fn callers_fault(message: &str) -> Option<String> {
         // What is missing or forbidden there may be the host's side of the mount.
         let misplaced = matches!(fault, Some(Fault::Shape))
             || said.ends_with("must be mounted on ordinary directory")
-            || said.ends_with("cannot be mounted because it is inside /proc");
+            || said.ends_with("cannot be mounted because it is inside /proc")
+            // In a user namespace, whose root owns what the image has: it leads to what is mounted already.
+            || said.contains(": mkdir /") && said.contains("/rootfs/") && matches!(fault, Some(Fault::Forbidden));
         let full = said.contains("tmpcopyup") && said.ends_with("no space left on device");
         match (misplaced, full) {
             (true, _) => "the image has something else where this has to be mounted: mend its files",
@@ -202,6 +204,7 @@ mod tests {
             (format!("{init}error mounting \"proc\" to rootfs at \"/proc\": filesystem \"proc\" must be mounted on ordinary directory"), "/proc"),
             (format!("{init}error mounting \"tmpfs\" to rootfs at \"/data\": tmpcopyup: failed to copy /data to /proc/self/fd/6 (/tmp/runctmpdir1): write /tmp/runctmpdir1/x: no space left on device"), "memory"),
             ("error setting cgroup config for procHooks process: failed to write \"5\": write /sys/fs/cgroup/cpu/f/cpu.shares: invalid argument".to_owned(), "limits"),
+            ("error during container init: error mounting \"cgroup\" to rootfs at \"/sys/fs/cgroup\": mkdir /r/t/a/f-1/rootfs/sys/fs: permission denied".to_owned(), "mend its files"),
             ("container init was OOM-killed (memory limit too low?)".to_owned(), "memory limit is too low"),
             ("error setting cgroup config for procHooks process: unable to set memory limit to 5 (current usage: 9, peak usage: 9)".to_owned(), "memory limit is too low"),
         ] {

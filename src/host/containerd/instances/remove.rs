@@ -14,11 +14,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 use tokio::time::sleep;
 
-use super::rootfs::unmount_all;
 use super::{Inner, containers, own_shim, tasks};
 use crate::function::InstanceId;
 use crate::host::HostError;
 use crate::host::containerd::gone::gone;
+use crate::host::containerd::mounts::unmount_all;
 
 /// Where every containerd's shims have their sockets, whatever its own directories are.
 const SHIM_SOCKETS: &str = "/run/containerd/s";

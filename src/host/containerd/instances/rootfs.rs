@@ -3,22 +3,19 @@
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use containerd_client::types::Mount;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::MountFlags;
 
 use super::user::{Accounts, Identity, UserText};
 use super::volumes::{self, Volume};
-use crate::host::HostError;
+use crate::host::containerd::mounts::{mount_all, unmount_all};
+use crate::host::{HostError, IdMapping};
 
 /// The longest account file that is read.
 const ACCOUNTS_MAX: u64 = 4 << 20;
-
-/// The kernel takes one page of mount options.
-const OPTIONS_MAX: usize = 4_000;
 
 /// Mounts the root at `at`, tells who its process runs as, makes the volumes at `paths`, and unmounts it again. An account
 /// file that is not there is empty.
@@ -30,6 +27,7 @@ pub(super) fn prepare(
     at: &Path,
     user: UserText<'_>,
     paths: &[PathBuf],
+    ids: Option<IdMapping>,
 ) -> io::Result<Result<(Identity, Vec<Volume>), HostError>> {
     fs::create_dir_all(at)?;
     let access = if paths.is_empty() { MountFlags::RDONLY } else { MountFlags::empty() };
@@ -42,31 +40,19 @@ pub(super) fn prepare(
         Ok(identity) => identity,
         Err(error) => return Ok(Err(error)),
     };
-    Ok(volumes::make(at, paths, &identity)?.map(|volumes| (identity, volumes)))
-}
-
-/// Unmounts whatever is mounted at `at`, once or several times over; nothing there is fine.
-pub(super) fn unmount_all(at: &Path) -> io::Result<()> {
-    loop {
-        match unmount(at, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let owners = match volumes::Owners::of(&identity, ids) {
+        Ok(owners) => owners,
+        Err(error) => return Ok(Err(error)),
+    };
+    Ok(volumes::make(at, paths, &owners)?.map(|volumes| (identity, volumes)))
 }
 
 struct Mounted<'a>(&'a Path);
 
 impl<'a> Mounted<'a> {
     fn new(mounts: &[Mount], at: &'a Path, access: MountFlags) -> io::Result<Self> {
-        let mounted = Self(at);
-        for wanted in mounts {
-            let plan = Plan::of(wanted)?;
-            let flags = plan.flags | access | MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC;
-            mount(&wanted.source, at, &wanted.r#type, flags, plan.options.as_deref())?;
-        }
-        Ok(mounted)
+        mount_all(mounts, at, access)?;
+        Ok(Self(at))
     }
 
     /// Reads a file of the image's, whose links are followed inside the image only.
@@ -93,52 +79,6 @@ impl Drop for Mounted<'_> {
             tracing::warn!(%error, "could not unmount {}; removing the instance tries again", self.0.display());
         }
     }
-}
-
-/// One of containerd's mounts in the terms of mount(2).
-struct Plan {
-    flags: MountFlags,
-    options: Option<std::ffi::CString>,
-    /// Held open for as long as `options` name it.
-    _common: Option<fs::File>,
-}
-
-impl Plan {
-    fn of(wanted: &Mount) -> io::Result<Self> {
-        let mut flags = MountFlags::empty();
-        let mut options = Vec::new();
-        for option in &wanted.options {
-            match option.as_str() {
-                "rw" | "ro" => {}
-                "bind" => flags |= MountFlags::BIND,
-                "rbind" => flags |= MountFlags::BIND | MountFlags::REC,
-                other => options.push(other.to_owned()),
-            }
-        }
-        let mut common = None;
-        if options.iter().map(String::len).sum::<usize>() > OPTIONS_MAX {
-            common = shorten(&mut options)?;
-        }
-        let joined = options.join(",");
-        let options = (!joined.is_empty()).then(|| std::ffi::CString::new(joined)).transpose()?;
-        Ok(Self { flags, options, _common: common })
-    }
-}
-
-/// An overlay of many layers has more text than fits: names their common directory by an open file instead.
-fn shorten(options: &mut [String]) -> io::Result<Option<fs::File>> {
-    let Some(lower) = options.iter_mut().find(|option| option.starts_with("lowerdir=")) else { return Ok(None) };
-    let layers: Vec<PathBuf> = lower["lowerdir=".len()..].split(':').map(PathBuf::from).collect();
-    let mut common = layers[0].clone();
-    while !layers.iter().all(|layer| layer.starts_with(&common)) {
-        common.pop();
-    }
-    let directory = fs::File::open(&common)?;
-    let from = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    let short = layers.iter().filter_map(|layer| layer.strip_prefix(&common).ok());
-    let short: Vec<_> = short.map(|layer| format!("{from}/{}", layer.display())).collect();
-    *lower = format!("lowerdir={}", short.join(":"));
-    Ok(Some(directory))
 }
 
 #[cfg(test)]
@@ -177,7 +117,7 @@ mod tests {
             let base = tempfile::tempdir().unwrap();
             let at = base.path().join("root");
             let user = UserText::new(Some("low:top"));
-            let (identity, volumes) = prepare(&[overlay(base.path(), layers)], &at, user, &[]).unwrap().unwrap();
+            let (identity, volumes) = prepare(&[overlay(base.path(), layers)], &at, user, &[], None).unwrap().unwrap();
             assert_eq!((identity.uid, identity.gid, volumes), (1, 2, Vec::new()));
             assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "unmounted");
         }
@@ -188,7 +128,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let at = base.path().join("root");
         let (mounts, paths) = ([overlay(base.path(), 2)], [PathBuf::from("data")]);
-        let (_, volumes) = prepare(&mounts, &at, UserText::new(Some("5:6")), &paths).unwrap().unwrap();
+        let (_, volumes) = prepare(&mounts, &at, UserText::new(Some("5:6")), &paths, None).unwrap().unwrap();
         assert_eq!((volumes[0].uid, volumes[0].gid, volumes[0].empty), (5, 6, true));
         assert!(base.path().join("upper/data").is_dir());
         assert_eq!(fs::read_dir(&at).unwrap().count(), 0, "unmounted");

@@ -1,6 +1,6 @@
 //! Who a function's process runs as: an image's `USER` looked up in the image's own `/etc/passwd` and `/etc/group`.
 
-use crate::host::HostError;
+use crate::host::{HostError, IdMapping};
 
 /// The highest number of a user or group that runc takes.
 const ID_MAX: u32 = i32::MAX as u32;
@@ -12,6 +12,26 @@ pub(super) struct Identity {
     pub(super) gid: u32,
     /// Supplementary groups.
     pub(super) groups: Vec<u32>,
+}
+
+impl Identity {
+    /// As this machine has it, whose files are to be this user's.
+    ///
+    /// # Errors
+    /// [`HostError::Spec`] when one of the numbers is not mapped.
+    pub(super) fn on_the_machine(&self, ids: Option<IdMapping>) -> Result<Self, HostError> {
+        let Some(ids) = ids else { return Ok(self.clone()) };
+        let mapped = |kind: &str, number: u32| {
+            ids.on_the_machine(number).ok_or_else(|| {
+                HostError::Spec(format!(
+                    "the image runs as {kind} {number}, and user-namespace-ids ({ids}) has {}: mend the image's USER, or have the operator give more there",
+                    ids.count()
+                ))
+            })
+        };
+        let groups = self.groups.iter().map(|group| mapped("group", *group)).collect::<Result<_, _>>()?;
+        Ok(Self { uid: mapped("user", self.uid)?, gid: mapped("group", self.gid)?, groups })
+    }
 }
 
 /// What an image's config says under `User`: `""`, `user`, `user:group`, each a name or a number.
@@ -148,6 +168,22 @@ mod tests {
         ] {
             let error = resolve(text).unwrap_err();
             assert!(matches!(&error, HostError::Spec(reason) if reason.contains(named)), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_is_another_number_on_the_machine_and_one_that_is_not_mapped_is_the_callers_to_mend() {
+        let ids = "100000:1002".parse().ok();
+        let user = identity(1000, 1001, &[44, 50]);
+        assert_eq!(user.on_the_machine(ids), Ok(identity(101_000, 101_001, &[100_044, 100_050])));
+        assert_eq!(user.on_the_machine(None), Ok(user));
+        for (user, named) in [
+            (identity(1002, 0, &[]), "user 1002"),
+            (identity(0, 4343, &[]), "group 4343"),
+            (identity(0, 0, &[7, 65_534]), "group 65534"),
+        ] {
+            let error = user.on_the_machine(ids).unwrap_err();
+            assert!(matches!(&error, HostError::Spec(reason) if reason.contains(named)), "{error:?}");
         }
     }
 

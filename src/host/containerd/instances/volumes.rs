@@ -25,7 +25,7 @@ use rustix::io::Errno;
 
 use super::reserved::RESERVED;
 use super::user::Identity;
-use crate::host::HostError;
+use crate::host::{HostError, IdMapping};
 
 /// More volumes than any image has. Each is a directory, and may be a mount.
 const MOST: usize = 1_000;
@@ -37,12 +37,41 @@ const MOST_LINKS: usize = 40;
 pub(super) struct Volume {
     /// Its path, without links: `/data`.
     pub(super) at: PathBuf,
+    /// As the instance sees it.
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mode: u32,
     /// Whether the image has nothing in it.
     pub(super) empty: bool,
 }
+
+/// Who gets what is made, and how the numbers of this machine are seen by the instance.
+#[derive(Debug)]
+pub(super) struct Owners {
+    /// A volume, as this machine has its owner.
+    volume: Identity,
+    /// The directories on the way to it: root's.
+    way: Identity,
+    ids: Option<IdMapping>,
+}
+
+impl Owners {
+    /// Those of an instance whose user this is.
+    ///
+    /// # Errors
+    /// [`HostError::Spec`] when that user is not mapped.
+    pub(super) fn of(user: &Identity, ids: Option<IdMapping>) -> Result<Self, HostError> {
+        Ok(Self { volume: user.on_the_machine(ids)?, way: Identity::default().on_the_machine(ids)?, ids })
+    }
+
+    /// A number of this machine, as the instance sees it.
+    fn seen(&self, number: u32) -> u32 {
+        self.ids.map_or(number, |ids| ids.inside(number).unwrap_or(OVERFLOW))
+    }
+}
+
+/// What the kernel shows in place of a user or group that is not mapped.
+const OVERFLOW: u32 = 65_534;
 
 /// Why a volume can't be made: the image's fault, or the machine's.
 #[derive(Debug)]
@@ -97,15 +126,15 @@ fn cleaned(path: &str) -> PathBuf {
     clean
 }
 
-/// Makes the directories at `paths` in the root that is mounted at `root`, those that are not there; `owner` gets them.
+/// Makes the directories at `paths` in the root that is mounted at `root`, those that are not there.
 ///
 /// # Errors
 /// The outer one where the machine fails; [`HostError::Spec`] where the image has something else at a path.
-pub(super) fn make(root: &Path, paths: &[PathBuf], owner: &Identity) -> io::Result<Result<Vec<Volume>, HostError>> {
+pub(super) fn make(root: &Path, paths: &[PathBuf], owners: &Owners) -> io::Result<Result<Vec<Volume>, HostError>> {
     let directory = File::open(root)?;
     let mut made = BTreeMap::new();
     for path in paths {
-        let resolved = match resolve(&directory, path, owner) {
+        let resolved = match resolve(&directory, path, owners) {
             Ok(resolved) => resolved,
             Err(Unmade::Machine(error)) => return Err(error),
             Err(Unmade::Image(why)) => {
@@ -118,21 +147,22 @@ pub(super) fn make(root: &Path, paths: &[PathBuf], owner: &Identity) -> io::Resu
             tracing::debug!(path = %path.display(), "a volume that is a place of the kernel's or ours is left out");
             continue;
         };
-        made.insert(at.clone(), look_at(root, at)?);
+        made.insert(at.clone(), look_at(root, at, owners)?);
     }
     Ok(Ok(made.into_values().collect()))
 }
 
-fn look_at(root: &Path, at: PathBuf) -> io::Result<Volume> {
+fn look_at(root: &Path, at: PathBuf, owners: &Owners) -> io::Result<Volume> {
     let path = root.join(&at);
     let (about, empty) = (fs::symlink_metadata(&path)?, fs::read_dir(&path)?.next().is_none());
     let at = Path::new("/").join(at);
-    Ok(Volume { at, uid: about.uid(), gid: about.gid(), mode: about.mode() & 0o7777, empty })
+    let (uid, gid) = (owners.seen(about.uid()), owners.seen(about.gid()));
+    Ok(Volume { at, uid, gid, mode: about.mode() & 0o7777, empty })
 }
 
 /// Walks a path, and makes what is missing. Returns the path without links; None where it leads to what is not the
 /// image's.
-fn resolve(root: &File, wanted: &Path, owner: &Identity) -> Result<Option<PathBuf>, Unmade> {
+fn resolve(root: &File, wanted: &Path, owners: &Owners) -> Result<Option<PathBuf>, Unmade> {
     let mut rest: VecDeque<OsString> = wanted.iter().map(OsStr::to_owned).collect();
     let mut at = PathBuf::new();
     let mut links = 0;
@@ -154,9 +184,8 @@ fn resolve(root: &File, wanted: &Path, owner: &Identity) -> Result<Option<PathBu
                 let made = File::from(made);
                 // Whatever the umask is.
                 made.set_permissions(Permissions::from_mode(0o755))?;
-                if rest.is_empty() {
-                    fchown(&made, Some(owner.uid), Some(owner.gid))?;
-                }
+                let owner = if rest.is_empty() { &owners.volume } else { &owners.way };
+                fchown(&made, Some(owner.uid), Some(owner.gid))?;
                 at = here;
             }
             Err(error) => return Err(error.into()),
@@ -229,8 +258,8 @@ mod tests {
         declared(&image(&volumes.into())).unwrap()
     }
 
-    fn user() -> Identity {
-        Identity { uid: 4242, gid: 4343, groups: Vec::new() }
+    fn user() -> Owners {
+        Owners::of(&Identity { uid: 4242, gid: 4343, groups: Vec::new() }, None).unwrap()
     }
 
     #[test]
@@ -309,6 +338,21 @@ mod tests {
         assert_eq!(fs::read_to_string(root.join("kept/file")).unwrap(), "of the image");
         let twice = make(&root, &paths(&["/kept", "/to-kept"]), &user()).unwrap().unwrap();
         assert_eq!(twice.len(), 1, "two ways to one place are one volume");
+    }
+
+    #[test]
+    fn in_a_user_namespace_what_is_made_is_the_mapped_users_and_what_is_there_is_told_as_seen_from_inside() {
+        let (_base, root) = root();
+        let user = Identity { uid: 4242, gid: 4343, groups: Vec::new() };
+        let owners = Owners::of(&user, "100000:65536".parse().ok()).unwrap();
+        std::os::unix::fs::chown(root.join("kept"), Some(100_007), Some(8)).unwrap();
+        let made = make(&root, &paths(&["/deep/er/data", "/kept"]), &owners).unwrap().unwrap();
+        let seen: Vec<_> = made.iter().map(|volume| (volume.at.to_str().unwrap(), volume.uid, volume.gid)).collect();
+        assert_eq!(seen, [("/deep/er/data", 4242, 4343), ("/kept", 7, OVERFLOW)]);
+        for (path, uid, gid) in [("deep", 100_000, 100_000), ("deep/er/data", 104_242, 104_343), ("kept", 100_007, 8)] {
+            let about = fs::metadata(root.join(path)).unwrap();
+            assert_eq!((about.uid(), about.gid()), (uid, gid), "{path}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::path::Path;
 use oci_spec::OciSpecError;
 use oci_spec::image::ImageConfiguration;
 use oci_spec::runtime::{
-    LinuxBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, SpecBuilder,
+    LinuxBuilder, LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType,
+    RootBuilder, SpecBuilder,
 };
 
 pub use process::OPEN_FILES;
@@ -24,13 +25,17 @@ use super::seccomp;
 use super::user::Identity;
 use super::volumes::Volume;
 use crate::function::{Capability, Spec};
-use crate::host::{HostError, Termination, stop_signal};
+use crate::host::{HostError, IdMapping, Termination, stop_signal};
 
 /// The annotation that the OCI image specification has for an image's `StopSignal`.
 const STOP_SIGNAL: &str = "org.opencontainers.image.stopSignal";
 
 /// The annotation by which shims are shared, of containerd's own and of actord's.
 const SHARD: &str = "io.containerd.runc.v2.group";
+
+/// Ports below 1024 and ping, without a capability: the network namespace is the instance's own.
+pub(super) const PARAMETERS: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
 
 /// What the host has to say about an instance's spec.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +57,9 @@ pub(super) struct Places<'a> {
     pub(super) resolv_conf: &'a Path,
     pub(super) hosts: &'a Path,
     pub(super) secrets: Option<&'a Path>,
+    /// The kernel's view of its devices, where the network has its kernel parameters already, too: both are given to a runtime
+    /// that can't make them in a user namespace.
+    pub(super) sys: Option<&'a Path>,
     pub(super) cgroup: &'a str,
     /// The shard of its shim, where it shares one.
     pub(super) shard: Option<usize>,
@@ -65,6 +73,8 @@ pub(super) struct Instance<'a> {
     /// The function's name.
     pub(super) hostname: &'a str,
     pub(super) identity: &'a Identity,
+    /// How its users and groups are mapped; none: they are the machine's.
+    pub(super) ids: Option<IdMapping>,
     pub(super) volumes: &'a [Volume],
     /// What it may do of what root may, whoever its user is.
     pub(super) capabilities: &'a BTreeSet<Capability>,
@@ -88,15 +98,17 @@ impl Instance<'_> {
     fn build(&self, arguments: Vec<String>) -> Result<oci_spec::runtime::Spec, OciSpecError> {
         let mut linux = LinuxBuilder::default()
             .cgroups_path(self.places.cgroup)
-            .namespaces(namespaces(self.places.netns)?)
+            .namespaces(namespaces(self.places.netns, self.ids)?)
             .resources(resources::resources(self.spec, self.machine)?)
-            .sysctl(HashMap::from([
-                // Ports below 1024 and ping, without a capability: the network namespace is the instance's own.
-                ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
-                ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
-            ]))
             .masked_paths(self.masked)
             .readonly_paths(hidden::read_only());
+        if self.places.sys.is_none() {
+            let parameters = PARAMETERS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            linux = linux.sysctl(HashMap::from(parameters));
+        }
+        if let Some(ids) = self.ids {
+            linux = linux.uid_mappings([mapping(ids)?]).gid_mappings([mapping(ids)?]);
+        }
         if let Some(profile) = seccomp::profile(self.capabilities, self.spec.compat_32bit())? {
             linux = linux.seccomp(profile);
         }
@@ -124,9 +136,14 @@ pub(super) fn termination(spec: &[u8]) -> Result<Termination, serde_json::Error>
     Ok(Termination::of(signal.map(String::as_str), &environment.iter().filter_map(variable).collect()))
 }
 
-fn namespaces(netns: &Path) -> Result<Vec<LinuxNamespace>, OciSpecError> {
-    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, Uts};
-    let own = [Pid, Ipc, Uts, Mount, Cgroup].map(|kind| LinuxNamespaceBuilder::default().typ(kind).build());
+fn mapping(ids: IdMapping) -> Result<LinuxIdMapping, OciSpecError> {
+    LinuxIdMappingBuilder::default().container_id(0_u32).host_id(ids.first()).size(ids.count()).build()
+}
+
+fn namespaces(netns: &Path, ids: Option<IdMapping>) -> Result<Vec<LinuxNamespace>, OciSpecError> {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network, Pid, User, Uts};
+    let own = [Pid, Ipc, Uts, Mount, Cgroup].into_iter().chain(ids.map(|_| User));
+    let own = own.map(|kind| LinuxNamespaceBuilder::default().typ(kind).build());
     let given = LinuxNamespaceBuilder::default().typ(Network).path(netns).build();
-    own.into_iter().chain([given]).collect()
+    own.chain([given]).collect()
 }

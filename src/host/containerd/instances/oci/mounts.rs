@@ -14,21 +14,26 @@ use crate::function::Spec;
 const SCRATCH: &str = "/tmp";
 
 pub(super) fn mounts(spec: &Spec, volumes: &[Volume], places: &Places<'_>) -> Result<Vec<Mount>, OciSpecError> {
-    let kernel: [(&str, &str, &str, &[&str]); 7] = [
+    let own: [(&str, &str, &str, &[&str]); 5] = [
         ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         ("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         ("/dev/pts", "devpts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
         ("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-        ("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", "ro"]),
     ];
+    let sys: (&str, &str, PathBuf, &[&str]) = match places.sys {
+        Some(made) => ("/sys", "bind", made.to_owned(), &["rbind", "ro", "nosuid", "nodev", "noexec"]),
+        None => ("/sys", "sysfs", "sysfs".into(), &["nosuid", "noexec", "nodev", "ro"]),
+    };
+    let groups: (&str, &str, PathBuf, &[&str]) =
+        ("/sys/fs/cgroup", "cgroup", "cgroup".into(), &["nosuid", "noexec", "nodev", "relatime", "ro"]);
     let bound: [(&str, Option<&Path>, &[&str]); 3] = [
         ("/etc/resolv.conf", Some(places.resolv_conf), &["rbind", "ro", "nosuid", "nodev", "noexec"]),
         ("/etc/hosts", Some(places.hosts), &["rbind", "ro", "nosuid", "nodev", "noexec"]),
         (SECRETS, places.secrets, &["rbind", "ro", "nosuid", "nodev", "noexec"]),
     ];
-    let kernel = kernel.into_iter().map(|(at, kind, source, options)| (at, kind, PathBuf::from(source), options));
+    let own = own.into_iter().map(|(at, kind, source, options)| (at, kind, PathBuf::from(source), options));
+    let kernel = own.chain([sys, groups]);
     let bound = bound.into_iter().filter_map(|(at, source, options)| Some((at, "bind", source?.to_owned(), options)));
     let made = |(at, kind, source, options): (&str, &str, PathBuf, &[&str])| {
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();

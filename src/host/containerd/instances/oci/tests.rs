@@ -17,11 +17,12 @@ fn made(config: &Value, draft: SpecDraft) -> Result<Value, HostError> {
 }
 
 fn made_with(config: &Value, draft: SpecDraft, capabilities: &[&str]) -> Result<Value, HostError> {
-    made_on(None, config, draft, capabilities)
+    made_on(None, None, config, draft, capabilities)
 }
 
 fn made_on(
     memory_limit: Option<u64>,
+    ids: Option<IdMapping>,
     config: &Value,
     draft: SpecDraft,
     capabilities: &[&str],
@@ -33,6 +34,7 @@ fn made_on(
         resolv_conf: Path::new("/s/f-1/resolv.conf"),
         hosts: Path::new("/s/f-1/hosts"),
         secrets: (!spec.secrets.is_empty()).then_some(Path::new("/s/f-1/secrets")),
+        sys: ids.map(|_| Path::new("/s/f-1/sys")),
         cgroup: "/actord/f-1",
         shard: Some(3),
     };
@@ -44,7 +46,7 @@ fn made_on(
     let (identity, volumes) = (&identity, &volumes);
     let capabilities = &capabilities.iter().map(|name| name.parse().unwrap()).collect();
     let (image, spec, hostname, masked) = (&image, &spec, "f", &["/proc/kcore".to_owned()][..]);
-    let instance = Instance { image, spec, hostname, identity, volumes, capabilities, places, machine, masked };
+    let instance = Instance { image, spec, hostname, identity, ids, volumes, capabilities, places, machine, masked };
     instance.runtime_spec().map(|made| serde_json::to_value(made).unwrap())
 }
 
@@ -104,7 +106,8 @@ fn a_tiny_cpu_limit_is_the_least_that_the_kernel_takes() {
 fn a_function_that_sets_no_limit_of_memory_has_the_machines_and_keeps_its_swap() {
     let of_memory = |memory: Option<&str>| {
         let draft = SpecDraft { limits: memory.and_then(|memory| of(Some(memory), None)), ..SpecDraft::default() };
-        made_on(Some(1 << 30), &json!({ "Cmd": ["/c"] }), draft, &[]).unwrap()["linux"]["resources"]["memory"].clone()
+        made_on(Some(1 << 30), None, &json!({ "Cmd": ["/c"] }), draft, &[]).unwrap()["linux"]["resources"]["memory"]
+            .clone()
     };
     assert_eq!(of_memory(None), json!({ "limit": 1 << 30 }));
     assert_eq!(of_memory(Some("2Gi")), json!({ "limit": 2_u64 << 30, "swap": 2_u64 << 30 }));
@@ -237,4 +240,30 @@ fn volumes_are_in_memory_where_the_root_is_read_only_each_on_top_of_the_one_that
 fn an_instance_that_shares_its_shim_says_which() {
     let made = made(&json!({ "Cmd": ["/c"] }), SpecDraft::default()).unwrap();
     assert_eq!(made["annotations"], json!({ "io.containerd.runc.v2.group": "shard-3" }));
+}
+
+#[test]
+fn a_user_namespace_has_its_mapping_and_is_given_what_can_not_be_made_in_it() {
+    let config = json!({ "Cmd": ["/c"] });
+    let made = |ids: Option<&str>| {
+        let ids = ids.map(|ids| ids.parse().unwrap());
+        made_on(None, ids, &config, SpecDraft::default(), &[]).unwrap()
+    };
+    let (with, without) = (made(Some("100000:65536")), made(None));
+    let mapping = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+    assert_eq!((&with["linux"]["uidMappings"], &with["linux"]["gidMappings"]), (&mapping, &mapping));
+    assert_eq!((&without["linux"]["uidMappings"], &without["linux"]["gidMappings"]), (&Value::Null, &Value::Null));
+    let own = |made: &Value| made["linux"]["namespaces"].as_array().unwrap().contains(&json!({ "type": "user" }));
+    assert!(own(&with) && !own(&without));
+    let sys = |made: &Value| {
+        let mounts = made["mounts"].as_array().unwrap();
+        let at = mounts.iter().position(|mount| mount["destination"] == "/sys").unwrap();
+        assert_eq!(mounts[at + 1]["destination"], "/sys/fs/cgroup", "on top of it");
+        mounts[at].clone()
+    };
+    assert_eq!((&sys(&with)["type"], &sys(&with)["source"]), (&json!("bind"), &json!("/s/f-1/sys")));
+    assert!(sys(&with)["options"].as_array().unwrap().contains(&json!("ro")));
+    assert_eq!(sys(&without)["type"], "sysfs");
+    assert_eq!(with["linux"]["sysctl"], Value::Null, "they are set before");
+    assert_eq!(without["linux"]["sysctl"]["net.ipv4.ip_unprivileged_port_start"], "0");
 }
