@@ -159,6 +159,31 @@ async fn a_client_that_takes_its_time_gets_all_of_its_answer_when_actord_ends() 
     }
 }
 
+#[actix_web::test]
+async fn a_client_of_http_1_1_that_takes_its_time_gets_all_of_the_last_answer_of_its_connection() {
+    let secure = Secure::house(|_| {}).await;
+    let sized = answering(|head| {
+        let length = head.split([' ', '/']).nth(2).unwrap().parse().unwrap();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+    });
+    secure.house.publish("sized", sized.await);
+    let mut clients = Vec::new();
+    for length in (60..=600).step_by(15).map(|kib| kib << 10) {
+        let mut client = secure.connect_deaf(&["http/1.1"]).await;
+        let head = format!("GET /function/sized/{length} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        clients.push((client, length));
+    }
+    // Longer than the end of a connection may take that has nothing to say any more.
+    sleep(Duration::from_secs(8)).await;
+    for (mut client, length) in clients {
+        let mut came = Vec::new();
+        timeout(PATIENCE, client.read_to_end(&mut came)).await.expect("it is kept").ok();
+        let body = came.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| came.len() - at - 4);
+        assert_eq!(body, length);
+    }
+}
+
 /// How much there is of bodies in whole frames of HTTP/2.
 fn body_of(mut frames: &[u8]) -> usize {
     let mut body = 0;
