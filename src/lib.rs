@@ -11,12 +11,13 @@
 //! [`function`] decides, purely. [`actors`] perform what it decides on a [`host`], publish what is ready in [`routes`] and
 //! are the [`engine`] of this machine. [`http`] asks the engine, speaks the types of [`wire`], and forwards requests by
 //! routes alone. [`scaler`] lets functions rest that nothing calls. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
-//! desired state as stack files, [`archive`] packs images, [`doctor`] looks at the machine, `durable` replaces files so
+//! desired state as stack files, [`archive`] packs images, [`audit`] keeps who changed what, [`doctor`] looks at the machine, `durable` replaces files so
 //! that a power cut leaves them whole, `cgroups` and `process` read what the kernel shows of those. [`daemon`] puts them together. `tests/architecture/main.rs` holds the arrows,
 //! `docs/architecture.md` walks through them.
 
 pub mod actors;
 pub mod archive;
+pub mod audit;
 mod cgroups;
 pub mod cli;
 pub mod config;

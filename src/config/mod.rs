@@ -277,6 +277,10 @@ pub struct Config {
     #[arg(long, env = "ACTORD_LOG_MAX_SIZE", value_name = "SIZE", default_value = "16Mi", value_parser = value::log_size)]
     pub log_max_size: u64,
 
+    /// Most disk space for the audit log, which says who changed what by the API; the oldest goes first
+    #[arg(long, env = "ACTORD_AUDIT_MAX_SIZE", value_name = "SIZE", default_value = "16Mi", value_parser = value::log_size)]
+    pub audit_max_size: u64,
+
     /// How long a function may take to begin its answer, once it has the whole request
     #[arg(long, env = "ACTORD_UPSTREAM_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = value::timeout)]
     pub upstream_timeout: Duration,
@@ -453,6 +457,12 @@ impl Config {
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
         self.data_dir.join("logs")
+    }
+
+    /// Who changed what by the API.
+    #[must_use]
+    pub fn audit_dir(&self) -> PathBuf {
+        self.data_dir.join("audit")
     }
 
     /// Where the API's name and password are.

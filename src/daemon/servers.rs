@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::credentials::Access;
 use crate::http;
@@ -31,6 +32,7 @@ impl Servers {
     pub(super) fn start(
         config: &Config,
         access: &Access,
+        audit: &Audit,
         sockets: Sockets,
         services: &Arc<http::Services>,
         tls: Option<Tls>,
@@ -53,6 +55,7 @@ impl Servers {
                 all: config.max_connections,
                 per_address: config.max_connections_per_address,
             },
+            audit: audit.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             ..http::Settings::new(access.clone(), flavor)
         };

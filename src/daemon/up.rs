@@ -22,6 +22,7 @@ use super::{
     boot, housekeeping, last_run, memory, multi_threaded, must_be_root, open_files, ownership, preload, systemd,
 };
 use crate::actors::{LocalEngine, keep_invocations};
+use crate::audit::Audit;
 use crate::config::Config;
 use crate::credentials::Access;
 use crate::data_dir::DataDir;
@@ -127,7 +128,8 @@ async fn serve(
         }
     };
     housekeeping::begin(config, &machine, &store, tls.clone(), context.housekeeping());
-    let servers = Servers::start(config, &access, sockets, &services, tls)?;
+    let audit = Audit::start(&config.audit_dir(), config.audit_max_size, services.metrics.registry())?;
+    let servers = Servers::start(config, &access, &audit, sockets, &services, tls)?;
     let watchdog = actix::spawn(watchdog(engine));
     tracing::info!(%public, %provider, %metrics, "ready");
     systemd::ready(&format!("functions answer on {public}"));
@@ -136,6 +138,7 @@ async fn serve(
     systemd::stopping("finishing the requests that are under way");
     scaler.stop().await;
     systemd::patiently(servers.drain()).await;
+    audit.settle().await;
     watchdog.abort();
     context.stop_warming().await;
     context.housekeeping().stop().await;

@@ -47,6 +47,7 @@ pub use server::{serve, serve_metrics};
 use self::api::system;
 use self::guesses::Guesses;
 
+use crate::audit::Audit;
 use crate::credentials::Access;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
 use crate::function::{FunctionId, Resting};
@@ -126,6 +127,8 @@ impl Default for ReadingLimits {
 pub struct Settings {
     /// Who may use `/system`.
     pub access: Access,
+    /// Where it is noted who changed what.
+    pub audit: Audit,
     /// Which peer it stands for.
     pub flavor: ApiFlavor,
     /// The longest time from a request for a function, waiting for an instance included, or from the end of its body to
@@ -161,6 +164,7 @@ impl Settings {
     pub fn new(access: impl Into<Access>, flavor: ApiFlavor) -> Self {
         Self {
             access: access.into(),
+            audit: Audit::none(),
             flavor,
             upstream_timeout: Duration::from_secs(60),
             upload_idle_timeout: Duration::from_secs(60),

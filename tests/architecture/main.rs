@@ -33,10 +33,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["function"]),
     ("actors", &["function", "engine", "host", "routes", "store"]),
     ("tls", &[]),
-    ("http", &["function", "engine", "routes", "credentials", "tls", "wire"]),
+    ("http", &["audit", "function", "engine", "routes", "credentials", "tls", "wire"]),
     ("scaler", &["function", "engine", "routes"]),
     ("shim", &["cgroups", "process"]),
     ("archive", &[]),
+    ("audit", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable", "process"]),
     ("credentials", &["data_dir", "function"]),
@@ -51,6 +52,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// For the room that introduces the others.
 const EVERY_ROOM: &[&str] = &[
     "actors",
+    "audit",
     "config",
     "credentials",
     "data_dir",
@@ -95,6 +97,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
     ("host/containerd/images/registry/refusal.rs", "how long a registry asks to wait, where its answer has no date"),
     ("host/containerd/logs/meta.rs", "when a log began, to tell it from one of an earlier function of its name"),
     ("http/api/logs/mod.rs", "since when a person wants to see logs"),
+    ("http/api/subject.rs", "when a change was asked for, to be shown"),
     ("http/api/tokens.rs", "whether a token has expired, to be shown"),
     ("http/metrics/process.rs", "how old this process is, to be shown"),
     ("http/proxy/headers.rs", "X-Start-Time, as the gateway writes it"),

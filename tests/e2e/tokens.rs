@@ -79,9 +79,23 @@ async fn a_change_of_tokens_and_password_holds_at_the_next_request_and_after_a_c
     ] {
         is_let_in(&actord, &authorization, expected).await;
     }
-    let (tokens, log) = (std::fs::read_to_string(actord.data().join("auth/tokens.json")).unwrap(), actord.log());
+    let read = |file: &str| std::fs::read_to_string(actord.data().join(file)).unwrap();
+    let (tokens, log, audit) = (read("auth/tokens.json"), actord.log(), read("audit/audit.log"));
     for text in [&kept, &first, &second, &old, &new] {
-        assert!(!tokens.contains(text.as_str()) && !log.contains(text.as_str()), "{text} lies where it should not");
+        for place in [&tokens, &log, &audit] {
+            assert!(!place.contains(text.as_str()), "{text} lies where it should not: {place}");
+        }
+    }
+    // Who did what is told instead, from before the crash on.
+    let done = |method: &str, route: &str| {
+        let entry = format!("\"who\":\"admin\",\"from\":\"127.0.0.1\",\"method\":\"{method}\",\"route\":\"{route}\"");
+        audit.lines().filter(|line| line.contains(&entry) && line.contains("\"outcome\":\"done\"")).count()
+    };
+    assert_eq!(done("POST", "/system/tokens"), 2, "{audit}");
+    for (method, route) in
+        [("POST", "/system/tokens/{id}/rotate"), ("DELETE", "/system/tokens/{id}"), ("POST", "/system/password/rotate")]
+    {
+        assert_eq!(done(method, route), 1, "{method} {route}: {audit}");
     }
     actord.finish().await;
 }

@@ -11,6 +11,7 @@ mod support;
 
 mod alert;
 mod answers;
+mod audit;
 mod auth;
 mod bodies;
 mod cli;

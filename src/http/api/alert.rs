@@ -8,6 +8,7 @@ use tracing::info;
 use super::error::HttpError;
 use super::needs::enter;
 use super::request::{Answer, BODY_MAX, Context, answer, read};
+use super::subject::about_function;
 use crate::function::FunctionId;
 use crate::http::{Services, Settings};
 use crate::wire::{self, Alert, Alerts};
@@ -32,6 +33,11 @@ pub(super) async fn receive(request: HttpRequest, body: Payload, (services, sett
         if let Ok(id) = alert.labels.function_name.parse::<FunctionId>() {
             enter(&request, &id.namespace)?;
         }
+    }
+    if let [alert] = alerts.as_slice()
+        && let Ok(id) = alert.labels.function_name.parse()
+    {
+        about_function(&request, &id);
     }
     let mut errors = Vec::new();
     for alert in alerts.iter().filter(|alert| !alert.labels.function_name.is_empty()) {

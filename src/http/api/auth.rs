@@ -8,8 +8,10 @@ use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 
-use super::needs::Needs;
-use crate::credentials::{Access, Caller, Denied};
+use super::needs::{Needs, named, row};
+use super::subject::Noted;
+use crate::credentials::{Caller, Denied};
+use crate::http::Settings;
 use crate::http::guesses::Guesses;
 use crate::http::seconds::whole_seconds;
 use crate::http::source::Source;
@@ -21,33 +23,46 @@ const UNKNOWN: &str = "invalid credentials";
 /// Lets a request pass that carries credentials by which it may do what it asks for: any other is answered with 401, with 403
 /// where others could, or with 429 where too many wrong ones came from its address.
 pub(super) async fn require(
-    access: web::Data<Access>,
+    settings: web::Data<Settings>,
     guesses: web::Data<Guesses>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let caller = match authenticate(&access, &guesses, &request).await {
-        Ok(caller) => caller,
-        Err(refusal) => return Ok(request.into_response(refusal)),
-    };
-    // As routes see it: what is written with %XX is decoded.
-    let needs = Needs::of(request.method(), request.match_info().as_str());
-    if let Err(line) = needs.met_by(&caller) {
-        return Ok(request.into_response(text(StatusCode::FORBIDDEN, &line)));
+    let client = guesses.client(request.peer_addr(), request.headers());
+    let mut noted = Noted::begin(&settings.audit, &request, client);
+    let path = request.match_info().as_str();
+    let row = row(request.method(), path);
+    if let Some((pattern, _)) = row {
+        noted.is_for(pattern, named(pattern, path));
     }
+    let header = request.headers().get(header::AUTHORIZATION);
+    let known = header.map_or(Err(Denied::Nothing), |header| settings.access.caller(header.as_bytes()));
+    noted.is_from(&known);
+    let caller = match admit(known, Needs::of(row), &guesses, client.into()).await {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            noted.answered(refusal.status());
+            return Ok(request.into_response(refusal));
+        }
+    };
     request.extensions_mut().insert(caller);
-    Ok(next.call(request).await?.map_into_boxed_body())
+    let answer = next.call(request).await?;
+    noted.answered(answer.status());
+    Ok(answer.map_into_boxed_body())
 }
 
-async fn authenticate(access: &Access, guesses: &Guesses, request: &ServiceRequest) -> Result<Caller, HttpResponse> {
-    let header = request.headers().get(header::AUTHORIZATION).ok_or_else(|| unauthorised(UNKNOWN))?;
-    let known = access.caller(header.as_bytes());
+/// Whom a request is from, after the wait that its source has to have, and if that one may do what it needs.
+async fn admit(
+    known: Result<Caller, Denied>,
+    needs: Needs,
+    guesses: &Guesses,
+    source: Source,
+) -> Result<Caller, HttpResponse> {
     if known == Err(Denied::Nothing) {
         return Err(unauthorised(UNKNOWN));
     }
-    let source = guesses.client(request.peer_addr(), request.headers()).into();
     guesses.hold_up(source).await;
-    known.map_err(|denied| match denied {
+    let caller = known.map_err(|denied| match denied {
         Denied::Nothing | Denied::Wrong => {
             guesses.note(source).map_or_else(|| unauthorised(UNKNOWN), |wait| too_many(source, wait))
         }
@@ -56,7 +71,9 @@ async fn authenticate(access: &Access, guesses: &Guesses, request: &ServiceReque
             let (id, end) = (&token.id, token.expires_at.map(|end| end.to_string()).unwrap_or_default());
             unauthorised(&format!("token {id} expired at {end}: `actord token rotate {id}` makes it anew"))
         }
-    })
+    })?;
+    needs.met_by(&caller).map_err(|line| text(StatusCode::FORBIDDEN, &line))?;
+    Ok(caller)
 }
 
 fn unauthorised(line: &str) -> HttpResponse {

@@ -14,6 +14,7 @@ use super::needs::caller;
 use super::params::{InNamespace, Named, WithUsage};
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, answer, is_yes, names_namespace, namespace, read};
 use super::status;
+use super::subject::about_function;
 use crate::engine::{Mode, Refused, Used};
 use crate::function::{FunctionId, FunctionName, Generation, Namespace, Spec};
 use crate::http::Services;
@@ -117,6 +118,7 @@ async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, sett
     let (draft, name) = (sent.draft()?, sent.service.parse()?);
     let spec = Spec::try_from(draft)?;
     let id = FunctionId::new(name, namespace(&services, &sent.namespace, request).await?);
+    about_function(request, &id);
     info!(function = %id, image = %spec.image, ?mode, "deployment asked for");
     accepted(answer(settings.answer_timeout, services.engine.apply(id, spec, mode)).await?)
 }
@@ -132,6 +134,7 @@ pub(super) async fn delete(request: HttpRequest, body: Payload, (services, setti
     let sent: DeleteFunctionRequest = wire::read(&read(body, BODY_MAX).await?)?;
     let name = sent.function_name.parse()?;
     let id = FunctionId::new(name, agreed_namespace(&services, &sent.namespace, &request).await?);
+    about_function(&request, &id);
     info!(function = %id, "deletion asked for");
     match answer(settings.answer_timeout, services.engine.delete(&id)).await? {
         // Clients of the provider know this one without the colon that the others have.
@@ -158,6 +161,7 @@ pub(super) async fn scale(
     let sent: ScaleServiceRequest = wire::read(&read(body, BODY_MAX).await?)?;
     let (replicas, name) = (sent.replicas()?, sent.name(&path).parse()?);
     let id = FunctionId::new(name, agreed_namespace(&services, &sent.namespace, &request).await?);
+    about_function(&request, &id);
     info!(function = %id, replicas, "scaling asked for");
     accepted(answer(settings.answer_timeout, services.engine.scale(&id, replicas)).await?)
 }

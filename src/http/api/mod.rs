@@ -20,6 +20,7 @@ mod params;
 mod request;
 mod secrets;
 mod status;
+mod subject;
 pub(super) mod system;
 mod tokens;
 

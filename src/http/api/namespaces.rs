@@ -9,6 +9,7 @@ use super::error::HttpError;
 use super::needs::{caller, enter};
 use super::params::NamedNamespace;
 use super::request::{Answer, BODY_MAX, Context, read};
+use super::subject::in_namespace;
 use crate::function::{Invalid, Namespace, NamespaceMetadata, OPENFAAS};
 use crate::http::Services;
 use crate::wire::{self, FunctionNamespace};
@@ -68,9 +69,11 @@ request_body = FunctionNamespace, responses(
     (status = 201, description = "It is there now"),
     (status = 409, description = "It was there already", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn create_unnamed(body: Payload, (services, _): Context) -> Answer {
+pub(super) async fn create_unnamed(request: HttpRequest, body: Payload, (services, _): Context) -> Answer {
     let (name, metadata) = sent(body).await?;
-    made(&services, &name.parse()?, metadata).await
+    let name = name.parse()?;
+    in_namespace(&request, &name);
+    made(&services, &name, metadata).await
 }
 
 /// Makes a namespace

@@ -9,6 +9,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::error::HttpError;
+use super::subject::in_namespace;
 use crate::credentials::{Caller, Scope};
 use crate::function::Namespace;
 
@@ -26,6 +27,9 @@ pub(super) enum Needs {
     /// The password.
     Admin,
 }
+
+/// The pattern of a path, and what it needs.
+pub(super) type Row = (&'static str, Needs);
 
 /// The methods that a function is called by.
 const CALLS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -67,9 +71,9 @@ pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
 };
 
 impl Needs {
-    /// What a request for this needs; the path is as routes see it, decoded.
-    pub(super) fn of(method: &Method, path: &str) -> Self {
-        row(method, path).unwrap_or(Self::Admin)
+    /// What a request needs that has this row of the table; one that has none needs the password.
+    pub(super) fn of(row: Option<Row>) -> Self {
+        row.map_or(Self::Admin, |(_, needs)| needs)
     }
 
     /// The word for it in the API's document.
@@ -113,10 +117,15 @@ pub fn table_of_routes() -> String {
     format!("| route | methods | needs |\n| --- | --- | --- |\n{rows}")
 }
 
-/// What the table says of a request, if it is in it.
-pub(super) fn row(method: &Method, path: &str) -> Option<Needs> {
+/// What the table says of a request, if it is in it; the path is as routes see it, decoded.
+pub(super) fn row(method: &Method, path: &str) -> Option<Row> {
     let row = TABLE.iter().find(|(methods, pattern, _)| methods.contains(&method.as_str()) && fits(pattern, path));
-    row.map(|(.., needs)| *needs)
+    row.map(|(_, pattern, needs)| (*pattern, *needs))
+}
+
+/// What a path has in the place of a pattern's first `{...}`.
+pub(super) fn named<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    pattern.split('/').zip(path.split('/')).find(|(wanted, _)| wanted.starts_with('{')).map(|(_, segment)| segment)
 }
 
 /// Whether a path has the segments of a pattern, where `{...}` is any one.
@@ -144,6 +153,7 @@ pub(super) fn caller(request: &HttpRequest) -> Result<Caller, HttpError> {
 /// 403 for a token that does not reach there.
 pub(super) fn enter(request: &HttpRequest, namespace: &Namespace) -> Result<(), HttpError> {
     let caller = caller(request)?;
+    in_namespace(request, namespace);
     if caller.reaches(namespace) {
         return Ok(());
     }
@@ -180,8 +190,8 @@ mod tests {
 
     #[test]
     fn what_is_not_in_the_table_needs_the_password() {
-        assert_eq!(Needs::of(&Method::GET, "/system/functions"), Needs::Of(Scope::Read));
-        assert_eq!(Needs::of(&Method::PUT, "/system/functions"), Needs::Of(Scope::Write));
+        assert_eq!(Needs::of(row(&Method::GET, "/system/functions")), Needs::Of(Scope::Read));
+        assert_eq!(Needs::of(row(&Method::PUT, "/system/functions")), Needs::Of(Scope::Write));
         for (method, path) in [
             (Method::PATCH, "/system/functions"),
             (Method::HEAD, "/system/functions"),
@@ -189,7 +199,7 @@ mod tests {
             (Method::GET, "/system/functions/"),
             (Method::GET, "/system"),
         ] {
-            assert_eq!(Needs::of(&method, path), Needs::Admin, "{method} {path}");
+            assert_eq!(Needs::of(row(&method, path)), Needs::Admin, "{method} {path}");
         }
     }
 

@@ -160,7 +160,7 @@ fn complete(document: &mut Value) {
 
 /// What the table says of an operation, if that is in it.
 fn needs(method: &str, path: &str) -> Option<Needs> {
-    row(&method.to_uppercase().parse().ok()?, path)
+    row(&method.to_uppercase().parse().ok()?, path).map(|(_, needs)| needs)
 }
 
 /// References to the schemas of bodies that need not say anything, and so can be left out.

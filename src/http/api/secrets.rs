@@ -10,6 +10,7 @@ use tracing::info;
 use super::error::HttpError;
 use super::params::{InNamespace, WithForce};
 use super::request::{Answer, BODY_MAX, Context, agreed_namespace, is_yes, namespace, read};
+use super::subject::about;
 use crate::function::{Invalid, SecretName};
 use crate::wire::{self, DeleteSecretRequest, ListedSecret, Secret};
 
@@ -68,6 +69,7 @@ pub(super) async fn create(request: HttpRequest, body: Payload, (services, _): C
     let mut sent: Secret = wire::read(&read(body, SECRET_BODY_MAX).await?)?;
     let (name, sent_to) = (secret_name(&sent.name)?, std::mem::take(&mut sent.namespace));
     let value = value(&name, sent)?;
+    about(&request, name.as_str());
     let namespace = agreed_namespace(&services, &sent_to, &request).await?;
     services.secrets.create(&namespace, name.clone(), value).await?;
     info!(secret = %name, %namespace, "secret made");
@@ -87,6 +89,7 @@ pub(super) async fn update(request: HttpRequest, body: Payload, (services, _): C
     let mut sent: Secret = wire::read(&read(body, SECRET_BODY_MAX).await?)?;
     let (name, sent_to) = (secret_name(&sent.name)?, std::mem::take(&mut sent.namespace));
     let value = value(&name, sent)?;
+    about(&request, name.as_str());
     let namespace = agreed_namespace(&services, &sent_to, &request).await?;
     services.secrets.update(&namespace, name.clone(), value).await?;
     info!(secret = %name, %namespace, "secret replaced");
@@ -108,6 +111,7 @@ pub(super) async fn delete(request: HttpRequest, body: Payload, (services, _): C
     let (name, sent_to) = (secret_name(&sent.name)?, std::mem::take(&mut sent.namespace));
     // Clients send what they deploy: a value is of no use here, but one that can't be is a mistake all the same.
     value(&name, sent)?;
+    about(&request, name.as_str());
     let namespace = agreed_namespace(&services, &sent_to, &request).await?;
     let force = is_yes(&request, "force");
     services.secrets.delete(&namespace, name.clone(), force).await?;

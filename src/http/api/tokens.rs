@@ -13,6 +13,7 @@ use super::error::HttpError;
 use super::needs::caller;
 use super::params::NamedToken;
 use super::request::{Answer, BODY_MAX, read};
+use super::subject::about;
 use crate::credentials::{Access, ChangeError, Credentials, Reach, Token, lifetime};
 use crate::wire::{self, CreateTokenRequest, ListedToken, MadeToken, RotatedPassword};
 
@@ -44,6 +45,7 @@ pub(super) async fn create(request: HttpRequest, body: Payload, access: web::Dat
     let lifetime = lifetime(if sent.expires.is_empty() { LIFETIME } else { &sent.expires })?;
     let caller = caller(&request)?;
     let made = change(&access, move |access| access.create(namespaces, scopes, lifetime, sent.description)).await?;
+    about(&request, &made.0.id);
     info!(token = made.0.id, by = caller.name(), "token made");
     Ok(shown_once(HttpResponse::Created(), made))
 }
