@@ -45,6 +45,7 @@ soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
 	ACTORD_SOAK=1 SEED=$(SEED) FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --locked --test fuzz -- --nocapture
 	ACTORD_SOAK=1 SEED=$(SEED) STREAM_SECONDS=$(STREAM_SECONDS) cargo test --locked --test http streams -- --nocapture
+	ACTORD_TEST_RUNTIME=runc ACTORD_TEST_USER_NAMESPACES=1 cargo test --locked --test runtime_real
 
 # The tests hold the crates to deny.toml as well; this also reads their licences' texts, and asks for known faults.
 audit: ## have cargo-deny hold the crates to deny.toml, and look for known faults where the machine has a list of them

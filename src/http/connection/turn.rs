@@ -21,6 +21,9 @@ use super::version;
 /// So much of an answer's body is read at once for a client of which nothing is known, and at most for one that is quick.
 const PIECE: RangeInclusive<usize> = 4 << 10..=64 << 10;
 
+/// Where a connection has several answers at once (HTTP/2), of each so much: what fits into one frame of it.
+const FRAME: usize = 16 << 10;
+
 /// The request that a connection is at.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -145,7 +148,7 @@ impl Pace {
 
     /// So many bytes of its answer may be read at once.
     pub(in crate::http) fn piece(&self) -> usize {
-        self.0.as_ref().map_or(*PIECE.start(), |turn| turn.piece.get())
+        self.0.as_ref().map_or(FRAME, |turn| turn.piece.get())
     }
 }
 

@@ -179,7 +179,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_host_and_a_refused_connection_are_told_by_their_last_word() {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Its port stays taken: a free one may be given to another test.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let closed = taken.local_addr().unwrap();
         let Fault::Unreachable(why) = asked(&format!("http://{closed}/v2/")).await else { panic!("not unreachable") };
         assert_eq!(why, "it can't be reached: Connection refused (os error 111)");
         let Fault::Unreachable(why) = asked("http://registry.invalid/v2/").await else { panic!("not unreachable") };
