@@ -343,8 +343,9 @@ impl AsyncWrite for ClientStream {
                     }
                 }
                 // actix ends a connection where a body was not read to its end, after it has read away for a while what still
-                // comes. The client learns at once that this was all; what is left of its body is no request.
-                State::Body(Framing::Length(_)) => {
+                // comes. The client learns at once that this was all, also of another protocol that both sides spoke; what is
+                // left of its body is no request.
+                State::Body(Framing::Length(_) | Framing::Endless) => {
                     this.state = State::Body(Framing::Endless);
                     // Where that fails the connection has ended already.
                     let _ = Pin::new(&mut this.link).poll_shutdown(cx);
