@@ -23,6 +23,11 @@ mod bridge;
 mod outbound;
 mod warm;
 
+#[path = "../support/subnet.rs"]
+mod subnet;
+
+use subnet::Subnet;
+
 const NETNS: &str = "/run/netns";
 /// The rules of a bridge, where no service is listed.
 const RULES: usize = 15;
@@ -32,6 +37,7 @@ struct Bed {
     network: CniNetwork,
     options: CniOptions,
     dir: tempfile::TempDir,
+    _subnet: Subnet,
 }
 
 impl Bed {
@@ -50,6 +56,9 @@ impl Bed {
 
     /// With a list of the user's own whose plugins write iptables rules for every instance.
     fn with_rules() -> Self {
+        // The plugin makes it where it is missing, and fails where another test makes it in that moment.
+        let chain = ["-w", "-t", "filter", "-N", "CNI-ADMIN"];
+        let _ = Command::new("/usr/sbin/iptables").args(chain).stderr(std::process::Stdio::null()).status();
         Self::with(|options, dir| {
             let masquerade = |bridge: &mut Value| bridge["ipMasq"] = json!(true);
             write_list(options, dir, masquerade, &[json!({ "type": "firewall" })]);
@@ -59,22 +68,14 @@ impl Bed {
     fn with(change: impl Fn(&mut CniOptions, &Path)) -> Self {
         assert!(rustix::process::geteuid().is_root(), "these tests make real networks: run them as root");
         let dir = tempfile::tempdir().unwrap();
-        for _ in 0..8 {
-            let run: [u8; 3] = rand::random();
-            let subnet = format!("10.{}.{}.0/24", 100 + run[0] % 150, run[1]).parse().unwrap();
-            let mut options = CniOptions::new(subnet, dir.path().join("state"));
-            options.name = format!("nt{:02x}{:02x}{:02x}", run[0], run[1], run[2]);
-            options.bridge = format!("bt{:02x}{:02x}{:02x}", run[0], run[1], run[2]);
-            options.plugin_dirs.push(fault_plugin().parent().unwrap().to_owned());
-            change(&mut options, dir.path());
-            match CniNetwork::new(options.clone()) {
-                Ok(network) => return Self { network, options, dir },
-                // Another run's.
-                Err(error) if error.to_string().contains("overlaps") => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-        panic!("no free subnet found");
+        let (subnet, number) = (Subnet::draw(24), rand::random::<u32>());
+        let mut options = CniOptions::new(subnet.cidr().parse().unwrap(), dir.path().join("state"));
+        options.name = format!("nt{number:08x}");
+        options.bridge = format!("bt{number:08x}");
+        options.plugin_dirs.push(fault_plugin().parent().unwrap().to_owned());
+        change(&mut options, dir.path());
+        let network = CniNetwork::new(options.clone()).unwrap();
+        Self { network, options, dir, _subnet: subnet }
     }
 
     fn id(&self, name: &str) -> InstanceId {

@@ -2,6 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "every test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that can't be set up has failed")]
 
+#[path = "subnet.rs"]
+mod subnet;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
@@ -10,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+pub use self::subnet::Subnet;
 use crate::leaks::Traces;
 
 /// A directory and names that nobody else on this machine has. Removed with the directory when it is dropped.
@@ -17,12 +21,14 @@ use crate::leaks::Traces;
 pub struct Run {
     directory: tempfile::TempDir,
     number: u32,
+    subnet: Subnet,
 }
 
 impl Run {
     /// Draws the names.
     pub fn new() -> Self {
-        Self { directory: tempfile::Builder::new().prefix("actord-").tempdir().unwrap(), number: rand::random() }
+        let directory = tempfile::Builder::new().prefix("actord-").tempdir().unwrap();
+        Self { directory, number: rand::random(), subnet: Subnet::draw(24) }
     }
 
     /// Everything that the run keeps belongs below it.
@@ -35,15 +41,9 @@ impl Run {
         format!("at{:08x}", self.number)
     }
 
-    /// The first three bytes of a subnet: one of 2^15 that Docker, Kubernetes and actord's defaults don't use.
-    fn subnet_prefix(&self) -> String {
-        let [.., a, b] = self.number.to_be_bytes();
-        format!("10.{}.{b}.", 128 + a % 96)
-    }
-
     /// A subnet of 254 addresses.
     pub fn subnet(&self) -> String {
-        format!("{}0/24", self.subnet_prefix())
+        self.subnet.cidr()
     }
 
     /// A containerd namespace, which is also the cgroup parent.
@@ -59,7 +59,7 @@ impl Run {
             namespace: self.namespace(),
             snapshotter: "overlayfs".to_owned(),
             bridge: self.bridge(),
-            subnet: self.subnet_prefix(),
+            subnet: self.subnet.prefix(),
             cgroup_parent: self.namespace(),
             instances,
         }

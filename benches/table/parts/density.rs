@@ -15,6 +15,7 @@ use crate::frame::asking::Target;
 use crate::frame::limit::MemoryLimit;
 use crate::frame::{Bench, Goal, Measured, Row, Series, Unit, cpu, machine, memory};
 use crate::load::Load;
+use crate::run::Subnet;
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -141,8 +142,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 const GIVEN_BACK: Duration = Duration::from_secs(22);
 
 pub(crate) async fn run(bench: &mut Bench) {
-    let subnet = format!("10.{}.{}.0/22", 128 + rand::random_range(0..96), 4 * rand::random_range(0..64));
-    let actord = bench.actord(&["--cni-subnet", &subnet]).await;
+    let subnet = Subnet::draw(22);
+    let actord = bench.actord(&["--cni-subnet", &subnet.cidr()]).await;
     let limit = MemoryLimit::open(&actord, LIMIT);
     let (hundred, idle, all) = bench.sized((2, 3, 5), (100, 200, 500));
     let settle = bench.sized(Duration::from_secs(1), SETTLE);
