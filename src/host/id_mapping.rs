@@ -3,6 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// The first number that can't be mapped to: groups from here on can't be let ping (`net.ipv4.ping_group_range`).
+const END: u32 = 1 << 31;
+
+/// The kernel's own file systems in a container, and users of every image, have numbers below this.
+const FEWEST: u32 = 1_000;
+
 /// Numbers in a user namespace, from 0 on, as numbers of this machine: `100000:65536` maps 0 to 100000, and 65536 of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdMapping {
@@ -51,11 +57,15 @@ impl FromStr for IdMapping {
         let (first, count) = text.split_once(':').ok_or_else(expected)?;
         let number = |text: &str| text.trim().parse::<u32>().map_err(|_| expected());
         let (first, count) = (number(first)?, number(count)?);
-        // The last number of all means none.
-        let last = first.checked_add(count).filter(|end| *end < u32::MAX);
-        match (first, count, last) {
+        let end = first.checked_add(count).filter(|end| *end <= END);
+        match (first, count, end) {
             (0, ..) => Err("from 0 on would be this machine's root: expected a number such as 100000".to_owned()),
-            (_, 0, _) | (.., None) => Err(expected()),
+            (.., None) => Err(format!(
+                "the kernel lets no group from {END} on ping: expected lower numbers, such as 100000:65536"
+            )),
+            (_, ..FEWEST, _) => {
+                Err(format!("{count} are too few, images use more: expected {FEWEST} at least, such as 100000:65536"))
+            }
             _ => Ok(Self { first, count }),
         }
     }
@@ -81,10 +91,12 @@ mod tests {
 
     #[test]
     fn a_mapping_is_two_numbers_never_with_the_machines_root_or_beyond_the_last() {
-        for text in ["", "1", "1:", ":1", "x:1", "1:0", "-1:5", "4294967295:1", "4294967294:1", "1:4294967295"] {
+        for text in
+            ["", "1", "1:", ":1", "x:1", "1:0", "-1:5", "1:999", "4294967295:1", "2147418113:65536", "1:4294967295"]
+        {
             assert!(text.parse::<IdMapping>().unwrap_err().contains("100000:65536"), "{text}");
         }
         assert!("0:65536".parse::<IdMapping>().unwrap_err().contains("root"));
-        assert!("4294901758:65536".parse::<IdMapping>().is_ok());
+        assert!("2147418112:65536".parse::<IdMapping>().is_ok());
     }
 }

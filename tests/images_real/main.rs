@@ -85,7 +85,7 @@ impl Machine {
     /// Why an image can't be had.
     async fn refused(&self, reference: &str) -> String {
         match self.ensure(reference, PullPolicy::Always).await {
-            Err(HostError::Image(why)) => why,
+            Err(HostError::Image(why) | HostError::Spec(why)) => why,
             other => panic!("{other:?}"),
         }
     }

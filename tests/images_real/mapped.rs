@@ -207,7 +207,7 @@ async fn a_file_of_an_owner_that_is_not_mapped_is_the_images_to_mend_and_leaves_
     let far = layer(|to| file(to, "opt/far", 0o644, (1000, 0), b"x"));
     let reference = registry.push("fn", "v1", &BuiltImage::new(vec![far])).await;
     let why = machine.refused(&reference).await;
-    assert!(why.contains("/opt/far belongs to user 1000") && why.contains("300000:1000"), "{why}");
+    assert!(why.contains("\"/opt/far\" belongs to user 1000") && why.contains("300000:1000"), "{why}");
     assert_eq!(machine.leftovers(), [""; 0]);
     assert_eq!(machine.copies(), [""; 0]);
     let machine = machine.restarted(ids("300000:1001")).await;

@@ -34,10 +34,14 @@ pub(super) fn of(chain_id: &str, ids: IdMapping) -> MappedCopy {
     MappedCopy { snapshot: format!("{chain_id}@{ids}"), ids }
 }
 
+/// Of the thread that copies, in bytes: some 4 KiB for each level of directories.
+const STACK: usize = 4 << 20;
+
 /// Makes the copy of an image for a mapping, if it is not there yet. `what` is the image's digest.
 ///
 /// # Errors
-/// [`HostError::Image`] when a file belongs to a user or group that is not mapped.
+/// [`HostError::Spec`] when a file belongs to a user or group that is not mapped, or lies too deep: no other copy of the image
+/// from elsewhere would do.
 pub(super) async fn make(
     lease: &Lease,
     snapshotter: &str,
@@ -119,7 +123,7 @@ impl Copy<'_> {
         let (place, ids, stop) = (PathBuf::from(source), self.ids, Stop::default());
         let stopped = Arc::clone(&stop.0);
         let (send, done) = oneshot::channel();
-        let spawned = std::thread::Builder::new().name("copy-image".to_owned()).spawn(move || {
+        let spawned = std::thread::Builder::new().name("copy-image".to_owned()).stack_size(STACK).spawn(move || {
             let _ = send.send(tree::copy(&image, &place, ids, &stopped));
         });
         let failed = |why: String| HostError::Failed(format!("copy image {} for user namespaces: {why}", self.what));
@@ -127,7 +131,7 @@ impl Copy<'_> {
         match done.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Uncopied::Machine(error))) => Err(failed(error.to_string())),
-            Ok(Err(Uncopied::Image(why))) => Err(HostError::Image(format!("image {}: {why}", self.what))),
+            Ok(Err(Uncopied::Image(why))) => Err(HostError::Spec(format!("image {}: {why}", self.what))),
             Err(_) => Err(failed("its thread died".to_owned())),
         }
     }

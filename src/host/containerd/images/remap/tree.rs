@@ -24,8 +24,8 @@ use super::owners;
 use crate::host::IdMapping;
 use crate::host::containerd::mounts::mount_all;
 
-/// Deeper than programs go.
-const DEEPEST: usize = 1_000;
+/// Deeper than programs go. Each level takes some of the thread's stack, and three of the files that may be open.
+const DEEPEST: usize = 256;
 /// So much of a file is copied between two looks whether to go on.
 const STEP: u64 = 64 << 20;
 /// The longest list of names, or value, that the kernel has.
@@ -96,8 +96,8 @@ impl Tree<'_> {
 
     fn unmapped(&self, kind: &str, number: u32) -> Uncopied {
         Uncopied::Image(format!(
-            "its /{} belongs to {kind} {number}, and user-namespace-ids ({}) has {}: build it with smaller numbers, or give more there",
-            self.at.display(),
+            "its {:?} belongs to {kind} {number}, and user-namespace-ids ({}) has {}: build it with smaller numbers, or give more there",
+            Path::new("/").join(&self.at),
             self.ids,
             self.ids.count()
         ))
@@ -112,7 +112,10 @@ impl Tree<'_> {
 
     fn directory(&mut self, from: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<(), Uncopied> {
         if depth > DEEPEST {
-            return Err(Uncopied::Image(format!("its /{} is deeper than {DEEPEST} directories", self.at.display())));
+            let name = self.at.iter().next_back().unwrap_or_default();
+            return Err(Uncopied::Image(format!(
+                "its directory {name:?} lies under more than {DEEPEST} others: build it flatter"
+            )));
         }
         for entry in Dir::read_from(from).map_err(|errno| self.failed(errno))? {
             let entry = entry.map_err(|errno| self.failed(errno))?;
@@ -396,6 +399,20 @@ mod tests {
             }
             let Err(Uncopied::Image(why)) = copied(&from, &to) else { panic!("copied") };
             assert!(why.contains("/a/file") && why.contains(told) && why.contains("100000:65536"), "{why}");
+        }
+    }
+
+    #[test]
+    fn directories_are_copied_as_deep_as_programs_go_and_deeper_ones_are_refused_in_words() {
+        for (depth, is_copied) in [(DEEPEST, true), (DEEPEST + 1, false)] {
+            let base = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+            let (from, to) = (base.path().join("from"), base.path().join("to"));
+            fs::create_dir_all(from.join(vec!["d"; depth].join("/"))).unwrap();
+            match copied(&from, &to) {
+                Ok(()) => assert!(is_copied && to.join(vec!["d"; depth].join("/")).is_dir(), "{depth}"),
+                Err(Uncopied::Image(why)) => assert!(!is_copied && why.contains("more than 256 others"), "{why}"),
+                Err(Uncopied::Machine(error)) => panic!("{error}"),
+            }
         }
     }
 
