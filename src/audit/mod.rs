@@ -8,12 +8,13 @@
 //! Calls of functions are not in it, and no request waits for its disk: on one that is full or slow, entries are counted and
 //! lost, and the API goes on. An entry names things and holds no value: no secret, variable, body, password or token.
 //!
-//! Files that are full push out older ones, so of what comes without credentials that hold only a few entries are kept
-//! (`Audit::note_unknown`): a guesser must not be able to remove what is known of others.
+//! Files that are full push out older ones, so of what comes without credentials that hold only a few entries are kept, and of
+//! what a token asked for and may not do (`Audit::note_some`): neither must be able to remove what is known of others.
 
 mod entry;
 mod files;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,10 +32,12 @@ use files::Files;
 
 /// So many entries wait for the disk.
 const WAITING: usize = 1_024;
-/// Of requests whose credentials do not hold so many are noted at once ...
-const UNKNOWN_AT_ONCE: u32 = 20;
+/// Of requests whose credentials do not hold so many are noted at once, and as many of those of a token that were refused ...
+const SOME_AT_ONCE: u32 = 20;
 /// ... and then one in this time: 350 kB a day.
-const UNKNOWN_EVERY: Duration = Duration::from_secs(60);
+const SOME_EVERY: Duration = Duration::from_secs(60);
+/// So many names are counted; there are fewer tokens.
+const NAMES: usize = 4_096;
 /// How often it is said in the log that entries are lost.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 /// For how long a clean end waits for entries that wait for the disk, and how often it looks.
@@ -47,8 +50,8 @@ pub struct Audit(Option<Arc<Queue>>);
 
 struct Queue {
     entries: SyncSender<Entry>,
-    /// When all that may be noted at once of what is not known may be so again.
-    unknown_whole_at: Mutex<Instant>,
+    /// When all that may be noted at once may be so again: of what is not known, and of each token by its name.
+    whole_at: Mutex<HashMap<Option<String>, Instant>>,
     counts: Counts,
 }
 
@@ -60,7 +63,7 @@ struct Counts {
     failed: IntCounter,
     /// Too many waited for it.
     dropped: IntCounter,
-    /// Too many came whose credentials do not hold.
+    /// Too many came whose credentials do not hold, or do not suffice.
     withheld: IntCounter,
     waiting: Arc<AtomicUsize>,
 }
@@ -112,10 +115,10 @@ impl Audit {
         }
     }
 
-    /// Notes what was asked for with credentials that do not hold, if not too many came before it.
-    pub fn note_unknown(&self, entry: Entry) {
+    /// Notes what came to nothing, of credentials that do not hold, or of a token, if not too much of it came before.
+    pub fn note_some(&self, entry: Entry) {
         let Some(queue) = self.0.as_deref() else { return };
-        if queue.may_note_unknown() { self.note(entry) } else { queue.counts.withheld.inc() }
+        if queue.may_note(&entry.who) { self.note(entry) } else { queue.counts.withheld.inc() }
     }
 
     /// Waits until nothing waits for the disk, but not for ever: for a clean end.
@@ -130,16 +133,18 @@ impl Audit {
 
 impl Queue {
     fn new(entries: SyncSender<Entry>, counts: Counts) -> Self {
-        Self { entries, unknown_whole_at: Mutex::new(Instant::now()), counts }
+        Self { entries, whole_at: Mutex::default(), counts }
     }
 
-    fn may_note_unknown(&self) -> bool {
-        let (now, mut whole_at) =
-            (Instant::now(), self.unknown_whole_at.lock().unwrap_or_else(PoisonError::into_inner));
-        let next = (*whole_at).max(now) + UNKNOWN_EVERY;
-        let may = next <= now + UNKNOWN_EVERY * UNKNOWN_AT_ONCE;
+    fn may_note(&self, who: &Option<String>) -> bool {
+        let (now, mut all) = (Instant::now(), self.whole_at.lock().unwrap_or_else(PoisonError::into_inner));
+        let whole_at = all.get(who).copied().unwrap_or(now).max(now) + SOME_EVERY;
+        let may = whole_at <= now + SOME_EVERY * SOME_AT_ONCE;
         if may {
-            *whole_at = next;
+            if all.len() >= NAMES {
+                all.retain(|_, whole_at| *whole_at > now);
+            }
+            all.insert(who.clone(), whole_at);
         }
         may
     }
@@ -281,14 +286,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let audit = Audit::start(home.path(), 1 << 20, &Registry::new()).unwrap();
         let withheld = || audit.0.as_ref().unwrap().counts.withheld.get();
-        let most = u64::from(UNKNOWN_AT_ONCE);
-        let note = |n: u64| (0..n).for_each(|_| audit.note_unknown(entry::tests::of("a")));
+        let most = u64::from(SOME_AT_ONCE);
+        let note = |n: u64| (0..n).for_each(|_| audit.note_some(entry::tests::of("a")));
         note(most + 5);
         assert_eq!(withheld(), 5);
-        sleep(UNKNOWN_EVERY * 2).await;
+        sleep(SOME_EVERY * 2).await;
         note(3);
         assert_eq!(withheld(), 6);
-        sleep(UNKNOWN_EVERY * (UNKNOWN_AT_ONCE * 3)).await;
+        sleep(SOME_EVERY * (SOME_AT_ONCE * 3)).await;
         note(most + 1);
         assert_eq!(withheld(), 7, "no more than that are saved up");
     }

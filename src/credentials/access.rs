@@ -242,6 +242,13 @@ impl Known {
     }
 }
 
+/// Whether an `Authorization` header carries what looks like a token of ours: by its first letters, so that nobody learns by
+/// what becomes of it whether it is one.
+#[must_use]
+pub fn looks_like_token(header: &[u8]) -> bool {
+    Sent::read(header).is_some_and(|sent| sent.looks_like_token())
+}
+
 /// What the user with the password sends.
 fn pair(user: &str, password: &str) -> Digest {
     Digest::of(format!("{user}:{password}").as_bytes())

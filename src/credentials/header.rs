@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::token::PREFIX;
+
 /// The user that a token is the password of, for clients that know nothing but basic authentication.
 const TOKEN_USER: &str = "token";
 
@@ -23,6 +25,11 @@ impl<'a> Sent<'a> {
             pair if scheme.eq_ignore_ascii_case(b"basic") => STANDARD.decode(pair).ok().map(Self::Pair),
             _ => None,
         }
+    }
+
+    /// Whether it carries what looks like a token of ours, whoever made it up.
+    pub(super) fn looks_like_token(&self) -> bool {
+        self.token().is_some_and(|text| text.starts_with(PREFIX.as_bytes()))
     }
 
     /// The text of a token, if it is sent as one.

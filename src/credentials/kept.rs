@@ -17,6 +17,12 @@ const DAMAGED: &str = "tokens.json.damaged";
 /// What a token means, as far as the file goes: a later one may mean something that this actord would misread.
 const VERSION: u32 = 1;
 
+/// What a file of any version says, also one that an actord to come lays out in another way.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Content {
     version: u32,
@@ -36,16 +42,13 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Token>, DataDirError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(DataDirError::Io(path, error)),
     };
-    let content = match parse(&text) {
-        Ok(content) if content.version > VERSION => {
-            let newer = "is of a newer actord: start that one, or move the file away to go on without its tokens";
-            return Err(DataDirError::Content(path, newer));
-        }
-        content => content.and_then(|content| tokens(content.tokens)),
-    };
-    content.or_else(|reason| {
+    if serde_json::from_slice(&text).is_ok_and(|Versioned { version }| version > VERSION) {
+        let newer = "is of a newer actord: start that one, or move the file away to go on without its tokens";
+        return Err(DataDirError::Content(path, newer));
+    }
+    parse(&text).and_then(|content| tokens(content.tokens)).or_else(|reason| {
         let aside = directory.join(DAMAGED);
-        fs::rename(&path, &aside).map_err(|error| DataDirError::Io(path.clone(), error))?;
+        fs::rename(&path, &aside).map_err(|error| DataDirError::Io(aside.clone(), error))?;
         tracing::error!(
             reason, aside = %aside.display(),
             "the file of tokens is damaged: it is put aside, and no token holds. Make new ones with `actord token create`"
@@ -138,6 +141,9 @@ mod tests {
         rewrite(VERSION + 1);
         let refused = read(home.path()).unwrap_err().to_string();
         assert!(refused.contains(FILE) && refused.contains("newer actord"), "{refused}");
+        fs::write(&file, r#"{"version":2,"sum":"blake3:00","of":{}}"#).unwrap();
+        let refused = read(home.path()).unwrap_err().to_string();
+        assert!(refused.contains("newer actord"), "also where all else is laid out in another way: {refused}");
         assert!(file.exists());
     }
 }

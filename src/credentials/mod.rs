@@ -23,7 +23,7 @@ mod kept;
 mod password;
 mod token;
 
-pub use access::{Access, ChangeError};
+pub use access::{Access, ChangeError, looks_like_token};
 pub use caller::{Caller, Denied};
 pub use digest::Digest;
 pub use password::{Credentials, PASSWORD_FILE, USER_FILE};

@@ -11,7 +11,7 @@ use super::digest::Digest;
 use crate::function::{Invalid, Namespace, parse_duration};
 
 /// What every token begins with, so that programs that look for lost secrets know one.
-const PREFIX: &str = "actord_";
+pub(super) const PREFIX: &str = "actord_";
 /// So many letters and digits follow: 256 bits.
 const LENGTH: usize = 43;
 /// A name for people: 40 bits, made anew if it is taken.
@@ -144,7 +144,7 @@ impl Token {
         if scopes.is_empty() {
             return Err(Invalid("a token needs a scope: read, write or invoke, or several".to_owned()));
         }
-        if description.len() > DESCRIPTION_MAX || description.chars().any(char::is_control) {
+        if description.len() > DESCRIPTION_MAX || description.chars().any(is_no_text) {
             return Err(Invalid(format!("a description is one line of at most {DESCRIPTION_MAX} bytes")));
         }
         let (text, expires_at) = (new_text(), lifetime.map(|time| after(now, time)).transpose()?);
@@ -170,6 +170,12 @@ impl Token {
     pub fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || scope == Scope::Read && self.scopes.contains(&Scope::Write)
     }
+}
+
+/// What ends a line, or changes how a terminal shows others: controls, separators, and marks of direction.
+fn is_no_text(one: char) -> bool {
+    one.is_control()
+        || matches!(one, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// A name that is not taken.
@@ -272,6 +278,7 @@ mod tests {
             Token::make("t-1".into(), Reach::All, scopes, None, description.into(), NOW)
         };
         assert!(make(&[], "").is_err());
+        assert!(make(&[Scope::Read], "\u{202e}back").is_err() && make(&[Scope::Read], "two\u{2028}lines").is_err());
         assert!(make(&[Scope::Read], "two\nlines").is_err() && make(&[Scope::Read], &"x".repeat(201)).is_err());
         assert!(make(&[Scope::Read], "CI").is_ok());
         for reach in [vec![], vec!["*", "dev"], vec!["Not A Name"]] {

@@ -197,3 +197,22 @@ async fn a_change_whose_client_left_before_its_answer_is_in_it_all_the_same() {
     let entry = tokio::time::timeout(std::time::Duration::from_secs(10), left).await.unwrap();
     assert_eq!(said(&entry), "admin 127.0.0.1 POST /system/functions openfaas-fn f left null");
 }
+
+#[actix_web::test]
+async fn a_token_can_not_push_out_what_is_known_of_others_by_what_it_may_not_do() {
+    let home = tempfile::tempdir().unwrap();
+    let (house, audit) = house(&home, false).await;
+    let (id, bearer) = token(&house, &["invoke"], &["dev"]).await;
+    for _ in 0..60 {
+        let head = format!("POST /system/tokens HTTP/1.1\r\nHost: h\r\n{bearer}");
+        assert_eq!(house.ask(&head, "").await.status, 403);
+    }
+    for _ in 0..40 {
+        assert_eq!(house.system("DELETE /system/tokens/t-none", "").await.status, 404);
+    }
+    let found = entries(&home, &audit).await;
+    let of = |who: &str| found.iter().filter(|entry| entry["who"] == who).count();
+    // One more may be noted each minute.
+    assert!((20..25).contains(&of(&id)), "{}", of(&id));
+    assert_eq!(of("admin"), 41, "what the password does is noted, whatever comes of it");
+}

@@ -98,9 +98,15 @@ async fn an_address_that_sends_many_wrong_tokens_is_slowed_and_a_right_one_waits
 }
 
 #[actix_web::test]
-async fn other_functions_are_called_without_a_token_and_see_what_was_sent() {
+async fn other_functions_are_called_without_a_token_and_see_what_was_sent_but_no_token_of_ours() {
     let house = House::public().await;
     house.publish("open", mirror().await);
+    let (_, real) = token(&house, &["invoke"], &["*"]).await;
+    for header in [&real, "Authorization: bearer actord_made-up\r\n"] {
+        let reply = call(&house, "open", header).await;
+        assert_eq!(reply.status, 200);
+        assert!(!reply.text().to_lowercase().contains("authorization"), "{reply:?}");
+    }
     let reply = call(&house, "open", "Authorization: Bearer its-own\r\n").await;
     assert_eq!(reply.status, 200);
     assert!(reply.text().to_lowercase().contains("authorization: bearer its-own"), "{reply:?}");

@@ -286,6 +286,25 @@ async fn a_line_is_told_when_it_has_ended_or_its_instance_has() {
 }
 
 #[actix_web::test]
+async fn who_follows_by_a_token_gets_nothing_more_from_when_it_is_revoked() {
+    let house = LocalHouse::public().await;
+    house.add("echo", "image:1");
+    let id = wrote(&house, "echo", "echo-a", &[(Timestamp::now(), "before")]);
+    let (token, header) = crate::tokens::token(&house, &["read"], &["*"]).await;
+    let mut client = TcpStream::connect(house.address).await.unwrap();
+    let ask = format!("GET /system/logs?follow=true&name=echo&tail=1 HTTP/1.1\r\nHost: h\r\n{header}\r\n");
+    client.write_all(ask.as_bytes()).await.unwrap();
+    let mut follower = Follower { client, got: String::new() };
+    follower.gets("\"before\"").await;
+    house.host.write_log(&id, b"while it holds\n", Timestamp::now());
+    follower.gets("\"while it holds\"").await;
+    assert_eq!(house.system(&format!("DELETE /system/tokens/{token}"), "").await.status, 202);
+    house.host.write_log(&id, b"after it\n", Timestamp::now());
+    let reply = follower.ends().await;
+    assert_eq!(texts(&reply), ["before", "while it holds"]);
+}
+
+#[actix_web::test]
 async fn who_follows_gets_what_was_what_comes_and_what_new_instances_write() {
     let house = LocalHouse::public().await;
     house.add("echo", "image:1");

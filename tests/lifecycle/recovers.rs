@@ -220,3 +220,23 @@ fn a_function_that_asks_for_a_token_is_guarded_from_the_update_that_adds_it_to_t
         assert!(asked && !asks(&second));
     });
 }
+
+#[test]
+fn a_guard_that_was_accepted_stays_up_where_the_update_that_adds_it_fails_later() {
+    simulate(async {
+        let platform = Platform::start().await;
+        platform.deploy("f", "good:1").await.unwrap();
+        let serving = platform.published("f");
+        let late = actord::host::fake::Behaviour::new().pulls_in(Duration::from_secs(60)).hopeless("no entrypoint");
+        platform.host.publish_image("late:2", late);
+        let mut spec = crate::platform::draft("late:2");
+        spec.annotations.insert("actord.auth".into(), "token".into());
+        // It is accepted when the wait for it is over, before it fails.
+        platform.apply(actord::engine::Mode::Update, "f", spec.try_into().unwrap()).await.unwrap();
+        platform.until("it has failed", async |p| p.phase("f").await == Some(Phase::Failed)).await;
+        assert_eq!(platform.published("f"), serving, "the one before serves");
+        assert!(platform.routes.find(&id("f")).unwrap().asks_for_token());
+        platform.update("f", "good:3").await.unwrap();
+        assert!(!platform.routes.find(&id("f")).unwrap().asks_for_token());
+    });
+}

@@ -120,11 +120,13 @@ impl Desired {
         }
     }
 
-    /// Whether a call needs a token: if what serves asks for one, or may serve in a moment.
+    /// Whether a call needs a token: if what serves asks for one, may serve in a moment, or was to serve. Who was told that an
+    /// update is accepted which adds a guard has no reason to look whether it failed later.
     #[must_use]
     pub fn asks_for_token(&self) -> bool {
         let before = self.last_good().filter(|_| self.is_on_trial());
-        self.serving_spec().asks_for_token() || before.is_some_and(|good| good.spec.asks_for_token())
+        [&*self.spec, self.serving_spec()].into_iter().any(Spec::asks_for_token)
+            || before.is_some_and(|good| good.spec.asks_for_token())
     }
 
     /// Whether the newest generation has yet to prove itself: it never served, and has not failed.

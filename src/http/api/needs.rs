@@ -96,7 +96,7 @@ impl Needs {
             Self::Nothing | Self::Asked | Self::Known => Ok(()),
             Self::Of(scope) if caller.has(scope) => Ok(()),
             Self::Of(scope) => Err(format!(
-                "token {} may not do this: it needs the scope {scope}. `actord token create --{scope}` makes one that may",
+                "token {} may not do this: it needs the scope {scope}. `actord token create --{scope} --namespace NAMESPACE` makes one that may",
                 caller.name(),
                 scope = scope.as_str()
             )),

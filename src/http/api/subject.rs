@@ -40,6 +40,8 @@ pub(super) struct Noted {
     changes: bool,
     /// Whether it carries credentials that hold.
     is_known: bool,
+    /// Whether these are the password's.
+    is_admin: bool,
 }
 
 impl Noted {
@@ -58,7 +60,7 @@ impl Noted {
             status: None,
         };
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        Self { audit: audit.clone(), entry: Some(entry), subject, changes, is_known: false }
+        Self { audit: audit.clone(), entry: Some(entry), subject, changes, is_known: false, is_admin: false }
     }
 
     /// It is from this one, or from nobody that is known. From here on a change of one that is known is noted whatever comes
@@ -71,6 +73,7 @@ impl Noted {
             Err(Denied::Nothing) => return self.entry = None,
         };
         self.is_known = known.is_ok();
+        self.is_admin = known.as_ref().is_ok_and(Caller::is_admin);
         if let Some(entry) = &mut self.entry {
             entry.who = who;
         }
@@ -106,10 +109,12 @@ impl Drop for Noted {
         let Some(mut entry) = self.entry.take() else { return };
         let Subject { namespace, name } = std::mem::take(&mut *self.subject.borrow_mut());
         (entry.namespace, entry.name) = (namespace, name);
+        let is_refused = entry.status.is_some_and(|status| (400..500).contains(&status));
         match (self.is_known, entry.status) {
             (true, None) if !self.changes => {}
+            (true, _) if is_refused && !self.is_admin => self.audit.note_some(entry),
             (true, _) => self.audit.note(entry),
-            (false, Some(_)) => self.audit.note_unknown(entry),
+            (false, Some(_)) => self.audit.note_some(entry),
             (false, None) => {}
         }
     }

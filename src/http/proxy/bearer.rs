@@ -44,11 +44,17 @@ pub(super) fn check(access: &Access, function: &FunctionId, request: &Request) -
             "function {function} asks for a token: send Authorization: Bearer TOKEN"
         ))),
         Denied::Wrong => Refused::Guess,
-        Denied::Expired(token) => Refused::Known(unauthorised(&format!("token {} has expired", token.id))),
+        Denied::Expired(token) => Refused::Known(unauthorised(&format!(
+            "token {id} has expired: `actord token rotate {id}` makes it anew",
+            id = token.id
+        ))),
     })?;
     let forbidden = |line: &str| Err(Refused::Known(refusal(StatusCode::FORBIDDEN, line)));
     if !token.has(Scope::Invoke) {
-        return forbidden(&format!("token {} may not call functions: it needs the scope invoke", token.id));
+        return forbidden(&format!(
+            "token {} may not call functions: `actord token create --invoke` makes one that may",
+            token.id
+        ));
     }
     if !token.namespaces.contains(&function.namespace) {
         let reach = &token.namespaces;

@@ -68,8 +68,8 @@ pub(super) struct UpstreamRequest<'a> {
     pub(super) path_and_query: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,
     pub(super) web_socket: bool,
-    /// Whether its token was looked at, which the function is not to see.
-    pub(super) guarded: bool,
+    /// Whether `Authorization` is for actord, and the function is not to see it.
+    pub(super) authorization_is_ours: bool,
     pub(super) upload: Upload,
 }
 
@@ -135,7 +135,7 @@ impl UpstreamRequest<'_> {
             authority: connection.authority(),
             call_headers: self.call_headers,
             web_socket: self.web_socket,
-            guarded: self.guarded,
+            authorization_is_ours: self.authorization_is_ours,
             chunked: self.upload.is_chunked(),
         };
         to_function(self.request, asked, &mut head);

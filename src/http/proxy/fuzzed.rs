@@ -50,7 +50,14 @@ pub(crate) fn forwarding(bytes: &[u8]) -> bool {
     let chunked = !web_socket && actix_http::HttpMessage::chunked(request).unwrap_or(false);
     for call_headers in [None, Some(CallHeaders::of(request))] {
         let call_headers = call_headers.as_ref();
-        let asked = Asked { path_and_query, authority: AUTHORITY, call_headers, web_socket, guarded: false, chunked };
+        let asked = Asked {
+            path_and_query,
+            authority: AUTHORITY,
+            call_headers,
+            web_socket,
+            authorization_is_ours: false,
+            chunked,
+        };
         let mut out = Vec::new();
         to_function(request, asked, &mut out);
         check_sent(bytes, &out, &asked, request.method());

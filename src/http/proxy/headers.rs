@@ -100,8 +100,8 @@ pub(super) struct Asked<'a> {
     pub(super) authority: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,
     pub(super) web_socket: bool,
-    /// Whether the function is not to see who its caller said to be.
-    pub(super) guarded: bool,
+    /// Whether `Authorization` is for actord: the function could call others by what it says.
+    pub(super) authorization_is_ours: bool,
     pub(super) chunked: bool,
 }
 
@@ -131,7 +131,7 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
         match *name {
             // What follows is no body.
             CONTENT_LENGTH if asked.web_socket => continue,
-            AUTHORIZATION if asked.guarded => continue,
+            AUTHORIZATION if asked.authorization_is_ours => continue,
             USER_AGENT => has_agent = true,
             _ => match name.as_str() {
                 // Told anew below.
@@ -184,7 +184,7 @@ mod tests {
             authority: "10.0.0.1:8080",
             call_headers: None,
             web_socket: false,
-            guarded: false,
+            authorization_is_ours: false,
             chunked: false,
         };
         to_function(request, asked, &mut out);

@@ -34,7 +34,7 @@ use super::timers::Timers;
 use super::unanswered::Unanswered;
 use super::upgrade;
 use super::upload::Upload;
-use crate::credentials::Access;
+use crate::credentials::{Access, looks_like_token};
 use crate::http::guesses::Guesses;
 use crate::http::metrics::{Invocation, Series};
 use crate::http::seconds::whole_seconds;
@@ -296,13 +296,16 @@ async fn call(
     if guarded && let Err(refused) = bearer::check(&proxy.access, function, request) {
         return own(refused.answer(&proxy.guesses, function, request).await);
     }
+    // A token that is sent to a function which asks for none is no gift to it.
+    let sent = request.head().headers().get(header::AUTHORIZATION);
+    let authorization_is_ours = guarded || sent.is_some_and(|sent| looks_like_token(sent.as_bytes()));
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = match web_socket {
         true => (Upload::EMPTY, Some(payload)),
         false => (upload(request, payload, proxy.upload_floor), None),
     };
-    let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, guarded, upload };
+    let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, authorization_is_ours, upload };
     match proxy.exchange(upstream, &target).await {
         Ok(answer) => {
             let status = answer.head.answer.status();

@@ -8,7 +8,7 @@ mod query;
 
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt as _, stream};
@@ -65,17 +65,25 @@ pub(super) async fn logs(request: HttpRequest, (services, settings): Context) ->
         }
     };
     let draining = services.draining.clone();
-    let portions = stream::unfold((lines, draining, function), move |(mut lines, draining, function)| async move {
+    // A token may be revoked, and the password rotated, while somebody follows.
+    let sent = request.headers().get(header::AUTHORIZATION).map(|sent| sent.as_bytes().to_owned());
+    let is_known = move || sent.as_ref().is_some_and(|sent| settings.access.caller(sent).is_ok());
+    let begun = (lines, draining, function, is_known);
+    let portions = stream::unfold(begun, move |(mut lines, draining, function, is_known)| async move {
         let next = tokio::select! {
             // Lines that are there go out first, also those that are still read: only the wait for more is cut short.
             biased;
             next = lines.next() => next?,
             () = draining.raised(), if follow => timeout(LAST_LINES, lines.next()).await.ok()??,
         };
+        if follow && !is_known() {
+            tracing::info!(%function, "its logs are not followed any more by credentials that do not hold any more");
+            return None;
+        }
         let portion = next.map(|lines| portion(&function, &lines)).inspect_err(|error| {
             tracing::warn!(%function, %error, "its logs could not be read to the end");
         });
-        Some((portion, (lines, draining, function)))
+        Some((portion, (lines, draining, function, is_known)))
     });
     Ok(answer.streaming(portions))
 }
