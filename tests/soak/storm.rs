@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::actord::{Actord, Api, kill};
+use crate::actord::{Actord, Api, kill, until};
 use crate::book::{Belief, Order, Wish};
 use crate::freezer::Freezer;
 use crate::inventory::{Inventory, processes, shims};
@@ -178,6 +178,10 @@ impl Storm {
         let freezers = instances.filter_map(|id| Freezer::of(&self.actord.namespace(), &id));
         self.frozen += freezers.filter(Freezer::is_frozen).count();
         kill(pid, Signal::KILL);
+        if ["containerd", "both"].contains(&victim) {
+            // A process that dies keeps its sockets for a while, and one that is asked meanwhile may seem to live.
+            until("it has ended", async || has_ended(pid)).await;
+        }
         if ["actord", "both", "twice"].contains(&victim) {
             self.actord.kill().await;
         }
@@ -294,6 +298,12 @@ impl Storm {
         }
         faults
     }
+}
+
+/// Whether a process is gone, or waits for its parent to collect it.
+fn has_ended(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
 }
 
 fn named(function: Value) -> (String, Value) {
