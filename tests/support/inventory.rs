@@ -61,21 +61,30 @@ impl Inventory {
         self.kinds.entry(kind.to_owned()).or_default().extend(names);
     }
 
+    /// What a containerd has that may be restarted just now: where it can't be asked, that is a fault.
     fn containerd(&mut self, traces: &Traces) {
+        self.add("running task", []);
+        if let Err(fault) = self.asked(traces) {
+            self.remains.push(fault);
+        }
+    }
+
+    fn asked(&mut self, traces: &Traces) -> Result<(), String> {
         let ctr = |arguments: &[&str]| {
             let socket = traces.socket.to_str().unwrap();
-            output("ctr", &[&["--address", socket, "--namespace", &traces.namespace], arguments].concat())
+            answer("ctr", &[&["--address", socket, "--namespace", &traces.namespace], arguments].concat())
         };
         let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
-        self.add("container", ctr(&["containers", "list", "-q"]).lines().map(str::to_owned));
-        let tasks = ctr(&["tasks", "list"]);
+        self.add("container", ctr(&["containers", "list", "-q"])?.lines().map(str::to_owned));
+        let tasks = ctr(&["tasks", "list"])?;
         self.add("task", tasks.lines().skip(1).map(first));
         self.add("running task", tasks.lines().skip(1).filter(|line| line.ends_with("RUNNING")).map(first));
-        let snapshots = ctr(&["snapshots", "--snapshotter", &traces.snapshotter, "list"]);
+        let snapshots = ctr(&["snapshots", "--snapshotter", &traces.snapshotter, "list"])?;
         let active = snapshots.lines().skip(1).filter(|line| !line.trim_end().ends_with("Committed"));
         self.add("snapshot", active.map(first));
-        let leases = ctr(&["leases", "list", "-q"]);
+        let leases = ctr(&["leases", "list", "-q"])?;
         self.remains.extend(leases.lines().map(|id| format!("lease {id} is left in containerd")));
+        Ok(())
     }
 
     fn network(&mut self, traces: &Traces) {
@@ -219,10 +228,16 @@ pub fn processes() -> Vec<(i32, Vec<String>)> {
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
-    let answer = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-    let words = String::from_utf8_lossy(&answer.stderr);
-    assert!(answer.status.success(), "{program} {arguments:?}: {words}");
-    String::from_utf8(answer.stdout).unwrap()
+    answer(program, arguments).unwrap()
+}
+
+fn answer(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    let words = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("{program} {arguments:?}: {words}"));
+    }
+    Ok(String::from_utf8(output.stdout).unwrap())
 }
 
 fn names(directory: &Path) -> Vec<String> {
