@@ -23,5 +23,6 @@ pub mod images;
 pub mod instances;
 pub mod logs;
 mod mounts;
+mod of_path;
 
 pub use connection::Containerd;

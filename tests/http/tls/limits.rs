@@ -129,14 +129,21 @@ fn hand_written(path: &str) -> Vec<u8> {
     .concat()
 }
 
+impl Secure {
+    /// A function `sized` whose answer has as many bytes as its path says.
+    async fn publish_sized(&self) {
+        let sized = answering(|head| {
+            let length = head.split([' ', '/']).nth(2).unwrap().parse().unwrap();
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+        });
+        self.house.publish("sized", sized.await);
+    }
+}
+
 #[actix_web::test]
 async fn a_client_that_takes_its_time_gets_all_of_its_answer_when_actord_ends() {
     let secure = Secure::house(|_| {}).await;
-    let sized = answering(|head| {
-        let length = head.split([' ', '/']).nth(2).unwrap().parse().unwrap();
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
-    });
-    secure.house.publish("sized", sized.await);
+    secure.publish_sized().await;
     // Of one of these, what is left when all of it was given to HTTP/2 does not fit into the kernels.
     let mut clients = Vec::new();
     for length in (60..=600).step_by(15).map(|kib| kib << 10) {
@@ -162,11 +169,7 @@ async fn a_client_that_takes_its_time_gets_all_of_its_answer_when_actord_ends() 
 #[actix_web::test]
 async fn a_client_of_http_1_1_that_takes_its_time_gets_all_of_the_last_answer_of_its_connection() {
     let secure = Secure::house(|_| {}).await;
-    let sized = answering(|head| {
-        let length = head.split([' ', '/']).nth(2).unwrap().parse().unwrap();
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
-    });
-    secure.house.publish("sized", sized.await);
+    secure.publish_sized().await;
     let mut clients = Vec::new();
     for length in (60..=600).step_by(15).map(|kib| kib << 10) {
         let mut client = secure.connect_deaf(&["http/1.1"]).await;

@@ -37,6 +37,7 @@ mod remap;
 mod resolve;
 mod room;
 mod signatures;
+mod snapshots;
 mod tarball;
 mod unpack;
 mod zstd;

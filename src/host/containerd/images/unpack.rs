@@ -9,15 +9,14 @@ use std::time::Duration;
 use containerd_client::services::v1::ApplyRequest;
 use containerd_client::services::v1::diff_client::DiffClient;
 use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
-use containerd_client::services::v1::snapshots::{
-    CommitSnapshotRequest, Kind, PrepareSnapshotRequest, RemoveSnapshotRequest, StatSnapshotRequest,
-};
+use containerd_client::services::v1::snapshots::{Kind, StatSnapshotRequest};
 use containerd_client::types::{Descriptor as Applied, Mount};
 use oci_spec::image::Descriptor;
 
 use super::content::{StoredImage, chain_ids, label_blob};
+use super::snapshots::Snapshots;
 use crate::host::HostError;
-use crate::host::containerd::connection::{Call, Containerd, Lease, OWNER_LABEL};
+use crate::host::containerd::connection::{Containerd, Lease};
 use crate::host::keyed_lock::KeyedLock;
 
 /// The longest that unpacking one layer may take.
@@ -59,7 +58,9 @@ pub(crate) async fn unpack(
         lease.keep_snapshot(snapshotter, &chain_id).await?;
         if !has_snapshot(lease.containerd(), snapshotter, &chain_id).await? {
             let place = (number, of);
-            Layer { lease, snapshotter, layer, place, diff_id, chain_id: &chain_id }.unpack_on(&parent).await?;
+            Layer { snapshots: Snapshots { lease, snapshotter }, layer, place, diff_id, chain_id: &chain_id }
+                .unpack_on(&parent)
+                .await?;
         }
         parent = chain_id;
     }
@@ -68,8 +69,7 @@ pub(crate) async fn unpack(
 
 /// One layer on its way to be a snapshot.
 struct Layer<'a> {
-    lease: &'a Lease,
-    snapshotter: &'a str,
+    snapshots: Snapshots<'a>,
     layer: &'a Descriptor,
     /// Which one of how many it is.
     place: (usize, usize),
@@ -82,31 +82,20 @@ impl Layer<'_> {
         // Never the same twice, so that what an interrupted attempt left can't be in the way.
         let key = format!("extract-{:016x} {}", rand::random::<u64>(), self.chain_id);
         let done = async {
-            let mounts = self.prepare(&key, parent).await?;
+            let what = format!("prepare a snapshot for layer {}", self.layer.digest());
+            let mounts = self.snapshots.prepare(what, &key, parent).await?;
             self.apply(mounts).await?;
-            self.commit(&key).await
+            self.snapshots.commit(&key, self.chain_id).await
         }
         .await;
         if done.is_err() {
-            self.remove(&key).await;
+            self.snapshots.remove(&key).await;
         }
         done
     }
 
-    async fn prepare(&self, key: &str, parent: &str) -> Result<Vec<Mount>, HostError> {
-        let message = PrepareSnapshotRequest {
-            snapshotter: self.snapshotter.to_owned(),
-            key: key.to_owned(),
-            parent: parent.to_owned(),
-            labels: self.labels(),
-        };
-        let prepare = async |channel, request| SnapshotsClient::new(channel).prepare(request).await;
-        let call = self.call(format!("prepare a snapshot for layer {}", self.layer.digest()), message);
-        Ok(call.send(prepare).await?.mounts)
-    }
-
     async fn apply(&self, mounts: Vec<Mount>) -> Result<(), HostError> {
-        let digest = self.layer.digest().to_string();
+        let (lease, digest) = (self.snapshots.lease, self.layer.digest().to_string());
         let diff = Applied {
             media_type: self.layer.media_type().to_string(),
             digest: digest.clone(),
@@ -115,7 +104,8 @@ impl Layer<'_> {
         };
         let message = ApplyRequest { diff: Some(diff), mounts, ..ApplyRequest::default() };
         let apply = async |channel, request| DiffClient::new(channel).apply(request).await;
-        let call = self.call(format!("unpack layer {digest}"), message).within(APPLY_DEADLINE);
+        let call =
+            lease.containerd().call(format!("unpack layer {digest}"), message).under(lease).within(APPLY_DEADLINE);
         let applied = call.try_send(apply).await.map_err(|failure| match failure.status.message() {
             // Anything but a refused stream of bytes is the machine's fault: a full disk, a lost containerd.
             message if is_bad_archive(message) => {
@@ -133,44 +123,12 @@ impl Layer<'_> {
             )));
         }
         let uncompressed = HashMap::from([("containerd.io/uncompressed".to_owned(), self.diff_id.to_owned())]);
-        label_blob(self.lease.containerd(), &digest, uncompressed).await
-    }
-
-    async fn commit(&self, key: &str) -> Result<(), HostError> {
-        let message = CommitSnapshotRequest {
-            snapshotter: self.snapshotter.to_owned(),
-            name: self.chain_id.to_owned(),
-            key: key.to_owned(),
-            labels: self.labels(),
-        };
-        let commit = async |channel, request| SnapshotsClient::new(channel).commit(request).await;
-        if self.call(format!("commit snapshot {}", self.chain_id), message).make(commit).await?.is_none() {
-            // Another client of this containerd unpacked it meanwhile.
-            self.remove(key).await;
-        }
-        Ok(())
-    }
-
-    /// Removes an unfinished snapshot. Should that fail, it goes with the lease.
-    async fn remove(&self, key: &str) {
-        let message = RemoveSnapshotRequest { snapshotter: self.snapshotter.to_owned(), key: key.to_owned() };
-        let remove = async |channel, request| SnapshotsClient::new(channel).remove(request).await;
-        if let Err(error) = self.call(format!("remove snapshot {key}"), message).find(remove).await {
-            tracing::debug!(key, %error, "an unfinished snapshot is left to the garbage collector");
-        }
-    }
-
-    fn call<M>(&self, what: String, message: M) -> Call<M> {
-        self.lease.containerd().call(what, message).under(self.lease)
+        label_blob(lease.containerd(), &digest, uncompressed).await
     }
 
     /// What an error calls it.
     fn name(&self) -> String {
         format!("layer {} ({} of {})", self.layer.digest(), self.place.0, self.place.1)
-    }
-
-    fn labels(&self) -> HashMap<String, String> {
-        HashMap::from([(OWNER_LABEL.to_owned(), self.lease.containerd().owner.clone())])
     }
 }
 

@@ -13,6 +13,7 @@ use super::user::Identity;
 use crate::function::{InstanceId, SecretName};
 use crate::host::containerd::gone::gone;
 use crate::host::containerd::mounts::unmount_all;
+use crate::host::containerd::of_path::of_path;
 
 /// Where the files of all instances lie.
 #[derive(Debug, Clone)]
@@ -144,10 +145,6 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// The error with the path that it is about: which disk is full has to be known.
-fn of_path(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
 /// The names in a directory; none when there is no such directory.
 fn names(directory: &Path) -> io::Result<Vec<String>> {
     match fs::read_dir(directory) {

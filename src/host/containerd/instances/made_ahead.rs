@@ -15,6 +15,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::oneshot;
 
 use super::oci::PARAMETERS;
+use crate::host::containerd::of_path::of_path;
 use crate::host::{HostError, IdMapping};
 
 /// Makes it: the parameters of the network namespace at `netns`, and the mount at `sys`.
@@ -31,17 +32,16 @@ pub(super) async fn make(netns: PathBuf, sys: PathBuf) -> io::Result<()> {
 }
 
 fn make_on_this_thread(netns: &Path, sys: &Path) -> io::Result<()> {
-    let of = |path: &Path, error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let namespace = File::open(netns).map_err(|error| of(netns, error))?;
+    let namespace = File::open(netns).map_err(|error| of_path(netns, &error))?;
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-        .map_err(|errno| of(netns, errno.into()))?;
+        .map_err(|errno| of_path(netns, &errno.into()))?;
     for (name, value) in PARAMETERS {
         let path = Path::new("/proc/sys").join(name.replace('.', "/"));
-        fs::write(&path, value).map_err(|error| of(&path, error))?;
+        fs::write(&path, value).map_err(|error| of_path(&path, &error))?;
     }
-    fs::create_dir_all(sys).map_err(|error| of(sys, error))?;
+    fs::create_dir_all(sys).map_err(|error| of_path(sys, &error))?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount("sysfs", sys, "sysfs", flags, None).map_err(|errno| of(sys, errno.into()))
+    mount("sysfs", sys, "sysfs", flags, None).map_err(|errno| of_path(sys, &errno.into()))
 }
 
 /// Whether root of a user namespace, who is nobody on the machine, comes to what lies in `directory`: no directory above it

@@ -10,22 +10,18 @@
 mod owners;
 mod tree;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
-use containerd_client::services::v1::snapshots::{
-    CommitSnapshotRequest, PrepareSnapshotRequest, RemoveSnapshotRequest, ViewSnapshotRequest,
-};
 use containerd_client::types::Mount;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::tree::Uncopied;
+use super::snapshots::Snapshots;
 use super::unpack::has_snapshot;
-use crate::host::containerd::connection::{Call, Lease, OWNER_LABEL};
+use crate::host::containerd::connection::Lease;
 use crate::host::keyed_lock::KeyedLock;
 use crate::host::{HostError, IdMapping, MappedCopy};
 
@@ -58,15 +54,14 @@ pub(super) async fn make(
         return Ok(());
     }
     let begun = Instant::now();
-    Copy { lease, snapshotter, what, chain_id, name: &name, ids }.make().await?;
+    Copy { snapshots: Snapshots { lease, snapshotter }, what, chain_id, name: &name, ids }.make().await?;
     tracing::info!(image = what, mapping = %ids, took = ?begun.elapsed(), "copied for user namespaces");
     Ok(())
 }
 
 /// A copy on its way.
 struct Copy<'a> {
-    lease: &'a Lease,
-    snapshotter: &'a str,
+    snapshots: Snapshots<'a>,
     what: &'a str,
     chain_id: &'a str,
     name: &'a str,
@@ -79,39 +74,17 @@ impl Copy<'_> {
         let number = rand::random::<u64>();
         let [view, copy] = ["view", "copy"].map(|kind| format!("{kind}-{number:016x} {}", self.name));
         let done = async {
-            let image = self.view(&view).await?;
-            let place = self.prepare(&copy).await?;
+            let image = self.snapshots.view(&view, self.chain_id).await?;
+            let place = self.snapshots.prepare(format!("prepare snapshot {}", self.name), &copy, "").await?;
             self.copy(image, place).await?;
-            self.commit(&copy).await
+            self.snapshots.commit(&copy, self.name).await
         }
         .await;
-        self.remove(&view).await;
+        self.snapshots.remove(&view).await;
         if done.is_err() {
-            self.remove(&copy).await;
+            self.snapshots.remove(&copy).await;
         }
         done
-    }
-
-    async fn view(&self, key: &str) -> Result<Vec<Mount>, HostError> {
-        let message = ViewSnapshotRequest {
-            snapshotter: self.snapshotter.to_owned(),
-            key: key.to_owned(),
-            parent: self.chain_id.to_owned(),
-            labels: self.labels(),
-        };
-        let view = async |channel, request| SnapshotsClient::new(channel).view(request).await;
-        Ok(self.call(format!("look into snapshot {}", self.chain_id), message).send(view).await?.mounts)
-    }
-
-    async fn prepare(&self, key: &str) -> Result<Vec<Mount>, HostError> {
-        let message = PrepareSnapshotRequest {
-            snapshotter: self.snapshotter.to_owned(),
-            key: key.to_owned(),
-            parent: String::new(),
-            labels: self.labels(),
-        };
-        let prepare = async |channel, request| SnapshotsClient::new(channel).prepare(request).await;
-        Ok(self.call(format!("prepare snapshot {}", self.name), message).send(prepare).await?.mounts)
     }
 
     /// Copies on a thread of its own, which ends soon after this was dropped.
@@ -139,40 +112,8 @@ impl Copy<'_> {
     fn unsuitable(&self) -> HostError {
         HostError::Failed(format!(
             "user-namespaces: the snapshotter {} keeps no plain directories: use overlayfs, or switch user-namespaces off",
-            self.snapshotter
+            self.snapshots.snapshotter
         ))
-    }
-
-    async fn commit(&self, key: &str) -> Result<(), HostError> {
-        let message = CommitSnapshotRequest {
-            snapshotter: self.snapshotter.to_owned(),
-            name: self.name.to_owned(),
-            key: key.to_owned(),
-            labels: self.labels(),
-        };
-        let commit = async |channel, request| SnapshotsClient::new(channel).commit(request).await;
-        if self.call(format!("commit snapshot {}", self.name), message).make(commit).await?.is_none() {
-            // Another client of this containerd made it meanwhile.
-            self.remove(key).await;
-        }
-        Ok(())
-    }
-
-    /// Removes what is not needed any more. Should that fail, it goes with the lease.
-    async fn remove(&self, key: &str) {
-        let message = RemoveSnapshotRequest { snapshotter: self.snapshotter.to_owned(), key: key.to_owned() };
-        let remove = async |channel, request| SnapshotsClient::new(channel).remove(request).await;
-        if let Err(error) = self.call(format!("remove snapshot {key}"), message).find(remove).await {
-            tracing::debug!(key, %error, "a snapshot is left to the garbage collector");
-        }
-    }
-
-    fn call<M>(&self, what: String, message: M) -> Call<M> {
-        self.lease.containerd().call(what, message).under(self.lease)
-    }
-
-    fn labels(&self) -> HashMap<String, String> {
-        HashMap::from([(OWNER_LABEL.to_owned(), self.lease.containerd().owner.clone())])
     }
 }
 

@@ -23,6 +23,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use super::owners;
 use crate::host::IdMapping;
 use crate::host::containerd::mounts::mount_all;
+use crate::host::containerd::of_path::of_path;
 
 /// Deeper than programs go. Each level takes some of the thread's stack, and three of the files that may be open.
 const DEEPEST: usize = 256;
@@ -69,10 +70,6 @@ fn copy_tree(from: &OwnedFd, to: &OwnedFd, ids: IdMapping, stop: &AtomicBool) ->
     tree.directory(from, to, 0)?;
     let root = statat(from, c".", AtFlags::empty()).map_err(|errno| tree.failed(errno))?;
     tree.keep(from, to, c".", &root)
-}
-
-fn of_path(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 struct Tree<'a> {
