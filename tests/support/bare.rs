@@ -31,7 +31,6 @@ pub struct Bare {
     directory: PathBuf,
     /// The snapshot that the image was unpacked into.
     image: String,
-    spec: Vec<u8>,
 }
 
 /// runc's options: `containerd.runc.v1.Options`, of which only the root is set.
@@ -48,8 +47,7 @@ impl Bare {
         let directory = directory.to_owned();
         fs::create_dir_all(directory.join("runc")).unwrap();
         let namespace = namespace.to_owned();
-        let mut bare = Self { channel, namespace, directory, image: String::new(), spec: Vec::new() };
-        bare.spec = serde_json::to_vec(&bare.runtime_spec()).unwrap();
+        let mut bare = Self { channel, namespace, directory, image: String::new() };
         let request = ListSnapshotsRequest { snapshotter: SNAPSHOTTER.into(), filters: Vec::new() };
         let mut listed = bare.snapshots().list(bare.request(request)).await.unwrap().into_inner();
         let mut layers = Vec::new();
@@ -62,7 +60,9 @@ impl Bare {
         bare
     }
 
-    fn runtime_spec(&self) -> serde_json::Value {
+    /// A control group for each, as containerd's own tool gives: where several runc make the devices of one at once, one
+    /// of them finds what another wrote and refuses ("resulting devices cgroup doesn't precisely match target").
+    fn runtime_spec(&self, id: &str) -> serde_json::Value {
         let namespaces = ["pid", "ipc", "uts", "mount", "network"].map(|kind| json!({ "type": kind }));
         json!({
             "ociVersion": "1.0.2",
@@ -72,7 +72,7 @@ impl Bare {
                 { "destination": "/proc", "type": "proc", "source": "proc" },
                 { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"] },
             ],
-            "linux": { "namespaces": namespaces, "cgroupsPath": format!("/{}/bare", self.namespace) },
+            "linux": { "namespaces": namespaces, "cgroupsPath": format!("/{}/{id}", self.namespace) },
         })
     }
 
@@ -115,7 +115,7 @@ impl Bare {
             }),
             spec: Some(Any {
                 type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".into(),
-                value: self.spec.clone(),
+                value: serde_json::to_vec(&self.runtime_spec(id)).unwrap(),
             }),
             snapshotter: SNAPSHOTTER.into(),
             snapshot_key: id.into(),
