@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Replaces a file, or makes it, with this mode. It is on the disk when this returns.
 ///
 /// # Errors
-/// What the system said; the file is then as it was.
+/// As [`put`].
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let draft = draft(path);
     fill(&draft, bytes, mode).and_then(|()| put(&draft, path)).inspect_err(|_| discard(&draft))
@@ -24,7 +24,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// As [`write`], without waiting for the disk.
 ///
 /// # Errors
-/// As [`write`].
+/// What the system said; the file is then as it was.
 pub(crate) fn swap(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let draft = draft(path);
     fill(&draft, bytes, mode).and_then(|()| fs::rename(&draft, path)).inspect_err(|_| discard(&draft))
@@ -33,11 +33,14 @@ pub(crate) fn swap(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// Puts a finished draft on the disk and in the place of `path`, which is in the same file system.
 ///
 /// # Errors
-/// What the system said; the file is then as it was.
+/// What the system said; the file is then as it was. Only where the disk itself fails at the very last step it may be the new
+/// one, and after a power cut either.
 pub(crate) fn put(draft: &Path, path: &Path) -> io::Result<()> {
     File::open(draft)?.sync_all()?;
+    // Before the rename: it fails where too many files are open.
+    let dir = File::open(parent(path))?;
     fs::rename(draft, path)?;
-    sync_dir(parent(path))
+    dir.sync_all()
 }
 
 /// Writes a file that nobody looks for yet. Its content is on the disk when this returns; its name is once its directory

@@ -66,6 +66,14 @@ struct Counts {
     /// Too many came whose credentials do not hold, or do not suffice.
     withheld: IntCounter,
     waiting: Arc<AtomicUsize>,
+    losses: Arc<Mutex<Losses>>,
+}
+
+/// What was told of entries that are lost.
+#[derive(Default)]
+struct Losses {
+    at: Option<Instant>,
+    told: u64,
 }
 
 /// Why the audit log was not begun.
@@ -112,6 +120,8 @@ impl Audit {
         if entries.try_send(entry).is_err() {
             counts.waiting.fetch_sub(1, Ordering::AcqRel);
             counts.dropped.inc();
+            // Its thread may be held up by a disk for ever.
+            counts.tell_losses(None);
         }
     }
 
@@ -162,13 +172,29 @@ impl Counts {
             dropped: of("dropped"),
             withheld: of("withheld"),
             waiting: Arc::default(),
+            losses: Arc::default(),
         })
+    }
+
+    /// Says once in a period that entries are lost.
+    fn tell_losses(&self, error: Option<&io::Error>) {
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = self.failed.get() + self.dropped.get();
+        if lost == losses.told || losses.at.is_some_and(|at| at.elapsed() < SAID_EVERY) {
+            return;
+        }
+        let error = error.map(ToString::to_string);
+        tracing::warn!(
+            entries = lost - losses.told,
+            error,
+            "the audit log lost entries: look at its disk; the API goes on"
+        );
+        (losses.at, losses.told) = (Some(Instant::now()), lost);
     }
 }
 
 /// Writes what comes, until nothing can come any more.
 fn keep(queue: &Receiver<Entry>, mut files: Files, counts: &Counts) {
-    let mut losses = Losses::default();
     while let Ok(first) = queue.recv() {
         let mut written = 0;
         let mut taken = 0;
@@ -189,31 +215,7 @@ fn keep(queue: &Receiver<Entry>, mut files: Files, counts: &Counts) {
         }
         counts.written.inc_by(written);
         counts.waiting.fetch_sub(taken, Ordering::AcqRel);
-        losses.tell(counts, wrong.as_ref());
-    }
-}
-
-/// What was told of entries that are lost.
-#[derive(Default)]
-struct Losses {
-    at: Option<Instant>,
-    told: u64,
-}
-
-impl Losses {
-    /// Says once in a period that entries are lost.
-    fn tell(&mut self, counts: &Counts, error: Option<&io::Error>) {
-        let lost = counts.failed.get() + counts.dropped.get();
-        if lost == self.told || self.at.is_some_and(|at| at.elapsed() < SAID_EVERY) {
-            return;
-        }
-        let error = error.map(ToString::to_string);
-        tracing::warn!(
-            entries = lost - self.told,
-            error,
-            "the audit log lost entries: look at its disk; the API goes on"
-        );
-        (self.at, self.told) = (Some(Instant::now()), lost);
+        counts.tell_losses(wrong.as_ref());
     }
 }
 
@@ -279,6 +281,8 @@ mod tests {
         }
         // Some are in the pipe, a kilobyte for each four, and so many wait.
         assert!(counted(&audit).2 >= 2 * WAITING as u64, "{:?}", counted(&audit));
+        let told = audit.0.as_ref().unwrap().counts.losses.lock().unwrap().told;
+        assert!(told > 0, "the log says so though the thread is stuck");
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,8 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str)> {
         (with("X: a\u{0}b\r\n"), 400, "header's value"),
         (with("no colon\r\n"), 400, "header's name"),
         (with("Host: other\r\n"), 400, "more than one Host"),
+        (plain("GET /function/echo HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400, "no host"),
+        (plain("GET /function/echo HTTP/1.1\r\nHost: user@h\r\n\r\n"), 400, "no host"),
         (with("Content-Length: x\r\n"), 400, "Content-Length is no number"),
         (with("Content-Length: -1\r\n"), 400, "Content-Length is no number"),
         (with("Content-Length: +1\r\n"), 400, "Content-Length is no number"),

@@ -110,6 +110,8 @@ pub(super) async fn exit_of(context: &Arc<Context>, id: &InstanceId) -> Exit {
             waited = wait.join() => match waited {
                 Ok(Ok(exit)) => return exit,
                 Ok(Err(error)) => tracing::warn!(instance = %id, %error, "waiting for the process again"),
+                // Everything ends, and this with it.
+                Err(lost) if lost.is_cancelled() => {}
                 Err(lost) => tracing::error!(instance = %id, %lost, "waiting for the process again"),
             },
             () = context.relist.misses(id) => {

@@ -8,6 +8,7 @@ use actix_web::http::{Method, StatusCode, Uri};
 use httparse::{Error, Header, Request, Status};
 
 use super::framing::Framing;
+use super::host::{NO_HOST, is_host};
 use super::refusal::Refusal;
 
 /// The longest head that is read, in bytes; and the most headers. Both are actix's.
@@ -129,6 +130,9 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
             }
         } else if is(header, "host") {
             hosts += 1;
+            if !is_host(value) {
+                return Err(Refusal::bad(NO_HOST));
+            }
         } else if is(header, "upgrade") {
             web_socket |= value.eq_ignore_ascii_case(b"websocket");
         } else if is(header, "connection") {

@@ -14,6 +14,7 @@ mod framing;
 pub(super) mod fuzzed;
 mod handshake;
 mod head;
+mod host;
 mod http2;
 mod link;
 mod notices;

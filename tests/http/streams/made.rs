@@ -202,6 +202,27 @@ const ODD_FIELDS: &[&str] = &[
     "Content-Length: 5\n",
 ];
 
+const HOSTS: &[&str] = &[
+    "",
+    "h:8080",
+    "[::1]",
+    "[::1]:80",
+    "a_b.c",
+    "10.0.0.1:",
+    "a b",
+    "a,b",
+    "a/b",
+    "u@h",
+    "h:8:9",
+    "::1",
+    "[::1",
+    "[]:1",
+    "ö",
+    "h:x",
+    "h, other",
+    "http://h",
+];
+
 /// How a body is told and sent.
 fn body_of(heads: &str, name: &str, value: &str, body: &str) -> String {
     format!("POST /function/echo/first HTTP/1.1\r\nHost: h\r\n{heads}{name}: {value}\r\n\r\n{body}")
@@ -226,6 +247,9 @@ pub(crate) fn written() -> Vec<Vec<u8>> {
     }
     for line in LINES.iter().chain(ODD_LINES) {
         all.push(format!("{line}\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"));
+    }
+    for host in HOSTS {
+        all.push(format!("POST /function/echo HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\n\r\nhello"));
     }
     for field in FIELDS.iter().chain(ODD_FIELDS) {
         all.push(format!("POST /function/echo HTTP/1.1\r\nHost: h\r\n{field}\r\nContent-Length: 5\r\n\r\nhello"));

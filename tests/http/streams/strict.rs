@@ -88,6 +88,21 @@ fn trimmed(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Whether it is `uri-host [ ":" port ]` (RFC 9112, 3.2), of which either may be empty.
+fn is_authority(text: &[u8]) -> bool {
+    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let end = text.iter().rposition(|byte| *byte == b']').map_or(0, |end| end + 1);
+    let (address, rest) = text.split_at(end);
+    let is_address = match address {
+        [b'[', inside @ .., b']'] => !inside.is_empty() && inside.iter().all(|byte| of_name(byte) || *byte == b':'),
+        other => other.is_empty(),
+    };
+    let mut parts = rest.split(|byte| *byte == b':');
+    let is_name = parts.next().is_some_and(|name| name.iter().all(of_name) && (address.is_empty() || name.is_empty()));
+    let is_port = parts.next().is_none_or(|port| port.iter().all(u8::is_ascii_digit));
+    is_address && is_name && is_port && parts.next().is_none()
+}
+
 /// Whether a field's value has only what it may have (RFC 9110, 5.5).
 fn is_value(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
@@ -167,8 +182,10 @@ impl<'a> Reader<'a> {
                 all(name).iter().map(|value| String::from_utf8_lossy(value).to_ascii_lowercase()).collect::<Vec<_>>();
             text.join(",").split(',').any(|listed| listed.trim() == item)
         };
-        match (all("host").len(), minor) {
-            (0, 0) | (1, _) => {}
+        match (&all("host")[..], minor) {
+            ([], 0) => {}
+            ([host], _) if is_authority(host) => {}
+            ([_], _) => return refuse("a host"),
             _ => return refuse("no host, or several"),
         }
         let (lengths, codings) = (all("content-length"), all("transfer-encoding"));

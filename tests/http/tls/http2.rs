@@ -84,6 +84,9 @@ async fn what_is_refused_of_http_1_1_is_refused_of_http_2() {
         let told = client.ask("GET", "/function/mirror", headers).await;
         assert_eq!((told.status, told.text().contains(words)), (status, true), "{told:?}");
     }
+    // The host before it is the name of a user then.
+    let told = client.ask("GET", "@other.example/function/mirror", &[]).await;
+    assert_eq!((told.status, told.text().contains("no host")), (400, true), "{told:?}");
     assert_eq!(client.get("/function/mirror").await.status, 200, "the connection goes on");
     assert_eq!(client.get("/system/functions").await.status, 401);
     let authorized = [("authorization", "Basic YWRtaW46c2VjcmV0LXB3")];

@@ -33,7 +33,7 @@ fn raw_utf8_is_percent_encoded_for_actix_and_kept_as_it_was_sent() {
         ("http://h?ü", "?ü", "http://h?%C3%BC"),
         ("/a//b/://c/ü", "/a//b/://c/ü", "/a//b/://c/%C3%BC"),
     ] {
-        let line = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: ö\r\n\r\n");
+        let line = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: h\r\nX: ö\r\n\r\n");
         let (came, rewritten) = head(&line(target)).encoded.unwrap();
         assert_eq!((&*came, String::from_utf8(rewritten).unwrap()), (sent, line(encoded)), "{target}");
     }

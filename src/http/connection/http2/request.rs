@@ -16,6 +16,7 @@ use futures_util::Stream;
 use h2::RecvStream;
 
 use super::super::head::{self, HEADERS_MAX};
+use super::super::host::{NO_HOST, is_host};
 use super::super::refusal::Refusal;
 use super::super::turn::Caller;
 
@@ -89,9 +90,11 @@ fn headers(sent: &::http::HeaderMap, authority: Option<&str>, has_body: bool) ->
     if let Some(authority) = authority {
         headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| no_value())?);
     }
-    match headers.get_all(HOST).count() {
-        0 => return Err(Refusal::bad("the request has no :authority and no Host header")),
-        1 => {}
+    let mut hosts = headers.get_all(HOST);
+    match (hosts.next(), hosts.next()) {
+        (None, _) => return Err(Refusal::bad("the request has no :authority and no Host header")),
+        (Some(host), None) if is_host(host.as_bytes()) => {}
+        (Some(_), None) => return Err(Refusal::bad(NO_HOST)),
         _ => return Err(Refusal::bad("the request has more than one Host header")),
     }
     match headers.get_all(CONTENT_LENGTH).count() {
