@@ -24,8 +24,9 @@ use super::proxy::Proxy;
 use super::{ClientTimes, ConnectionLimits, Draining, ReadingLimits, Services, Settings, configure, configure_metrics};
 use crate::tls::Tls;
 
-/// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB.
-const HELD: usize = 8 << 10;
+/// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB; that of a
+/// client that takes its time is of 4 KiB, and both fit into the 8 KiB that actix has for them.
+const HELD: usize = (4 << 10) - 256;
 
 /// So many bytes that were not sent yet wait in the kernel for a client, about. It would let megabytes wait.
 const UNSENT: libc::c_int = 128 << 10;

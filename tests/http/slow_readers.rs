@@ -14,7 +14,7 @@ const CLIENTS: usize = 40;
 
 /// The most that waits for one client outside of the kernel: what actix collects before it stops to read, and one piece, which is
 /// small for a client that was not quick before.
-const HELD: u64 = (8 << 10) + (4 << 10);
+const HELD: u64 = (4 << 10) + (4 << 10);
 
 /// One number of the metrics page.
 async fn metric(house: &House, name: &str) -> u64 {

@@ -32,6 +32,14 @@ impl Socket {
         }
     }
 
+    /// Whether there may be something to read. Of TLS it is not known: a part of it is here already.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_read_ready(cx),
+            Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// How many bytes our kernel took, where TLS keeps some back; none where it took whatever was written.
     pub(super) fn written(&self) -> Option<u64> {
         match self {

@@ -123,13 +123,21 @@ impl ClientStream {
         self.turn.clone()
     }
 
-    /// Reads more of what the client sends. False at its end.
+    /// Reads more of what the client sends. False at its end. Room for it is made when something came.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.held.capacity() - self.held.len() < LITTLE_ROOM {
+            ready!(self.link.socket().poll_readable(cx))?;
             self.held.reserve(ROOM);
         }
         let count = ready!(poll_read_buf(Pin::new(&mut self.link), cx, &mut self.held))?;
         Poll::Ready(Ok(count > 0))
+    }
+
+    /// Keeps no empty room for a client that is waited for with something else.
+    fn give_back_room(&mut self) {
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
     }
 
     /// Lets actix have a whole head, or refuses. False if there is none yet.
@@ -216,7 +224,10 @@ impl ClientStream {
     ) -> Poll<io::Result<bool>> {
         let is_open = if self.held.is_empty() {
             let before = out.filled().len();
-            ready!(Pin::new(&mut self.link).poll_read(cx, out))?;
+            if Pin::new(&mut self.link).poll_read(cx, out)?.is_pending() {
+                self.give_back_room();
+                return Poll::Pending;
+            }
             let came = &out.filled()[before..];
             let taken = framing.take(came);
             let is_open = !came.is_empty();
@@ -321,7 +332,10 @@ impl AsyncWrite for ClientStream {
             _ => {
                 self.is_begun |= bytes != INTERIM;
                 let this = self.get_mut();
-                let count = ready!(Pin::new(&mut this.link).poll_write(cx, bytes))?;
+                let Poll::Ready(count) = Pin::new(&mut this.link).poll_write(cx, bytes)? else {
+                    this.give_back_room();
+                    return Poll::Pending;
+                };
                 if count == bytes.len() {
                     this.turn.took(count, || unsent(this.link.tcp()) == Some(0));
                 }

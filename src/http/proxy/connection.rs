@@ -119,8 +119,7 @@ impl Connection {
             if let Some(head) = answer::read(&mut self.buffer, to_head).map_err(Unanswered::Bad)? {
                 return Poll::Ready(Ok(head));
             }
-            self.buffer.reserve(SHORT);
-            match ready!(self.reading.poll_more(cx, &mut self.buffer)) {
+            match ready!(self.reading.poll_more(cx, &mut self.buffer, SHORT)) {
                 Ok(0) => return Poll::Ready(Err(Unanswered::Ended(ErrorKind::UnexpectedEof.into()))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Unanswered::Ended(error))),
@@ -153,7 +152,7 @@ impl Connection {
             match framing.take(&mut self.buffer) {
                 Ok(Some(piece)) => {
                     // A client that takes its time holds this piece. There is no use in memory for the next one meanwhile.
-                    if self.buffer.is_empty() && piece.len() >= LARGE {
+                    if self.buffer.is_empty() && (piece.len() >= LARGE || !framing.is_complete()) {
                         self.buffer = BytesMut::new();
                     }
                     return Poll::Ready(Some(Ok(piece)));
@@ -164,8 +163,8 @@ impl Connection {
                     return Poll::Ready(Some(Err(io::Error::new(ErrorKind::InvalidData, "what came is no chunk"))));
                 }
             }
-            self.buffer.reserve(framing.left().clamp(SHORT, most.max(SHORT)));
-            match ready!(self.reading.poll_more(cx, &mut self.buffer)) {
+            let room = framing.left().clamp(SHORT, most.max(SHORT));
+            match ready!(self.reading.poll_more(cx, &mut self.buffer, room)) {
                 Ok(0) if framing.ends_with_connection() => return Poll::Ready(None),
                 Ok(0) => return Poll::Ready(Some(Err(ErrorKind::UnexpectedEof.into()))),
                 Ok(_) => {}

@@ -46,8 +46,18 @@ impl Reading {
         self.read
     }
 
-    /// Reads more into a buffer, as much as it has room for. None is the end.
-    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+    /// Reads more into a buffer, as much as it has room for, and that is made for so many bytes. None is the end. The room
+    /// is made when something came: a function that takes its time, or is sent a slow body, has none waiting for it.
+    pub(super) fn poll_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        if buffer.capacity() - buffer.len() < room {
+            ready!(self.half.as_ref().poll_read_ready(cx))?;
+            buffer.reserve(room);
+        }
         let count = ready!(poll_read_buf(Pin::new(&mut self.half), cx, buffer))?;
         self.read += count as u64;
         Poll::Ready(Ok(count))

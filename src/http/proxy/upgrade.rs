@@ -67,8 +67,7 @@ impl<H: Unpin> MessageBody for FromFunction<H> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let this = self.get_mut();
         if this.buffer.is_empty() {
-            this.buffer.reserve(PIECE);
-            ready!(this.reading.poll_more(cx, &mut this.buffer))?;
+            ready!(this.reading.poll_more(cx, &mut this.buffer, PIECE))?;
         }
         let piece = this.buffer.split().freeze();
         Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))

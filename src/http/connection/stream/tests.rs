@@ -156,3 +156,26 @@ async fn a_client_that_sends_its_head_bit_by_bit_is_told_when_its_time_is_over()
         assert!(came.starts_with("HTTP/1.1 408 ") && came.contains("within 3s"), "{is_first}: {came}");
     }
 }
+
+#[actix_web::test]
+async fn no_room_is_kept_for_a_client_that_says_nothing_or_is_waited_for_with_its_body_or_its_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let tcp = listener.accept().await.unwrap().0;
+    let mut stream = ClientStream::new(tcp, None, Strangers::default(), readers(), TIMES);
+    let mut buffer = [0; 1024];
+    let moment = Duration::from_millis(20);
+    assert!(timeout(moment, stream.read(&mut buffer)).await.is_err());
+    assert_eq!(stream.held.capacity(), 0, "it has said nothing");
+    let head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n";
+    client.write_all(head).await.unwrap();
+    assert_eq!(stream.read(&mut buffer).await.unwrap(), head.len());
+    assert!(timeout(moment, stream.read(&mut buffer)).await.is_err());
+    assert_eq!(stream.held.capacity(), 0, "its body is waited for");
+    client.write_all(b"xx").await.unwrap();
+    assert_eq!(stream.read(&mut buffer).await.unwrap(), 2);
+    let bytes = vec![b'x'; 1 << 20];
+    while timeout(moment, stream.write(&bytes)).await.is_ok() {}
+    assert!(timeout(moment, stream.read(&mut buffer)).await.is_err());
+    assert_eq!(stream.held.capacity(), 0, "it is to take its answer");
+}

@@ -131,3 +131,18 @@ async fn a_piece_that_is_sent_holds_no_memory_when_the_next_one_is_read() {
     // The beginning is kept for the case that it has to be sent again.
     assert_eq!(held.borrow()[8..], [0; 8], "{held:?}");
 }
+
+#[actix_web::test]
+async fn no_room_is_kept_for_an_answer_that_has_not_begun_or_for_a_piece_that_is_not_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pool = Pool::new(&Metrics::new().unwrap());
+    let mut connection = pool.open(listener.local_addr().unwrap()).await.unwrap();
+    let mut peer = listener.accept().unwrap().0;
+    let waited = timeout(Duration::from_millis(20), connection.send(false, Sending::new(HEAD.into(), Upload::EMPTY)));
+    assert!(waited.await.is_err());
+    assert_eq!(connection.buffer.capacity(), 0);
+    peer.write_all(&[b'x'; 64 << 10]).unwrap();
+    let mut framing = Framing::Length(1 << 20);
+    let piece = poll_fn(|cx| connection.poll_body(&mut framing, SHORT, cx)).await.unwrap().unwrap();
+    assert_eq!((piece.len(), connection.buffer.capacity()), (SHORT, 0));
+}
