@@ -1,7 +1,8 @@
 //! The three attacks of slowhttptest, heads, bodies and readers that take for ever, and who calls beside them.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tokio::time::{Duration, Instant, sleep};
@@ -91,8 +92,11 @@ pub(crate) fn resident(pid: i32) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-fn open_files(pid: i32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+/// The sockets that a process has open, by what the kernel calls each.
+fn open_sockets(pid: i32) -> Vec<PathBuf> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let names = files.filter_map(|file| fs::read_link(file.ok()?.path()).ok());
+    names.filter(|name| name.as_os_str().as_encoded_bytes().starts_with(b"socket:")).collect()
 }
 
 /// Fifty calls of `hello` a second for as long as something goes on.
@@ -105,22 +109,26 @@ pub(crate) async fn called(actord: &Actord, meanwhile: impl Future<Output = ()>)
 /// Attacks `hello`, and returns when all of them have come and been closed. Panics where they stay.
 pub(crate) async fn withstand(actord: &Actord, attack: &Attack, force: Force) -> Withstood {
     let output = actord.data().with_file_name("slowhttptest.log");
-    let (mut most, mut files, calm_files, begun) = (0, 0, open_files(actord.pid()), Instant::now());
+    let (mut most, mut came, begun) = (0, HashSet::new(), Instant::now());
+    let calm: HashSet<_> = open_sockets(actord.pid()).into_iter().collect();
     let mut attackers = Attackers::start(actord, attack, force, &output);
     let beside = called(actord, async {
         // A client whose connection was reset goes on to read what had come: that they are closed is seen here.
         loop {
-            let open = open_files(actord.pid());
-            (most, files) = (most.max(resident(actord.pid())), files.max(open));
-            let all_came = files >= calm_files + force.connections * 9 / 10;
+            most = most.max(resident(actord.pid()));
+            // Not all of them at once: some may be closed within seconds.
+            let sockets = open_sockets(actord.pid());
+            let open = sockets.iter().filter(|socket| !calm.contains(*socket)).count();
+            came.extend(sockets);
+            let all_came = came.len() >= calm.len() + force.connections * 9 / 10;
             let have_ended = attackers.have_ended();
-            if all_came && (have_ended || open <= calm_files + force.connections / 10) {
+            if all_came && (have_ended || open <= force.connections / 10) {
                 break;
             }
             let said = || fs::read_to_string(&output).unwrap();
-            assert!(!have_ended, "{}: {calm_files} files were open, then {files}: {}", attack.name, said());
-            assert!(begun.elapsed() < PATIENCE, "{}: {open} of {files} files are open", attack.name);
-            sleep(Duration::from_millis(50)).await;
+            assert!(!have_ended, "{}: of {} sockets {open} are open: {}", attack.name, came.len(), said());
+            assert!(begun.elapsed() < PATIENCE, "{}: of {} sockets {open} are open", attack.name, came.len());
+            sleep(Duration::from_millis(100)).await;
         }
     })
     .await;

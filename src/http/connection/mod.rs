@@ -16,6 +16,7 @@ mod handshake;
 mod head;
 mod host;
 mod http2;
+mod kernel;
 mod link;
 mod notices;
 mod patience;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::info;
 
 use super::Peer;
+use super::kernel::KernelMemory;
 use super::notices::Notices;
 use crate::http::ReadingLimits;
 use crate::http::metrics::Waiting;
@@ -31,6 +32,8 @@ pub(super) enum Slow {
     Took { bytes: u64, within: Duration },
     /// It took too little while too much waited for all clients.
     UnderPressure { waiting: usize },
+    /// It took too little while the kernel was short of memory for connections.
+    KernelUnderPressure,
 }
 
 impl std::fmt::Display for Slow {
@@ -39,6 +42,9 @@ impl std::fmt::Display for Slow {
             Self::Took { bytes, within } => write!(f, "took {bytes} bytes of its answer in {within:?}"),
             Self::UnderPressure { waiting } => {
                 write!(f, "took next to nothing while {waiting} bytes waited for clients")
+            }
+            Self::KernelUnderPressure => {
+                write!(f, "took next to nothing while connections used up the kernel's memory (net.ipv4.tcp_mem)")
             }
         }
     }
@@ -49,6 +55,7 @@ impl std::fmt::Display for Slow {
 pub(super) struct Readers {
     limits: ReadingLimits,
     waiting: Waiting,
+    kernel: KernelMemory,
     closed: Notices<(Option<Peer>, Slow)>,
 }
 
@@ -58,7 +65,7 @@ impl Readers {
             let peer = peer.map(|peer| tracing::field::display(peer.address));
             info!(count, peer, why = %slow, "clients that read too slowly were closed");
         });
-        Self { limits, waiting, closed }
+        Self { limits, waiting, kernel: KernelMemory::default(), closed }
     }
 }
 
@@ -165,9 +172,14 @@ impl Blocked {
             }
             (measured.since, measured.before) = (now, taken);
         }
-        let waiting = readers.waiting.bytes();
         let bytes = taken.saturating_sub(std::mem::replace(&mut measured.seen, taken));
-        (waiting > memory && bytes < UNDER_PRESSURE).then_some(Slow::UnderPressure { waiting })
+        if bytes >= UNDER_PRESSURE {
+            return None;
+        }
+        match readers.waiting.bytes() {
+            waiting if waiting > memory => Some(Slow::UnderPressure { waiting }),
+            _ => readers.kernel.is_short(now).then_some(Slow::KernelUnderPressure),
+        }
     }
 }
 
@@ -183,12 +195,27 @@ mod tests {
 
     use tokio::time::{pause, timeout};
 
+    use super::super::kernel::tests::told;
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(60);
 
     fn readers(floor: u64, memory: usize) -> Readers {
         Readers::new(ReadingLimits { idle: IDLE, floor, memory }, Waiting::new().unwrap())
+    }
+
+    #[actix_web::test]
+    async fn while_the_kernel_is_short_of_memory_those_that_take_next_to_nothing_go_at_once_and_the_others_stay() {
+        pause();
+        let root = tempfile::tempdir().unwrap();
+        let mut readers = readers(256, usize::MAX);
+        readers.kernel = told(root.path(), 100, 100);
+        assert_eq!(read(&readers, 1 << 10).await, None);
+        told(root.path(), 101, 100);
+        let (why, after) = read(&readers, 1 << 10).await.expect("the kernel has more than it has without a thought");
+        assert_eq!(why, Slow::KernelUnderPressure);
+        assert!(after <= 3, "{after}");
+        assert_eq!(read(&readers, 32 << 10).await, None);
     }
 
     /// Lets a client take that many bytes a second of more than it ever gets; why it is closed within an hour, and after

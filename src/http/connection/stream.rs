@@ -125,11 +125,18 @@ impl ClientStream {
 
     /// Reads more of what the client sends. False at its end. Room for it is made when something came.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        if self.held.capacity() - self.held.len() < LITTLE_ROOM {
+        let is_little = self.held.capacity() - self.held.len() < LITTLE_ROOM;
+        if is_little {
             ready!(self.link.socket().poll_readable(cx))?;
             self.held.reserve(ROOM);
         }
-        let count = ready!(poll_read_buf(Pin::new(&mut self.link), cx, &mut self.held))?;
+        let Poll::Ready(count) = poll_read_buf(Pin::new(&mut self.link), cx, &mut self.held)? else {
+            if is_little {
+                // tokio takes a socket for readable until it was read from once.
+                self.give_back_room();
+            }
+            return Poll::Pending;
+        };
         Poll::Ready(Ok(count > 0))
     }
 
