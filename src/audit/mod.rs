@@ -178,18 +178,17 @@ impl Counts {
 
     /// Says once in a period that entries are lost.
     fn tell_losses(&self, error: Option<&io::Error>) {
-        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who finds it locked leaves it to who has it.
+        let Ok(mut losses) = self.losses.try_lock() else { return };
         let lost = self.failed.get() + self.dropped.get();
         if lost == losses.told || losses.at.is_some_and(|at| at.elapsed() < SAID_EVERY) {
             return;
         }
+        let entries = lost - std::mem::replace(&mut losses.told, lost);
+        losses.at = Some(Instant::now());
+        drop(losses);
         let error = error.map(ToString::to_string);
-        tracing::warn!(
-            entries = lost - losses.told,
-            error,
-            "the audit log lost entries: look at its disk; the API goes on"
-        );
-        (losses.at, losses.told) = (Some(Instant::now()), lost);
+        tracing::warn!(entries, error, "the audit log lost entries: look at its disk; the API goes on");
     }
 }
 

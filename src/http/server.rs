@@ -25,7 +25,7 @@ use super::{ClientTimes, ConnectionLimits, Draining, ReadingLimits, Services, Se
 use crate::tls::Tls;
 
 /// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB; that of a
-/// client that takes its time is of 4 KiB, and both fit into the 8 KiB that actix has for them.
+/// client that takes its time is of 4 KiB, and both fit into the 8 KiB that actix has for them, with what frames them.
 const HELD: usize = (4 << 10) - 256;
 
 /// So many bytes that were not sent yet wait in the kernel for a client, about. It would let megabytes wait.

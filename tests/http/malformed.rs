@@ -46,6 +46,8 @@ fn malformed() -> Vec<(Vec<u8>, u16, &'static str)> {
         (with("no colon\r\n"), 400, "header's name"),
         (with("Host: other\r\n"), 400, "more than one Host"),
         (plain("GET /function/echo HTTP/1.1\r\nHost: a/b\r\n\r\n"), 400, "no host"),
+        (plain("GET http://other/function/echo HTTP/1.1\r\nHost: h\r\n\r\n"), 400, "names another host"),
+        (plain("GET http://user@h/function/echo HTTP/1.0\r\n\r\n"), 400, "no host"),
         (plain("GET /function/echo HTTP/1.1\r\nHost: user@h\r\n\r\n"), 400, "no host"),
         (with("Content-Length: x\r\n"), 400, "Content-Length is no number"),
         (with("Content-Length: -1\r\n"), 400, "Content-Length is no number"),

@@ -33,7 +33,7 @@ const SLOW_HEADS: u64 = 50;
 const LARGE: u64 = 6;
 
 /// What one of each may hold at most: of an answer that waits, of a head, and of a body that may have to be sent again.
-const OF_A_READER: u64 = 72 * KIB;
+const OF_A_READER: u64 = 68 * KIB;
 const OF_A_HEAD: u64 = 128 * KIB;
 const OF_AN_UPLOAD: u64 = 320 * KIB;
 /// All else: requests and answers of the API, the followers' pieces, the store's pages, what the allocator keeps.

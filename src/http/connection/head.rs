@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 use actix_web::http::{Method, StatusCode, Uri};
 use httparse::{Error, Header, Request, Status};
 
+use super::authority;
 use super::framing::Framing;
-use super::host::{NO_HOST, is_host};
 use super::refusal::Refusal;
 
 /// The longest head that is read, in bytes; and the most headers. Both are actix's.
@@ -56,6 +56,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         let at = target.as_ptr() as usize - bytes.as_ptr() as usize;
         (raw, [&bytes[..at], encoded.as_bytes(), &bytes[at + target.len()..length]].concat())
     });
+    let named = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
+    authority::check(named.map(|header| header.value.trim_ascii()), authority::of_target(target))?;
     match &encoded {
         Some((_, head)) if head.len() > HEAD_MAX => Err(too_long(bytes)),
         _ => Ok(Some(Head { length, framing, encoded })),
@@ -130,9 +132,6 @@ fn framing(method: &str, version: u8, headers: &[Header<'_>]) -> Result<Framing,
             }
         } else if is(header, "host") {
             hosts += 1;
-            if !is_host(value) {
-                return Err(Refusal::bad(NO_HOST));
-            }
         } else if is(header, "upgrade") {
             web_socket |= value.eq_ignore_ascii_case(b"websocket");
         } else if is(header, "connection") {

@@ -9,12 +9,13 @@
 //! next when its answer is out.
 
 mod admission;
+mod authority;
 mod framing;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
 mod handshake;
 mod head;
-mod host;
+
 mod http2;
 mod kernel;
 mod link;
@@ -45,6 +46,7 @@ pub(super) use self::turn::{Answer, Exchange, Pace, is_from_proxy, peer, sent};
 
 use self::admission::{Admission, Admitted};
 use self::handshake::{Handshakes, Met};
+use self::kernel::KernelMemory;
 use self::link::Link;
 use self::reading::{Reader, Readers};
 use self::refusal::Refusal;
@@ -74,7 +76,7 @@ impl Connections {
     ) -> Self {
         Self {
             admission: Admission::new(limits),
-            readers: Readers::new(reading, waiting),
+            readers: Readers::new(reading, waiting, KernelMemory::default()),
             times,
             strangers: strangers::Strangers::default(),
             handshakes: Handshakes::default(),

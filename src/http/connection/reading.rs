@@ -25,6 +25,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// While more waits than may, a client must take so many bytes between two looks.
 const UNDER_PRESSURE: u64 = 16 << 10;
 
+/// While the kernel is short of memory, which may be another program's doing, it must have taken as much a second in so many
+/// seconds: one that reads steadily acknowledges what it read in few and large steps.
+const KERNEL_LOOK: Duration = Duration::from_secs(5);
+
 /// Why a client is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slow {
@@ -44,7 +48,10 @@ impl std::fmt::Display for Slow {
                 write!(f, "took next to nothing while {waiting} bytes waited for clients")
             }
             Self::KernelUnderPressure => {
-                write!(f, "took next to nothing while connections used up the kernel's memory (net.ipv4.tcp_mem)")
+                write!(
+                    f,
+                    "took next to nothing while the kernel was short of memory for connections (net.ipv4.tcp_mem)"
+                )
             }
         }
     }
@@ -60,12 +67,12 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(limits: ReadingLimits, waiting: Waiting) -> Self {
+    pub(super) fn new(limits: ReadingLimits, waiting: Waiting, kernel: KernelMemory) -> Self {
         let closed = Notices::told_by(|count, (peer, slow): &(Option<Peer>, Slow)| {
             let peer = peer.map(|peer| tracing::field::display(peer.address));
             info!(count, peer, why = %slow, "clients that read too slowly were closed");
         });
-        Self { limits, waiting, kernel: KernelMemory::default(), closed }
+        Self { limits, waiting, kernel, closed }
     }
 }
 
@@ -98,6 +105,8 @@ struct Measured {
     before: u64,
     /// What it had taken at the last look.
     seen: u64,
+    /// What it had taken when the kernel's memory was thought of, and when that was.
+    steady: (Instant, u64),
 }
 
 impl Reader {
@@ -161,7 +170,7 @@ impl Blocked {
     fn judge(&mut self, readers: &Readers, now: Instant, taken: u64) -> Option<Slow> {
         let ReadingLimits { idle, floor, memory } = readers.limits;
         let Some(measured) = &mut self.measured else {
-            self.measured = Some(Measured { since: now, before: taken, seen: taken });
+            self.measured = Some(Measured { since: now, before: taken, seen: taken, steady: (now, taken) });
             return None;
         };
         let within = now - measured.since;
@@ -173,13 +182,18 @@ impl Blocked {
             (measured.since, measured.before) = (now, taken);
         }
         let bytes = taken.saturating_sub(std::mem::replace(&mut measured.seen, taken));
-        if bytes >= UNDER_PRESSURE {
+        let waiting = readers.waiting.bytes();
+        if waiting > memory && bytes < UNDER_PRESSURE {
+            return Some(Slow::UnderPressure { waiting });
+        }
+        let (since, before) = measured.steady;
+        let within = now - since;
+        if within < KERNEL_LOOK {
             return None;
         }
-        match readers.waiting.bytes() {
-            waiting if waiting > memory => Some(Slow::UnderPressure { waiting }),
-            _ => readers.kernel.is_short(now).then_some(Slow::KernelUnderPressure),
-        }
+        measured.steady = (now, taken);
+        let is_slow = taken.saturating_sub(before) < UNDER_PRESSURE * within.as_secs();
+        (is_slow && readers.kernel.is_short(now)).then_some(Slow::KernelUnderPressure)
     }
 }
 
@@ -201,7 +215,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(60);
 
     fn readers(floor: u64, memory: usize) -> Readers {
-        Readers::new(ReadingLimits { idle: IDLE, floor, memory }, Waiting::new().unwrap())
+        Readers::new(ReadingLimits { idle: IDLE, floor, memory }, Waiting::new().unwrap(), KernelMemory::unknown())
     }
 
     #[actix_web::test]
@@ -214,8 +228,13 @@ mod tests {
         told(root.path(), 101, 100);
         let (why, after) = read(&readers, 1 << 10).await.expect("the kernel has more than it has without a thought");
         assert_eq!(why, Slow::KernelUnderPressure);
-        assert!(after <= 3, "{after}");
+        assert!(after <= 7, "{after}");
         assert_eq!(read(&readers, 32 << 10).await, None);
+        // As much in steps of four seconds.
+        let (mut reader, begun) = (Reader::new(readers.clone(), None), Instant::now());
+        reader.took(1 << 40);
+        let unacknowledged = || Some((1 << 40) - begun.elapsed().as_secs() / 4 * (128 << 10));
+        assert!(timeout(60 * IDLE, poll_fn(|cx| reader.poll_slow(1_000, unacknowledged, cx))).await.is_err());
     }
 
     /// Lets a client take that many bytes a second of more than it ever gets; why it is closed within an hour, and after

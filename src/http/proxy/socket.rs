@@ -54,11 +54,18 @@ impl Reading {
         buffer: &mut BytesMut,
         room: usize,
     ) -> Poll<io::Result<usize>> {
-        if buffer.capacity() - buffer.len() < room {
+        let is_made = buffer.capacity() - buffer.len() < room;
+        if is_made {
             ready!(self.half.as_ref().poll_read_ready(cx))?;
             buffer.reserve(room);
         }
-        let count = ready!(poll_read_buf(Pin::new(&mut self.half), cx, buffer))?;
+        let Poll::Ready(count) = poll_read_buf(Pin::new(&mut self.half), cx, buffer)? else {
+            if is_made && buffer.is_empty() {
+                // After a read that filled the buffer tokio does not know yet that there is no more.
+                *buffer = BytesMut::new();
+            }
+            return Poll::Pending;
+        };
         self.read += count as u64;
         Poll::Ready(Ok(count))
     }

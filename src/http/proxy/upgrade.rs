@@ -69,7 +69,7 @@ impl<H: Unpin> MessageBody for FromFunction<H> {
         if this.buffer.is_empty() {
             ready!(this.reading.poll_more(cx, &mut this.buffer, PIECE))?;
         }
-        let piece = this.buffer.split().freeze();
+        let piece = std::mem::take(&mut this.buffer).freeze();
         Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
     }
 }

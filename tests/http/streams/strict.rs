@@ -88,9 +88,9 @@ fn trimmed(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Whether it is `uri-host [ ":" port ]` (RFC 9112, 3.2), of which either may be empty.
+/// Whether it is `uri-host [ ":" port ]` (RFC 9112, 3.2), of which either may be empty. A comma in it could be read as two.
 fn is_authority(text: &[u8]) -> bool {
-    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
     let end = text.iter().rposition(|byte| *byte == b']').map_or(0, |end| end + 1);
     let (address, rest) = text.split_at(end);
     let is_address = match address {
@@ -182,8 +182,15 @@ impl<'a> Reader<'a> {
                 all(name).iter().map(|value| String::from_utf8_lossy(value).to_ascii_lowercase()).collect::<Vec<_>>();
             text.join(",").split(',').any(|listed| listed.trim() == item)
         };
+        // A target that is no path has a scheme, or is a host (CONNECT) or a star.
+        let scheme = target.windows(3).position(|three| three == b"://").filter(|_| target[0] != b'/');
+        let named = scheme.map(|at| target[at + 3..].split(|byte| b"/?".contains(byte)).next().unwrap_or_default());
+        if named.is_some_and(|named| !is_authority(named)) {
+            return refuse("a host in the target");
+        }
         match (&all("host")[..], minor) {
             ([], 0) => {}
+            ([host], _) if named.is_some_and(|named| !named.eq_ignore_ascii_case(host)) => return refuse("two hosts"),
             ([host], _) if is_authority(host) => {}
             ([_], _) => return refuse("a host"),
             _ => return refuse("no host, or several"),

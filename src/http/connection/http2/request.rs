@@ -15,8 +15,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use h2::RecvStream;
 
+use super::super::authority;
 use super::super::head::{self, HEADERS_MAX};
-use super::super::host::{NO_HOST, is_host};
 use super::super::refusal::Refusal;
 use super::super::turn::Caller;
 
@@ -86,16 +86,17 @@ fn headers(sent: &::http::HeaderMap, authority: Option<&str>, has_body: bool) ->
     if !cookies.is_empty() {
         headers.insert(COOKIE, HeaderValue::from_maybe_shared(Bytes::from(cookies)).map_err(|_| no_value())?);
     }
-    // Whom the request is for is told by its own field; a header beside it says the same or nothing (RFC 9113, 8.3.1).
-    if let Some(authority) = authority {
-        headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| no_value())?);
+    if headers.get_all(HOST).count() > 1 {
+        return Err(Refusal::bad("the request has more than one Host header"));
     }
-    let mut hosts = headers.get_all(HOST);
-    match (hosts.next(), hosts.next()) {
-        (None, _) => return Err(Refusal::bad("the request has no :authority and no Host header")),
-        (Some(host), None) if is_host(host.as_bytes()) => {}
-        (Some(_), None) => return Err(Refusal::bad(NO_HOST)),
-        _ => return Err(Refusal::bad("the request has more than one Host header")),
+    // Whom the request is for is told by its own field; a header beside it says the same or nothing (RFC 9113, 8.3.1).
+    authority::check(headers.get(HOST).map(HeaderValue::as_bytes), authority.map(str::as_bytes))?;
+    match authority {
+        Some(authority) => {
+            headers.insert(HOST, HeaderValue::from_str(authority).map_err(|_| no_value())?);
+        }
+        None if headers.contains_key(HOST) => {}
+        None => return Err(Refusal::bad("the request has no :authority and no Host header")),
     }
     match headers.get_all(CONTENT_LENGTH).count() {
         // As HTTP/1.1 says it of a body whose length is not known.

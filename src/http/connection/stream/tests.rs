@@ -2,6 +2,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::kernel::KernelMemory;
 use super::super::turn::Pace;
 use super::*;
 use crate::http::ReadingLimits;
@@ -13,14 +14,14 @@ const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const TIMES: ClientTimes = ClientTimes { head: Duration::from_secs(3), idle: Duration::from_secs(20) };
 
 fn readers() -> Readers {
-    Readers::new(ReadingLimits::default(), Waiting::new().unwrap())
+    Readers::new(ReadingLimits::default(), Waiting::new().unwrap(), KernelMemory::unknown())
 }
 
 #[actix_web::test]
 async fn a_client_that_takes_nothing_of_its_answer_is_closed_by_a_reset_and_nothing_waits_for_it() {
     let (waiting, listener) = (Waiting::new().unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let readers = Readers::new(ReadingLimits::default(), waiting.clone());
+    let readers = Readers::new(ReadingLimits::default(), waiting.clone(), KernelMemory::unknown());
     let mut stream = ClientStream::new(listener.accept().await.unwrap().0, None, Strangers::default(), readers, TIMES);
     // More than can wait for it in the kernel, and than its kernel takes for it.
     let bytes = vec![b'x'; 64 << 20];
@@ -175,7 +176,9 @@ async fn no_room_is_kept_for_a_client_that_says_nothing_or_is_waited_for_with_it
     client.write_all(b"xx").await.unwrap();
     assert_eq!(stream.read(&mut buffer).await.unwrap(), 2);
     let bytes = vec![b'x'; 1 << 20];
-    while timeout(moment, stream.write(&bytes)).await.is_ok() {}
+    while let Ok(written) = timeout(moment, stream.write(&bytes)).await {
+        written.unwrap();
+    }
     assert!(timeout(moment, stream.read(&mut buffer)).await.is_err());
     assert_eq!(stream.held.capacity(), 0, "it is to take its answer");
 }
