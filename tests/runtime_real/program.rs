@@ -11,7 +11,9 @@ fn main() {
         "exit" => std::process::exit(rest.parse().unwrap()),
         "say" => {
             println!("out {rest}");
-            eprintln!("err {rest}");
+            // By one write: in a sandbox what is written in parts may have the other stream's line between them.
+            let line = format!("err {rest}\n");
+            eprint!("{line}");
         }
         "sleep" => loop {
             std::thread::sleep(std::time::Duration::from_secs(3_600));
