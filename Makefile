@@ -17,7 +17,7 @@ BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(
 	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
 	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
 
-.PHONY: help run stop test soak audit bench bench-readme setup build release sbom sample install clean
+.PHONY: help run stop test soak audit bench bench-readme setup build release reproduce sbom sample install clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -75,10 +75,10 @@ $(abspath $(TARGET))/before/released-%: | setup
 
 bench: $(BENCH_BEFORE) ## measure every goal of time or rate beside its floor: one table (ONLY=fleet SHORT=1 OUT=FILE BEFORE=COMMIT)
 	@config/setup --bench
-	cargo bench --locked --bench table -- $(BENCH)
+	config/reproducibly cargo bench --locked --bench table -- $(BENCH)
 
 bench-readme: ## put the results of the last whole `make bench` into benches/README.md
-	cargo bench --locked --bench table -- --render
+	config/reproducibly cargo bench --locked --bench table -- --render
 
 setup: ## install what building and running needs (Debian packages; as root)
 	@config/setup
@@ -97,8 +97,9 @@ sample: build ## build the sample function and pack it: target/sample/hello-1.ta
 
 # The symbols go into a file of their own, which a backtrace finds beside the program or where debuggers look for it.
 release: setup ## build the program for use, the file with its symbols and its bill of materials: target/shipped/
-	ACTORD_COMMIT=$$(git rev-parse HEAD 2>/dev/null) ACTORD_COMMIT_MESSAGE=$$(git log -1 --format=%s 2>/dev/null) \
-		cargo build --locked --release
+	ACTORD_COMMIT=$${ACTORD_COMMIT:-$$(git rev-parse HEAD 2>/dev/null)} \
+		ACTORD_COMMIT_MESSAGE=$${ACTORD_COMMIT_MESSAGE:-$$(git log -1 --format=%s "$${ACTORD_COMMIT:-HEAD}" 2>/dev/null)} \
+		config/reproducibly cargo build --locked --release
 	@mkdir -p $(RELEASE)
 	objcopy --only-keep-debug --compress-debug-sections=zlib $(TARGET)/release/actord $(RELEASE)/actord.debug
 	objcopy --strip-all --add-gnu-debuglink=$(RELEASE)/actord.debug $(TARGET)/release/actord $(RELEASE)/actord
@@ -108,6 +109,9 @@ sbom: ## write what the release build is made of (CycloneDX): target/shipped/act
 	@mkdir -p $(RELEASE)
 	@[ -e $(RELEASE)/actord ] || echo "sbom: without the program's hash: make release builds it"
 	config/sbom $(wildcard $(RELEASE)/actord) >$(RELEASE)/actord.cdx.json
+
+reproduce: setup ## make the release build twice, in two places, and compare the bytes
+	config/reproduce
 
 install: release ## install the release build with its unit, configuration and completion (DESTDIR=)
 	install -D -m 755 $(RELEASE)/actord $(DESTDIR)/usr/local/bin/actord
