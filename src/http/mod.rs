@@ -28,6 +28,7 @@ mod guesses;
 mod metrics;
 mod proxies;
 mod proxy;
+mod room;
 mod seconds;
 mod server;
 mod source;

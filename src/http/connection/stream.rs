@@ -19,7 +19,6 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::io::poll_read_buf;
 
 use super::Peer;
 use super::admission::Place;
@@ -32,8 +31,8 @@ use super::refusal::Refusal;
 use super::socket::Socket;
 use super::strangers::Strangers;
 use super::turn::Turn;
-use crate::http::ClientTimes;
 use crate::http::unacknowledged::unsent;
+use crate::http::{ClientTimes, room};
 
 /// So many bytes of the requests that follow are held while one is answered.
 const AHEAD: usize = 64 << 10;
@@ -125,18 +124,8 @@ impl ClientStream {
 
     /// Reads more of what the client sends. False at its end. Room for it is made when something came.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let is_little = self.held.capacity() - self.held.len() < LITTLE_ROOM;
-        if is_little {
-            ready!(self.link.socket().poll_readable(cx))?;
-            self.held.reserve(ROOM);
-        }
-        let Poll::Ready(count) = poll_read_buf(Pin::new(&mut self.link), cx, &mut self.held)? else {
-            if is_little {
-                // tokio takes a socket for readable until it was read from once.
-                self.give_back_room();
-            }
-            return Poll::Pending;
-        };
+        let ready = |link: &mut Link, cx: &mut Context<'_>| link.socket().poll_readable(cx);
+        let count = ready!(room::poll_more(&mut self.link, ready, &mut self.held, (LITTLE_ROOM, ROOM), cx))?;
         Poll::Ready(Ok(count > 0))
     }
 

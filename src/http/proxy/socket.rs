@@ -12,9 +12,9 @@ use bytes::BytesMut;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio_util::io::poll_read_buf;
 
 use crate::http::metrics::OpenConnection;
+use crate::http::room;
 use crate::http::unacknowledged::unacknowledged;
 
 /// The side of a connection that is read from. It is counted until it is closed.
@@ -54,18 +54,8 @@ impl Reading {
         buffer: &mut BytesMut,
         room: usize,
     ) -> Poll<io::Result<usize>> {
-        let is_made = buffer.capacity() - buffer.len() < room;
-        if is_made {
-            ready!(self.half.as_ref().poll_read_ready(cx))?;
-            buffer.reserve(room);
-        }
-        let Poll::Ready(count) = poll_read_buf(Pin::new(&mut self.half), cx, buffer)? else {
-            if is_made && buffer.is_empty() {
-                // After a read that filled the buffer tokio does not know yet that there is no more.
-                *buffer = BytesMut::new();
-            }
-            return Poll::Pending;
-        };
+        let ready = |half: &mut OwnedReadHalf, cx: &mut Context<'_>| half.as_ref().poll_read_ready(cx);
+        let count = ready!(room::poll_more(&mut self.half, ready, buffer, (room, room), cx))?;
         self.read += count as u64;
         Poll::Ready(Ok(count))
     }
