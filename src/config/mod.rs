@@ -7,6 +7,7 @@
 //! clap does the work: the file's lines become the flags' defaults ([`file`]), so each value has one parser and one rule.
 
 mod bound;
+mod environment;
 mod file;
 mod value;
 
@@ -18,6 +19,7 @@ use clap::Args;
 use ipnet::{IpNet, Ipv4Net};
 
 pub use bound::Bound;
+pub use environment::unknown_variables;
 pub use file::{FileError, parse};
 pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::actors::{LocalEngine, keep_invocations};
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{Config, unknown_variables};
 use crate::credentials::Access;
 use crate::data_dir::DataDir;
 use crate::doctor::{Root, refuses_user_namespaces};
@@ -42,6 +42,9 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     must_be_root()?;
     if let Some(why) = refuses_user_namespaces(&Root::machine(), config) {
         anyhow::bail!(why);
+    }
+    for variable in unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!(variable, "no setting has a variable of this name: it changes nothing; actord up --help lists them");
     }
     memory::set_up();
     open_files::raise(config);

@@ -74,3 +74,16 @@ async fn a_function_finds_its_environment_secrets_name_and_limits() {
     assert!(read("plain", "/proc/self/status").await.text().contains("Uid:\t1000\t1000"));
     actord.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn actord_warns_of_a_variable_that_no_setting_has() {
+    let mut actord = Actord::start().await;
+    let warning = |actord: &Actord| actord.log().lines().any(|line| line.contains("WARN") && line.contains("ACTORD_"));
+    assert!(!warning(&actord), "{}", actord.log());
+
+    assert!(actord.stop().await.success());
+    actord.set_variable("ACTORD_WARM_ATTACHMENT", "4");
+    actord.launch(&[]).await;
+    assert!(warning(&actord) && actord.log().contains("ACTORD_WARM_ATTACHMENT\""), "{}", actord.log());
+    actord.finish().await;
+}
