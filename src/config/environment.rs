@@ -13,7 +13,8 @@ const PREFIX: &str = "ACTORD_";
 #[must_use]
 pub fn unknown_variables(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let settings = Config::augment_args(Command::new("actord"));
-    let is_setting = |name: &str| settings.get_arguments().any(|flag| flag.get_env().is_some_and(|known| known == name));
+    let is_setting =
+        |name: &str| settings.get_arguments().any(|flag| flag.get_env().is_some_and(|known| known == name));
     let mut unknown: Vec<String> = names
         .into_iter()
         .map(|name| name.to_string_lossy().into_owned())

@@ -44,7 +44,10 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
         anyhow::bail!(why);
     }
     for variable in unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
-        tracing::warn!(variable, "no setting has a variable of this name: it changes nothing; actord up --help lists them");
+        tracing::warn!(
+            variable,
+            "no setting has a variable of this name: it changes nothing; actord up --help lists them"
+        );
     }
     memory::set_up();
     open_files::raise(config);

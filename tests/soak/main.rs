@@ -11,6 +11,7 @@ mod crash_loop;
 mod field;
 mod frozen;
 mod fuzz;
+mod hardened;
 mod logs;
 mod memory;
 mod ramp;

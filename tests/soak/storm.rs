@@ -15,9 +15,10 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::actord::{Actord, Api, kill, until};
 use crate::book::{Belief, Order, Wish};
+use crate::client::Request;
 use crate::freezer::Freezer;
 use crate::inventory::{Inventory, processes, shims};
-use crate::{chosen, sized};
+use crate::{chosen, hardened, sized};
 
 /// Functions that are asked for this and that, and those that nobody touches.
 const RESTLESS: usize = 6;
@@ -33,6 +34,8 @@ struct Storm {
     rng: StdRng,
     /// Those of every function.
     annotations: Value,
+    /// What a call says of who calls, where functions ask for it.
+    authorization: Option<String>,
     /// How long nothing is called before a round, at most.
     calm: Duration,
     /// Instances that were frozen at a kill.
@@ -53,16 +56,25 @@ struct Storm {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_random_moments_lose_no_function_and_leave_nothing_behind() {
     let rounds = rounds();
-    let storm = Storm::brew(json!({}), Duration::ZERO).await;
+    let storm = Storm::brew(&[], json!({}), Duration::ZERO).await;
     storm.rage(rounds).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nor_do_they_where_every_function_freezes_when_nothing_calls_it() {
     let rounds = rounds();
-    let storm = Storm::brew(json!({ "actord.freeze-after": "1s" }), Duration::from_secs(4)).await;
+    let storm = Storm::brew(&[], json!({ "actord.freeze-after": "1s" }), Duration::from_secs(4)).await;
     let frozen = storm.rage(rounds).await;
     assert!(frozen > 0, "no kill met a frozen instance");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_do_they_where_everything_that_hardens_is_switched_on() {
+    let rounds = rounds();
+    let mut storm = Storm::brew(&hardened::SETTINGS, hardened::annotations(), Duration::ZERO).await;
+    assert_eq!(storm.actord.get("/function/steady0/env").await.status, 401, "it asks for a token");
+    storm.authorization = Some(hardened::authorization(&storm.actord));
+    storm.rage(rounds).await;
 }
 
 fn rounds() -> u64 {
@@ -70,10 +82,11 @@ fn rounds() -> u64 {
 }
 
 impl Storm {
-    async fn brew(annotations: Value, calm: Duration) -> Self {
+    async fn brew(settings: &[&str], annotations: Value, calm: Duration) -> Self {
         let seed = chosen("SEED").unwrap_or_else(|| rand::random_range(0..1_000_000));
         println!("kill storm: SEED={seed}, annotations {annotations}");
-        let actord = Actord::start_with(&["--grace-period", "5s", "--host-timeout", "15s"]).await;
+        let settings = [&["--grace-period", "5s", "--host-timeout", "15s"], settings].concat();
+        let actord = Actord::start_with(&settings).await;
         let mut steady = BTreeMap::new();
         for name in (0..STEADY).map(|n| format!("steady{n}")) {
             actord.deploy(&name, json!({ "envVars": { "N": "0" }, "annotations": annotations })).await;
@@ -84,6 +97,7 @@ impl Storm {
             actord,
             rng: StdRng::seed_from_u64(seed),
             annotations,
+            authorization: None,
             calm,
             frozen: 0,
             beliefs,
@@ -235,7 +249,11 @@ impl Storm {
         let names: Vec<String> = self.beliefs.keys().chain(self.steady.keys()).cloned().collect();
         for name in &names {
             let expected = self.beliefs.get(name).map(|belief| belief.0[0].clone());
-            let answer = self.actord.get(&format!("/function/{name}/env")).await;
+            let mut request = Request::get(&format!("/function/{name}/env"));
+            if let Some(authorization) = &self.authorization {
+                request = request.header("Authorization", authorization);
+            }
+            let answer = self.actord.ask(request).await;
             match expected {
                 Some(None) => assert_eq!(answer.status, 404, "{name}"),
                 Some(Some(asleep @ Wish { replicas: 0, .. })) => {

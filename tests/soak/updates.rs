@@ -1,25 +1,38 @@
 //! Updates under load.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use crate::actord::{Actord, HELLO_1, HELLO_2, until};
 use crate::load::Load;
-use crate::sized;
+use crate::{hardened, sized};
 
 const PER_SECOND: u32 = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn updates_under_load_fail_no_request() {
-    let (updates, requests) = (sized(5, 20), sized(1_600, 12_000));
     let actord = Actord::start().await;
-    actord.deploy("shift", json!({})).await;
-    let load = Load::start(actord.public, &["shift"], PER_SECOND);
+    update_under_load(actord, json!({}), |_| None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_do_they_where_everything_that_hardens_is_switched_on() {
+    let actord = Actord::start_with(&hardened::SETTINGS).await;
+    let changes = json!({ "annotations": hardened::annotations(), "readOnlyRootFilesystem": true });
+    update_under_load(actord, changes, |actord| Some(hardened::authorization(actord))).await;
+}
+
+async fn update_under_load(actord: Actord, changes: Value, authorization: impl Fn(&Actord) -> Option<String>) {
+    let (updates, requests) = (sized(5, 20), sized(1_600, 12_000));
+    actord.deploy("shift", changes.clone()).await;
+    let load = Load::start_as(authorization(&actord), actord.public, &["shift"], PER_SECOND);
     sleep(Duration::from_secs(2)).await;
     for n in 1..=updates {
         load.event(true);
         let image = if n % 2 == 1 { HELLO_2 } else { HELLO_1 };
-        let answer = actord.update("shift", json!({ "image": image })).await;
+        let mut changes = changes.clone();
+        changes["image"] = json!(image);
+        let answer = actord.update("shift", changes).await;
         assert_eq!(answer.status, 202, "{}: {}", answer.text(), actord.log());
         load.event(false);
         // Evenly, so that the last one comes before the last request.

@@ -43,6 +43,8 @@ impl Kind {
 #[derive(Debug, Default)]
 struct Shared {
     functions: Vec<String>,
+    /// What each call says of who calls, if anything.
+    authorization: Option<String>,
     idle: Mutex<Vec<Connection>>,
     /// Whether something happens now that the answers are to be looked at apart for.
     event: AtomicBool,
@@ -89,8 +91,13 @@ impl Latencies {
 impl Load {
     /// Calls the functions in turn, so many times a second.
     pub fn start(to: SocketAddr, functions: &[&str], per_second: u32) -> Self {
+        Self::start_as(None, to, functions, per_second)
+    }
+
+    /// The same with this `Authorization`.
+    pub fn start_as(authorization: Option<String>, to: SocketAddr, functions: &[&str], per_second: u32) -> Self {
         let functions = functions.iter().map(|name| (*name).to_owned()).collect();
-        let shared = Arc::new(Shared { functions, ..Shared::default() });
+        let shared = Arc::new(Shared { functions, authorization, ..Shared::default() });
         let pacer = tokio::spawn(pace(shared.clone(), to, per_second));
         Self { shared, pacer }
     }
@@ -165,6 +172,9 @@ async fn ask(shared: &Shared, to: SocketAddr, function: &str, kind: Kind) -> Res
         Kind::Streamed => ("stream?n=20&ms=50", Some((1..=20).map(|n| format!("tick {n}\n")).collect())),
     };
     let mut request = Request::get(&format!("/function/{function}/{path}"));
+    if let Some(authorization) = &shared.authorization {
+        request = request.header("Authorization", authorization);
+    }
     let kept = if kind == Kind::New { None } else { shared.idle.lock().unwrap().pop() };
     if kind == Kind::New {
         request = request.close();
