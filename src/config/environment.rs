@@ -45,6 +45,6 @@ mod tests {
         let settings = Config::augment_args(Command::new("actord"));
         let known: Vec<OsString> = settings.get_arguments().filter_map(|flag| flag.get_env()).map(Into::into).collect();
         assert!(known.len() > 50, "{known:?}");
-        assert_eq!(unknown_variables(known), [String::new(); 0]);
+        assert!(unknown_variables(known).is_empty());
     }
 }
