@@ -10,7 +10,8 @@
 //! ```
 //! [`function`] decides, purely. [`actors`] perform what it decides on a [`host`], publish what is ready in [`routes`] and
 //! are the [`engine`] of this machine. [`http`] asks the engine, speaks the types of [`wire`], and forwards requests by
-//! routes alone. [`scaler`] lets functions rest that nothing calls. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
+//! routes alone. [`queue`] keeps calls that outlive their callers, by [`store::calls`], and sends them; [`cron`] makes such calls when they are
+//! due. [`scaler`] lets functions rest that nothing calls. [`store`] keeps what is desired. [`config`] is every setting, [`cli`] the command line, [`stack`] a whole
 //! desired state as stack files, [`archive`] packs images, [`audit`] keeps who changed what, [`doctor`] looks at the machine, `durable` replaces files so
 //! that a power cut leaves them whole, `cgroups` and `process` read what the kernel shows of those. [`daemon`] puts them together. `tests/architecture/main.rs` holds the arrows,
 //! `docs/architecture.md` walks through them.
@@ -22,6 +23,7 @@ mod cgroups;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod cron;
 pub mod daemon;
 pub mod data_dir;
 pub mod doctor;
@@ -33,6 +35,7 @@ pub mod fuzz_targets;
 pub mod host;
 pub mod http;
 mod process;
+pub mod queue;
 pub mod routes;
 pub mod scaler;
 pub mod shim;

@@ -7,6 +7,7 @@
 //! clap does the work: the file's lines become the flags' defaults ([`file`]), so each value has one parser and one rule.
 
 mod bound;
+mod destination;
 mod environment;
 mod file;
 mod value;
@@ -19,6 +20,7 @@ use clap::Args;
 use ipnet::{IpNet, Ipv4Net};
 
 pub use bound::Bound;
+pub use destination::{CallbackDestination, CallbackHost};
 pub use environment::unknown_variables;
 pub use file::{FileError, parse};
 pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
@@ -338,6 +340,42 @@ pub struct Config {
     #[arg(long, env = "ACTORD_PARK_REQUESTS", value_name = "N", default_value = "512")]
     pub park_requests: usize,
 
+    /// Largest body of an asynchronous call
+    #[arg(long, env = "ACTORD_QUEUE_MAX_BODY", value_name = "SIZE", default_value = "1Mi", value_parser = value::call_body)]
+    pub queue_max_body: usize,
+
+    /// Most asynchronous calls of one function that wait; 0: any number
+    #[arg(long, env = "ACTORD_QUEUE_MAX_CALLS", value_name = "COUNT", default_value = "100000")]
+    pub queue_max_calls: u64,
+
+    /// Most space on the disk for asynchronous calls, their answers and dead letters: bytes, a share of the disk of data-dir,
+    /// or none
+    #[arg(long, env = "ACTORD_QUEUE_MAX_BYTES", value_name = "BYTES|SHARE", default_value = "10%")]
+    pub queue_max_bytes: Bound,
+
+    /// Asynchronous calls that are under way side by side
+    #[arg(long, env = "ACTORD_QUEUE_PARALLEL", value_name = "N", default_value = "256", value_parser = value::count)]
+    pub queue_parallel: usize,
+
+    /// How long an asynchronous call that failed for good is kept to be looked at and sent again; 0: for ever
+    #[arg(long, env = "ACTORD_DEAD_LETTER_RETENTION", value_name = "TIME", default_value = "168h", value_parser = parse_duration)]
+    pub dead_letter_retention: Duration,
+
+    /// Most disk space for such calls of one function; the oldest goes first
+    #[arg(long, env = "ACTORD_DEAD_LETTER_MAX_SIZE", value_name = "SIZE", default_value = "16Mi", value_parser = value::log_size)]
+    pub dead_letter_max_size: u64,
+
+    /// Where callbacks of asynchronous calls may go beside other machines: an address, a subnet or a name, of this machine or
+    /// of the functions' subnet, at any port or with :PORT at one. Repeatable
+    #[arg(long, env = "ACTORD_CALLBACK_ALLOW", value_name = "ADDRESS|CIDR|HOST[:PORT]", value_delimiter = ',')]
+    pub callback_allow: Vec<CallbackDestination>,
+
+    /// Name by which callbacks call this actord: http://NAME:8080/function/... goes to a function here, without a connection.
+    /// Repeatable
+    #[arg(long, env = "ACTORD_GATEWAY_NAMES", value_name = "HOST", value_delimiter = ',',
+        default_values = ["gateway", "gateway.openfaas"], value_parser = value::host_name)]
+    pub gateway_names: Vec<String>,
+
     /// Whether every status carries the label faas_function with the function's name, as other providers add it; clients
     /// that compare labels with a stack file show it as a difference
     #[arg(long, env = "ACTORD_FUNCTION_LABEL", value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
@@ -435,6 +473,12 @@ impl Config {
     #[must_use]
     pub fn store_path(&self) -> PathBuf {
         self.data_dir.join("actord.db")
+    }
+
+    /// The asynchronous calls, and when schedules fired.
+    #[must_use]
+    pub fn calls_path(&self) -> PathBuf {
+        self.data_dir.join("calls.db")
     }
 
     /// Certificate and key of the public API, where it speaks TLS.

@@ -78,6 +78,23 @@ pub(super) fn memory(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected at least 1Mi, such as 64Mi".to_owned())
 }
 
+/// The body of an asynchronous call: it is kept in memory while it is written down and while it is sent.
+pub(super) fn call_body(text: &str) -> Result<usize, String> {
+    let bytes = function::parse_memory_bytes(text).map_err(|invalid| invalid.0)?;
+    let fits = usize::try_from(bytes).ok().filter(|bytes| (1 << 10..=64 << 20).contains(bytes));
+    fits.ok_or_else(|| "expected from 1Ki to 64Mi, such as 1Mi".to_owned())
+}
+
+/// A name that a URL may have for a host; without a port.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(plain);
+    if text.len() <= 253 && text.split('.').all(label) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("expected the name of a host such as gateway.openfaas, without http:// and port".to_owned())
+}
+
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("expected an absolute path".to_owned()) }

@@ -25,8 +25,8 @@ pub use pressure::{Memory, Pressure, Shedding, sleepers_to_stop};
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
     ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, Compat32Bit, Destination, FunctionId, FunctionName,
-    GracePeriod, GrantableCapabilities, HttpCheck, InstanceId, InstanceIds, Invalid, LoadType, Namespace,
-    NamespaceMetadata, OPENFAAS, Outbound, PullPolicy, Resources, Resting, Rule, RuntimeName, RuntimeNames, Scaling,
-    SecretName, Signal, Spec, SpecDraft, Whereabouts, parse_cpu_millis, parse_duration, parse_memory_bytes,
-    parse_pids_limit, upstream_port,
+    GracePeriod, GrantableCapabilities, HttpCheck, InstanceId, InstanceIds, Invalid, Jitter, LoadType, Missed,
+    Namespace, NamespaceMetadata, OPENFAAS, Outbound, Overlap, PullPolicy, Resources, Resting, RetryCodes, RetryRule,
+    Rule, RuntimeName, RuntimeNames, Scaling, Schedule, Schedules, SecretName, Signal, Spec, SpecDraft, When,
+    Whereabouts, parse_cpu_millis, parse_duration, parse_memory_bytes, parse_pids_limit, upstream_port,
 };

@@ -5,6 +5,7 @@
 //! here: that is read back from containerd. The rest of the crate sees [`Store`] and [`Secrets`], never SQL.
 
 mod backup_thread;
+pub mod calls;
 mod check;
 mod compaction;
 mod copy;

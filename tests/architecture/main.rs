@@ -30,10 +30,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("wire", &["function"]),
     ("routes", &["function"]),
     ("store", &["function", "durable"]),
+    ("store::calls", &["function", "durable", "store"]),
     ("engine", &["function"]),
     ("actors", &["function", "engine", "host", "routes", "store"]),
     ("tls", &[]),
-    ("http", &["audit", "function", "engine", "routes", "credentials", "tls", "wire"]),
+    ("queue", &["function", "engine", "routes", "store::calls"]),
+    ("cron", &["function", "engine", "queue"]),
+    ("http", &["audit", "function", "engine", "routes", "queue", "cron", "credentials", "tls", "wire"]),
     ("scaler", &["function", "engine", "routes"]),
     ("shim", &["cgroups", "process"]),
     ("archive", &[]),
@@ -43,9 +46,26 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("credentials", &["data_dir", "function"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
-    ("cli", &["config", "archive", "credentials", "function", "data_dir", "store", "stack", "doctor", "wire"]),
-    ("doctor", &["config", "credentials", "function", "store", "host", "host::cni", "host::containerd", "tls"]),
-    ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "stack", "store", "wire"]),
+    (
+        "cli",
+        &[
+            "config",
+            "archive",
+            "credentials",
+            "function",
+            "data_dir",
+            "store",
+            "store::calls",
+            "stack",
+            "doctor",
+            "wire",
+        ],
+    ),
+    (
+        "doctor",
+        &["config", "credentials", "function", "store", "store::calls", "host", "host::cni", "host::containerd", "tls"],
+    ),
+    ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "queue", "stack", "store", "wire"]),
     ("daemon", EVERY_ROOM),
 ];
 
@@ -55,6 +75,7 @@ const EVERY_ROOM: &[&str] = &[
     "audit",
     "config",
     "credentials",
+    "cron",
     "data_dir",
     "doctor",
     "engine",
@@ -63,10 +84,12 @@ const EVERY_ROOM: &[&str] = &[
     "host::cni",
     "host::containerd",
     "http",
+    "queue",
     "routes",
     "scaler",
     "shim",
     "store",
+    "store::calls",
     "tls",
 ];
 
@@ -90,6 +113,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
         "credentials/access.rs",
         "from which date on a token is refused: it outlives restarts, and its maker thinks in days",
     ),
+    ("cron/driver.rs", "when a schedule is due: people set it by the wall"),
     ("daemon/down.rs", "the logs of all functions go, whenever they began"),
     ("doctor/certificate.rs", "whether a certificate is good today, to be shown"),
     ("doctor/resources.rs", "whether the clock can be right"),
@@ -101,6 +125,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
     ("http/api/tokens.rs", "whether a token has expired, to be shown"),
     ("http/metrics/process.rs", "how old this process is, to be shown"),
     ("http/proxy/headers.rs", "X-Start-Time, as the gateway writes it"),
+    ("queue/ticks.rs", "when a call was accepted, to be shown; and where the queue's own clock begins"),
     ("shim/cleanup.rs", "when a process ended, to be shown"),
     ("shim/events.rs", "when an event happened, to be shown"),
     ("shim/exits.rs", "when a process ended, to be shown"),
@@ -119,23 +144,25 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
     ("containerd_shim_protos", &["shim"]),
+    ("croner", &["function", "cron"]),
     ("h2", &["http"]),
     ("httparse", &["http"]),
     ("indicatif", &["cli"]),
     ("libseccomp", &["shim"]),
     ("prost", &["host::containerd"]),
     ("prost_types", &["host::containerd"]),
-    ("reqwest", &["host::containerd", "cli"]),
+    ("reqwest", &["host::containerd", "cli", "http"]),
     ("rscni_types", &["host::cni"]),
-    ("rusqlite", &["store"]),
+    ("rusqlite", &["store", "store::calls"]),
     ("serde_saphyr", &["stack", "cli"]),
     ("tokio_rustls", &["http"]),
     ("tonic", &["host::containerd"]),
     ("utoipa", &["http", "wire"]),
 ];
 
-/// Crates that the heart may name. It has no clock, no I/O and no async.
-const HEART: &[&str] = &["std", "serde", "thiserror"];
+/// Crates that the heart may name. It has no clock, no I/O and no async. croner reads schedules: what a deploy is refused for and
+/// what fires later is one dialect, and without its features it asks no clock and no database of zones.
+const HEART: &[&str] = &["std", "serde", "thiserror", "croner"];
 /// Parts of the standard library that the heart may not name.
 const HEART_NOT: &[&str] = &["fs", "io", "env", "process", "thread"];
 
@@ -368,6 +395,11 @@ fn an_import_that_is_not_allowed_is_found_however_it_is_written() {
         ("http/invoke.rs", "use crate::host::HostError;"),
         ("http/invoke.rs", "use crate::actors::LocalEngine;"),
         ("http/invoke.rs", "use crate::store::Store;"),
+        ("http/invoke.rs", "use crate::store::calls::Calls;"),
+        ("queue/dispatcher.rs", "use crate::store::Store;"),
+        ("queue/dispatcher.rs", "use crate::http::Queued;"),
+        ("cron/driver.rs", "use crate::store::calls::Calls;"),
+        ("store/mod.rs", "use self::calls::Calls; use crate::store::calls::Seq;"),
         ("scaler/driver.rs", "use crate::actors::LocalEngine;"),
         ("engine/mod.rs", "use crate::actors::LocalEngine;"),
         ("engine/mod.rs", "use crate::host::Image;"),

@@ -14,11 +14,14 @@ mod namespace;
 mod outbound;
 mod pull_policy;
 mod quantity;
+mod queue;
 mod resend;
 mod resources;
 mod resting;
+mod retry;
 mod runtime;
 mod scaling;
+mod schedule;
 mod spare;
 mod timeout;
 mod upstream;
@@ -41,8 +44,10 @@ pub use self::quantity::{parse_cpu_millis, parse_memory_bytes};
 pub use self::resources::{Resources, parse_pids_limit};
 pub use self::resting::Resting;
 use self::resting::RestingKeys;
+pub use self::retry::{Jitter, RetryCodes, RetryRule};
 pub use self::runtime::RuntimeNames;
 pub use self::scaling::{LoadType, Rule, Scaling, Signal};
+pub use self::schedule::{Missed, Overlap, Schedule, Schedules, When};
 pub use self::timeout::{AnswerLimit, GracePeriod};
 pub use self::upstream::{Whereabouts, upstream_port};
 
@@ -112,6 +117,10 @@ impl TryFrom<SpecDraft> for Spec {
         capabilities::capabilities(&mut keys);
         compat::compat(&mut keys);
         outbound::outbound(&mut keys);
+        retry::rule(&mut keys);
+        queue::max_inflight(&mut keys);
+        queue::call_deadline(&mut keys);
+        schedule::schedules(&mut keys);
         keys.fault()?;
         Ok(spec)
     }
@@ -264,6 +273,30 @@ impl Spec {
     #[must_use]
     pub fn outbound(&self) -> Outbound {
         outbound::outbound(&mut Keys::of(self))
+    }
+
+    /// When its asynchronous calls are tried again, and how often.
+    #[must_use]
+    pub fn retry(&self) -> RetryRule {
+        retry::rule(&mut Keys::of(self))
+    }
+
+    /// Most of its asynchronous calls that are under way side by side, if the function says so.
+    #[must_use]
+    pub fn max_inflight(&self) -> Option<u32> {
+        queue::max_inflight(&mut Keys::of(self))
+    }
+
+    /// How long an asynchronous call of it may wait and be tried in all, if the function says so.
+    #[must_use]
+    pub fn call_deadline(&self) -> Option<Duration> {
+        queue::call_deadline(&mut Keys::of(self))
+    }
+
+    /// When it is called by the clock, if it is.
+    #[must_use]
+    pub fn schedules(&self) -> Option<Schedules> {
+        schedule::schedules(&mut Keys::of(self))
     }
 
     /// The memory limit in bytes, if one is set.

@@ -1,0 +1,4 @@
+//! Asynchronous calls: accepted, sent when it is their turn, tried again, and called back.
+
+pub mod retry;
+pub mod seam;
