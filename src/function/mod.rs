@@ -24,7 +24,7 @@ pub use lifecycle::{
 pub use pressure::{Memory, Pressure, Shedding, sleepers_to_stop};
 pub use readiness::{Answer, GRACE, GoodVersion, HEALTH, Judged, Verdict};
 pub use spec::{
-    ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, Compat32Bit, Destination, FunctionId, FunctionName,
+    ANNOTATION_PREFIX, AnswerLimit, Capability, Checks, Compat32Bit, Destination, Fields, FunctionId, FunctionName,
     GracePeriod, GrantableCapabilities, HttpCheck, InstanceId, InstanceIds, Invalid, Jitter, LoadType, Missed,
     Namespace, NamespaceMetadata, OPENFAAS, Outbound, Overlap, PullPolicy, Resources, Resting, RetryCodes, RetryRule,
     Rule, RuntimeName, RuntimeNames, Scaling, Schedule, Schedules, SecretName, Signal, Spec, SpecDraft, When,

@@ -35,7 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("actors", &["function", "engine", "host", "routes", "store"]),
     ("tls", &[]),
     ("queue", &["function", "engine", "routes", "store::calls"]),
-    ("cron", &["function", "engine", "queue"]),
+    ("cron", &["function", "engine", "routes", "queue"]),
     ("http", &["audit", "function", "engine", "routes", "queue", "cron", "credentials", "tls", "wire"]),
     ("scaler", &["function", "engine", "routes"]),
     ("shim", &["cgroups", "process"]),
@@ -144,7 +144,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli"]),
     ("containerd_client", &["host::containerd"]),
     ("containerd_shim_protos", &["shim"]),
-    ("croner", &["function", "cron"]),
+    ("croner", &["cron"]),
     ("h2", &["http"]),
     ("httparse", &["http"]),
     ("indicatif", &["cli"]),
@@ -160,9 +160,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("utoipa", &["http", "wire"]),
 ];
 
-/// Crates that the heart may name. It has no clock, no I/O and no async. croner reads schedules: what a deploy is refused for and
-/// what fires later is one dialect, and without its features it asks no clock and no database of zones.
-const HEART: &[&str] = &["std", "serde", "thiserror", "croner"];
+/// Crates that the heart may name. It has no clock, no I/O and no async.
+const HEART: &[&str] = &["std", "serde", "thiserror"];
 /// Parts of the standard library that the heart may not name.
 const HEART_NOT: &[&str] = &["fs", "io", "env", "process", "thread"];
 

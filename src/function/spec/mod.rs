@@ -47,7 +47,7 @@ use self::resting::RestingKeys;
 pub use self::retry::{Jitter, RetryCodes, RetryRule};
 pub use self::runtime::RuntimeNames;
 pub use self::scaling::{LoadType, Rule, Scaling, Signal};
-pub use self::schedule::{Missed, Overlap, Schedule, Schedules, When};
+pub use self::schedule::{Fields, Missed, Overlap, Schedule, Schedules, When};
 pub use self::timeout::{AnswerLimit, GracePeriod};
 pub use self::upstream::{Whereabouts, upstream_port};
 
@@ -293,7 +293,7 @@ impl Spec {
         queue::call_deadline(&mut Keys::of(self))
     }
 
-    /// When it is called by the clock, if it is.
+    /// When it is called by the clock, if it asks for it. Whether the machine knows the zones is for `cron` to say.
     #[must_use]
     pub fn schedules(&self) -> Option<Schedules> {
         schedule::schedules(&mut Keys::of(self))
