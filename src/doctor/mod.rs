@@ -23,6 +23,7 @@ mod runtimes;
 mod source;
 mod user_namespaces;
 mod waits;
+mod zones;
 
 pub use finding::{Finding, State};
 pub use running::running_pid;
@@ -45,6 +46,7 @@ pub struct Facts {
     cgroups: cgroups::Cgroups,
     waits: waits::Waits,
     user_namespaces: user_namespaces::UserNamespaces,
+    zones: zones::Zones,
     runtimes: runtimes::Runtimes,
     programs: programs::Programs,
     network: network::Network,
@@ -83,6 +85,7 @@ impl Facts {
             disk: disk::Disk::read(root, &config.data_dir, &config.state_dir, &socket),
             waits: waits::Waits::read(root),
             user_namespaces: user_namespaces::UserNamespaces::read(root, config),
+            zones: zones::Zones::read(root),
             programs,
             runtimes,
             network,
@@ -107,6 +110,7 @@ impl Facts {
         all.extend(self.cgroups.check());
         all.extend(self.waits.check());
         all.extend(self.user_namespaces.check());
+        all.extend(self.zones.check());
         all.extend(self.programs.check(self.running.pid.is_some()));
         all.extend(self.runtimes.check());
         all.extend(self.network.check());

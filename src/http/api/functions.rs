@@ -117,6 +117,7 @@ async fn apply(mode: Mode, request: &HttpRequest, body: Payload, (services, sett
     }
     let (draft, name) = (sent.draft()?, sent.service.parse()?);
     let spec = Spec::try_from(draft)?;
+    crate::cron::check(&spec)?;
     let id = FunctionId::new(name, namespace(&services, &sent.namespace, request).await?);
     about_function(request, &id);
     info!(function = %id, image = %spec.image, ?mode, "deployment asked for");
