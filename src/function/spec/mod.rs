@@ -117,7 +117,7 @@ impl TryFrom<SpecDraft> for Spec {
         capabilities::capabilities(&mut keys);
         compat::compat(&mut keys);
         outbound::outbound(&mut keys);
-        retry::rule(&mut keys);
+        RetryRule::read(&mut keys);
         queue::max_inflight(&mut keys);
         queue::call_deadline(&mut keys);
         schedule::schedules(&mut keys);
@@ -127,8 +127,8 @@ impl TryFrom<SpecDraft> for Spec {
 }
 
 impl Spec {
-    /// A spec that an actord wrote down which had accepted it: checked like a new one, but for the keys of scaling and
-    /// resting. They had no rules once, and what can't be read there counts as not given.
+    /// A spec that an actord wrote down which had accepted it: checked like a new one, but for the keys of scaling, resting
+    /// and asynchronous calls. They had no rules once, and what can't be read there counts as not given.
     ///
     /// # Errors
     /// As for a new one.
@@ -278,7 +278,7 @@ impl Spec {
     /// When its asynchronous calls are tried again, and how often.
     #[must_use]
     pub fn retry(&self) -> RetryRule {
-        retry::rule(&mut Keys::of(self))
+        RetryRule::read(&mut Keys::of(self))
     }
 
     /// Most of its asynchronous calls that are under way side by side, if the function says so.
