@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! every 2 s: host -> Pressure (pure) -> Ahead:    the pool of warm attachments is not refilled
+//!                                       Calls:    whoever sends asynchronous calls sees it in `Engine::shedding`
 //!                                       Sleepers: some that are frozen, and may go to zero, are told to (`Rest`)
 //!                                       Spares:   functions that keep spares are told to keep none (`Lean`)
 //! ```
@@ -10,7 +11,7 @@
 //! While anything is shed, its job of the housekeeping counts as failing: it is in the log, in the metrics and on `/readyz`.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts};
@@ -22,9 +23,10 @@ use super::{Context, LocalEngine, Registry, Supervised};
 use crate::engine::Refused;
 use crate::function::{Desired, FunctionId, Memory, Pressure, Resting, Shedding, Tier, sleepers_to_stop};
 
-/// What is shed, for the metrics.
+/// What is shed, for the metrics and for those who ask.
 #[derive(Debug)]
 pub(super) struct PressureMeters {
+    now: RwLock<Shedding>,
     step: IntGauge,
     sleepers: IntCounter,
     spares: IntCounter,
@@ -34,12 +36,21 @@ pub(super) struct PressureMeters {
 impl PressureMeters {
     #[expect(clippy::expect_used, reason = "names and labels are written here, and can't be wrong")]
     pub(super) fn new() -> Self {
-        let help = "What is shed while the machine's memory is short: 0 nothing, 3 all that may be";
+        let help = "What is shed while the machine's memory is short: 0 nothing, 4 all that may be";
         let step = IntGauge::new("actord_memory_shedding_step", help).expect("a metric");
         let opts = Opts::new("actord_memory_shed_total", "Functions that were told to shed something, by what");
         let shed = IntCounterVec::new(opts, &["what"]).expect("a metric");
         let (sleepers, spares) = (shed.with_label_values(&["sleeper"]), shed.with_label_values(&["spares"]));
-        Self { step, sleepers, spares, shed }
+        Self { now: RwLock::default(), step, sleepers, spares, shed }
+    }
+
+    pub(super) fn shedding(&self) -> Shedding {
+        *self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, now: Shedding) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
+        self.step.set(now as i64);
     }
 
     pub(super) fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
@@ -107,7 +118,7 @@ impl Shedder {
         if before != now {
             tracing::warn!(memory = seen(memory), "{}", now.words());
         }
-        context.pressure.step.set(now as i64);
+        context.pressure.note(now);
         context.network.hold_refills(now >= Shedding::Ahead);
         if now >= Shedding::Sleepers {
             self.stop_sleepers(context, &registry).await;

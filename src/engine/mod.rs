@@ -26,7 +26,7 @@ pub use namespace::{NamespaceRefused, SecretRefused};
 pub use refused::Refused;
 pub use view::{Mode, PullProgress, Used, View};
 
-use crate::function::{FunctionId, Generation, Namespace, NamespaceMetadata, SecretName, Spec, Tier};
+use crate::function::{FunctionId, Generation, Namespace, NamespaceMetadata, SecretName, Shedding, Spec, Tier};
 
 /// Runs functions.
 #[async_trait]
@@ -112,6 +112,11 @@ pub trait Engine: Send + Sync {
     /// known already; nothing is looked at for it.
     fn faults(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What it sheds just now because memory is short: doors shed theirs by it, in the same order.
+    fn shedding(&self) -> Shedding {
+        Shedding::Nothing
     }
 
     /// What becomes of functions from now on, or after the change with this number.

@@ -3,15 +3,16 @@
 //! ```text
 //! readings (how long processes waited for memory, or how much is left)
 //!   strained for 5 s -> one step more     1 what is made ahead of any demand: warm attachments
-//!                       (again and again) 2 sleeping functions: what is frozen, and may go to zero, goes there
-//!                                         3 spares
+//!                       (again and again) 2 asynchronous calls: none is sent any more, they wait
+//!                                         3 sleeping functions: what is frozen, and may go to zero, goes there
+//!                                         4 spares
 //!   at ease for 60 s -> nothing is shed any more
 //!   between the two  -> it stays as it is
 //! ```
-//! The order is that of what callers lose: nothing, then the time of a start at the next call, then the fast way out of a
-//! crash. Images that are fetched ahead of their deploy will be the first to be left, and asynchronous calls will stand
-//! between the first step and the second: neither exists yet. What serves is never shed: whether a process has to die is for
-//! the kernel to say, by the limits that functions have.
+//! The order is that of what callers lose: nothing, then time where nobody waits for the answer, then the time of a start at
+//! the next call, then the fast way out of a crash. Images that are fetched ahead of their deploy will be the first to be left:
+//! there are none yet. What serves is never shed: whether a process has to die is for the kernel to say, by the limits that
+//! functions have.
 //!
 //! Three things keep it from going to and fro: what it takes to shed (strained) is far from what it takes to stop that (at
 //! ease), both have to last, and one reading never moves it by more than one step: after a stop of the whole process the time
@@ -47,6 +48,8 @@ pub enum Shedding {
     Nothing,
     /// What is made ahead of any demand.
     Ahead,
+    /// Asynchronous calls: they wait.
+    Calls,
     /// Sleeping functions.
     Sleepers,
     /// Spares.
@@ -57,7 +60,8 @@ impl Shedding {
     fn more(self) -> Self {
         match self {
             Self::Nothing => Self::Ahead,
-            Self::Ahead => Self::Sleepers,
+            Self::Ahead => Self::Calls,
+            Self::Calls => Self::Sleepers,
             Self::Sleepers | Self::Spares => Self::Spares,
         }
     }
@@ -68,9 +72,13 @@ impl Shedding {
         match self {
             Self::Nothing => "nothing is shed",
             Self::Ahead => "no attachment is made ahead of its start",
-            Self::Sleepers => "no attachment is made ahead of its start, and functions that sleep are stopped",
+            Self::Calls => "no attachment is made ahead of its start, and asynchronous calls wait",
+            Self::Sleepers => {
+                "no attachment is made ahead of its start, asynchronous calls wait, and functions that sleep are stopped"
+            }
             Self::Spares => {
-                "no attachment is made ahead of its start, functions that sleep are stopped, and none keeps a spare"
+                "no attachment is made ahead of its start, asynchronous calls wait, functions that sleep are stopped, and \
+                 none keeps a spare"
             }
         }
     }
@@ -181,7 +189,8 @@ mod tests {
     #[test]
     fn the_longer_it_is_strained_the_more_is_shed_one_after_the_other() {
         let mut world = World::new();
-        for expected in [Shedding::Nothing, Shedding::Ahead, Shedding::Sleepers, Shedding::Spares, Shedding::Spares] {
+        use Shedding::{Ahead, Calls, Nothing, Sleepers, Spares};
+        for expected in [Nothing, Ahead, Calls, Sleepers, Spares, Spares] {
             assert_eq!(world.seconds(5, STRAINED), expected);
         }
     }
@@ -190,10 +199,10 @@ mod tests {
     fn it_goes_on_until_it_was_at_ease_for_a_minute() {
         let mut world = World::new();
         world.seconds(11, STRAINED);
-        assert_eq!(world.seconds(600, BETWEEN), Shedding::Sleepers);
-        assert_eq!(world.seconds(60, AT_EASE), Shedding::Sleepers);
-        assert_eq!(world.seconds(1, BETWEEN), Shedding::Sleepers);
-        assert_eq!(world.seconds(60, AT_EASE), Shedding::Sleepers, "it counts anew");
+        assert_eq!(world.seconds(600, BETWEEN), Shedding::Calls);
+        assert_eq!(world.seconds(60, AT_EASE), Shedding::Calls);
+        assert_eq!(world.seconds(1, BETWEEN), Shedding::Calls);
+        assert_eq!(world.seconds(60, AT_EASE), Shedding::Calls, "it counts anew");
         assert_eq!(world.seconds(1, AT_EASE), Shedding::Nothing);
     }
 

@@ -21,7 +21,7 @@ pub use self::logs::LocalLogs;
 use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, Ping, Rest, Rollback, Scale, To};
 use crate::actors::{Context, Registry, Settings, Supervised};
 use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
-use crate::function::{Adjusted, FunctionId, Generation, Namespace, Spec, Tier};
+use crate::function::{Adjusted, FunctionId, Generation, Namespace, Shedding, Spec, Tier};
 use crate::store::StoreError;
 
 /// See the module. Cheap to clone.
@@ -127,6 +127,10 @@ impl Engine for LocalEngine {
 
     fn faults(&self) -> Vec<String> {
         self.context.housekeeping.faults()
+    }
+
+    fn shedding(&self) -> Shedding {
+        self.context.pressure.shedding()
     }
 
     fn watch(&self, after: Option<u64>) -> Changes {
