@@ -28,11 +28,11 @@ pub enum Wanted {
     /// Anything.
     #[default]
     Any,
-    /// Waiting, or under way.
+    /// Waiting for its function, or under way to it.
     Waiting,
     /// Of these, those that were tried.
     Retrying,
-    /// Of these, those whose callback is to be sent.
+    /// Answered, and its callback is to be sent.
     Callback,
     /// Done.
     Done,

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::call::{Attempt, Kept, NewCall, Verdict};
-use super::id::{LaneId, Seq};
-use super::list::Filter;
+use super::call::{Attempt, Kept, Loaded, NewCall, Verdict};
+use super::id::{CallId, LaneId, Seq};
 use crate::function::FunctionId;
 
 /// Where calls wait, each for its turn: those to a function, or callbacks to a host.
@@ -17,7 +16,7 @@ pub enum LaneKey {
 }
 
 /// A change of the file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Op {
     /// Keep a call.
     Accept(NewCall),
@@ -31,18 +30,40 @@ pub enum Op {
     Revive(Seq, Revive),
     /// Make dead letters of calls that wait. Those that have ended meanwhile are left as they are.
     End(Box<[Seq]>, Why),
-    /// Remove calls that have ended, some hundred at a time.
-    Purge(Filter),
+    /// Remove these calls. Those that have not ended stay.
+    Remove(Box<[Seq]>),
+    /// Take over calls of another file, each with the lane in which its callback waits if that is what is next for it.
+    Import(Box<[(LaneKey, Loaded)]>),
     /// Say something of a schedule.
     Mark(FiredKey, Mark),
     /// Keep house, a bounded part of it at a time.
     Upkeep(Upkeep),
     /// Nothing but to say how late it is.
     Ticks,
+    /// Say that all is in order. It is the last change.
+    Close,
+}
+
+impl Op {
+    /// How many bytes it carries, about.
+    pub(super) fn carries(&self) -> usize {
+        let kept = |answer: &Option<Kept>| answer.as_ref().map_or(0, |answer| answer.body.len());
+        match self {
+            Self::Accept(call) | Self::Fire(call, _) => call.head.len() + call.body.len(),
+            Self::Settle(_, Settled::Done { answer, .. }) => answer.body.len(),
+            Self::Settle(_, Settled::Dead { answer, .. } | Settled::ToCallback { answer, .. }) => kept(answer),
+            Self::Import(calls) => {
+                let bodies =
+                    calls.iter().filter_map(|(_, call)| call.request.as_ref()).map(|request| request.body.len());
+                bodies.sum()
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// What came of a try. Nothing is changed of a call that has ended meanwhile.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Settled {
     /// It is tried again.
     Again {
@@ -157,7 +178,7 @@ pub struct FiredRow {
     /// The last due time that fired, was skipped or was missed.
     pub last_due: Option<i64>,
     /// The call that it made last.
-    pub call: Option<super::CallId>,
+    pub call: Option<CallId>,
     /// When it made that.
     pub fired_at: Option<i64>,
     /// Due times that were missed, in all.
@@ -167,7 +188,7 @@ pub struct FiredRow {
 }
 
 /// A part of keeping house.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upkeep {
     /// Remove calls that ended long enough ago, and the oldest of too many.
     Ended,
