@@ -45,7 +45,7 @@ fn missing(names: &BTreeSet<String>, from: &BTreeSet<String>) -> Vec<String> {
 }
 
 fn is_metric(name: &str) -> bool {
-    let known = ["actord_", "gateway_", "http_request", "provider_http_", "pod_", "process_"];
+    let known = ["actord_", "gateway_", "http_request", "provider_http_", "pod_", "process_", "queue_worker_"];
     let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     plain && !name.ends_with('_') && known.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -44,7 +44,7 @@ pub enum Target {
         /// As it is sent to, without a fragment.
         url: String,
         /// The host as it stands in the URL, an address of version 6 without brackets.
-        host: String,
+        server: String,
         /// The port.
         port: u16,
         /// The host, where it is an address.
@@ -93,10 +93,10 @@ pub enum Place {
 }
 
 impl Allowed {
-    fn holds(&self, address: SocketAddr, host: &str) -> bool {
+    fn holds(&self, address: SocketAddr, server: &str) -> bool {
         let fits = match &self.place {
             Place::Net(net) => net.contains(&address.ip().to_canonical()) || net.contains(&address.ip()),
-            Place::Name(name) => name.trim_end_matches('.').eq_ignore_ascii_case(host.trim_end_matches('.')),
+            Place::Name(name) => name.trim_end_matches('.').eq_ignore_ascii_case(server.trim_end_matches('.')),
         };
         fits && self.port.is_none_or(|port| port == address.port())
     }
@@ -117,28 +117,29 @@ pub fn read(url: &str, rules: &Rules) -> Result<Target, String> {
         return Err(format!("its scheme is {}: expected http or https", read.scheme()));
     }
     read.set_fragment(None);
-    let (Some(host), Some(port)) = (read.host(), read.port_or_known_default().filter(|port| *port > 0)) else {
+    let server = read.host_str().and_then(|server| Host::parse(server).ok());
+    let (Some(server), Some(port)) = (server, read.port_or_known_default().filter(|port| *port > 0)) else {
         return Err("it has no host, or a port of 0".to_owned());
     };
-    if rules.own.is(&host, port, read.port().is_none(), rules.local) {
+    if rules.own.is(&server, port, read.port().is_none(), rules.local) {
         return own(&read);
     }
-    let (host, literal) = match host {
-        Host::Domain(name) => (name.to_owned(), None),
+    let (server, literal) = match server {
+        Host::Domain(name) => (name, None),
         Host::Ipv4(address) => (address.to_string(), Some(IpAddr::V4(address))),
         Host::Ipv6(address) => (address.to_string(), Some(IpAddr::V6(address))),
     };
     if let Some(address) = literal {
-        may(SocketAddr::new(address, port), &host, rules)?;
+        may(SocketAddr::new(address, port), &server, rules)?;
     }
-    Ok(Target::Elsewhere { url: read.into(), host, port, literal })
+    Ok(Target::Elsewhere { url: read.into(), server, port, literal })
 }
 
 impl Own {
     /// Whether this host and port are this actord.
-    fn is(&self, host: &Host<&str>, port: u16, is_usual: bool, local: fn(IpAddr) -> bool) -> bool {
+    fn is(&self, server: &Host<String>, port: u16, is_usual: bool, local: fn(IpAddr) -> bool) -> bool {
         let listens = |listen: &SocketAddr| listen.port() == port;
-        match host {
+        match server {
             Host::Domain(name) => {
                 let name = name.trim_end_matches('.');
                 if name == "localhost" {
@@ -186,16 +187,17 @@ fn own(url: &Url) -> Result<Target, String> {
     Ok(if queued { Target::Queued { id, path_and_query } } else { Target::Function { id, path_and_query } })
 }
 
-/// Whether a callback may be sent to this address, which `host` stands for.
+/// Whether a callback may be sent to this address, which `server` in the URL stands for.
 ///
 /// # Errors
 /// Why not, for the caller and the operator.
-pub fn may(address: SocketAddr, host: &str, rules: &Rules) -> Result<(), String> {
-    if rules.allow.iter().any(|allowed| allowed.holds(address, host)) {
+pub fn may(address: SocketAddr, server: &str, rules: &Rules) -> Result<(), String> {
+    if rules.allow.iter().any(|allowed| allowed.holds(address, server)) {
         return Ok(());
     }
     let refuse = |what: &str| {
-        let to = if address.ip().to_string() == host { host.to_owned() } else { format!("{host} ({})", address.ip()) };
+        let to =
+            if address.ip().to_string() == server { server.to_owned() } else { format!("{server} ({})", address.ip()) };
         Err(format!("callbacks to {to} are refused: {what}. The setting callback-allow can allow it"))
     };
     for ip in meant(address.ip()) {

@@ -25,7 +25,7 @@ fn said(url: &str, rules: &Rules) -> String {
     match read(url, rules) {
         Ok(Target::Function { id, path_and_query }) => format!("calls {id} {path_and_query}"),
         Ok(Target::Queued { id, path_and_query }) => format!("queues {id} {path_and_query}"),
-        Ok(Target::Elsewhere { host, port, .. }) => format!("to {host} {port}"),
+        Ok(Target::Elsewhere { server, port, .. }) => format!("to {server} {port}"),
         Err(error) => format!("no: {error}"),
     }
 }

@@ -1,0 +1,271 @@
+//! The answer of a call goes on to where its caller asked: a function of this actord, by no socket, or another server.
+//!
+//! ```text
+//! X-Callback-Url -> elsewhere        -> Deliver
+//!                -> /function/       -> Invoke
+//!                -> /async-function/ -> accepted as a call of its own
+//! ```
+//! It is tried as the call itself was. An answer that does not get out is a dead letter with all of the answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::accept::{New, NotAccepted};
+use super::attempt::{KEPT, Outcome, Started, Try, held};
+use super::callback::{self, Target};
+use super::head::Head;
+use super::retry::{self, Came, Hold, Next};
+use super::seam::{Delivered, Post, Sending};
+use super::under_way::Entry;
+use crate::function::{FunctionId, RetryRule};
+use crate::store::calls::{Loaded, Settled, Verdict};
+
+/// So many calls may follow from one by callbacks to functions of this actord: a circle ends.
+const CHAIN: u32 = 16;
+const CHAIN_HEADER: &str = "x-actord-chain";
+/// What belongs to one connection, to the answer's own body, or to a browser.
+const DROPPED: [&str; 13] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "set-cookie2",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What came of sending it.
+enum Sent {
+    Came(Came),
+    /// No other try would end otherwise.
+    Never(String),
+}
+
+impl Try {
+    /// Sends the answer of a call.
+    pub(super) async fn deliver(&self, loaded: &Loaded, rule: &RetryRule, entry: &Entry) -> Outcome {
+        let started = Started::now();
+        let sent = tokio::select! {
+            biased;
+            sent = self.send(loaded, rule) => sent,
+            // A cancelled call has no callback.
+            hold = entry.dropped() => return held(hold),
+        };
+        let (came, next) = match sent {
+            Sent::Came(came) => {
+                let next = retry::next(rule, loaded.call.tries + 1, &came, None, rand::random());
+                (came, next)
+            }
+            Sent::Never(reason) => {
+                let came = Came::Internal { status: 502, retry_after: None, reason: reason.clone() };
+                (came, Next::Dead { reason })
+            }
+        };
+        let attempt = started.attempt(&came, true);
+        let settled = match next {
+            Next::Held(hold) => return Outcome::Held(hold),
+            Next::Done => {
+                self.context.metrics.callback("done");
+                Settled::Delivered { attempt }
+            }
+            Next::Again { wait } => {
+                self.context.metrics.callback("again");
+                Settled::Again { due: self.calls.ticks().now() + super::attempt::millis(wait), attempt }
+            }
+            Next::Dead { reason } => {
+                self.context.metrics.callback("dead");
+                self.context.metrics.dead("callback", 1);
+                let reason = match &loaded.call.verdict {
+                    // Why the call itself failed is told before it.
+                    Some(Verdict::Dead { .. }) => reason,
+                    _ => format!("its callback failed: {reason}"),
+                };
+                Settled::Dead { attempt: Some(attempt), reason, answer: None }
+            }
+        };
+        self.settle(settled).await
+    }
+
+    async fn send(&self, loaded: &Loaded, rule: &RetryRule) -> Sent {
+        let Some(wanted) = &loaded.call.callback else { return Sent::Never("it has no callback".to_owned()) };
+        let target = match callback::read(&wanted.url, &self.context.settings.rules) {
+            Ok(target) => target,
+            Err(reason) => return Sent::Never(reason),
+        };
+        let (mut head, body) = message(loaded, rule);
+        let (function, path_and_query, queued) = match target {
+            Target::Elsewhere { url, .. } => {
+                return match self.senders.deliver.deliver(&Post { url, head: head.0, body }).await {
+                    Delivered::Came { came, .. } => Sent::Came(came),
+                    Delivered::Refused { reason } => Sent::Never(reason),
+                }
+                .no_redirect();
+            }
+            Target::Function { id, path_and_query } => (id, path_and_query, false),
+            Target::Queued { id, path_and_query } => (id, path_and_query, true),
+        };
+        if let Err(reason) = self.may_call(&function, wanted.checked) {
+            return Sent::Never(reason);
+        }
+        let depth = depth(loaded) + 1;
+        if depth > CHAIN {
+            return Sent::Never(format!("more than {CHAIN} calls follow from one: do their callbacks go in a circle?"));
+        }
+        head.set(CHAIN_HEADER, depth.to_string());
+        head.set("content-length", body.len().to_string());
+        if queued {
+            self.queue(loaded, function, path_and_query, &head, body).await
+        } else {
+            self.call_own(loaded, function, path_and_query, &head, body).await
+        }
+    }
+
+    /// A chain of calls opens no function that its caller could not call.
+    fn may_call(&self, function: &FunctionId, checked: bool) -> Result<(), String> {
+        match self.context.routes.find(function) {
+            Some(entry) if entry.asks_for_token() && !checked => {
+                Err(format!("function {function} asks for a token, which the call did not bring for it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn call_own(
+        &self,
+        loaded: &Loaded,
+        function: FunctionId,
+        path_and_query: String,
+        head: &Head,
+        body: Bytes,
+    ) -> Sent {
+        let told = format!("{function}");
+        let sending = Sending {
+            id: loaded.call.id,
+            function,
+            method: "POST".to_owned(),
+            path_and_query,
+            head: head.encode(),
+            body,
+            keep: KEPT,
+        };
+        let reply = self.invoke(&sending).await;
+        let unavailable = |why: &str| internal(503, format!("function {told} {why}"));
+        Sent::Came(match reply.came {
+            // It is not the call that waits for this function, so it is one of its tries.
+            Came::NotTried(Hold::KeptDown) => unavailable("is stopped by `actord stop`"),
+            Came::NotTried(Hold::Gone) | Came::Internal { status: 404, .. } => unavailable("was not found"),
+            came => came,
+        })
+        .no_redirect()
+    }
+
+    async fn queue(
+        &self,
+        loaded: &Loaded,
+        function: FunctionId,
+        path_and_query: String,
+        head: &Head,
+        body: Bytes,
+    ) -> Sent {
+        if self.context.routes.find(&function).is_none() {
+            return Sent::Came(internal(503, format!("function {function} was not found")));
+        }
+        let caller_id = loaded.call.caller_id.clone().unwrap_or_else(|| loaded.call.id.to_string());
+        let new = New {
+            function,
+            method: "POST".to_owned(),
+            path_and_query,
+            head: head.encode(),
+            body,
+            caller_id: Some(caller_id),
+            guarded: loaded.call.guarded,
+            callback: None,
+            deadline: None,
+        };
+        Sent::Came(match self.context.accept(&self.calls, new).await {
+            Ok(_) => Came::Answered { status: 202, retry_after: None },
+            Err(NotAccepted::Late) => Came::Answered { status: 400, retry_after: None },
+            Err(refused) => internal(503, refused.to_string()),
+        })
+    }
+}
+
+impl Sent {
+    /// A redirect is not followed, so what it answers is no success.
+    fn no_redirect(self) -> Self {
+        match self {
+            Self::Came(Came::Answered { status: status @ 300..=399, .. }) => {
+                Self::Never(format!("answered {status}, and redirects are not followed"))
+            }
+            other => other,
+        }
+    }
+}
+
+fn internal(status: u16, reason: String) -> Came {
+    Came::Internal { status, retry_after: None, reason }
+}
+
+/// How many callbacks led to this call.
+fn depth(loaded: &Loaded) -> u32 {
+    let head = loaded.request.as_ref().and_then(|request| Head::decode(&request.head)).unwrap_or_default();
+    let depth = head.get(CHAIN_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    depth.unwrap_or(0)
+}
+
+/// Headers and body of the callback.
+fn message(loaded: &Loaded, rule: &RetryRule) -> (Head, Bytes) {
+    let call = &loaded.call;
+    let function = loaded.attempts.iter().rev().find(|attempt| !attempt.callback);
+    let mut head = Head::default();
+    let body = match &loaded.answer {
+        Some(answer) => {
+            let named: Vec<String> = answer
+                .head
+                .iter()
+                .filter(|(name, _)| name == "connection")
+                .flat_map(|(_, value)| {
+                    String::from_utf8_lossy(value)
+                        .split(',')
+                        .map(|name| name.trim().to_ascii_lowercase())
+                        .collect::<Vec<_>>()
+                })
+                .collect();
+            let kept = |name: &str| !DROPPED.contains(&name) && !named.iter().any(|other| other == name);
+            head.0.extend(answer.head.iter().filter(|(name, _)| kept(name)).cloned());
+            if answer.total > answer.body.len() as u64 {
+                head.set("x-actord-answer-cut", answer.total.to_string());
+            }
+            answer.body.clone()
+        }
+        None => {
+            head.set("content-type", "text/plain; charset=utf-8");
+            let reason = call.reason.as_deref().unwrap_or("it was not answered");
+            Bytes::from(format!("{reason}\n"))
+        }
+    };
+    let status = loaded.answer.as_ref().map(|answer| answer.status).or(function.and_then(|attempt| attempt.status));
+    let request = loaded.request.as_ref().and_then(|request| Head::decode(&request.head));
+    let own = call.id.to_string();
+    let callers = request.as_ref().and_then(|head| head.get("x-call-id")).unwrap_or(own.as_bytes());
+    let took = Duration::from_millis(function.map_or(0, |attempt| attempt.took));
+    head.set("x-call-id", callers);
+    head.set("x-actord-call", own.clone());
+    head.set("x-function-name", call.function.to_string());
+    head.set("x-function-status", status.unwrap_or(502).to_string());
+    head.set("x-duration-seconds", format!("{:.6}", took.as_secs_f64()));
+    head.set("x-retry", call.called.to_string());
+    head.set("x-retry-max", rule.attempts.to_string());
+    head.set("user-agent", concat!("actord/", env!("CARGO_PKG_VERSION")));
+    (head, body)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The lanes in memory, and whose turn it is.
+
+use std::sync::atomic::Ordering;
+
+use super::super::attempt::Try;
+use super::super::context::{LaneShown, Run};
+use super::super::errand::{self, Back};
+use super::super::fairness::Standing;
+use super::super::gate::Gate;
+use super::super::lane::Lane;
+use super::{CALLBACKS, CALLBACKS_BEYOND, Dispatcher};
+use crate::function::{FunctionId, Shedding};
+use crate::store::calls::{LaneId, LaneKey};
+
+impl Dispatcher {
+    /// The lane in memory; none of a lane that the database has not.
+    pub(super) fn lane(&mut self, id: LaneId) -> Option<&mut Lane> {
+        if !self.lanes.contains_key(&id) {
+            let key = self.calls.lane(id)?.key.clone();
+            let (gate, limit) = match &key {
+                LaneKey::Function(function) => {
+                    self.of_function.insert(function.clone(), id);
+                    self.ask(id, function.clone());
+                    (Gate::Asking { again: None }, 1)
+                }
+                LaneKey::Host(_) => (Gate::Open, CALLBACKS),
+            };
+            self.lanes.insert(id, Lane::new(id, key, gate, limit));
+            self.touch(id);
+        }
+        self.lanes.get_mut(&id)
+    }
+
+    pub(super) fn ask(&mut self, id: LaneId, function: FunctionId) {
+        let context = self.context.clone();
+        let changes = self.lanes.get(&id).map_or(0, |lane| lane.changes);
+        self.errands.spawn(async move { Back::Asked(id, changes, errand::ask(&context, function).await) });
+    }
+
+    /// Something of the lane has changed: whether it is ready, what it has to read, and when it is looked at next.
+    pub(super) fn touch(&mut self, id: LaneId) {
+        let now = self.now();
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let may = lane.gate == Gate::Open && !(self.paused && lane.is_function());
+        if may && lane.has_head() && lane.in_flight < lane.limit {
+            self.turns.ready(id);
+        } else {
+            self.turns.not_ready(id);
+        }
+        if lane.gate == Gate::Open
+            && let Some(after) = lane.begin_reading(now)
+        {
+            let calls = self.calls.clone();
+            self.errands.spawn(async move { Back::Read(id, calls.heads(id, Some(after), now).await) });
+        }
+        let due = lane.due();
+        if lane.timer != due {
+            if let Some(before) = lane.timer {
+                self.timers.remove(&(before, id));
+            }
+            if let Some(due) = due {
+                self.timers.insert((due, id));
+            }
+            lane.timer = due;
+        }
+        lane.empty_since = if lane.is_empty() { lane.empty_since.or(Some(now)) } else { None };
+        let shown = LaneShown { gate: lane.gate, in_flight: lane.in_flight, oldest: lane.oldest(now) };
+        self.context.shown().insert(id, shown);
+    }
+
+    /// Begins what may begin.
+    pub(super) fn give_turns(&mut self) {
+        // What could not be written down is first: a call that was answered must not be sent again.
+        if *self.context.run.borrow() == Run::Ending || self.context.stuck.load(Ordering::Relaxed) {
+            return;
+        }
+        self.look_at_memory();
+        loop {
+            let (lanes, beyond) = (&self.lanes, self.callback_lanes < CALLBACKS_BEYOND);
+            let standing = |id: LaneId| {
+                let lane = lanes.get(&id);
+                lane.map_or(Standing { in_flight: 0, limit: 0, beyond: false }, |lane| Standing {
+                    in_flight: lane.in_flight,
+                    limit: lane.limit,
+                    beyond: lane.is_function() || beyond,
+                })
+            };
+            let Some(id) = self.turns.next(self.in_flight, standing) else { return };
+            self.begin(id);
+        }
+    }
+
+    fn begin(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(head) = lane.take() else { return };
+        let is_first = lane.in_flight == 0;
+        let waits = !(lane.is_function() && is_first);
+        if !lane.is_function() && is_first {
+            self.callback_lanes += 1;
+        }
+        lane.in_flight += 1;
+        self.in_flight += 1;
+        self.context.metrics.in_flight(&lane.key, lane.in_flight);
+        let (context, calls, senders) = (self.context.clone(), self.calls.clone(), self.senders.clone());
+        self.tries.spawn(Try { context, calls, senders, lane: id, head, waits }.run());
+        self.touch(id);
+    }
+
+    /// Whether memory is so short that no call is sent.
+    fn look_at_memory(&mut self) {
+        let paused = self.context.engine.shedding() >= Shedding::Calls;
+        if paused != self.paused {
+            self.paused = paused;
+            self.context.metrics.paused(paused);
+            if paused {
+                tracing::warn!("memory is short: asynchronous calls wait until it is not");
+            } else {
+                tracing::info!("asynchronous calls are sent again");
+            }
+            let lanes: Vec<_> = self.lanes.keys().copied().collect();
+            lanes.into_iter().for_each(|id| self.touch(id));
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: LaneId) {
+        let Some(lane) = self.lanes.remove(&id) else { return };
+        self.turns.not_ready(id);
+        if let Some(timer) = lane.timer {
+            self.timers.remove(&(timer, id));
+        }
+        if let LaneKey::Function(function) = &lane.key {
+            self.of_function.remove(function);
+        }
+        self.context.shown().remove(&id);
+        self.context.metrics.forget_in_flight(&lane.key);
+    }
+}

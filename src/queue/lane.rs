@@ -1,0 +1,220 @@
+//! The calls of one function, or the callbacks to one host, in the order in which they are sent. Pure.
+//!
+//! ```text
+//! on the disk, beyond the cursor:  next: when the first of them is due
+//! in memory:  heads      read or told of, in order, up to the cursor
+//!             late       told of after the cursor had passed their place
+//!             returned   taken, and given back
+//! ```
+//! A call's place is (due, seq): a call that just came is due as it comes, one that is tried again when it may be. So those that
+//! wait for another try hold up none that came later, and calls go in the order in which they came.
+//!
+//! Claimed calls look on the disk as if they waited. Only what lies beyond the cursor is read, so none is read twice; what was
+//! told of and read is taken once, because `live` holds all that is in memory or under way.
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use url::Url;
+
+use super::callback::{FUNCTION, QUEUED};
+use super::gate::Gate;
+use crate::store::calls::{Head, LaneId, LaneKey, Seq};
+
+/// So many are held in memory of a lane, whatever waits.
+pub(super) const HEADS: usize = 64;
+/// With fewer, more are read.
+const FEW: usize = 16;
+/// Before all that there are.
+pub(super) const START: Head = Head { due: i64::MIN, seq: Seq(i64::MIN) };
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) id: LaneId,
+    pub(super) key: LaneKey,
+    pub(super) gate: Gate,
+    /// The most that may be under way.
+    pub(super) limit: u32,
+    pub(super) in_flight: u32,
+    /// How many changes of its function were noted.
+    pub(super) changes: u64,
+    /// When something is to be done about it, as the dispatcher has it in its list.
+    pub(super) timer: Option<i64>,
+    /// Since when there is nothing in it.
+    pub(super) empty_since: Option<i64>,
+    heads: VecDeque<Head>,
+    late: BTreeSet<Head>,
+    returned: BTreeSet<Head>,
+    live: HashSet<Seq>,
+    cursor: Head,
+    next: Option<i64>,
+    reading: Option<Reading>,
+}
+
+/// More is being read.
+#[derive(Debug, Default)]
+struct Reading {
+    /// What was told of meanwhile.
+    told: Vec<Head>,
+    /// What was under way when it began and has ended, or waits elsewhere: what is read of it may be old.
+    ended: HashSet<Seq>,
+    /// Whether it began before all was begun anew: it is read again.
+    stale: bool,
+}
+
+impl Lane {
+    pub(super) fn new(id: LaneId, key: LaneKey, gate: Gate, limit: u32) -> Self {
+        Self {
+            id,
+            key,
+            gate,
+            limit,
+            in_flight: 0,
+            changes: 0,
+            timer: None,
+            empty_since: None,
+            heads: VecDeque::new(),
+            late: BTreeSet::new(),
+            returned: BTreeSet::new(),
+            live: HashSet::new(),
+            cursor: START,
+            next: Some(START.due),
+            reading: None,
+        }
+    }
+
+    /// Whether calls of a function are in it, not callbacks.
+    pub(super) fn is_function(&self) -> bool {
+        matches!(self.key, LaneKey::Function(_))
+    }
+
+    pub(super) fn has_head(&self) -> bool {
+        !(self.heads.is_empty() && self.late.is_empty() && self.returned.is_empty())
+    }
+
+    /// Nothing is in it, here or on the disk.
+    pub(super) fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.next.is_none() && self.reading.is_none()
+    }
+
+    /// Takes the first. It stays live until [`Lane::forget`].
+    pub(super) fn take(&mut self) -> Option<Head> {
+        let fronts = [self.returned.first(), self.late.first(), self.heads.front()];
+        let first = *fronts.into_iter().flatten().min()?;
+        if !self.returned.remove(&first) && !self.late.remove(&first) {
+            self.heads.pop_front();
+        }
+        Some(first)
+    }
+
+    /// Gives one back that was taken.
+    pub(super) fn give_back(&mut self, head: Head) {
+        self.returned.insert(head);
+    }
+
+    /// One that was taken has ended, or waits anew.
+    pub(super) fn forget(&mut self, seq: Seq) {
+        self.live.remove(&seq);
+        if let Some(reading) = &mut self.reading {
+            reading.ended.insert(seq);
+        }
+    }
+
+    /// Notes that a call waits.
+    pub(super) fn told(&mut self, head: Head, now: i64) {
+        if self.live.contains(&head.seq) {
+            return;
+        }
+        if let Some(reading) = &mut self.reading {
+            reading.told.push(head);
+        } else if head <= self.cursor {
+            self.live.insert(head.seq);
+            self.late.insert(head);
+        } else if head.due <= now && self.heads.len() < HEADS && self.next.is_none_or(|next| head.due < next) {
+            self.live.insert(head.seq);
+            self.heads.push_back(head);
+            self.cursor = head;
+        } else {
+            self.next = Some(self.next.map_or(head.due, |next| next.min(head.due)));
+        }
+    }
+
+    /// Begins to read, if more is due than is here: returns what is to be read after.
+    pub(super) fn begin_reading(&mut self, now: i64) -> Option<Head> {
+        let is_due = self.next.is_some_and(|next| next <= now);
+        if !is_due || self.reading.is_some() || self.heads.len() >= FEW {
+            return None;
+        }
+        self.reading = Some(Reading::default());
+        Some(self.cursor)
+    }
+
+    /// What was read after the cursor, in order, and when the first beyond that is due.
+    pub(super) fn read(&mut self, heads: Vec<Head>, next: Option<i64>, now: i64) {
+        let Reading { told, ended, stale } = self.reading.take().unwrap_or_default();
+        if stale {
+            return;
+        }
+        self.next = next;
+        if let Some(last) = heads.last() {
+            self.cursor = self.cursor.max(*last);
+        }
+        let new = heads.into_iter().filter(|head| !ended.contains(&head.seq) && self.live.insert(head.seq));
+        self.heads.extend(new);
+        for head in told {
+            self.told(head, now);
+        }
+    }
+
+    /// Reading failed: it is tried again.
+    pub(super) fn not_read(&mut self, now: i64) {
+        let next = self.next;
+        self.read(Vec::new(), next, now);
+    }
+
+    /// Begins anew with what is on the disk. Those that are under way stay so.
+    pub(super) fn begin_anew(&mut self) {
+        let waiting =
+            self.heads.drain(..).chain(std::mem::take(&mut self.late)).chain(std::mem::take(&mut self.returned));
+        for head in waiting {
+            self.live.remove(&head.seq);
+        }
+        if let Some(reading) = &mut self.reading {
+            reading.stale = true;
+        }
+        self.cursor = START;
+        self.next = Some(START.due);
+    }
+
+    /// Since when the first waits that could be sent.
+    pub(super) fn oldest(&self, now: i64) -> Option<i64> {
+        let fronts = [self.returned.first(), self.late.first(), self.heads.front()];
+        let here = fronts.into_iter().flatten().min().map(|head| head.due);
+        here.or(self.next.filter(|next| *next > START.due && *next <= now))
+    }
+
+    /// When something is to be done about it; none: when something comes.
+    pub(super) fn due(&self) -> Option<i64> {
+        let next = self.next.filter(|_| self.gate == Gate::Open && self.reading.is_none() && self.heads.len() < FEW);
+        next.into_iter().chain(self.gate.due()).min()
+    }
+}
+
+/// Where a callback waits for its turn: behind those to the same host and port. Where its path names a function, behind those
+/// to the same one: one that is slow does not hold up the others.
+pub(super) fn of_callback(url: &str) -> LaneKey {
+    let Ok(read) = Url::parse(url) else { return LaneKey::Host("nowhere".into()) };
+    let server = read.host_str().unwrap_or_default();
+    let port = read.port_or_known_default().unwrap_or_default();
+    let named = [FUNCTION, QUEUED].into_iter().find_map(|prefix| {
+        let name = read.path().strip_prefix(prefix)?;
+        name.split('/').next()
+    });
+    LaneKey::Host(match named {
+        Some(name) => format!("{server}:{port}{FUNCTION}{name}").into(),
+        None => format!("{server}:{port}").into(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

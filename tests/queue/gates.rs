@@ -1,0 +1,94 @@
+//! Calls of functions that are kept down or deleted.
+
+use actord::engine::Mode;
+use actord::queue::fake::Step;
+use actord::queue::{Gate, State};
+use tokio::time::sleep;
+
+use crate::house::{House, MINUTE, SECOND, called_back};
+use crate::platform::{simulate, spec};
+
+#[test]
+fn calls_of_a_function_that_is_kept_down_wait_and_count_no_try() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.keep_down("f", true).await.unwrap();
+        let one = house.accept("f").await;
+        sleep(600 * MINUTE).await;
+        assert_eq!((house.state(one).await, house.queue.queues()[0].gate), (State::Waiting, Gate::Down));
+        house.keep_down("f", false).await.unwrap();
+        let done = house.until_state(one, State::Done).await;
+        assert_eq!((done.call.called, house.began("f").len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_call_that_is_under_way_when_its_function_is_kept_down_is_finished() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.script("f", [Step::answers(200).after(10 * SECOND)]);
+        let one = house.accept("f").await;
+        house.when("it is under way", async |house| house.began("f").len() == 1).await;
+        house.keep_down("f", true).await.unwrap();
+        house.until_state(one, State::Done).await;
+    });
+}
+
+#[test]
+fn a_deleted_functions_calls_wait_five_minutes_for_its_name() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.keep_down("f", true).await.unwrap();
+        let ids = house.accept_many("f", 150).await;
+        house.delete("f").await.unwrap();
+        sleep(4 * MINUTE + 50 * SECOND).await;
+        for id in &ids {
+            assert_eq!(house.state(*id).await, State::Waiting);
+        }
+        sleep(20 * SECOND).await;
+        for id in &ids {
+            let dead = house.call(*id).await;
+            assert_eq!(dead.call.state, State::Dead);
+            assert_eq!(dead.call.reason.as_deref(), Some("its function was deleted"));
+            assert_eq!(dead.call.called, 0);
+        }
+        assert_eq!(house.began("f").len(), 0);
+        assert_eq!(house.metric("actord_queue_dead_total{reason=\"deleted\"}"), Some(150.0));
+    });
+}
+
+#[test]
+fn a_function_that_is_deleted_and_made_anew_gets_its_calls() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.keep_down("f", true).await.unwrap();
+        let ids = house.accept_many("f", 5).await;
+        house.delete("f").await.unwrap();
+        sleep(4 * MINUTE).await;
+        house.apply(Mode::Create, "f", spec("good:2")).await.unwrap();
+        for id in ids {
+            let done = house.until_state(id, State::Done).await;
+            assert_eq!(done.call.called, 1);
+        }
+        sleep(10 * MINUTE).await;
+        assert_eq!(house.began("f").len(), 5);
+    });
+}
+
+#[test]
+fn who_asked_for_a_callback_is_told_that_the_function_was_deleted() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.keep_down("f", true).await.unwrap();
+        let one = house.queue.accept(called_back("f", "http://hook.example/x")).await.unwrap();
+        house.delete("f").await.unwrap();
+        house.until_state(one, State::Dead).await;
+        let (_, post) = house.functions.posted().remove(0);
+        assert_eq!(&post.body[..], b"its function was deleted\n");
+    });
+}
