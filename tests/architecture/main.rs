@@ -96,6 +96,7 @@ const EVERY_ROOM: &[&str] = &[
 /// Files that read the environment beside `config`, and why.
 const ENVIRONMENT: &[(&str, &str)] = &[
     ("cli/client/environment.rs", "takes OPENFAAS_URL, and what stack files name, as faas-cli does"),
+    ("daemon/up.rs", "warns of variables that no setting has"),
     ("host/containerd/daemon/process.rs", "hands PATH on to containerd"),
     ("shim/mod.rs", "containerd names its socket for events in TTRPC_ADDRESS"),
     ("shim/container/seal.rs", "goes on as itself with the same variables"),
