@@ -12,6 +12,7 @@ mod check;
 mod clock;
 mod driver;
 mod followed;
+mod kept;
 mod metrics;
 mod missed;
 mod schedule;
