@@ -32,6 +32,7 @@ pub struct Step {
 enum What {
     Answers(u16),
     Internal(u16),
+    NotTried(Hold),
     Hangs,
     Panics,
 }
@@ -51,6 +52,12 @@ impl Step {
     #[must_use]
     pub fn internal(status: u16) -> Self {
         Self::of(What::Internal(status))
+    }
+
+    /// It is not asked, for this reason.
+    #[must_use]
+    pub fn not_tried(hold: Hold) -> Self {
+        Self::of(What::NotTried(hold))
     }
 
     /// It never answers.
@@ -242,6 +249,7 @@ impl Invoke for Functions {
         let (status, is_internal) = match step.came {
             What::Answers(status) => (status, false),
             What::Internal(status) => (status, true),
+            What::NotTried(hold) => return not_sent(Came::NotTried(hold)),
             What::Hangs => std::future::pending().await,
             What::Panics => panic!("as the script says"),
         };

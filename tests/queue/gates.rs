@@ -2,10 +2,11 @@
 
 use actord::engine::Mode;
 use actord::queue::fake::Step;
+use actord::queue::retry::Hold;
 use actord::queue::{Gate, State};
 use tokio::time::sleep;
 
-use crate::house::{House, MINUTE, SECOND, called_back};
+use crate::house::{House, MINUTE, ONE, SECOND, called_back};
 use crate::platform::{simulate, spec};
 
 #[test]
@@ -20,6 +21,26 @@ fn calls_of_a_function_that_is_kept_down_wait_and_count_no_try() {
         house.keep_down("f", false).await.unwrap();
         let done = house.until_state(one, State::Done).await;
         assert_eq!((done.call.called, house.began("f").len()), (1, 1));
+    });
+}
+
+#[test]
+fn a_call_that_could_not_be_tried_is_sent_again_before_those_behind_it_and_counts_no_try() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[ONE]).await;
+        let holds = [Hold::KeptDown, Hold::Gone, Hold::Paused, Hold::Drained];
+        house.script("f", holds.map(Step::not_tried));
+        let ids = house.accept_many("f", 3).await;
+        for one in &ids {
+            let done = house.until_state(*one, State::Done).await;
+            assert_eq!((done.call.called, done.attempts.len()), (1, 1));
+        }
+        assert_eq!(house.sent("f"), [[ids[0]; 4].as_slice(), &ids].concat());
+        assert_eq!(
+            house.metric("actord_queue_attempts_total{function_name=\"f.openfaas-fn\",outcome=\"held\"}"),
+            Some(4.0)
+        );
     });
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actord::engine::Mode;
 use actord::queue::fake::Step;
+use actord::queue::retry::Hold;
 use actord::queue::{CallId, New, NotCancelled, State};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -24,6 +25,7 @@ fn step(random: &mut StdRng) -> Step {
         2 => Step::answers(429).retry_after(after * 10),
         3 => Step::answers(404),
         4 => Step::panics(),
+        5 => Step::not_tried(if random.random() { Hold::KeptDown } else { Hold::Gone }).after(after),
         _ => Step::answers(200).after(after),
     }
 }
