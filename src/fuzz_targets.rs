@@ -49,4 +49,5 @@ pub const TARGETS: &[Target] = targets! {
     "request-heads" => http::fuzzed::request_heads,
     "forwarding" => http::fuzzed::forwarding,
     "answers" => http::fuzzed::answers,
+    "stored-heads" => http::fuzzed::stored_heads,
 };

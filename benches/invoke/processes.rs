@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use actord::credentials::Credentials;
 use actord::function::Outlook;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
+use actord::http::{self, ApiFlavor, Bodies, Draining, Metrics, Services, Settings};
+use actord::queue::{self, Queue};
 use actord::routes::{Parking, Routes};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -48,15 +49,6 @@ pub(crate) fn play() {
 fn proxy(listener: std::net::TcpListener, backend: SocketAddr) -> ! {
     let routes = Arc::new(Routes::new(Parking::default()));
     let engine = MemoryEngine::new();
-    let services = Arc::new(Services {
-        engine: Arc::new(engine.clone()),
-        secrets: Arc::new(engine.clone()),
-        routes: routes.clone(),
-        namespaces: Arc::new(engine.clone()),
-        metrics: Metrics::new().unwrap(),
-        draining: Draining::default(),
-        logs: Arc::new(engine),
-    });
     for number in 0..FUNCTIONS {
         let id = format!("echo{number}").parse().unwrap();
         routes.announce(&id, Outlook::Coming);
@@ -64,6 +56,18 @@ fn proxy(listener: std::net::TcpListener, backend: SocketAddr) -> ! {
     }
     let settings = Settings::new(Credentials { user: "admin".into(), password: "x".into() }, ApiFlavor::Public);
     actix_web::rt::System::new().block_on(async move {
+        let calls = queue::Settings::usual();
+        let services = Arc::new(Services {
+            engine: Arc::new(engine.clone()),
+            secrets: Arc::new(engine.clone()),
+            routes: routes.clone(),
+            namespaces: Arc::new(engine.clone()),
+            metrics: Metrics::new().unwrap(),
+            draining: Draining::default(),
+            queue: Queue::in_memory(Arc::new(engine.clone()), routes, calls).await.unwrap(),
+            bodies: Bodies::default(),
+            logs: Arc::new(engine),
+        });
         http::serve(listener, WORKERS, Duration::from_secs(1), &services, settings).unwrap().await.unwrap();
     });
     std::process::exit(0)

@@ -14,6 +14,11 @@ pub(super) fn ephemeral_storage(config: &Config) -> Option<u64> {
     config.ephemeral_storage.of(size_of_disk(&config.data_dir))
 }
 
+/// The most bytes of the disk for asynchronous calls.
+pub(super) fn calls(config: &Config) -> Option<u64> {
+    config.queue_max_bytes.of(size_of_disk(&config.data_dir))
+}
+
 fn memory_of_this_machine() -> Option<u64> {
     let machine = rustix::system::sysinfo();
     (machine.totalram as u64).checked_mul(u64::from(machine.mem_unit))

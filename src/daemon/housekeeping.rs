@@ -9,6 +9,7 @@ use super::memory::give_back;
 use crate::actors::housekeeping::{Housekeeping, table};
 use crate::config::Config;
 use crate::host::containerd::daemon::answers;
+use crate::queue::Queue;
 use crate::store::Store;
 use crate::tls::Tls;
 
@@ -16,7 +17,13 @@ use crate::tls::Tls;
 const CONTAINERD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Begins them, until the housekeeping is stopped.
-pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, tls: Option<Tls>, housekeeping: &Housekeeping) {
+pub(super) fn begin(
+    config: &Config,
+    machine: &Machine,
+    (store, calls): (&Store, &Queue),
+    tls: Option<Tls>,
+    housekeeping: &Housekeeping,
+) {
     if let Some(tls) = tls {
         housekeeping.every(&table::CERTIFICATE, move || follow(tls.clone()));
     }
@@ -42,6 +49,11 @@ pub(super) fn begin(config: &Config, machine: &Machine, store: &Store, tls: Opti
             disks.room().await?;
             anyhow::Ok(kept.writable().await?)
         }
+    });
+    let calls = calls.clone();
+    housekeeping.every(&table::CALLS, move || {
+        let calls = calls.clone();
+        async move { calls.tidy().await }
     });
     let runtime = machine.runtime.clone();
     housekeeping.every(&table::NAME_SERVERS, move || {

@@ -12,6 +12,7 @@
 
 mod boot;
 mod bounds;
+mod calls;
 mod certificate;
 mod context;
 mod down;

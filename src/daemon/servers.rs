@@ -61,6 +61,8 @@ impl Servers {
         };
         let public = http::Settings { tls, ..settings(http::ApiFlavor::Public) };
         let provider = settings(http::ApiFlavor::Provider);
+        let sends = http::Queued::start(services, &public)?;
+        services.queue.begin(sends.clone(), sends);
         let servers = [
             http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
             http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,

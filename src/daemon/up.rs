@@ -10,7 +10,9 @@ use std::sync::Arc;
 use actix::System;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
+use super::calls;
 use super::certificate::files;
 use super::context::{function_context, open_store, resting, scaler_settings};
 use super::down::remove_everything;
@@ -115,6 +117,9 @@ async fn serve(
         let (doors, settings) = (Arc::new(engine.clone()), scaler_settings(config));
         let scaler = Scaler::start(doors.clone(), routes.clone(), settings, &Handle::current())?;
         scaler.measure(metrics.registry())?;
+        systemd::status("opening the asynchronous calls");
+        let queue = calls::open(config, vec![public, provider], doors.clone(), routes.clone()).await?;
+        queue.measure(metrics.registry())?;
         let services = http::Services {
             engine: doors,
             secrets: Arc::new(namespaces.clone()),
@@ -123,6 +128,8 @@ async fn serve(
             routes,
             metrics,
             draining: http::Draining::default(),
+            queue,
+            bodies: http::Bodies::default(),
         };
         anyhow::Ok((machine, context, engine, scaler, Arc::new(services)))
     });
@@ -133,7 +140,7 @@ async fn serve(
             return Ok(());
         }
     };
-    housekeeping::begin(config, &machine, &store, tls.clone(), context.housekeeping());
+    housekeeping::begin(config, &machine, (&store, &services.queue), tls.clone(), context.housekeeping());
     let audit = Audit::start(&config.audit_dir(), config.audit_max_size, services.metrics.registry())?;
     let servers = Servers::start(config, &access, &audit, sockets, &services, tls)?;
     let watchdog = actix::spawn(watchdog(engine));
@@ -143,11 +150,17 @@ async fn serve(
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
     systemd::stopping("finishing the requests that are under way");
     scaler.stop().await;
+    // No call of the queue begins from here on; others are accepted for as long as somebody listens: they are durable.
+    services.queue.end_dispatch();
+    let since = Instant::now();
     systemd::patiently(servers.drain()).await;
+    let left = config.drain_timeout.saturating_sub(since.elapsed());
+    systemd::patiently(services.queue.finish(left)).await;
     audit.settle().await;
     watchdog.abort();
     context.stop_warming().await;
     context.housekeeping().stop().await;
+    services.queue.close().await;
     if let Err(error) = keep_invocations(&store, &services.routes).await {
         tracing::warn!(%error, "how often functions were called in the last seconds is lost");
     }

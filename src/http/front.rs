@@ -1,4 +1,5 @@
-//! What stands between actix's HTTP and what answers: the proxy, for `/function/...`, or the routes of actix-web.
+//! What stands between actix's HTTP and what answers: the proxy, for `/function/...`, what keeps calls, for
+//! `/async-function/...`, or the routes of actix-web.
 //!
 //! ```text
 //! request -> Exchange (turn, body) -> /function/...: proxy        -> draining -> Exchange (version, rest of the body) -> answer
@@ -18,6 +19,7 @@ use actix_web::{App, Error};
 use super::connection::{Answer, Exchange};
 use super::proxy::invoke::invoke;
 use super::proxy::{FunctionBody, Proxy, is_call};
+use super::queued::accept::{accept, is_queued};
 
 /// The body of any answer.
 type Body = Answer<EitherBody<FunctionBody, BoxBody>>;
@@ -56,6 +58,10 @@ where
     let exchange = Exchange::begin(&mut request);
     let mut answer = match &proxy {
         Some(proxy) if is_call(&request) => invoke(proxy, request).await,
+        // Boxed: the future of every request would be larger for it.
+        Some(proxy) if is_queued(&request) => {
+            Box::pin(accept(proxy, request)).await.map_body(|_, body| EitherBody::right(body))
+        }
         _ => match routes.call(request).await {
             Ok(answer) => Response::from(answer).map_body(|_, body| EitherBody::right(body)),
             Err(error) => Response::<BoxBody>::from(error).map_body(|_, body| EitherBody::right(body)),

@@ -4,6 +4,7 @@
 //! server -> connection (TLS, HTTP/2 or HTTP/1.1) -> front: which of these
 //! /system/...    api: authorise, parse with `wire`, ask the engine, answer
 //! /function/...  proxy: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
+//! /async-function/...  queued: accept -> queue, which sends by the proxy later
 //! /openapi.json  api, from what stands at the handlers
 //! /metrics       metrics, on a listener of its own
 //! ```
@@ -23,11 +24,13 @@ pub(crate) mod fuzzed {
     pub(crate) use super::api::fuzzed::auth_headers;
     pub(crate) use super::connection::fuzzed::request_heads;
     pub(crate) use super::proxy::fuzzed::{answers, forwarding};
+    pub(crate) use super::queued::fuzzed::stored_heads;
 }
 mod guesses;
 mod metrics;
 mod proxies;
 mod proxy;
+mod queued;
 mod room;
 mod seconds;
 mod server;
@@ -43,6 +46,7 @@ pub use api::table_of_routes;
 pub use draining::Draining;
 use ipnet::IpNet;
 pub use metrics::Metrics;
+pub use queued::{Bodies, Queued};
 pub use server::{serve, serve_metrics};
 
 use self::api::system;
@@ -52,6 +56,7 @@ use crate::audit::Audit;
 use crate::credentials::Access;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
 use crate::function::{FunctionId, Resting};
+use crate::queue::Queue;
 use crate::routes::Routes;
 use crate::tls::Tls;
 
@@ -203,6 +208,10 @@ pub struct Services {
     pub metrics: Metrics,
     /// Whether actord is about to end.
     pub draining: Draining,
+    /// What calls functions without their callers waiting.
+    pub queue: Queue,
+    /// The memory that bodies of such calls may take on their way in.
+    pub bodies: Bodies,
 }
 
 impl Services {

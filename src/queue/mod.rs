@@ -32,6 +32,8 @@ mod policy;
 pub mod redact;
 pub mod retry;
 pub mod seam;
+#[cfg(feature = "testing")]
+mod testing;
 mod ticks;
 mod under_way;
 pub mod view;
@@ -56,6 +58,7 @@ pub use self::control::{Depth, Fire, Fired, NotCancelled, NotFound, NotRetried, 
 use self::dispatcher::Dispatcher;
 pub use self::gate::Gate;
 use self::seam::{Deliver, Invoke};
+pub use self::ticks::wall;
 use crate::engine::Engine;
 use crate::function::FunctionId;
 use crate::routes::Routes;

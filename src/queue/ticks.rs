@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 
 /// What it is on the wall, in milliseconds.
-pub(super) fn wall() -> i64 {
+#[must_use]
+pub fn wall() -> i64 {
     Timestamp::now().as_millisecond()
 }

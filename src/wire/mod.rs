@@ -8,6 +8,7 @@
 //! for it; stack files and the client's views follow from these.
 
 mod alert;
+mod calls;
 mod function;
 mod function_label;
 #[cfg(feature = "testing")]
@@ -21,6 +22,7 @@ mod resources;
 mod tokens;
 
 pub use alert::{Alert, AlertLabels, Alerts};
+pub use calls::{Call, CallAnswer, CallAttempt, CallPage, CallSummary, FunctionQueue, PurgedCalls, ShownHeader};
 pub use function::{FunctionDeployment, FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
 pub use function_label::FUNCTION_LABEL;
 pub use info::{GatewayInfo, Info, ProviderInfo, Version};

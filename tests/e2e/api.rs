@@ -82,7 +82,7 @@ async fn what_can_not_be_is_refused(actord: &Actord) {
     assert!(actord.traces().in_containerd().is_empty());
     assert_eq!(actord.delete("nobody").await.status, 404);
     assert_eq!(actord.scale("nobody", 1).await.status, 404);
-    assert_eq!(actord.ask(actord.request("POST", "/async-function/nobody", &Value::Null)).await.status, 501);
+    assert_eq!(actord.ask(actord.request("POST", "/async-function/nobody", &Value::Null)).await.status, 404);
 }
 
 async fn what_was_sent_comes_back(actord: &Actord) {

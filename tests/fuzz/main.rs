@@ -48,6 +48,7 @@ fuzz! {
     any_request_is_refused_or_framed_as_actix_frames_it: "request-heads", 10_000;
     any_request_goes_to_the_function_as_one_head: "forwarding", 10_000;
     any_answer_goes_to_the_client_as_one_head: "answers", 10_000;
+    any_stored_head_is_damaged_or_the_headers_that_were_kept: "stored-heads", 10_000;
 }
 
 #[test]

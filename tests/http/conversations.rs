@@ -14,7 +14,7 @@ use actord::function::Namespace;
 use actord::host::fake::Method;
 use tokio::time::timeout;
 
-use self::expected::Expected::{self, Bare, Called, Json, Line, Log};
+use self::expected::Expected::{self, Accepted, Bare, Called, Json, Line, Log};
 use crate::raw_client::{Answer, Connection};
 use crate::support::{LocalHouse, function};
 
@@ -138,8 +138,6 @@ fn version() -> Expected {
     Json(format!(r#"{{"provider":{provider},"version":{version},"arch":"{}"}}"#, std::env::consts::ARCH))
 }
 
-/// There are no asynchronous invocations, whatever the stand-in said.
-const NO_ASYNC: Expected = Line(501, "asynchronous invocations are not available: call /function/ instead");
 const TAKEN: Expected = Line(409, "secret taken already exists: update it, or delete it first");
 const NO_SECRET: Expected = Line(404, "unable to find secret: nosuch");
 
@@ -177,8 +175,8 @@ replays! {
     faas_cli_invokes_in_a_namespace: "invoke-namespace" => [Called("POST / HTTP/1.1: hello")],
     faas_cli_invokes_with_query_header_and_method: "invoke-query-header-method" =>
         [Called("PUT /?a=1&b=2 HTTP/1.1: {}")],
-    faas_cli_invokes_asynchronously: "invoke-async" => [NO_ASYNC],
-    faas_cli_invokes_asynchronously_with_a_callback: "invoke-async-callback" => [NO_ASYNC],
+    faas_cli_invokes_asynchronously: "invoke-async" => [Accepted],
+    faas_cli_invokes_asynchronously_with_a_callback: "invoke-async-callback" => [Accepted],
     faas_cli_follows_logs: "logs" => [log("openfaas-fn", "known-1")],
     faas_cli_reads_logs_in_a_namespace: "logs-namespace" => [log("dev", "known-dev-1")],
     faas_cli_reads_logs_without_following: "logs-no-tail" => [log("openfaas-fn", "known-1")],

@@ -58,7 +58,7 @@ fn requests() -> Vec<Request> {
         request("401, HEAD", "HEAD /system/functions", "", ""),
         request("405, body unread", "PATCH /system/functions", &auth(five), "hello"),
         request("400, body read", "POST /system/functions", &auth(five), "hello"),
-        request("501, body unread", "POST /async-function/echo", five, "hello"),
+        request("404, asynchronous, body unread", "POST /async-function/nosuch", five, "hello"),
         request("200, API", "GET /system/functions", AUTH, ""),
         request("200, health", "GET /healthz", "", ""),
     ]

@@ -16,6 +16,10 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/system/alert", &["POST"]),
     ("/system/logs?name=any", &["GET"]),
     ("/system/secrets", &["GET", "POST", "PUT", "DELETE"]),
+    ("/system/calls", &["GET", "DELETE"]),
+    ("/system/call/any", &["GET", "DELETE"]),
+    ("/system/call/any/retry", &["POST"]),
+    ("/system/queues", &["GET"]),
     ("/system/namespaces", &["GET"]),
     ("/system/namespace/any", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/namespace/", &["POST"]),
@@ -74,18 +78,6 @@ async fn the_front_door_of_the_public_port_says_where_to_go_on() {
     assert_eq!(house.system("POST /", "").await.status, 405);
     let provider = House::with(ApiFlavor::Provider, |_| {}).await;
     assert_eq!(provider.get("/").await.status, 404);
-}
-
-#[actix_web::test]
-async fn asynchronous_invocations_are_refused_in_so_many_words() {
-    let house = House::public().await;
-    for path in ["/async-function/x", "/async-function/x.dev", "/async-function/x/", "/async-function/x/y?z=1"] {
-        let reply = house.ask(&format!("POST {path} HTTP/1.1\r\nHost: h\r\n"), "hello").await;
-        assert_eq!(reply.status, 501, "{path}");
-        assert!(reply.text().contains("asynchronous") && reply.text().ends_with('\n'), "{reply:?}");
-        let reply = house.get(path).await;
-        assert_eq!((reply.status, reply.text().as_str()), (405, ""), "{path}");
-    }
 }
 
 #[actix_web::test]

@@ -12,7 +12,9 @@ use actord::function::{
     FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier,
 };
 use actord::host::fake::FakeHost;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
+use actord::http::{self, ApiFlavor, Bodies, Draining, Metrics, Services, Settings};
+use actord::queue::callback::{Allowed, Place};
+use actord::queue::{self, Queue};
 use actord::routes::{Parking, Routes};
 use actord::store::{Namespaces, Secrets, Store};
 use async_trait::async_trait;
@@ -203,24 +205,46 @@ impl House {
         N: engine::Namespaces + 'static,
         L: engine::Logs + 'static,
     {
+        Self::with_queue(flavor, set, rest, |_| {}).await
+    }
+
+    async fn with_queue<S, N, L>(
+        flavor: ApiFlavor,
+        set: impl FnOnce(&mut Settings),
+        rest: impl FnOnce(MemoryEngine) -> (S, N, L),
+        set_queue: impl FnOnce(&mut queue::Settings),
+    ) -> Self
+    where
+        S: engine::Secrets + 'static,
+        N: engine::Namespaces + 'static,
+        L: engine::Logs + 'static,
+    {
         let engine = MemoryEngine::of(|_| Image::Runs(Vec::new()), None, then);
         engine::Namespaces::create(&engine, &dev(), NamespaceMetadata::of_functions()).await.unwrap();
         let script = Arc::new(Mutex::new(Script::default()));
         let routes = Arc::new(Routes::new(Parking { time: PARKING, waking: WAKING, ..Parking::default() }));
         let draining = Draining::default();
         let (secrets, namespaces, logs) = rest(engine.clone());
+        let scripted = Arc::new(Scripted { engine: engine.clone(), script: script.clone() });
+        let mut calls = queue::Settings::usual();
+        set_queue(&mut calls);
+        let queue = Queue::in_memory(scripted.clone(), routes.clone(), calls).await.unwrap();
         let services = Arc::new(Services {
-            engine: Arc::new(Scripted { engine: engine.clone(), script: script.clone() }),
+            engine: scripted,
             secrets: Arc::new(secrets),
             routes: routes.clone(),
             namespaces: Arc::new(namespaces),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
             logs: Arc::new(logs),
+            queue: queue.clone(),
+            bodies: Bodies::default(),
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();
         set(&mut settings);
+        let sends = http::Queued::start(&services, &settings).unwrap();
+        queue.begin(sends.clone(), sends);
         let (listener, metrics) = (local_listener(), local_listener());
         let (address, metrics_address) = (listener.local_addr().unwrap(), metrics.local_addr().unwrap());
         let server = http::serve(listener, 1, Duration::from_secs(10), &services, settings).unwrap();
@@ -283,6 +307,49 @@ impl House {
     /// A plain request for a function.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: gateway\r\n"), "").await
+    }
+}
+
+/// Calls that nobody waits for.
+impl House {
+    /// A house whose callbacks may go to this address of this machine.
+    pub(crate) async fn allowing(receiver: SocketAddr) -> Self {
+        let allowed = Allowed { place: Place::Net(receiver.ip().into()), port: Some(receiver.port()) };
+        Self::queueing(|queue| queue.rules.allow.push(allowed)).await
+    }
+
+    /// A house whose queue is set so.
+    pub(crate) async fn queueing(set: impl FnOnce(&mut queue::Settings)) -> Self {
+        Self::with_queue(ApiFlavor::Public, |_| {}, |engine| (engine.clone(), engine.clone(), engine), set).await
+    }
+
+    /// A call, as it is shown.
+    pub(crate) async fn call(&self, id: &str) -> serde_json::Value {
+        let reply = self.system(&format!("GET /system/call/{id}"), "").await;
+        assert_eq!(reply.status, 200, "{id}: {reply:?}");
+        reply.json()
+    }
+
+    /// A call, as soon as it is what is waited for.
+    pub(crate) async fn until(&self, id: &str, is: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+        let seen = async {
+            loop {
+                let call = self.call(id).await;
+                if is(&call) {
+                    return call;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        match tokio::time::timeout(Duration::from_secs(20), seen).await {
+            Ok(call) => call,
+            Err(_) => panic!("it did not become what was waited for: {}", self.call(id).await),
+        }
+    }
+
+    /// A call, as soon as it has ended.
+    pub(crate) async fn ended(&self, id: &str) -> serde_json::Value {
+        self.until(id, |call| !call["ended"].is_null()).await
     }
 }
 

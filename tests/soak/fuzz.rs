@@ -13,7 +13,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::actors::Settings as Actors;
 use actord::credentials::Credentials;
 use actord::host::fake::Behaviour;
-use actord::http::{self, ApiFlavor, Draining, Metrics, Services, Settings};
+use actord::http::{self, ApiFlavor, Bodies, Draining, Metrics, Services, Settings};
+use actord::queue::{self, Queue};
 use actord::store::Namespaces;
 use tokio::time::Duration;
 
@@ -82,8 +83,12 @@ async fn fuzz(flavor: ApiFlavor, errors: &str) {
         false => Box::new(()),
     });
     let namespaces = Namespaces::new(platform.store.clone(), platform.secrets.clone());
+    let engine = Arc::new(platform.engine.clone());
+    let calls = queue::Settings::usual();
     let services = Arc::new(Services {
-        engine: Arc::new(platform.engine.clone()),
+        queue: Queue::in_memory(engine.clone(), platform.routes.clone(), calls).await.unwrap(),
+        bodies: Bodies::default(),
+        engine,
         secrets: Arc::new(namespaces.clone()),
         routes: platform.routes.clone(),
         namespaces: Arc::new(namespaces),

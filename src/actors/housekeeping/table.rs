@@ -106,6 +106,16 @@ pub const COMPACTION: Job = Job {
     decides_readiness: false,
 };
 
+/// Keeps house among asynchronous calls.
+pub const CALLS: Job = Job {
+    name: "calls",
+    period: Duration::from_secs(60),
+    at_once: false,
+    purpose: "removes asynchronous calls that ended long enough ago, and gives the disk back what they took",
+    when_it_fails: "calls that have ended are kept for longer",
+    decides_readiness: false,
+};
+
 /// Follows the host's name servers.
 pub const NAME_SERVERS: Job = Job {
     name: "name-servers",
@@ -176,6 +186,7 @@ pub const ALL: &[&Job] = &[
     &CONTAINERD,
     &STORE,
     &COMPACTION,
+    &CALLS,
     &NAME_SERVERS,
     &PRUNING,
     &WATERMARK,

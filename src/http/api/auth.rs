@@ -29,7 +29,7 @@ pub(super) async fn require(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let client = guesses.client(request.peer_addr(), request.headers());
-    let mut noted = Noted::begin(&settings.audit, &request, client);
+    let mut noted = Noted::begin(&settings.audit, request.request(), client);
     let path = request.match_info().as_str();
     let row = row(request.method(), path);
     if let Some((pattern, _)) = row {

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! auth, needs -> functions, secrets, namespaces, alert, logs: parse (request, params, wire) -> ask the engine -> answer, or error
+//!                calls: what was called without waiting
 //!                tokens: who may use this    system: what this is, and whether it is well
 //! ```
 
 mod alert;
 mod auth;
+mod call_shown;
+mod calls;
 mod error;
 mod functions;
 #[cfg(feature = "testing")]
@@ -38,7 +41,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
     let namespace = web::resource("/namespace/{name}");
     cfg.app_data(web::Data::new(settings.access.clone()))
         .app_data(web::Data::new(guesses.clone()))
-        .service(web::scope("/async-function").default_service(web::to(system::no_async)))
+        .service(web::resource("/async-function/{name}").route(web::delete().to(calls::cancel_own)))
         .service(
             web::scope("/system")
                 .wrap(from_fn(auth::require))
@@ -56,6 +59,16 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                 .service(web::resource("/function/{name}/start").route(web::post().to(functions::start)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
                 .service(web::resource("/logs").route(web::get().to(logs::logs)))
+                .service(
+                    web::resource("/calls").route(web::get().to(calls::list)).route(web::delete().to(calls::purge)),
+                )
+                .service(
+                    web::resource("/call/{id}")
+                        .route(web::get().to(calls::show))
+                        .route(web::delete().to(calls::cancel)),
+                )
+                .service(web::resource("/call/{id}/retry").route(web::post().to(calls::retry)))
+                .service(web::resource("/queues").route(web::get().to(calls::queues)))
                 .service(
                     secrets
                         .route(web::get().to(secrets::list))

@@ -20,6 +20,8 @@ pub(super) enum Needs {
     Nothing,
     /// None, but for functions that ask for it a token that may call them. The proxy decides that.
     Asked,
+    /// None for actord's own id of a call that anybody could make, else this much: the handler decides that.
+    Own,
     /// Any that hold.
     Known,
     /// This scope, in the namespace that the request is about.
@@ -34,9 +36,12 @@ pub(super) type Row = (&'static str, Needs);
 /// The methods that a function is called by.
 const CALLS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
 
+/// Those of a call that is kept.
+const QUEUED: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "OPTIONS", "TRACE"];
+
 /// Methods, path and need of the routes of both listeners.
 pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
-    use Needs::{Admin, Asked, Known, Nothing, Of};
+    use Needs::{Admin, Asked, Known, Nothing, Of, Own};
     use Scope::{Read, Write};
     &[
         (&["GET"], "/system/functions", Of(Read)),
@@ -50,6 +55,12 @@ pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
         (&["GET"], "/system/logs", Of(Read)),
         (&["GET"], "/system/secrets", Of(Read)),
         (&["POST", "PUT", "DELETE"], "/system/secrets", Of(Write)),
+        (&["GET"], "/system/calls", Of(Read)),
+        (&["DELETE"], "/system/calls", Of(Write)),
+        (&["GET"], "/system/call/{id}", Of(Read)),
+        (&["DELETE"], "/system/call/{id}", Of(Write)),
+        (&["POST"], "/system/call/{id}/retry", Of(Write)),
+        (&["GET"], "/system/queues", Of(Read)),
         (&["GET"], "/system/namespaces", Of(Read)),
         (&["GET"], "/system/namespace/{name}", Of(Read)),
         (&["POST", "PUT", "DELETE"], "/system/namespace/{name}", Admin),
@@ -62,8 +73,9 @@ pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
         (&["POST"], "/system/password/rotate", Admin),
         (CALLS, "/function/{name}", Asked),
         (CALLS, "/function/{name}/{path}", Asked),
-        (&["POST"], "/async-function/{name}", Nothing),
-        (&["POST"], "/async-function/{name}/{path}", Nothing),
+        (QUEUED, "/async-function/{name}", Asked),
+        (QUEUED, "/async-function/{name}/{path}", Asked),
+        (&["DELETE"], "/async-function/{name}", Own),
         (&["GET"], "/openapi.json", Nothing),
         (&["GET", "HEAD"], "/healthz", Nothing),
         (&["GET", "HEAD"], "/readyz", Nothing),
@@ -81,6 +93,7 @@ impl Needs {
         match self {
             Self::Nothing => "nothing",
             Self::Asked => "nothing, or `invoke` where the function asks for it",
+            Self::Own => "the call's own id, or `write`",
             Self::Known => "any",
             Self::Of(scope) => scope.as_str(),
             Self::Admin => "admin",
@@ -93,7 +106,7 @@ impl Needs {
     /// What it would have to be, for people.
     pub(super) fn met_by(self, caller: &Caller) -> Result<(), String> {
         match self {
-            Self::Nothing | Self::Asked | Self::Known => Ok(()),
+            Self::Nothing | Self::Asked | Self::Own | Self::Known => Ok(()),
             Self::Of(scope) if caller.has(scope) => Ok(()),
             Self::Of(scope) => Err(format!(
                 "token {} may not do this: it needs the scope {scope}. `actord token create --{scope} --namespace NAMESPACE` makes one that may",
@@ -110,7 +123,11 @@ impl Needs {
 #[must_use]
 pub fn table_of_routes() -> String {
     let row = |(methods, path, needs): &(&[&str], &str, Needs)| {
-        let methods = if *methods == CALLS { "any".to_owned() } else { methods.join(", ") };
+        let methods = match *methods {
+            CALLS => "any".to_owned(),
+            QUEUED => "any but DELETE".to_owned(),
+            some => some.join(", "),
+        };
         format!("| `{path}` | {methods} | {} |\n", needs.word())
     };
     let rows: String = TABLE.iter().map(row).collect();

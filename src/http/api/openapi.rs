@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::needs::{Needs, row};
-use super::{alert, functions, logs, namespaces, secrets, system, tokens};
+use super::{alert, calls, functions, logs, namespaces, secrets, system, tokens};
 use crate::http::proxy::invoke;
+use crate::http::queued::accept;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +33,7 @@ use crate::http::proxy::invoke;
         (name = "namespaces", description = "Where functions live"),
         (name = "tokens", description = "Who may use this, beside the user with the password"),
         (name = "proxy", description = "Calling functions"),
+        (name = "calls", description = "Calls that nobody waits for, and what came of them"),
         (name = "system", description = "actord itself"),
     ),
     paths(
@@ -64,8 +66,15 @@ use crate::http::proxy::invoke;
         system::info,
         system::healthz,
         system::readyz,
-        system::no_async,
         invoke::invoke,
+        accept::accept,
+        calls::cancel_own,
+        calls::list,
+        calls::purge,
+        calls::show,
+        calls::cancel,
+        calls::retry,
+        calls::queues,
         document,
     )
 )]
@@ -109,7 +118,11 @@ fn complete(document: &mut Value) {
     let needless = schemas_without_a_must(document);
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for prefix in ["/function", "/async-function"] {
-        if let Some(below) = paths.get(&format!("{prefix}/{{name}}")).map(below) {
+        if let Some(mut below) = paths.get(&format!("{prefix}/{{name}}")).map(below) {
+            // What is cancelled has an id, and nothing below it.
+            if let Some(methods) = below.as_object_mut().filter(|_| prefix == "/async-function") {
+                methods.remove("delete");
+            }
             paths.insert(format!("{prefix}/{{name}}/{{path}}"), below);
         }
     }
@@ -119,7 +132,7 @@ fn complete(document: &mut Value) {
             let id = operation["operationId"].as_str().unwrap_or_default();
             operation["operationId"] = match path.matches('{').count() {
                 // One handler for many methods, and paths.
-                _ if system || path == "/openapi.json" => json!(id),
+                _ if system || path == "/openapi.json" || id == "cancel_own_call" => json!(id),
                 0 => json!(format!("{method}_{id}")),
                 1 => json!(format!("{method}_{id}")),
                 _ => json!(format!("{method}_{id}_path")),
@@ -129,6 +142,9 @@ fn complete(document: &mut Value) {
             }
             if needs(method, path) == Some(Needs::Asked) {
                 operation["security"] = json!([{}, { "token": [] }]);
+            }
+            if needs(method, path) == Some(Needs::Own) {
+                operation["security"] = json!([{}, { "basic": [] }, { "token": [] }]);
             }
             if !system {
                 continue;

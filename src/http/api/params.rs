@@ -74,3 +74,54 @@ pub(super) struct LogRequest {
     /// Whether to wait for more
     follow: Option<bool>,
 }
+
+/// The call that a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct NamedCall {
+    /// actord's own id of the call, or its caller's where that fits one call
+    #[param(example = "018f2f6e-7c1a-7b3c-8d4e-5f6071829304")]
+    id: String,
+}
+
+/// Which calls are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListCalls {
+    /// Only those of this function
+    #[param(example = "env")]
+    function: Option<String>,
+    /// The namespace; the default one if it is left out
+    namespace: Option<String>,
+    /// Only those that are `waiting`, `retrying`, `callback`, `done`, `dead` or `cancelled`
+    state: Option<String>,
+    /// Only those that were accepted at this time or later, or within so long, such as `1h`
+    since: Option<String>,
+    /// So many at most, up to 1000; 100 if it is left out
+    limit: Option<usize>,
+    /// After the page that said `next`
+    after: Option<String>,
+}
+
+/// Which calls are removed.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PurgeCalls {
+    /// `dead`, `done` or `cancelled`
+    #[param(example = "dead")]
+    state: String,
+    /// Only those of this function
+    function: Option<String>,
+    /// The namespace; the default one if it is left out
+    namespace: Option<String>,
+    /// Only those that ended before this time, or so long ago, such as `24h`
+    before: Option<String>,
+}
+
+/// How a dead letter is sent again.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RetryCall {
+    /// Whether its function is called again, where only the callback failed
+    call: Option<bool>,
+}

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use actix_web::dev::ServiceRequest;
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest};
 use jiff::Timestamp;
@@ -46,7 +45,7 @@ pub(super) struct Noted {
 
 impl Noted {
     /// Begins with what is known before routes and handlers see the request.
-    pub(super) fn begin(audit: &Audit, request: &ServiceRequest, from: IpAddr) -> Self {
+    pub(super) fn begin(audit: &Audit, request: &HttpRequest, from: IpAddr) -> Self {
         let subject = Shared::default();
         request.extensions_mut().insert(subject.clone());
         let entry = Entry {

@@ -1,6 +1,6 @@
-//! The small routes: what this is, whether it is well, and what it does not have.
+//! The small routes: what this is, and whether it is well.
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 
 use crate::http::text::text;
@@ -41,6 +41,7 @@ pub(super) async fn healthz() -> HttpResponse {
 ))]
 pub(in crate::http) async fn readyz(services: web::Data<Services>) -> HttpResponse {
     let mut faults = services.engine.faults();
+    faults.extend(services.queue.faults());
     if services.draining.is_raised() {
         faults.push("actord: it is ending, and finishes the requests that it has".to_owned());
     }
@@ -60,7 +61,8 @@ pub(in crate::http) async fn front_door() -> HttpResponse {
     let page = concat!(
         "actord ",
         env!("CARGO_PKG_VERSION"),
-        "\n\n/function/NAME[.NAMESPACE]  calls a function\n/system/functions           the OpenFaaS REST API, with \
+        "\n\n/function/NAME[.NAMESPACE]  calls a function\n/async-function/NAME        \
+         calls it without waiting\n/system/functions           the OpenFaaS REST API, with \
          basic authentication\n/healthz                    whether this is up\n/readyz                     \
          whether all that it needs is\n\nfaas-cli and `actord help` speak it.\n"
     );
@@ -70,17 +72,4 @@ pub(in crate::http) async fn front_door() -> HttpResponse {
 /// Any path that is not there.
 pub(in crate::http) async fn not_found() -> HttpResponse {
     text(StatusCode::NOT_FOUND, "404 page not found")
-}
-
-/// Asynchronous invocations, which are not available
-#[utoipa::path(post, path = "/async-function/{name}", tag = "proxy",
-params(("name" = String, Path, description = "The function's name", example = "env")), responses(
-    (status = 501, description = "Always", content_type = "text/plain", body = String),
-))]
-pub(super) async fn no_async(method: Method) -> HttpResponse {
-    if method != Method::POST {
-        return HttpResponse::MethodNotAllowed().finish();
-    }
-    let line = "asynchronous invocations are not available: call /function/ instead";
-    text(StatusCode::NOT_IMPLEMENTED, line)
 }

@@ -42,7 +42,7 @@ use rustls::ServerConfig;
 pub(super) use self::framing::Chunk;
 pub(super) use self::http2::Http2;
 pub(super) use self::stream::{ClientStream, UNREAD_LINGER};
-pub(super) use self::turn::{Answer, Exchange, Pace, is_from_proxy, peer, sent};
+pub(super) use self::turn::{Answer, Exchange, Pace, is_from_proxy, of_stored, peer, sent};
 
 use self::admission::{Admission, Admitted};
 use self::handshake::{Handshakes, Met};

@@ -114,6 +114,13 @@ impl Caller {
     }
 }
 
+/// Says of a request that was kept, and is sent by actord now, that what it tells of its client is true: it was made so when it
+/// was kept.
+pub(in crate::http) fn of_stored(request: &mut Request) {
+    let nobody = Caller { address: None, peer: None, is_proxy: true, sent: None };
+    request.extensions_mut().insert(nobody);
+}
+
 /// What a request carries of its client, where its connection does not.
 fn caller<T>(request: &Request, what: impl FnOnce(&Caller) -> T) -> Option<T> {
     request.extensions().get::<Caller>().map(what)

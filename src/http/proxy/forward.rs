@@ -67,6 +67,8 @@ pub(super) struct UpstreamRequest<'a> {
     /// Path and query as the function sees them, byte for byte as the client sent them.
     pub(super) path_and_query: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,
+    /// What a call that was kept is called here.
+    pub(super) actord_call: Option<&'a str>,
     pub(super) web_socket: bool,
     /// Whether `Authorization` is for actord, and the function is not to see it.
     pub(super) authorization_is_ours: bool,
@@ -134,6 +136,7 @@ impl UpstreamRequest<'_> {
             path_and_query: self.path_and_query,
             authority: connection.authority(),
             call_headers: self.call_headers,
+            actord_call: self.actord_call,
             web_socket: self.web_socket,
             authorization_is_ours: self.authorization_is_ours,
             chunked: self.upload.is_chunked(),

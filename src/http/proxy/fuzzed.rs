@@ -54,6 +54,7 @@ pub(crate) fn forwarding(bytes: &[u8]) -> bool {
             path_and_query,
             authority: AUTHORITY,
             call_headers,
+            actord_call: None,
             web_socket,
             authorization_is_ours: false,
             chunked,

@@ -16,13 +16,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 const X_START_TIME: HeaderName = HeaderName::from_static("x-start-time");
+const X_ACTORD_CALL: HeaderName = HeaderName::from_static("x-actord-call");
 const X_SERVED_BY: HeaderName = HeaderName::from_static("x-served-by");
 
 /// What the gateway calls itself, in answers and to functions whose caller gave no name.
 const ME: HeaderValue = HeaderValue::from_static(concat!("actord/", env!("CARGO_PKG_VERSION")));
 
 /// RFC 9110, 7.6.1, and what older peers send.
-pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(in crate::http) fn is_hop_by_hop(name: &HeaderName) -> bool {
     // The names that HTTP knows are numbers: this compares no text for them.
     matches!(*name, CONNECTION | TRANSFER_ENCODING | TE | TRAILER | UPGRADE | PROXY_AUTHENTICATE | PROXY_AUTHORIZATION)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
@@ -40,9 +41,13 @@ impl CallHeaders {
     pub(super) fn of(request: &Request) -> Self {
         let has_call_id = request.head().headers().get(X_CALL_ID).is_some_and(|id| !id.is_empty());
         let call_id = (!has_call_id).then(new_call_id).flatten();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        Self { call_id, start_time: nanos.into() }
+        Self { call_id, start_time: start_time() }
+    }
+
+    /// Of a call that was kept. With `call_id` none, its caller's own is among its headers.
+    pub(super) fn for_call(call_id: Option<&str>) -> Self {
+        let call_id = call_id.and_then(|id| HeaderValue::from_str(id).ok());
+        Self { call_id, start_time: start_time() }
     }
 
     /// Adds them to an answer, the function's or the proxy's own. Those that the function set stay as they are.
@@ -57,6 +62,12 @@ impl CallHeaders {
             }
         }
     }
+}
+
+/// What time it is, in the gateway's way.
+fn start_time() -> HeaderValue {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX).into()
 }
 
 /// A random UUID (RFC 9562, version 4).
@@ -80,7 +91,7 @@ pub(super) fn options(value: &[u8]) -> impl Iterator<Item = String> + '_ {
 }
 
 /// A comma-separated list in all lines of one header, in lower case.
-fn listed(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
+pub(in crate::http) fn listed(headers: &HeaderMap, name: HeaderName) -> Vec<String> {
     headers.get_all(name).flat_map(|line| options(line.as_bytes())).collect()
 }
 
@@ -99,6 +110,8 @@ pub(super) struct Asked<'a> {
     /// The instance's address.
     pub(super) authority: &'a str,
     pub(super) call_headers: Option<&'a CallHeaders>,
+    /// What a call that was kept is called here: each of its tries says the same.
+    pub(super) actord_call: Option<&'a str>,
     pub(super) web_socket: bool,
     /// Whether `Authorization` is for actord: the function could call others by what it says.
     pub(super) authorization_is_ours: bool,
@@ -134,6 +147,8 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
             AUTHORIZATION if asked.authorization_is_ours => continue,
             USER_AGENT => has_agent = true,
             _ => match name.as_str() {
+                // Functions tell tries of one call by it: no client says it.
+                "x-actord-call" => continue,
                 // Told anew below.
                 "x-start-time" if asked.call_headers.is_some() => continue,
                 "x-call-id" if asked.call_headers.is_some_and(|headers| headers.call_id.is_some()) => continue,
@@ -155,6 +170,9 @@ pub(super) fn to_function(request: &Request, asked: Asked<'_>, out: &mut Vec<u8>
     }
     if let (false, Some(named)) = (has_host, sent.get(HOST)) {
         add(&X_FORWARDED_HOST, named.as_bytes());
+    }
+    if let Some(id) = asked.actord_call {
+        add(&X_ACTORD_CALL, id.as_bytes());
     }
     if let Some(headers) = asked.call_headers {
         add(&X_START_TIME, headers.start_time.as_bytes());
@@ -183,6 +201,7 @@ mod tests {
             path_and_query: "?a=b",
             authority: "10.0.0.1:8080",
             call_headers: None,
+            actord_call: None,
             web_socket: false,
             authorization_is_ours: false,
             chunked: false,

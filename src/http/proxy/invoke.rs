@@ -24,14 +24,14 @@ use tracing::{error, warn};
 
 use super::answer::Head;
 use super::bearer;
-use super::deadline::{Late, Limits};
+use super::deadline::Limits;
 use super::download::{Download, Held};
+use super::error::ProxyError;
 use super::forward::{Answer, UpstreamError, UpstreamRequest, wake};
 use super::headers::{self, CallHeaders};
 use super::pool::Pool;
 use super::refusal::refusal;
 use super::timers::Timers;
-use super::unanswered::Unanswered;
 use super::upgrade;
 use super::upload::Upload;
 use crate::credentials::{Access, looks_like_token};
@@ -40,7 +40,7 @@ use crate::http::metrics::{Invocation, Series};
 use crate::http::seconds::whole_seconds;
 use crate::http::text::text;
 use crate::http::{ApiFlavor, Draining, Services, Settings, connection};
-use crate::routes::{FunctionEntry, Lease, NoEndpoint};
+use crate::routes::{FunctionEntry, Lease};
 
 /// What the path of every call begins with.
 const PREFIX: &str = "/function/";
@@ -53,7 +53,7 @@ const SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// A function that requests are sent to, as a worker remembers it.
 pub(in crate::http) struct Target {
-    entry: FunctionEntry,
+    pub(super) entry: FunctionEntry,
     series: Series,
     /// When it was last said that it can't be reached.
     said: Cell<Option<Instant>>,
@@ -61,7 +61,7 @@ pub(in crate::http) struct Target {
 
 impl Target {
     /// Whether it is time to say again what goes wrong at every request: callers must not fill the log.
-    fn may_say(&self) -> bool {
+    pub(super) fn may_say(&self) -> bool {
         let now = Instant::now();
         let may = self.said.get().is_none_or(|at| now.duration_since(at) >= SAID_EVERY);
         if may {
@@ -101,43 +101,12 @@ pub(in crate::http) struct Proxy {
     access: Access,
     guesses: Guesses,
     flavor: ApiFlavor,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     upload_idle: Duration,
     upload_floor: u64,
-    pool: Rc<Pool>,
-    timers: Timers,
+    pub(super) pool: Rc<Pool>,
+    pub(super) timers: Timers,
     targets: RefCell<HashMap<Box<str>, Rc<Target>>>,
-}
-
-/// Why a request got no answer of its function: what is said after the function's name.
-#[derive(Debug, thiserror::Error)]
-enum ProxyError {
-    /// There is no such function, or the name can be no function's.
-    #[error("not found")]
-    Unknown,
-    #[error(transparent)]
-    Upstream(UpstreamError),
-    /// It switched protocols although the client did not ask for it.
-    #[error("switched protocols unasked")]
-    Switched,
-    #[error(transparent)]
-    Late(Late),
-}
-
-impl ProxyError {
-    /// Whether the function did answer, and what it said can't be passed on.
-    fn is_of_the_answer(&self) -> bool {
-        matches!(self, Self::Upstream(UpstreamError::Unanswered(Unanswered::Bad(_))))
-    }
-}
-
-impl From<UpstreamError> for ProxyError {
-    fn from(why: UpstreamError) -> Self {
-        match why {
-            UpstreamError::NoEndpoint(NoEndpoint::Unknown(_)) => Self::Unknown,
-            why => Self::Upstream(why),
-        }
-    }
 }
 
 impl Proxy {
@@ -157,8 +126,13 @@ impl Proxy {
         }
     }
 
+    /// Forgets a target that is no more.
+    pub(super) fn forget(&self, name: &str) {
+        self.targets.borrow_mut().remove(name);
+    }
+
     /// The target that a path names, if that can be a function's name.
-    fn target(&self, name: &str) -> Option<Rc<Target>> {
+    pub(super) fn target(&self, name: &str) -> Option<Rc<Target>> {
         if let Some(target) = self.targets.borrow().get(name).filter(|target| !target.entry.is_deleted()) {
             return Some(target.clone());
         }
@@ -174,7 +148,7 @@ impl Proxy {
         Some(target)
     }
 
-    async fn exchange(&self, upstream: UpstreamRequest<'_>, target: &Target) -> Result<Answer, ProxyError> {
+    pub(super) async fn exchange(&self, upstream: UpstreamRequest<'_>, target: &Target) -> Result<Answer, ProxyError> {
         // A call that wakes its function waits as long as a start may take. The limit is for the time after that.
         wake(&target.entry, &self.services.metrics).await.map_err(UpstreamError::from)?;
         let (begun, answer) = (Instant::now(), target.entry.limit().or(self.timeout));
@@ -189,6 +163,48 @@ impl Proxy {
         Ok(answer)
     }
 
+    /// Lets a call pass, of a function that asks for a token only with one that may. Whether what the caller sent for
+    /// `Authorization` is for actord: no function is to see that.
+    pub(super) fn admit(&self, entry: &FunctionEntry, request: &Request) -> Result<bool, bearer::Refused> {
+        let guarded = entry.asks_for_token();
+        if guarded {
+            bearer::check(&self.access, entry.function(), request)?;
+        }
+        // A token that is sent to a function which asks for none is no gift to it.
+        let sent = request.head().headers().get(header::AUTHORIZATION);
+        Ok(guarded || sent.is_some_and(|sent| looks_like_token(sent.as_bytes())))
+    }
+
+    /// As [`Proxy::admit`], for a call that is kept.
+    ///
+    /// # Errors
+    /// The answer to one that may not pass.
+    pub(in crate::http) async fn admit_stored(
+        &self,
+        entry: &FunctionEntry,
+        request: &Request,
+    ) -> Result<bool, Response<BoxBody>> {
+        match self.admit(entry, request) {
+            Ok(is_ours) => Ok(is_ours),
+            Err(refused) => Err(refused.answer(&self.guesses, entry.function(), request).await),
+        }
+    }
+
+    /// Whether a request carries what it takes to call this function.
+    pub(in crate::http) fn may_call(&self, entry: &FunctionEntry, request: &Request) -> bool {
+        self.admit(entry, request).is_ok()
+    }
+
+    /// What all of this listener work with.
+    pub(in crate::http) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// The longest time in which a client may send nothing of a body.
+    pub(in crate::http) fn upload_idle(&self) -> Duration {
+        self.upload_idle
+    }
+
     /// Whether actord is about to end.
     pub(in crate::http) fn draining(&self) -> &Draining {
         &self.services.draining
@@ -196,16 +212,7 @@ impl Proxy {
 
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
     fn refuse(&self, name: &str, error: &ProxyError) -> Response<BoxBody> {
-        let (status, line) = match error {
-            ProxyError::Unknown => (StatusCode::NOT_FOUND, format!("function {name} not found")),
-            ProxyError::Upstream(UpstreamError::Incomplete) => (StatusCode::BAD_REQUEST, error.to_string()),
-            ProxyError::Late(Late::Sending(_)) => (StatusCode::REQUEST_TIMEOUT, error.to_string()),
-            ProxyError::Upstream(UpstreamError::NoEndpoint(why)) => (StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
-            ProxyError::Upstream(_) | ProxyError::Switched => {
-                (StatusCode::BAD_GATEWAY, format!("function {name} {error}"))
-            }
-            ProxyError::Late(_) => (StatusCode::GATEWAY_TIMEOUT, format!("function {name} {error}")),
-        };
+        let (status, line) = error.told(name);
         let mut answer = match (self.flavor, status) {
             (ApiFlavor::Public, _) | (_, StatusCode::BAD_REQUEST | StatusCode::REQUEST_TIMEOUT) => {
                 refusal(status, &line)
@@ -218,9 +225,7 @@ impl Proxy {
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, &format!("Can't reach service for: {name}.{line}"))
             }
         };
-        if let ProxyError::Upstream(UpstreamError::NoEndpoint(why)) = error
-            && let Some(wait) = why.retry_after()
-        {
+        if let Some(wait) = error.retry_after() {
             answer.headers_mut().insert(header::RETRY_AFTER, whole_seconds(wait).max(1).into());
         }
         answer
@@ -254,7 +259,7 @@ pub(in crate::http) async fn invoke(proxy: &Proxy, mut request: Request) -> Answ
     let payload = request.take_payload();
     let sent = connection::sent(&request);
     let path_and_query = sent.as_deref().or_else(|| Some(request.uri().path_and_query()?.as_str()));
-    let Some((name, path_and_query)) = path_and_query.and_then(split) else {
+    let Some((name, path_and_query)) = path_and_query.and_then(|target| split(PREFIX, target)) else {
         return own(text(StatusCode::NOT_FOUND, "404 page not found").into());
     };
     if name.is_empty() {
@@ -291,21 +296,25 @@ async fn call(
     call_headers: Option<&CallHeaders>,
     since: Instant,
 ) -> Answered {
-    let guarded = target.entry.asks_for_token();
-    let function = target.entry.function();
-    if guarded && let Err(refused) = bearer::check(&proxy.access, function, request) {
-        return own(refused.answer(&proxy.guesses, function, request).await);
-    }
-    // A token that is sent to a function which asks for none is no gift to it.
-    let sent = request.head().headers().get(header::AUTHORIZATION);
-    let authorization_is_ours = guarded || sent.is_some_and(|sent| looks_like_token(sent.as_bytes()));
+    let authorization_is_ours = match proxy.admit(&target.entry, request) {
+        Ok(is_ours) => is_ours,
+        Err(refused) => return own(refused.answer(&proxy.guesses, target.entry.function(), request).await),
+    };
     let mut invocation = Invocation::begin(target.clone(), since);
     let web_socket = headers::asks_for_web_socket(request.headers());
     let (upload, socket) = match web_socket {
         true => (Upload::EMPTY, Some(payload)),
         false => (upload(request, payload, proxy.upload_floor), None),
     };
-    let upstream = UpstreamRequest { request, path_and_query, call_headers, web_socket, authorization_is_ours, upload };
+    let upstream = UpstreamRequest {
+        request,
+        path_and_query,
+        call_headers,
+        actord_call: None,
+        web_socket,
+        authorization_is_ours,
+        upload,
+    };
     match proxy.exchange(upstream, &target).await {
         Ok(answer) => {
             let status = answer.head.answer.status();
@@ -319,7 +328,7 @@ async fn call(
         }
         Err(error) => {
             match &error {
-                ProxyError::Unknown => drop(proxy.targets.borrow_mut().remove(name)),
+                ProxyError::Unknown => proxy.forget(name),
                 ProxyError::Upstream(UpstreamError::Unreachable(_) | UpstreamError::Unanswered(_))
                     if target.may_say() =>
                 {
@@ -334,9 +343,9 @@ async fn call(
     }
 }
 
-/// The name and what the function sees of the path, from `/function/name/path?query`.
-fn split(path_and_query: &str) -> Option<(&str, &str)> {
-    let rest = path_and_query.strip_prefix(PREFIX)?;
+/// The name and what the function sees of the path, from `/function/name/path?query`, where `/function/` is the prefix.
+pub(in crate::http) fn split<'a>(prefix: &str, path_and_query: &'a str) -> Option<(&'a str, &'a str)> {
+    let rest = path_and_query.strip_prefix(prefix)?;
     Some(rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())))
 }
 
@@ -384,8 +393,8 @@ mod tests {
             ("/function/echo//x/../%2e%2F?q=%20+", "echo", "//x/../%2e%2F?q=%20+"),
             ("/function/", "", ""),
         ] {
-            assert_eq!(split(path), Some((name, rest)), "{path}");
+            assert_eq!(split(PREFIX, path), Some((name, rest)), "{path}");
         }
-        assert_eq!(split("/function"), None);
+        assert_eq!(split(PREFIX, "/function"), None);
     }
 }

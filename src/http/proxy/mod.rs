@@ -13,12 +13,14 @@ mod body;
 mod connection;
 mod deadline;
 mod download;
+mod error;
 mod forward;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
 mod headers;
 pub(super) mod invoke;
 mod pool;
+mod queued;
 mod refusal;
 mod sending;
 mod socket;
@@ -27,4 +29,6 @@ mod unanswered;
 mod upgrade;
 mod upload;
 
-pub(super) use self::invoke::{FunctionBody, Proxy, is_call};
+pub(super) use self::headers::{is_hop_by_hop, listed};
+pub(super) use self::invoke::{FunctionBody, Proxy, is_call, split};
+pub(super) use self::queued::{NoAnswer, StoredAnswer, StoredCall};

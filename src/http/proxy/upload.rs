@@ -24,18 +24,27 @@ const KEPT: usize = 256 * 1024;
 #[error("the client did not send its whole request body")]
 pub(super) struct Incomplete;
 
+/// A body that is here already is sent in pieces of so many bytes, so that it is seen that a function takes it.
+const PIECE: usize = 64 * 1024;
+
 /// The pieces that were sent already, as long as they are all there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sent {
     pieces: Vec<Bytes>,
     bytes: usize,
+    /// Of a longer body no piece is kept.
+    most: usize,
     too_many: bool,
 }
 
 impl Sent {
+    fn of(most: usize) -> Self {
+        Self { pieces: Vec::new(), bytes: 0, most, too_many: false }
+    }
+
     fn note(&mut self, piece: &Bytes) {
         self.bytes += piece.len();
-        if self.bytes <= KEPT {
+        if self.bytes <= self.most {
             self.pieces.push(piece.clone());
         } else if !std::mem::replace(&mut self.too_many, true) {
             self.pieces = Vec::new();
@@ -72,9 +81,24 @@ impl Upload {
     /// The body of a request; `length` if the client said it, else it is sent in chunks. The client is late when it is as
     /// far behind `floor` bytes a second as it may be silent.
     pub(super) fn of(payload: Payload, length: Option<u64>, floor: u64) -> Self {
+        Self::with(payload, length, floor, KEPT)
+    }
+
+    /// A body that is here already: it can be sent as often as it takes, whatever its length.
+    pub(super) fn whole(body: Bytes) -> Self {
+        if body.is_empty() {
+            return Self::EMPTY;
+        }
+        let length = body.len();
+        let piece = move |at| Ok(body.slice(at..length.min(at + PIECE)));
+        let pieces = futures_util::stream::iter((0..length).step_by(PIECE).map(piece));
+        Self::with(Payload::Stream { payload: Box::pin(pieces) }, Some(length as u64), 0, usize::MAX)
+    }
+
+    fn with(payload: Payload, length: Option<u64>, floor: u64, most: usize) -> Self {
         let source = Source {
             payload: RefCell::new(payload),
-            sent: RefCell::default(),
+            sent: RefCell::new(Sent::of(most)),
             progress: Cell::new(Progress::Untouched),
             floor,
             behind: Cell::default(),
@@ -235,6 +259,21 @@ mod tests {
             }
         }
         assert_eq!(sent, ["hel", "lo", "hel", "lo"]);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_here_already_is_sent_again_whatever_its_length() {
+        let body = Bytes::from(vec![b'x'; 2 * KEPT + 1]);
+        let first = Upload::whole(body.clone());
+        for mut upload in [first.try_next(), first.try_next(), first] {
+            let mut sent = Vec::new();
+            while let Some(piece) = poll_fn(|cx| upload.poll_piece(cx)).await {
+                sent.extend_from_slice(&piece.unwrap());
+            }
+            assert!(upload.is_whole() && upload.is_ended() && !upload.is_chunked());
+            assert!(sent == body, "{} bytes", sent.len());
+        }
+        assert!(Upload::whole(Bytes::new()).is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,8 @@ pub(super) enum Expected {
     Log(String),
     /// This status with this line of plain text, as Go's `http.Error` writes it.
     Line(u16, &'static str),
+    /// 202 with an id of the call, and no body.
+    Accepted,
     /// 200 with the function's own answer, which names no content type: its body.
     Called(&'static str),
 }
@@ -29,6 +31,7 @@ impl Expected {
             Self::Line(status, line) => {
                 (*status, Some("text/plain; charset=utf-8"), format!("{line}\n"), &["x-content-type-options"])
             }
+            Self::Accepted => (202, None, String::new(), &["x-call-id"]),
             Self::Called(body) => (200, None, (*body).to_owned(), &["x-call-id", "x-served-by", "x-start-time"]),
         };
         let came = (answer.status, answer.header("content-type"), answer.text());

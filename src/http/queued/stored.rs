@@ -1,0 +1,142 @@
+//! What of a request is kept, and how a request is made of that again.
+//!
+//! ```text
+//! request -> what belongs to one hop goes, what is told of its client is made true -> Head -> ... -> Head -> request -> proxy
+//! ```
+//! Between the two lie hours and restarts, and who asked is gone: so what a function is told of its client is written when the
+//! call is accepted, in the words that the proxy has for a call that waits.
+
+use actix_http::Request;
+use actix_web::dev::Payload;
+use actix_web::http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use actix_web::http::{Method, Uri};
+
+use crate::http::connection;
+use crate::http::proxies::is_forwarding;
+use crate::http::proxy::{is_hop_by_hop, listed};
+use crate::queue::head::Head;
+
+/// What we say of a call, and nobody else.
+const OURS: [&str; 2] = ["x-actord-call", "x-actord-chain"];
+
+/// The headers that are kept of a request whose body has this length. `authorization_is_ours` as in the proxy.
+pub(super) fn head(request: &Request, authorization_is_ours: bool, length: usize) -> Head {
+    let sent = request.head().headers();
+    let named = if sent.contains_key(CONNECTION) { listed(sent, CONNECTION) } else { Vec::new() };
+    let is_believed = connection::is_from_proxy(request);
+    let mut head = Head::default();
+    for (name, value) in sent {
+        let dropped = matches!(*name, HOST | EXPECT | CONTENT_LENGTH)
+            || is_hop_by_hop(name)
+            || *name == AUTHORIZATION && authorization_is_ours
+            || !is_believed && is_forwarding(name.as_str())
+            || OURS.contains(&name.as_str())
+            || named.iter().any(|hop| *hop == name.as_str());
+        if !dropped {
+            head.0.push((name.as_str().to_owned(), value.as_bytes().to_owned()));
+        }
+    }
+    if sent.contains_key(CONTENT_LENGTH) || sent.contains_key(TRANSFER_ENCODING) {
+        head.set("content-length", length.to_string());
+    }
+    if head.get("x-forwarded-host").is_none()
+        && let Some(named) = sent.get(HOST)
+    {
+        head.set("x-forwarded-host", named.as_bytes());
+    }
+    if head.get("x-forwarded-for").is_none()
+        && let Some(peer) = connection::peer(request)
+    {
+        head.set("x-forwarded-for", peer.as_bytes());
+    }
+    head
+}
+
+/// A request with these headers, as the proxy takes it; none where they are no headers.
+pub(super) fn request(method: &str, head: &[u8]) -> Option<Request> {
+    let kept = Head::decode(head)?;
+    let mut request = Request::with_payload(Payload::None);
+    let head = request.head_mut();
+    head.method = Method::from_bytes(method.as_bytes()).ok()?;
+    // The proxy goes by what it is told beside the request.
+    head.uri = Uri::from_static("/");
+    for (name, value) in kept.0 {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        head.headers.append(name, HeaderValue::from_bytes(&value).ok()?);
+    }
+    connection::of_stored(&mut request);
+    Some(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn kept(request: &Request, authorization_is_ours: bool) -> Vec<String> {
+        let head = head(request, authorization_is_ours, 7);
+        let line = |(name, value): &(String, Vec<u8>)| format!("{name}: {}", String::from_utf8_lossy(value));
+        let mut lines: Vec<_> = head.0.iter().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn what_belongs_to_one_hop_or_is_a_clients_word_for_itself_is_not_kept() {
+        let sent = TestRequest::post()
+            .insert_header(("Host", "gateway"))
+            .insert_header(("Connection", "close, X-Mine"))
+            .insert_header(("X-Mine", "1"))
+            .insert_header(("X-Yours", "2"))
+            .append_header(("X-Yours", "3"))
+            .insert_header(("Transfer-Encoding", "chunked"))
+            .insert_header(("Expect", "100-continue"))
+            .insert_header(("X-Forwarded-For", "1.2.3.4"))
+            .insert_header(("X_Real_IP", "1.2.3.4"))
+            .insert_header(("X-Call-Id", "mine"))
+            .insert_header(("X-Actord-Call", "mine"))
+            .insert_header(("X-Actord-Chain", "1"))
+            .insert_header(("Authorization", "Bearer secret"))
+            .to_request();
+        let always = ["content-length: 7", "x-call-id: mine", "x-forwarded-host: gateway", "x-yours: 2", "x-yours: 3"];
+        assert_eq!(kept(&sent, true), always);
+        let with: Vec<&str> = ["authorization: Bearer secret"].into_iter().chain(always).collect();
+        assert_eq!(kept(&sent, false), with);
+    }
+
+    #[test]
+    fn a_request_without_a_body_has_no_length() {
+        assert_eq!(kept(&TestRequest::get().to_request(), false), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_request_is_made_again_with_every_value_as_it_came() {
+        let sent = TestRequest::put()
+            .insert_header(("X-Bytes", HeaderValue::from_bytes(b"\xfc \t x").unwrap()))
+            .append_header(("X-Many", "a"))
+            .append_header(("X-Many", "b"))
+            .to_request();
+        let again = request("PUT", &head(&sent, false, 0).encode()).unwrap();
+        assert_eq!(again.method(), Method::PUT);
+        let many: Vec<_> = again.head().headers().get_all("x-many").map(HeaderValue::as_bytes).collect();
+        assert_eq!(many, [b"a", b"b"]);
+        assert_eq!(again.head().headers().get("x-bytes").unwrap().as_bytes(), b"\xfc \t x");
+        assert!(connection::is_from_proxy(&again), "what it says of its client was made true before");
+        assert_eq!(connection::peer(&again), None);
+    }
+
+    #[test]
+    fn what_is_no_head_makes_no_request() {
+        for (method, head) in [
+            ("GET", &b""[..]),
+            ("GET", b"\x02"),
+            ("G T", b"\x01"),
+            ("GET", b"\x01\x00\x01 \x00\x00\x00\x00"),
+            ("GET", b"\x01\x00\x01a\x00\x00\x00\x01\n"),
+        ] {
+            assert!(request(method, head).is_none(), "{method} {head:?}");
+        }
+    }
+}
