@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
 };
-use super::{scaling_rule, standing};
+use super::{queue_rule, scaling_rule, standing};
 use crate::function::{FunctionId, RuntimeName, Spec};
 use crate::stack;
-use crate::wire::{FunctionStatus, KeptGeneration, Lifecycle, Refusal};
+use crate::wire::{FunctionQueue, FunctionStatus, KeptGeneration, Lifecycle, Refusal};
 
 /// `actord describe`.
 #[derive(Debug, Args)]
@@ -39,7 +39,10 @@ impl DescribeArgs {
         let shown = Shown::try_from(json)?;
         match self.gateway.output {
             Output::Json => print_json(&shown.json)?,
-            Output::Table => print(text(&shown.function, &client.function_url(&id)).as_bytes())?,
+            Output::Table => {
+                let calls = queue_rule::depth(&client, &id).await;
+                print(text(&shown.function, calls.as_ref(), &client.function_url(&id)).as_bytes())?;
+            }
         }
         Ok(ExitWith::Done)
     }
@@ -54,7 +57,7 @@ pub(super) fn missing(error: ClientError, id: &FunctionId) -> ClientError {
     error
 }
 
-fn text(function: &FunctionStatus, url: &str) -> String {
+fn text(function: &FunctionStatus, calls: Option<&FunctionQueue>, url: &str) -> String {
     let mut lines = Lines::default();
     lines.add("Name", &function.name);
     lines.add("Namespace", &function.namespace);
@@ -81,6 +84,7 @@ fn text(function: &FunctionStatus, url: &str) -> String {
     let spec = Spec::accepted_before(function.draft().unwrap_or_default());
     lines.add("Scaling", &scaling_rule::in_a_line(&spec.scaling()));
     lines.add("Spare", &standing::spares(function, spec.spare()));
+    lines.add("Calls", &queue_rule::in_a_line(calls, &spec.retry()));
     lines.add("Remark", function.lifecycle.as_ref().and_then(|it| it.remark.as_deref()).unwrap_or_default());
     lines.add("Runtime", spec.runtime().as_ref().map(RuntimeName::as_str).unwrap_or_default());
     lines.add("Image", &function.image);
@@ -165,7 +169,7 @@ mod tests {
             "availableReplicas": 1, "createdAt": "2026-01-02T03:04:05Z"}));
         let expected = "Name:        a\nNamespace:   dev\nState:       ready\nReady:       1/1\nImage:       i:1\n\
                         URL:         http://u\nInvocations: 0\nCreated:     2026-01-02T03:04:05Z\n";
-        assert_eq!(text(&shown.unwrap().function, "http://u"), expected);
+        assert_eq!(text(&shown.unwrap().function, None, "http://u"), expected);
     }
 
     #[test]
@@ -179,7 +183,7 @@ mod tests {
                 "waitingFor": "a port", "judged": "answered 401", "askedImage": "i:3",
                 "lastRefusal": {"image": "i:4", "reason": "no such\nimage", "time": "2026-01-02T03:04:05Z",
                     "generation": 4}}}));
-        let text = text(&shown.unwrap().function, "http://u");
+        let text = text(&shown.unwrap().function, None, "http://u");
         let begin = "Name:        a\nNamespace:   dev\nState:       backing off\nStep:        pulling\n\
                      Waiting for: a port\nReason:      exited with code 1\nNext start:  in 8 s\n\
                      Judged:      answered 401\nRestarts:    5\n\

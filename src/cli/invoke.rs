@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
@@ -16,10 +17,12 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
+use super::awaited;
 use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, eprint_line, function_id, parse_pair, print,
     print_json,
 };
+use crate::config::parse_duration;
 
 /// A request of up to this many bytes is sent with its length, a longer one in chunks as it is read.
 const WHOLE_MAX: u64 = 1 << 20;
@@ -55,6 +58,18 @@ pub struct InvokeArgs {
     #[arg(long = "async")]
     pub queued: bool,
 
+    /// Wait until a call that was queued has ended, and print its answer; for this long at most
+    #[arg(
+        long,
+        requires = "queued",
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10m",
+        value_parser = parse_duration
+    )]
+    pub wait: Option<Duration>,
+
     #[allow(missing_docs, reason = "it says so itself")]
     #[command(flatten)]
     pub namespace: NamespaceArg,
@@ -89,6 +104,9 @@ impl InvokeArgs {
         }
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let answer = client.answer(request).await?;
+        if let Some(wait) = self.wait.filter(|_| answer.status().is_success()) {
+            return awaited::show(&client, &answer, wait, self.gateway.output).await;
+        }
         if self.gateway.output == Output::Json {
             show_whole(&client, answer).await
         } else {

@@ -1,6 +1,8 @@
 //! The command line: what each verb takes.
 
 mod apply;
+mod awaited;
+mod calls;
 mod client;
 mod completion;
 mod describe;
@@ -13,6 +15,7 @@ mod ls;
 mod namespace;
 mod pack;
 mod password;
+mod queue_rule;
 mod remote;
 mod rm;
 mod rollback;
@@ -28,6 +31,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use apply::ApplyArgs;
+pub use calls::{CallsCancelArgs, CallsLsArgs, CallsPurgeArgs, CallsRetryArgs, CallsShowArgs, CallsVerb, Purged};
 pub use client::{ClientError, ExitWith, GatewayArgs, NamespaceArg, Output};
 pub use completion::CompletionArgs;
 pub use describe::DescribeArgs;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::apply::ApplyArgs;
+use super::calls::CallsVerb;
 use super::client::{ClientError, ExitWith, eprint_line};
 use super::describe::DescribeArgs;
 use super::invoke::InvokeArgs;
@@ -60,8 +61,14 @@ Example:
   echo hi | actord invoke hello
   actord invoke hello/path --method GET --query a=1 --header 'Accept: text/html'
 
-The exit code is 0 for a 2xx, 4 for a 4xx and 5 for a 5xx.")]
+  actord invoke report --async --wait < orders.csv
+
+The exit code is 0 for a 2xx, 4 for a 4xx and 5 for a 5xx. With --async the call is on the gateway's disk when this
+returns, and is tried again where it fails; with --wait its answer is waited for, and is the output.")]
     Invoke(Box<InvokeArgs>),
+    /// List, show, retry, cancel and purge asynchronous calls
+    #[command(subcommand)]
+    Calls(CallsVerb),
     /// Set how many instances of a function run; with 0 the next call starts one
     #[command(after_help = "\
 Example:
@@ -137,6 +144,7 @@ impl RemoteVerb {
             Self::Describe(describe) => describe.run().await,
             Self::Rm(rm) => rm.run().await,
             Self::Invoke(invoke) => invoke.run().await,
+            Self::Calls(calls) => calls.run().await,
             Self::Scale(scale) => scale.run().await,
             Self::Rollback(rollback) => rollback.run().await,
             Self::Stop(stop) => stop.stop().await,
