@@ -1,7 +1,7 @@
-//! Keeps the last good copy fresh, on a thread of its own: no write to the store waits for it.
+//! Keeps the last good copy of a file fresh, on a thread of its own: no write to the file waits for it.
 //!
 //! ```text
-//! commit -> changed() -> a second later: copy, check, replace -> a pause of 20 times as long as that took
+//! commit -> changed() -> a while later: copy, check, replace -> a pause of many times as long as that took
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -9,14 +9,28 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::copy::Check;
 use super::{StoreError, copy, files};
 
-/// From a commit to its copy. Commits in between are in the same copy.
-const AFTER: Duration = Duration::from_secs(1);
-/// Of the time, copying takes at most one part in this many.
-const SHARE: u32 = 20;
 /// Until a copy that failed is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+
+/// How often copies are made, and of what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// From a commit to its copy. Commits in between are in the same copy.
+    pub(super) after: Duration,
+    /// Of the time, copying takes at most one part in this many,
+    pub(super) share: u32,
+    /// but the next copy is not put off for longer than this.
+    pub(super) longest_pause: Duration,
+    /// A file that is larger has no copy, in bytes.
+    pub(super) at_most: Option<u64>,
+    /// What makes a copy a good one.
+    pub(super) check: Check,
+    /// What is copied, for the log.
+    pub(super) what: &'static str,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -44,75 +58,91 @@ impl Signal {
 /// The thread. Dropping this waits for the last copy.
 #[derive(Debug)]
 pub(super) struct BackupThread {
-    store: PathBuf,
-    signal: Arc<Signal>,
-    /// Held while a copy is made: there is one unfinished file.
-    turn: Arc<Mutex<()>>,
+    copied: Arc<Copied>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What is copied, by the thread or who can't wait for it.
+#[derive(Debug)]
+struct Copied {
+    store: PathBuf,
+    pace: Pace,
+    signal: Signal,
+    /// Held while a copy is made: there is one unfinished file.
+    turn: Mutex<()>,
+}
+
 impl BackupThread {
-    /// Begins with a copy of the store as it is now.
-    pub(super) fn start(store: &Path) -> Result<Self, StoreError> {
-        let (signal, turn) = (Arc::new(Signal::default()), Arc::default());
+    /// Begins with a copy of the file as it is now.
+    pub(super) fn start(store: &Path, pace: Pace) -> Result<Self, StoreError> {
+        let (signal, turn) = (Signal::default(), Mutex::default());
         signal.lock().changed = true;
-        let mut backup = Self { store: store.to_owned(), signal, turn, thread: None };
-        let (store, signal, turn) = (backup.store.clone(), backup.signal.clone(), backup.turn.clone());
-        let thread = std::thread::Builder::new().name("store-copy".into()).spawn(move || run(&store, &signal, &turn));
-        backup.thread = Some(thread.map_err(|error| StoreError::io("start a thread for", &backup.store, &error))?);
-        Ok(backup)
+        let copied = Arc::new(Copied { store: store.to_owned(), pace, signal, turn });
+        let ours = copied.clone();
+        let thread = std::thread::Builder::new().name("store-copy".into()).spawn(move || ours.run());
+        let thread = Some(thread.map_err(|error| StoreError::io("start a thread for", store, &error))?);
+        Ok(Self { copied, thread })
     }
 
     /// Something was committed.
     pub(super) fn changed(&self) {
-        self.signal.lock().changed = true;
-        self.signal.moved.notify_all();
+        self.copied.signal.lock().changed = true;
+        self.copied.signal.moved.notify_all();
     }
 
-    /// Makes the copy now, unless it is as the store already. Blocks.
+    /// Makes the copy now, unless it is as the file already. Blocks.
     pub(super) fn copy_now(&self) -> Result<(), StoreError> {
-        refresh(&self.store, &self.signal, &self.turn)
+        self.copied.refresh()
     }
 }
 
 impl Drop for BackupThread {
     fn drop(&mut self) {
-        self.signal.lock().ended = true;
-        self.signal.moved.notify_all();
+        self.copied.signal.lock().ended = true;
+        self.copied.signal.moved.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(store: &Path, signal: &Signal, turn: &Mutex<()>) {
-    loop {
-        drop(signal.moved.wait_while(signal.lock(), |state| !state.changed && !state.ended));
-        signal.pause(AFTER);
-        let began = tokio::time::Instant::now();
-        let pause = match refresh(store, signal, turn) {
-            Ok(()) => began.elapsed() * SHARE,
-            Err(error) => {
-                tracing::warn!(%error, "the last good copy of the store is not refreshed: its damage would cost more");
-                AFTER_FAILURE
+impl Copied {
+    fn run(&self) {
+        let Self { signal, pace, .. } = self;
+        loop {
+            drop(signal.moved.wait_while(signal.lock(), |state| !state.changed && !state.ended));
+            signal.pause(pace.after);
+            let began = tokio::time::Instant::now();
+            let pause = match self.refresh() {
+                Ok(()) => (began.elapsed() * pace.share).min(pace.longest_pause),
+                Err(error) => {
+                    let what = pace.what;
+                    tracing::warn!(%error, "the last good copy of {what} is not refreshed: its damage would cost more");
+                    AFTER_FAILURE
+                }
+            };
+            if signal.lock().ended {
+                return;
             }
-        };
-        if signal.lock().ended {
-            return;
+            signal.pause(pause);
         }
-        signal.pause(pause.min(AFTER_FAILURE));
     }
-}
 
-fn refresh(store: &Path, signal: &Signal, turn: &Mutex<()>) -> Result<(), StoreError> {
-    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-    // What is committed from here on may or may not be in this copy, so it asks for another one.
-    if !std::mem::take(&mut signal.lock().changed) {
-        return Ok(());
+    fn refresh(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is committed from here on may or may not be in this copy, so it asks for another one.
+        if !std::mem::take(&mut self.signal.lock().changed) {
+            return Ok(());
+        }
+        let good = files::good(&self.store);
+        if self.pace.at_most.is_some_and(|most| copy::is_too_large(&self.store, most)) {
+            // One that is ever older would bring back what has ended for long.
+            return files::remove(&good).map_err(|error| StoreError::io("remove", &good, &error));
+        }
+        let taken = copy::take(&self.store, &good, self.pace.check);
+        if taken.is_err() {
+            self.signal.lock().changed = true;
+        }
+        taken
     }
-    let taken = copy::take(store, &files::good(store));
-    if taken.is_err() {
-        signal.lock().changed = true;
-    }
-    taken
 }

@@ -92,7 +92,8 @@ pub(super) fn move_aside(store: &Path, to: &Path) -> Result<(), StoreError> {
     all().map_err(|error| StoreError::io("move away", store, &error))
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

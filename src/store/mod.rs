@@ -69,7 +69,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; a newer file, and a damaged one without a good copy, are left as they are.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::over(open::open(path, open::SYNCED)?, Some(BackupThread::start(path)?))
+        Self::over(open::open(path, open::SYNCED)?, Some(BackupThread::start(path, open::PACE)?))
     }
 
     /// What is desired of all functions in a store that another process may be using, by namespace and name. Blocks.

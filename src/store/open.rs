@@ -9,13 +9,29 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::backup_thread::Pace;
 use super::check::{self, Unreadable};
 use super::record::{self, Record};
 use super::{StoreError, compaction, copy, files, schema};
+
+/// How often the last good copy is made: what was deployed is in it a second later.
+pub(super) const PACE: Pace = Pace {
+    after: Duration::from_secs(1),
+    share: 20,
+    longest_pause: Duration::from_secs(60),
+    at_most: None,
+    check: sound_copy,
+    what: "the store",
+};
+
+fn sound_copy(path: &Path) -> Result<(), StoreError> {
+    check::copy(path).map(drop)
+}
 
 /// SQLite's `synchronous` under which a write that was answered is on the disk.
 pub(super) const SYNCED: &str = "FULL";
@@ -26,11 +42,15 @@ pub(super) fn open(path: &Path, synchronous: &str) -> Result<Connection, StoreEr
         Err(StoreError::Damaged(reason)) => restore(path, &reason).and_then(|()| attempt(path, synchronous)),
         result => result,
     };
-    opened.map_err(|error| match error {
-        // SQLite says no more than "disk I/O error" of some writes.
+    opened.map_err(|error| told_if_full(path, error))
+}
+
+/// SQLite says no more than "disk I/O error" of some writes.
+pub(super) fn told_if_full(path: &Path, error: StoreError) -> StoreError {
+    match error {
         StoreError::Failed(reason) if is_full(path) => StoreError::Full(format!("{}: {reason}", path.display())),
         error => error,
-    })
+    }
 }
 
 /// Whether there is less room beside this file than SQLite needs to open one.
@@ -57,7 +77,7 @@ fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     }
     if version > 0 && version < schema::KNOWN {
         let before = files::beside(path, &format!(".v{version}"));
-        copy::take(path, &before)?;
+        copy::take(path, &before, sound_copy)?;
         tracing::info!(from = version, to = schema::KNOWN, before = %before.display(), "migrating the store");
     }
     prepare(&mut db, synchronous)?;

@@ -26,7 +26,7 @@ impl Store {
             Durability::Synced => open::SYNCED,
             Durability::Unsynced => "OFF",
         };
-        Self::over(open::open(path, synchronous)?, Some(BackupThread::start(path)?))
+        Self::over(open::open(path, synchronous)?, Some(BackupThread::start(path, open::PACE)?))
     }
 
     /// A store that lives as long as the process.

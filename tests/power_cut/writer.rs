@@ -11,14 +11,20 @@ use actord::function::{Desired, FunctionId, Generation, GoodGeneration, Spec, Sp
 use actord::store::{Durability, Store};
 use tokio::sync::watch;
 
-const STORE: &str = "POWER_CUT_STORE";
-const UNSYNCED: &str = "POWER_CUT_UNSYNCED";
-const ACKNOWLEDGED: &str = "acknowledged";
+pub(crate) const FILE: &str = "POWER_CUT_FILE";
+pub(crate) const UNSYNCED: &str = "POWER_CUT_UNSYNCED";
+pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
+
+/// What was acknowledged by now.
+pub(crate) trait List: Default + Clone + Send + Sync + 'static {
+    fn hear(&mut self, verb: &str, name: &str, generation: u64);
+    fn count(&self) -> usize;
+}
 
 /// The last thing that was acknowledged of each function.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Acknowledged {
-    pub(crate) count: usize,
+    count: usize,
     pub(crate) last: BTreeMap<String, Last>,
 }
 
@@ -28,18 +34,28 @@ pub(crate) enum Last {
     Deleted(u64),
 }
 
-impl Acknowledged {
-    fn hear(&mut self, line: &str) {
-        // The test runner has things to say as well, and begins a line with them.
-        let Some((_, line)) = line.split_once(ACKNOWLEDGED) else { return };
-        let mut words = line.split_whitespace();
-        let (Some(verb), Some(name), Some(generation)) = (words.next(), words.next(), words.next()) else { return };
-        let generation = generation.parse().unwrap();
+/// A line of the process, as it told it.
+fn hear(list: &mut impl List, line: &str) {
+    // The test runner has things to say as well, and begins a line with them.
+    let Some((_, line)) = line.split_once(ACKNOWLEDGED) else { return };
+    let mut words = line.split_whitespace();
+    let (Some(verb), Some(name), Some(generation)) = (words.next(), words.next(), words.next()) else { return };
+    list.hear(verb, name, generation.parse().unwrap());
+}
+
+impl List for Acknowledged {
+    fn hear(&mut self, verb: &str, name: &str, generation: u64) {
         let last = if verb == "put" { Last::Put(generation) } else { Last::Deleted(generation) };
         self.last.insert(name.to_owned(), last);
         self.count += 1;
     }
 
+    fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Acknowledged {
     /// How many functions are not as they were acknowledged, or as something later made them.
     pub(crate) fn lost(&self, found: &BTreeMap<String, u64>) -> usize {
         let kept = |name: &String, last: &Last| match (last, found.get(name)) {
@@ -59,38 +75,39 @@ fn is_deleted_at_times(name: &str) -> bool {
 }
 
 /// The process, from outside. Dropping it kills it.
-pub(crate) struct Writer {
+pub(crate) struct Writer<L> {
     process: Child,
-    heard: watch::Receiver<Acknowledged>,
+    heard: watch::Receiver<L>,
 }
 
-impl Writer {
-    pub(crate) fn start(store: &Path, durability: Durability) -> Self {
+impl<L: List> Writer<L> {
+    /// Runs a test of this program that never ends, and writes that file.
+    pub(crate) fn start(test: &str, file: &Path, durability: Durability) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--ignored", "--exact", "--nocapture", "writer::deploys_until_it_is_killed"]).env(STORE, store);
+        command.args(["--ignored", "--exact", "--nocapture", test]).env(FILE, file);
         if durability == Durability::Unsynced {
             command.env(UNSYNCED, "1");
         }
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (say, heard) = watch::channel(Acknowledged::default());
+        let (say, heard) = watch::channel(L::default());
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                say.send_modify(|list| list.hear(&line));
+                say.send_modify(|list| hear(list, &line));
             }
         });
         Self { process, heard }
     }
 
     /// What is acknowledged by now, with something new since the last time.
-    pub(crate) async fn acknowledged(&mut self) -> Acknowledged {
+    pub(crate) async fn acknowledged(&mut self) -> L {
         let news = tokio::time::timeout(Duration::from_secs(60), self.heard.changed()).await;
         news.expect("the writer is stuck").expect("the writer has ended");
         self.heard.borrow_and_update().clone()
     }
 }
 
-impl Drop for Writer {
+impl<L> Drop for Writer<L> {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -147,7 +164,7 @@ async fn deploy(store: Store, prefix: String) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs in a process of its own, for the tests of this file"]
 async fn deploys_until_it_is_killed() {
-    let Some(path) = std::env::var_os(STORE).map(PathBuf::from) else { return };
+    let Some(path) = std::env::var_os(FILE).map(PathBuf::from) else { return };
     let durability = if std::env::var_os(UNSYNCED).is_some() { Durability::Unsynced } else { Durability::Synced };
     let store = Store::open_with(&path, durability).unwrap();
     let deploys = ["lasting-a", "lasting-b", "fleeting"].map(|prefix| deploy(store.clone(), prefix.to_owned()));

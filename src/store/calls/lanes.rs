@@ -261,12 +261,29 @@ pub(super) fn write(db: &Connection, deltas: &BTreeMap<LaneId, Delta>) -> Result
 }
 
 /// The counts as all calls give them: for tests, and for a file whose counts can't be right.
-pub(super) const SCAN: &str = "SELECT lane, sum(waiting), sum(retrying), sum(callbacks), sum(ended), sum(dead), sum(dead_bytes), sum(bytes) FROM (
+pub(super) const SCAN: &str = "SELECT lane, sum(waiting) AS waiting, sum(retrying) AS retrying, sum(callbacks) AS callbacks, sum(ended) AS ended, sum(dead) AS dead, sum(dead_bytes) AS dead_bytes, sum(bytes) AS bytes FROM (
         SELECT lane, state = 0 AS waiting, state = 0 AND tries > 0 AS retrying, 0 AS callbacks,
                state > 0 AND lane <> function AS ended, 0 AS dead, 0 AS dead_bytes, 0 AS bytes FROM calls
         UNION ALL
         SELECT function, 0, 0, state = 0 AND phase = 1, state > 0, state = 2, iif(state = 2, bytes, 0), bytes FROM calls
      ) GROUP BY lane";
+
+/// Whether no count of the file is one that none can be.
+pub(super) fn are_possible(db: &Connection) -> Result<bool, StoreError> {
+    let negative = COLUMNS.map(|column| format!("{column} < 0")).join(" OR ");
+    Ok(!db.prepare(&format!("SELECT 1 FROM lanes WHERE {negative}"))?.exists([])?)
+}
+
+/// Counts all calls.
+pub(super) fn count_anew(db: &Connection) -> Result<(), StoreError> {
+    let transaction = db.unchecked_transaction()?;
+    let zero = COLUMNS.map(|column| format!("{column} = 0")).join(", ");
+    transaction.execute_batch(&format!("UPDATE lanes SET {zero}"))?;
+    let set = COLUMNS.map(|column| format!("{column} = counted.{column}")).join(", ");
+    transaction
+        .execute_batch(&format!("UPDATE lanes SET {set} FROM ({SCAN}) AS counted WHERE lanes.lane = counted.lane"))?;
+    Ok(transaction.commit()?)
+}
 
 /// What is wrong with the counts of the file and of memory, compared with all calls.
 #[cfg(feature = "testing")]

@@ -56,6 +56,7 @@ pub use pages::ListError;
 pub use read::Heads;
 pub use ticks::Ticks;
 
+use super::backup_thread::BackupThread;
 use crate::function::FunctionId;
 use lanes::Lanes;
 use writer::{Job, Shared, Writer};
@@ -85,10 +86,11 @@ impl std::fmt::Debug for Calls {
 
 impl Calls {
     /// Opens the file, and makes it if there is none; its clock begins at `wall`, the milliseconds of the wall's clock, or after the
-    /// last that it showed. Blocks. What is written is so by a task of the runtime that this is called in.
+    /// last that it showed. One that is damaged is moved aside for its last good copy, or for an empty one, and an error is logged.
+    /// Blocks. What is written is so by a task of the runtime that this is called in.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; a newer file is left as it is.
     pub fn open(path: &Path, bounds: Bounds, wall: i64) -> Result<Self, StoreError> {
         open::open(path, bounds, wall, open::SYNCED)
     }
@@ -109,7 +111,13 @@ impl Calls {
         }
     }
 
-    fn over(db: Connection, readers: Option<[Connection; 2]>, bounds: Bounds, wall: i64) -> Result<Self, StoreError> {
+    fn over(
+        db: Connection,
+        readers: Option<[Connection; 2]>,
+        bounds: Bounds,
+        wall: i64,
+        backup: Option<BackupThread>,
+    ) -> Result<Self, StoreError> {
         let last = open::last(&db)?;
         if let Some((_, false)) = last {
             tracing::warn!("the last actord did not end in order: asynchronous calls that were under way start again");
@@ -118,7 +126,7 @@ impl Calls {
         open::begin(&db, ticks.now())?;
         let lanes = Arc::new(Lanes::load(&db)?);
         let writer = Arc::new(Mutex::new(Writer::new(db, lanes.clone(), ticks, bounds)?));
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared { backup, ..Shared::default() });
         let (jobs, waiting) = mpsc::channel(WAITING_CHANGES);
         tokio::spawn(writer::run(writer.clone(), waiting, shared.clone()));
         let readers = readers.map(|readers| readers.map(Mutex::new));
@@ -261,12 +269,27 @@ impl Calls {
         }
     }
 
-    /// Ends it: notes that all is in order, and puts its log away. Nothing can be changed after this.
+    /// Ends it: notes that all is in order, puts its log away, and brings the last good copy up to date. Nothing can be changed after
+    /// this.
     ///
     /// # Errors
-    /// As for [`Calls::commit`].
+    /// As for [`Calls::commit`]; the copy is then as it was.
     pub async fn close(&self) -> Result<(), StoreError> {
-        self.commit(Op::Close).await.map(drop)
+        self.commit(Op::Close).await?;
+        let shared = self.0.shared.clone();
+        super::blocking(move || shared.backup.as_ref().map_or(Ok(()), BackupThread::copy_now)).await
+    }
+
+    /// Whether there is a copy that would take the place of a damaged file.
+    #[must_use]
+    pub fn has_copy(path: &Path) -> bool {
+        open::has_copy(path)
+    }
+
+    /// Whether there is none because the file is too large for one, or its disk too full.
+    #[must_use]
+    pub fn has_no_room_for_a_copy(path: &Path) -> bool {
+        open::has_no_room_for_a_copy(path)
     }
 
     /// Who wants to be told of calls that wait anew; who was before is told no more. Ask for it before you look at the lanes.

@@ -1,31 +1,165 @@
-//! Opening the file.
+//! Opening the file: found sound, or replaced by its last good copy, or begun anew. Functions serve whatever comes of it.
+//!
+//! ```text
+//! file -> version known? -> pages sound? -> (older: kept beside) -> migrated -> counts possible? -> open
+//!            | newer: left as it is | no
+//!            v                      v
+//!          refused        moved away; the copy takes its place, or there is an empty one
+//! ```
 
+use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
+use super::super::backup_thread::{BackupThread, Pace};
 use super::super::check::{self, BUSY};
-use super::super::files;
+use super::super::{copy, files, open as store};
 use super::batch::set_meta;
-use super::{Bounds, Calls, StoreError, schema};
+use super::{Bounds, Calls, StoreError, lanes, schema};
 
 /// SQLite's `synchronous` under which a call that was accepted is on the disk.
 pub(super) const SYNCED: &str = "FULL";
 
-/// Opens the file at `path`, and makes it if there is none. Blocks.
+/// Up to this size all of a file is checked, in bytes; a larger one is read through,
+const CHECKED: u64 = 64 << 20;
+/// for so long at most.
+const CHECKING: Duration = Duration::from_secs(30);
+
+/// The largest file that there is a copy of, in bytes.
+const COPIED: u64 = 1 << 30;
+
+const PACE: Pace = Pace {
+    after: Duration::from_secs(60),
+    share: 20,
+    longest_pause: Duration::from_secs(24 * 3600),
+    at_most: Some(COPIED),
+    check: sound_copy,
+    what: "asynchronous calls",
+};
+
+/// Opens the file at `path`; it is sound when this returns, as far as it could be checked. Blocks.
 pub(super) fn open(path: &Path, bounds: Bounds, wall: i64, synchronous: &str) -> Result<Calls, StoreError> {
-    files::make_private(path)?;
-    let mut db = Connection::open(path)?;
-    db.busy_timeout(BUSY)?;
-    prepare(&mut db, synchronous)?;
+    let opened = match attempt(path, synchronous) {
+        Err(StoreError::Damaged(reason)) => restore(path, &reason).and_then(|()| attempt(path, synchronous)),
+        result => result,
+    };
+    let db = opened.map_err(|error| store::told_if_full(path, error))?;
     let readers = [reader(path)?, reader(path)?];
-    Calls::over(db, Some(readers), bounds, wall)
+    Calls::over(db, Some(readers), bounds, wall, Some(BackupThread::start(path, PACE)?))
+}
+
+/// Whether there is a copy that would take the place of a damaged file.
+pub(super) fn has_copy(path: &Path) -> bool {
+    files::good(path).exists()
+}
+
+/// Whether the file is too large for a copy, or its disk too full.
+pub(super) fn has_no_room_for_a_copy(path: &Path) -> bool {
+    copy::is_too_large(path, COPIED)
 }
 
 fn reader(path: &Path) -> Result<Connection, StoreError> {
     let db = check::reader(path)?;
     db.pragma_update(None, "cache_size", -4096)?;
+    db.set_prepared_statement_cache_capacity(64);
     Ok(db)
+}
+
+fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
+    if has_copy(path) && !path.exists() {
+        return Err(StoreError::Damaged("the file is gone".into()));
+    }
+    files::make_private(path)?;
+    let mut db = Connection::open(path)?;
+    db.busy_timeout(BUSY)?;
+    // What turns out to be damaged is left as it was found, its log too.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let version = schema::version(&db)?;
+    if version == 0 && has_copy(path) {
+        return Err(StoreError::Damaged("the file is empty".into()));
+    }
+    pages(&db, path)?;
+    if version > 0 && version < schema::KNOWN {
+        let before = files::beside(path, &format!(".v{version}"));
+        copy::take(path, &before, sound_copy)?;
+        tracing::info!(from = version, to = schema::KNOWN, before = %before.display(), "migrating the asynchronous calls");
+    }
+    prepare(&mut db, synchronous)?;
+    repair(&db)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(db)
+}
+
+/// Checks the pages: all and their indexes where that takes no long time, else as far as it goes in a bounded one.
+fn pages(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    let size = fs::metadata(path).map_or(0, |file| file.len());
+    if size <= CHECKED {
+        return check::pages(db);
+    }
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let interrupt = db.get_interrupt_handle();
+    let watch = std::thread::spawn(move || {
+        if wait.recv_timeout(CHECKING) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            interrupt.interrupt();
+        }
+    });
+    let found = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    drop(done);
+    let _ = watch.join();
+    match found {
+        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) => Err(StoreError::Damaged(found)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            tracing::info!(size, "the file of asynchronous calls is large: it was not checked to its end");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Checks a copy.
+fn sound_copy(path: &Path) -> Result<(), StoreError> {
+    let db = check::reader(path)?;
+    check::pages(&db)?;
+    match schema::version(&db)? {
+        0 => Err(StoreError::Damaged("it is empty".into())),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the last good copy in the place of a damaged file, or nothing.
+fn restore(path: &Path, reason: &str) -> Result<(), StoreError> {
+    let good = files::good(path);
+    let sound = match sound_copy(&good) {
+        Ok(()) => Ok(()),
+        Err(newer @ StoreError::Newer { .. }) => return Err(newer),
+        Err(why) => Err(why),
+    };
+    let aside = files::damaged(path);
+    files::move_aside(path, &aside)?;
+    let (damaged, copy) = (aside.display(), good.display());
+    if let Err(why) = sound {
+        tracing::error!(
+            reason, %damaged, copy_reason = %why,
+            "the asynchronous calls were damaged and there is no good copy of them: they begin anew without any; calls that waited \
+             and dead letters are lost, unless the damaged file, which is kept, can be read"
+        );
+        // One that is no good stands in the way of a new file.
+        return files::remove(&good).map_err(|error| StoreError::io("remove", &good, &error));
+    }
+    files::replace(path, path, |unfinished| {
+        let copied = fs::copy(&good, unfinished);
+        copied.map(drop).map_err(|error| StoreError::io("copy", &good, &error))
+    })?;
+    tracing::error!(
+        reason, %damaged, %copy,
+        "the asynchronous calls were damaged and their last good copy took their place: calls that came after it was taken may be \
+         missing, and some that have ended since start again; the damaged file is kept"
+    );
+    Ok(())
 }
 
 /// Sets how it is written, and brings it to this program's schema.
@@ -39,6 +173,15 @@ pub(super) fn prepare(db: &mut Connection, synchronous: &str) -> Result<(), Stor
     db.pragma_update(None, "journal_size_limit", 16 << 20)?;
     db.set_prepared_statement_cache_capacity(64);
     schema::migrate(db)
+}
+
+/// Counts anew where the counts can't be right.
+fn repair(db: &Connection) -> Result<(), StoreError> {
+    if lanes::are_possible(db)? {
+        return Ok(());
+    }
+    tracing::warn!("asynchronous calls were counted wrong: they are counted anew");
+    lanes::count_anew(db)
 }
 
 /// The last ticks that were written, and whether the file was closed in order; none of a new file.

@@ -45,6 +45,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// Whether the last good copy is behind after it. One is made for no change of the clock.
+    pub(super) fn changes_calls(&self) -> bool {
+        !matches!(self, Self::Upkeep(_) | Self::Ticks)
+    }
+
     /// How many bytes it carries, about.
     pub(super) fn carries(&self) -> usize {
         let kept = |answer: &Option<Kept>| answer.as_ref().map_or(0, |answer| answer.body.len());

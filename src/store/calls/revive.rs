@@ -24,7 +24,8 @@ pub(super) fn revive(batch: &mut Batch<'_>, seq: Seq, how: Revive) -> Result<Rev
     }
     let only_callback = phase == Phase::Callback && !how.call;
     let sql = if only_callback {
-        "UPDATE calls SET state = 0, due = ?2, tries = 0, deadline = NULL WHERE seq = ?1 AND state = 2"
+        "UPDATE calls SET state = 0, due = ?2, tries = 0, deadline = NULL, reason = iif(verdict = 2, reason, NULL)
+         WHERE seq = ?1 AND state = 2"
     } else {
         "UPDATE calls SET state = 0, due = ?2, tries = 0, deadline = NULL, lane = function, phase = 0, verdict = NULL,
          reason = NULL WHERE seq = ?1 AND state = 2"

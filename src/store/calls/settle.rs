@@ -151,7 +151,8 @@ fn dead_letter(
     answer: Option<&Kept>,
 ) -> Result<(), StoreError> {
     let callback_failed = call.phase == Phase::Callback;
-    let reason = match call.reason.as_deref().filter(|_| callback_failed) {
+    let failed_before = call.verdict == Some(State::Dead.number());
+    let reason = match call.reason.as_deref().filter(|_| callback_failed && failed_before) {
         // What the call itself came to is told first. A callback that was sent again and failed again is told once.
         Some(first) => format!("{}{CALLBACK}{reason}", first.split(CALLBACK).next().unwrap_or(first)),
         None => reason.to_owned(),

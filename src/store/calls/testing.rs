@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use rusqlite::Connection;
 
 use super::super::Durability;
+use super::super::backup_thread::BackupThread;
 use super::{Bounds, Calls, StoreError, open};
 
 impl Calls {
@@ -24,7 +25,7 @@ impl Calls {
     pub fn in_memory_with(bounds: Bounds) -> Result<Self, StoreError> {
         let mut db = Connection::open_in_memory()?;
         open::prepare(&mut db, open::SYNCED)?;
-        Self::over(db, None, bounds, 0)
+        Self::over(db, None, bounds, 0, None)
     }
 
     /// As it is opened by `up`, with less durability. Blocks.
@@ -67,6 +68,15 @@ impl Calls {
     pub async fn miscounts(&self) -> Result<Vec<String>, StoreError> {
         let lanes = self.0.lanes.clone();
         self.with_writer(move |db| super::lanes::miscounts(db, &lanes)).await
+    }
+
+    /// Brings the last good copy up to date, as it is a minute after a change.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the copy is then as it was.
+    pub async fn refresh_copy(&self) -> Result<(), StoreError> {
+        let shared = self.0.shared.clone();
+        super::super::blocking(move || shared.backup.as_ref().map_or(Ok(()), BackupThread::copy_now)).await
     }
 
     async fn with_writer<T: Send + 'static>(

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::super::backup_thread::BackupThread;
 use super::StoreError;
 use super::batch::{self, Batch, Next};
 use super::bounds::Bounds;
@@ -47,6 +48,8 @@ pub(super) struct Writer {
 /// What writing shares with those who read.
 #[derive(Default)]
 pub(super) struct Shared {
+    /// What keeps the last good copy fresh.
+    pub(super) backup: Option<BackupThread>,
     /// Who is told of calls that wait anew.
     pub(super) notices: Mutex<Option<mpsc::UnboundedSender<Box<[Notice]>>>>,
     /// Who is told how long commits take.
@@ -169,6 +172,10 @@ fn write(writer: &Mutex<Writer>, shared: &Shared, batch: Vec<Job>) {
         && let Some(told) = shared.notices.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
     {
         let _ = told.send(notices.into_boxed_slice());
+    }
+    let changed = |(op, done): (&&Op, &Result<Done, StoreError>)| done.is_ok() && op.changes_calls();
+    if let Some(backup) = shared.backup.as_ref().filter(|_| ops.iter().zip(&all).any(changed)) {
+        backup.changed();
     }
     if all.iter().any(|done| matches!(done, Err(StoreError::Damaged(_)))) {
         shared.damaged.send_replace(true);

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod counts;
+mod damage;
 mod ended;
 mod lists;
 mod plans;
