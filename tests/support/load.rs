@@ -15,6 +15,9 @@ use crate::client::{Connection, Request};
 /// How long an answer may take before it counts as none.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a connection is kept that is not used: well below `keep-alive-timeout`, or a request would meet the connection's end.
+const KEPT: Duration = Duration::from_secs(30);
+
 /// What is asked for, in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -45,7 +48,8 @@ struct Shared {
     functions: Vec<String>,
     /// What each call says of who calls, if anything.
     authorization: Option<String>,
-    idle: Mutex<Vec<Connection>>,
+    /// Those that are kept, the one that was used last at the end, with when that was.
+    idle: Mutex<Vec<(Connection, Instant)>>,
     /// Whether something happens now that the answers are to be looked at apart for.
     event: AtomicBool,
     over: AtomicBool,
@@ -54,6 +58,21 @@ struct Shared {
     /// Short requests' latencies: apart from the event, during it.
     calm: Mutex<Vec<Duration>>,
     stormy: Mutex<Vec<Duration>>,
+}
+
+impl Shared {
+    /// A connection that was used not long ago, if there is one.
+    fn kept(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap();
+        match idle.pop() {
+            Some((connection, used)) if used.elapsed() < KEPT => Some(connection),
+            _ => {
+                // The others were used even longer ago.
+                idle.clear();
+                None
+            }
+        }
+    }
 }
 
 /// Load that runs until it is ended.
@@ -175,7 +194,7 @@ async fn ask(shared: &Shared, to: SocketAddr, function: &str, kind: Kind) -> Res
     if let Some(authorization) = &shared.authorization {
         request = request.header("Authorization", authorization);
     }
-    let kept = if kind == Kind::New { None } else { shared.idle.lock().unwrap().pop() };
+    let kept = if kind == Kind::New { None } else { shared.kept() };
     if kind == Kind::New {
         request = request.close();
     }
@@ -185,7 +204,7 @@ async fn ask(shared: &Shared, to: SocketAddr, function: &str, kind: Kind) -> Res
     };
     let answer = connection.ask(&request).await.map_err(|error| error.to_string())?;
     if kind != Kind::New && answer.keeps_connection() {
-        shared.idle.lock().unwrap().push(connection);
+        shared.idle.lock().unwrap().push((connection, Instant::now()));
     }
     let text = answer.text();
     let whole = expected.map_or_else(|| matches!(text.as_str(), "1\n" | "2\n"), |expected| text == expected);
