@@ -66,6 +66,7 @@ fn proxy(listener: std::net::TcpListener, backend: SocketAddr) -> ! {
             draining: Draining::default(),
             queue: Queue::in_memory(Arc::new(engine.clone()), routes, calls).await.unwrap(),
             bodies: Bodies::default(),
+            schedules: actord::cron::Handle::default(),
             logs: Arc::new(engine),
         });
         http::serve(listener, WORKERS, Duration::from_secs(1), &services, settings).unwrap().await.unwrap();

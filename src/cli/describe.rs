@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::client::{
     Client, ClientError, ExitWith, GatewayArgs, NamespaceArg, Output, Shown, function_id, print, print_json,
 };
-use super::{queue_rule, scaling_rule, standing};
+use super::{cron, queue_rule, scaling_rule, standing};
 use crate::function::{FunctionId, RuntimeName, Spec};
 use crate::stack;
 use crate::wire::{FunctionQueue, FunctionStatus, KeptGeneration, Lifecycle, Refusal};
@@ -85,6 +85,7 @@ fn text(function: &FunctionStatus, calls: Option<&FunctionQueue>, url: &str) -> 
     lines.add("Scaling", &scaling_rule::in_a_line(&spec.scaling()));
     lines.add("Spare", &standing::spares(function, spec.spare()));
     lines.add("Calls", &queue_rule::in_a_line(calls, &spec.retry()));
+    lines.add("Schedules", &spec.schedules().as_ref().map(cron::in_a_line).unwrap_or_default());
     lines.add("Remark", function.lifecycle.as_ref().and_then(|it| it.remark.as_deref()).unwrap_or_default());
     lines.add("Runtime", spec.runtime().as_ref().map(RuntimeName::as_str).unwrap_or_default());
     lines.add("Image", &function.image);

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::apply::ApplyArgs;
 use super::calls::CallsVerb;
 use super::client::{ClientError, ExitWith, eprint_line};
+use super::cron::CronVerb;
 use super::describe::DescribeArgs;
 use super::invoke::InvokeArgs;
 use super::logs::LogsArgs;
@@ -69,6 +70,9 @@ returns, and is tried again where it fails; with --wait its answer is waited for
     /// List, show, retry, cancel and purge asynchronous calls
     #[command(subcommand)]
     Calls(CallsVerb),
+    /// List what is called by the clock
+    #[command(subcommand)]
+    Cron(CronVerb),
     /// Set how many instances of a function run; with 0 the next call starts one
     #[command(after_help = "\
 Example:
@@ -145,6 +149,7 @@ impl RemoteVerb {
             Self::Rm(rm) => rm.run().await,
             Self::Invoke(invoke) => invoke.run().await,
             Self::Calls(calls) => calls.run().await,
+            Self::Cron(cron) => cron.run().await,
             Self::Scale(scale) => scale.run().await,
             Self::Rollback(rollback) => rollback.run().await,
             Self::Stop(stop) => stop.stop().await,

@@ -27,6 +27,7 @@ use crate::actors::{LocalEngine, keep_invocations};
 use crate::audit::Audit;
 use crate::config::{Config, unknown_variables};
 use crate::credentials::Access;
+use crate::cron::{Cron, MachineClock};
 use crate::data_dir::DataDir;
 use crate::doctor::{Root, refuses_user_namespaces};
 use crate::host::containerd::instances::thaw_all;
@@ -120,6 +121,9 @@ async fn serve(
         systemd::status("opening the asynchronous calls");
         let queue = calls::open(config, vec![public, provider], doors.clone(), routes.clone()).await?;
         queue.measure(metrics.registry())?;
+        let (calls, clock) = (Arc::new(queue.clone()), Arc::new(MachineClock));
+        let cron = Cron::start(doors.clone(), routes.clone(), calls, clock, &Handle::current())?;
+        cron.measure(metrics.registry())?;
         let services = http::Services {
             engine: doors,
             secrets: Arc::new(namespaces.clone()),
@@ -129,11 +133,12 @@ async fn serve(
             metrics,
             draining: http::Draining::default(),
             queue,
+            schedules: cron.handle(),
             bodies: http::Bodies::default(),
         };
-        anyhow::Ok((machine, context, engine, scaler, Arc::new(services)))
+        anyhow::Ok((machine, context, engine, scaler, cron, Arc::new(services)))
     });
-    let (machine, context, engine, scaler, services) = tokio::select! {
+    let (machine, context, engine, scaler, cron, services) = tokio::select! {
         running = running => running?,
         signal = &mut asked_to_end => {
             tracing::info!("{signal} before everything was up");
@@ -150,6 +155,7 @@ async fn serve(
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");
     systemd::stopping("finishing the requests that are under way");
     scaler.stop().await;
+    cron.stop().await;
     // No call of the queue begins from here on; others are accepted for as long as somebody listens: they are durable.
     services.queue.end_dispatch();
     let since = Instant::now();

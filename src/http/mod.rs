@@ -210,6 +210,8 @@ pub struct Services {
     pub draining: Draining,
     /// What calls functions without their callers waiting.
     pub queue: Queue,
+    /// What is called by the clock.
+    pub schedules: crate::cron::Handle,
     /// The memory that bodies of such calls may take on their way in.
     pub bodies: Bodies,
 }

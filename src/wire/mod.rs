@@ -19,6 +19,7 @@ mod log;
 mod namespace;
 mod requests;
 mod resources;
+mod schedules;
 mod tokens;
 
 pub use alert::{Alert, AlertLabels, Alerts};
@@ -33,6 +34,7 @@ pub use requests::{
     DeleteFunctionRequest, DeleteSecretRequest, ListedSecret, RollbackRequest, ScaleServiceRequest, Secret,
 };
 pub use resources::FunctionResources;
+pub use schedules::ListedSchedule;
 pub use tokens::{CreateTokenRequest, ListedToken, MadeToken, RotatedPassword};
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod queued;
 mod rollback;
 mod routes;
 mod scale;
+mod schedules;
 mod secrets;
 mod shapes;
 mod slow_readers;

@@ -20,6 +20,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/system/call/any", &["GET", "DELETE"]),
     ("/system/call/any/retry", &["POST"]),
     ("/system/queues", &["GET"]),
+    ("/system/schedules", &["GET"]),
     ("/system/namespaces", &["GET"]),
     ("/system/namespace/any", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/namespace/", &["POST"]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
+use actord::cron::{Cron, MachineClock};
 use actord::engine::{self, Changes, Engine, Mode, Refused, Used, View};
 use actord::function::{
     FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier,
@@ -183,6 +184,7 @@ pub(crate) struct House {
     pub(crate) routes: Arc<Routes>,
     pub(crate) draining: Draining,
     pub(crate) server: actix_web::dev::ServerHandle,
+    _cron: Cron,
 }
 
 impl House {
@@ -229,6 +231,9 @@ impl House {
         let mut calls = queue::Settings::usual();
         set_queue(&mut calls);
         let queue = Queue::in_memory(scripted.clone(), routes.clone(), calls).await.unwrap();
+        let (kept, clock) = (Arc::new(queue.clone()), Arc::new(MachineClock));
+        let runtime = tokio::runtime::Handle::current();
+        let cron = Cron::start(scripted.clone(), routes.clone(), kept, clock, &runtime).unwrap();
         let services = Arc::new(Services {
             engine: scripted,
             secrets: Arc::new(secrets),
@@ -239,6 +244,7 @@ impl House {
             logs: Arc::new(logs),
             queue: queue.clone(),
             bodies: Bodies::default(),
+            schedules: cron.handle(),
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();
@@ -252,7 +258,7 @@ impl House {
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
         let metrics = metrics_address;
-        Self { address, metrics, engine, script, routes, draining, server: handle }
+        Self { address, metrics, engine, script, routes, draining, server: handle, _cron: cron }
     }
 
     /// Publishes an instance of a function.

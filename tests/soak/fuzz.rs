@@ -88,6 +88,7 @@ async fn fuzz(flavor: ApiFlavor, errors: &str) {
     let services = Arc::new(Services {
         queue: Queue::in_memory(engine.clone(), platform.routes.clone(), calls).await.unwrap(),
         bodies: Bodies::default(),
+        schedules: actord::cron::Handle::default(),
         engine,
         secrets: Arc::new(namespaces.clone()),
         routes: platform.routes.clone(),

@@ -21,6 +21,7 @@ mod next_tier;
 mod openapi;
 mod params;
 mod request;
+mod schedules;
 mod secrets;
 mod status;
 mod subject;
@@ -69,6 +70,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                 )
                 .service(web::resource("/call/{id}/retry").route(web::post().to(calls::retry)))
                 .service(web::resource("/queues").route(web::get().to(calls::queues)))
+                .service(web::resource("/schedules").route(web::get().to(schedules::list)))
                 .service(
                     secrets
                         .route(web::get().to(secrets::list))

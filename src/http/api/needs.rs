@@ -61,6 +61,7 @@ pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
         (&["DELETE"], "/system/call/{id}", Of(Write)),
         (&["POST"], "/system/call/{id}/retry", Of(Write)),
         (&["GET"], "/system/queues", Of(Read)),
+        (&["GET"], "/system/schedules", Of(Read)),
         (&["GET"], "/system/namespaces", Of(Read)),
         (&["GET"], "/system/namespace/{name}", Of(Read)),
         (&["POST", "PUT", "DELETE"], "/system/namespace/{name}", Admin),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::needs::{Needs, row};
-use super::{alert, calls, functions, logs, namespaces, secrets, system, tokens};
+use super::{alert, calls, functions, logs, namespaces, schedules, secrets, system, tokens};
 use crate::http::proxy::invoke;
 use crate::http::queued::accept;
 
@@ -75,6 +75,7 @@ use crate::http::queued::accept;
         calls::cancel,
         calls::retry,
         calls::queues,
+        schedules::list,
         document,
     )
 )]
