@@ -90,6 +90,14 @@ impl BackupThread {
         self.copied.signal.moved.notify_all();
     }
 
+    /// The file is damaged: no copy of it is made any more.
+    pub(super) fn give_up(&self) {
+        let mut state = self.copied.signal.lock();
+        (state.changed, state.ended) = (false, true);
+        drop(state);
+        self.copied.signal.moved.notify_all();
+    }
+
     /// Makes the copy now, unless it is as the file already. Blocks.
     pub(super) fn copy_now(&self) -> Result<(), StoreError> {
         self.copied.refresh()

@@ -107,7 +107,7 @@ impl Calls {
         });
         let read = read.await;
         if let Err(StoreError::Damaged(_)) = &read {
-            self.0.shared.damaged.send_replace(true);
+            self.0.shared.give_up();
         }
         read
     }

@@ -58,6 +58,16 @@ pub(super) struct Shared {
     pub(super) damaged: watch::Sender<bool>,
 }
 
+impl Shared {
+    /// The file was found damaged. What opens it anew must find its copy as it was.
+    pub(super) fn give_up(&self) {
+        if let Some(backup) = &self.backup {
+            backup.give_up();
+        }
+        self.damaged.send_replace(true);
+    }
+}
+
 impl Writer {
     pub(super) fn new(db: Connection, lanes: Arc<Lanes>, ticks: Ticks, bounds: Bounds) -> Result<Self, StoreError> {
         Ok(Self { next: Next::load(&db)?, db, lanes, ticks, bounds })
@@ -178,7 +188,7 @@ fn write(writer: &Mutex<Writer>, shared: &Shared, batch: Vec<Job>) {
         backup.changed();
     }
     if all.iter().any(|done| matches!(done, Err(StoreError::Damaged(_)))) {
-        shared.damaged.send_replace(true);
+        shared.give_up();
     }
     for (job, done) in batch.into_iter().zip(all) {
         // Nobody has to wait for it.
