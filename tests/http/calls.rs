@@ -103,6 +103,12 @@ async fn a_call_is_cancelled_by_who_made_it_and_a_callers_id_that_fits_several_i
     assert_eq!(house.call(&id).await["state"], "cancelled");
     assert_eq!(delete(&id).await.status, 409);
 
+    let shaped = "018f2f6e-7c1a-7b3c-8d4e-5f6071829304";
+    let own = accepted(&house, "echo", &format!("X-Call-Id: {shaped}\r\n"), "x").await;
+    assert_eq!(delete(shaped).await.status, 404, "a caller's id is not told to be one");
+    assert_eq!(house.system(&format!("DELETE /async-function/{shaped}"), "").await.status, 202);
+    assert_eq!(house.call(&own).await["state"], "cancelled");
+
     let one = accepted(&house, "echo", "X-Call-Id: twice\r\n", "x").await;
     let other = accepted(&house, "echo", "X-Call-Id: twice\r\n", "x").await;
     let several = house.system("DELETE /async-function/twice", "").await;

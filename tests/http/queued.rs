@@ -180,6 +180,16 @@ async fn a_body_that_is_too_long_is_refused_before_it_is_read() {
 }
 
 #[actix_web::test]
+async fn more_calls_than_may_wait_are_refused_and_told_when_to_come_back() {
+    let house = House::queueing(|queue| queue.max_calls = 1).await;
+    house.routes.announce(&"late".parse().unwrap(), Outlook::KeptDown);
+    assert_eq!(post(&house, "late", "", "x").await.status, 202);
+    let reply = post(&house, "late", "", "x").await;
+    assert_eq!((reply.status, reply.header("retry-after").as_deref()), (503, Some("10")), "{reply:?}");
+    assert!(reply.text().contains("(queue-max-calls)"), "{reply:?}");
+}
+
+#[actix_web::test]
 async fn what_can_not_be_meant_is_refused_in_words() {
     let (house, mut inbox) = house_of("echo", FINE).await;
     for (headers, words) in [
