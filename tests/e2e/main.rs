@@ -12,6 +12,7 @@ mod logs;
 mod mapped;
 mod network_faults;
 mod prometheus;
+mod queue;
 mod reach;
 mod readiness;
 mod recovery;

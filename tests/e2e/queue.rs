@@ -1,0 +1,105 @@
+//! Calls that nobody waits for, on the real program: taken over its lives, and sent to functions that sleep.
+
+use serde_json::{Value, json};
+use tokio::time::{Duration, sleep};
+
+use crate::actord::{Actord, until};
+use crate::client::Request;
+
+/// Puts a call into the queue; its id.
+async fn queue(actord: &Actord, target: &str, body: &str) -> String {
+    let answer = actord.ask(Request::new("POST", &format!("/async-function/{target}")).body(body)).await;
+    assert_eq!(answer.status, 202, "{}: {}", answer.text(), actord.log());
+    answer.header("x-call-id").unwrap().to_owned()
+}
+
+async fn show(actord: &Actord, id: &str) -> Value {
+    let answer = actord.system("GET", &format!("/system/call/{id}"), Value::Null).await;
+    assert_eq!(answer.status, 200, "{}: {}", answer.text(), actord.log());
+    serde_json::from_str(&answer.text()).unwrap()
+}
+
+async fn are_done(actord: &Actord, ids: &[String]) {
+    for id in ids {
+        until("the call is done", async || show(actord, id).await["state"] == "done").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_nobody_waits_for_wakes_its_function_and_what_it_answered_is_kept() {
+    let actord = Actord::start().await;
+    actord.deploy("f", json!({})).await;
+    assert_eq!(actord.scale("f", 0).await.status, 202);
+    until("nothing of it runs", async || actord.processes_of("f").is_empty()).await;
+    let request = Request::new("POST", "/async-function/f/echo?a=1").header("X-Call-Id", "mine").body("hello");
+    let answer = actord.ask(request).await;
+    let id = answer.header("x-call-id").unwrap().to_owned();
+    assert!(answer.status == 202 && id != "mine", "{answer:?}");
+    are_done(&actord, std::slice::from_ref(&id)).await;
+    let call = show(&actord, "mine").await;
+    assert_eq!(
+        (&call["id"], &call["path"], &call["answer"]["body"]),
+        (&json!(id), &json!("/echo?a=1"), &json!("hello"))
+    );
+    assert_eq!(actord.processes_of("f").len(), 1);
+
+    // What is said once by the function is final, and can be sent again.
+    let id = queue(&actord, "f/status?code=418", "").await;
+    until("it is a dead letter", async || show(&actord, &id).await["state"] == "dead").await;
+    let call = show(&actord, &id).await;
+    assert!(call["lastStatus"] == 418 && call["reason"].as_str().unwrap().contains("418"), "{call}");
+    let again = actord.system("POST", &format!("/system/call/{id}/retry"), Value::Null).await;
+    assert_eq!(again.status, 202, "{}", again.text());
+    until("it was called again", async || show(&actord, &id).await["attempts"].as_array().unwrap().len() == 2).await;
+    assert_eq!(actord.ask(Request::new("POST", "/async-function/nobody")).await.status, 404);
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_were_accepted_are_made_however_actord_ends_meanwhile() {
+    let mut actord = Actord::start().await;
+    let one_at_a_time = json!({ "annotations": { "com.openfaas.queue.max-inflight": "1" } });
+    actord.deploy("f", one_at_a_time).await;
+    for is_killed in [true, false] {
+        let mut ids = Vec::new();
+        for number in 0..5 {
+            ids.push(queue(&actord, "f/sleep?ms=400", &number.to_string()).await);
+        }
+        until("the first is under way", async || show(&actord, &ids[0]).await["state"] == "running").await;
+        sleep(Duration::from_millis(100)).await;
+        if is_killed {
+            actord.kill().await;
+        } else {
+            assert!(actord.stop().await.success());
+        }
+        actord.launch(&[]).await;
+        are_done(&actord, &ids).await;
+        for id in &ids {
+            let call = show(&actord, id).await;
+            assert_eq!(call["tries"], 1, "a try that was cut short does not count: {call}");
+        }
+    }
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_is_called_by_the_clock() {
+    let actord = Actord::start().await;
+    let annotations = json!({ "topic": "cron-function", "schedule": "@every 1s" });
+    actord.deploy("tick", json!({ "annotations": annotations })).await;
+    let done = async || {
+        let answer = actord.system("GET", "/system/calls?state=done", Value::Null).await;
+        let page: Value = serde_json::from_str(&answer.text()).unwrap();
+        page["calls"].as_array().unwrap().len()
+    };
+    until("it was called some times", async || done().await >= 3).await;
+    let answer = actord.system("GET", "/system/schedules", Value::Null).await;
+    let listed: Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(listed[0]["schedule"], "@every 1s", "{listed}");
+
+    let refused = actord
+        .apply("POST", "tock", json!({ "annotations": { "topic": "cron-function", "schedule": "0 25 * * *" } }))
+        .await;
+    assert!(refused.status == 400 && refused.text().contains("hour"), "{}: {}", refused.status, refused.text());
+    actord.finish().await;
+}
