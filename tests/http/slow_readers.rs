@@ -23,10 +23,21 @@ async fn metric(house: &House, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {name}: {page}")).parse().unwrap()
 }
 
+/// How much waits for those that do not read. What still counted for one that did is gone when it is looked at again.
+async fn waiting(house: &House) -> u64 {
+    let mut least = u64::MAX;
+    for _ in 0..3 {
+        least = least.min(metric(house, "actord_answers_waiting_bytes").await);
+        sleep(Duration::from_millis(10)).await;
+    }
+    least
+}
+
 /// Asks for the long answer, and reads nothing of it.
 async fn deaf(house: &House) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4 << 10).unwrap();
+    // As little as the kernel allows, less than the first piece: one that its kernel took at once would make the next one larger.
+    socket.set_recv_buffer_size(1).unwrap();
     let mut client = socket.connect(house.address).await.unwrap();
     client.write_all(b"GET /function/long HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     client
@@ -56,7 +67,7 @@ async fn what_waits_for_clients_that_do_not_read_is_bounded_and_they_are_closed_
     }
     let mut most = 0;
     while metric(&house, "actord_slow_clients_closed_total").await < CLIENTS as u64 {
-        most = most.max(metric(&house, "actord_answers_waiting_bytes").await);
+        most = most.max(waiting(&house).await);
         let reply = house.get("/function/long").await;
         assert_eq!((reply.status, reply.body.len()), (200, LENGTH), "a client that reads is served");
     }
