@@ -166,13 +166,14 @@ async fn serve(
     watchdog.abort();
     context.stop_warming().await;
     context.housekeeping().stop().await;
-    services.queue.close().await;
     if let Err(error) = keep_invocations(&store, &services.routes).await {
         tracing::warn!(%error, "how often functions were called in the last seconds is lost");
     }
     if let Err(error) = store.refresh_copy().await {
         tracing::warn!(%error, "the last good copy of the store is not from the end of this run");
     }
+    // Last, since it copies what may be a large file.
+    systemd::patiently(services.queue.close()).await;
     Ok(())
 }
 

@@ -100,7 +100,7 @@ impl Context {
     /// Whether a call of this function would be accepted just now.
     pub(super) fn may_accept(&self, calls: &Calls, function: &FunctionId) -> Result<(), NotAccepted> {
         let most = self.settings.max_calls;
-        let waiting = calls.function(function).map_or(0, |lane| lane.waiting());
+        let waiting = calls.function(function).map_or(0, |lane| lane.waiting() + lane.callbacks());
         if most > 0 && waiting >= most {
             return Err(NotAccepted::TooMany { function: function.clone(), waiting, retry_after: CROWDED });
         }

@@ -233,11 +233,22 @@ fn within(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         [0, 0, 0, 0, 0, 0] if g != 0 => of(g, h),
         // NAT64, by its well-known prefix.
         [0x64, 0xff9b, 0, 0, 0, 0] => of(g, h),
+        // NAT64 by the prefix for networks of one's own, and what translators of a network call an IPv4 address.
+        [0x64, 0xff9b, 1, ..] | [0, 0, 0, 0, 0xffff, 0] => of(g, h),
         // 6to4.
         [0x2002, high, low, ..] => of(high, low),
         _ => None,
     }
 }
+
+/// Where clouds answer their machines beside 169.254.169.254: Alibaba, Azure, Oracle, AWS and Google.
+const METADATA: [IpAddr; 5] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+];
 
 /// Why an address is nobody's but this machine's or its link's.
 fn kind(ip: IpAddr) -> Option<&'static str> {
@@ -250,6 +261,7 @@ fn kind(ip: IpAddr) -> Option<&'static str> {
         _ => None,
     };
     match ip {
+        ip if METADATA.contains(&ip) => Some("a cloud tells its machines secrets there"),
         IpAddr::V4(ip) => of_v4(ip),
         IpAddr::V6(ip) if ip.is_unspecified() => Some("it stands for this machine"),
         IpAddr::V6(ip) if ip.is_loopback() => Some("it is loopback"),

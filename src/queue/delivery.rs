@@ -55,8 +55,9 @@ impl Try {
         let sent = tokio::select! {
             biased;
             sent = self.send(loaded, rule) => sent,
-            // A cancelled call has no callback.
-            hold = entry.dropped() => return held(hold),
+            // A cancelled call has no callback. One that is being accepted as a call of its own is not dropped: what is on the
+            // disk already would be accepted once more.
+            hold = entry.dropped(), if !self.goes_into_the_queue(loaded) => return held(hold),
         };
         let (came, next) = match sent {
             Sent::Came(came) => {
@@ -91,6 +92,12 @@ impl Try {
             }
         };
         self.settle(settled).await
+    }
+
+    fn goes_into_the_queue(&self, loaded: &Loaded) -> bool {
+        let target =
+            loaded.call.callback.as_ref().map(|wanted| callback::read(&wanted.url, &self.context.settings.rules));
+        matches!(target, Some(Ok(Target::Queued { .. })))
     }
 
     async fn send(&self, loaded: &Loaded, rule: &RetryRule) -> Sent {
@@ -174,9 +181,9 @@ impl Try {
         head: &Head,
         body: Bytes,
     ) -> Sent {
-        if self.context.routes.find(&function).is_none() {
+        let Some(entry) = self.context.routes.find(&function) else {
             return Sent::Came(internal(503, format!("function {function} was not found")));
-        }
+        };
         let caller_id = loaded.call.caller_id.clone().unwrap_or_else(|| loaded.call.id.to_string());
         let new = New {
             function,
@@ -185,7 +192,7 @@ impl Try {
             head: head.encode(),
             body,
             caller_id: Some(caller_id),
-            guarded: loaded.call.guarded,
+            guarded: loaded.call.guarded || entry.asks_for_token(),
             callback: None,
             deadline: None,
         };

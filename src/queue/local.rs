@@ -26,6 +26,15 @@ pub fn is_local(address: IpAddr) -> bool {
     };
     // Where there is no way to it, nothing can be sent to it either.
     chosen().is_ok_and(|chosen| chosen == address)
+        || (!binds_anything(address) && UdpSocket::bind((address, 0)).is_ok())
+}
+
+/// Whether any address can be bound here, so that being able to says nothing. Else it tells the second address of a network,
+/// which the kernel routes to from the first.
+fn binds_anything(address: IpAddr) -> bool {
+    let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+    let setting = std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind"));
+    setting.is_ok_and(|setting| setting.trim() != "0")
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ const PREFIX: &str = "/async-function/";
 
 const X_CALL_ID: HeaderName = HeaderName::from_static("x-call-id");
 
+/// Until a client should try again for whose body there was no memory.
+const CROWDED: Duration = Duration::from_secs(1);
+
 /// A longer id of a caller's goes to the function, and no call is found by it.
 const CALLERS_ID_MAX: usize = 128;
 
@@ -116,11 +119,10 @@ async fn try_accept(proxy: &Proxy, mut request: Request) -> Result<String, Refus
     services.queue.may_accept(entry.function()).map_err(|why| not_accepted(&why))?;
 
     let longest = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(most);
-    let place = services.bodies.place(longest).await;
-    let _place =
-        place.ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "too many bodies of calls are on their way"))?;
-    let body = body::read(payload, longest, proxy.upload_idle()).await.map_err(|why| match why {
+    let body = body::read(payload, longest, proxy.upload_idle(), &services.bodies).await;
+    let (body, _place) = body.map_err(|why| match why {
         NoBody::Long => too_long(most),
+        NoBody::Crowded => refuse_until(StatusCode::SERVICE_UNAVAILABLE, &why.to_string(), CROWDED),
         NoBody::Broken => refuse(StatusCode::BAD_REQUEST, &why.to_string()),
         NoBody::Idle(_) | NoBody::Late => refuse(StatusCode::REQUEST_TIMEOUT, &why.to_string()),
     })?;

@@ -28,12 +28,13 @@ impl Default for Bodies {
     }
 }
 
-/// A place for a body; it is to be held until the call is on the disk.
-pub(super) struct Place(#[expect(dead_code, reason = "it is held")] OwnedSemaphorePermit);
+/// A place for as much of a body as has come; it is to be held until the call is on the disk.
+#[derive(Debug)]
+pub(super) struct Place(OwnedSemaphorePermit);
 
 impl Bodies {
-    /// A place for a body of at most so many bytes; none if there was none in time.
-    pub(super) async fn place(&self, bytes: usize) -> Option<Place> {
+    /// A place for so many bytes; none if there was none in time.
+    async fn place(&self, bytes: usize) -> Option<Place> {
         let wanted = u32::try_from(bytes.div_ceil(1 << 10)).map_or(MEMORY, |wanted| wanted.clamp(1, MEMORY));
         let place = timeout(WAIT, self.0.clone().acquire_many_owned(wanted)).await;
         place.ok()?.ok().map(Place)
@@ -49,13 +50,22 @@ pub(super) enum NoBody {
     Late,
     #[error("it is longer")]
     Long,
+    #[error("too many bodies of calls are on their way")]
+    Crowded,
     #[error("the request's body broke off, or can't be read")]
     Broken,
 }
 
-/// The whole body, of at most `most` bytes, from a client that is never silent for longer than `idle`.
-pub(super) async fn read(mut payload: Payload, most: usize, idle: Duration) -> Result<Bytes, NoBody> {
+/// The whole body, of at most `most` bytes, from a client that is never silent for longer than `idle`, and its place, which
+/// grows with what has come: a client that says much and sends nothing takes none.
+pub(super) async fn read(
+    mut payload: Payload,
+    most: usize,
+    idle: Duration,
+    bodies: &Bodies,
+) -> Result<(Bytes, Option<Place>), NoBody> {
     let end = Instant::now() + WITHIN;
+    let mut place: Option<Place> = None;
     let mut first: Option<Bytes> = None;
     let mut body = BytesMut::new();
     loop {
@@ -71,6 +81,11 @@ pub(super) async fn read(mut payload: Payload, most: usize, idle: Duration) -> R
         if length > most {
             return Err(NoBody::Long);
         }
+        let more = bodies.place(piece.len()).await.ok_or(NoBody::Crowded)?;
+        match &mut place {
+            Some(place) => place.0.merge(more.0),
+            none => *none = Some(more),
+        }
         // Most bodies come in one piece, which is not copied.
         match first.take() {
             None if body.is_empty() => first = Some(piece),
@@ -80,7 +95,7 @@ pub(super) async fn read(mut payload: Payload, most: usize, idle: Duration) -> R
             }
         }
     }
-    Ok(first.unwrap_or_else(|| body.freeze()))
+    Ok((first.unwrap_or_else(|| body.freeze()), place))
 }
 
 #[cfg(test)]
@@ -117,9 +132,21 @@ mod tests {
             (&[(15, "1"), (15, "2"), (15, "3"), (10, "4"), (10, "5")], Err(NoBody::Late)),
             (&[(0, "one"), (0, "!")], Err(NoBody::Broken)),
         ] {
-            let body = read(pieces(script), 16, IDLE).await;
+            let body = read(pieces(script), 16, IDLE, &Bodies::default()).await.map(|(body, _)| body);
             assert_eq!(body, read_as.map(Bytes::from), "{script:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_nothing_takes_no_memory_from_others() {
+        let bodies = Bodies::default();
+        let silent: Vec<_> = (0..100).map(|_| read(pieces(&[(19, "late")]), 1 << 20, IDLE, &bodies)).collect();
+        let (silent, whole) = tokio::join!(futures_util::future::join_all(silent), bodies.place(64 << 20));
+        assert!(whole.is_some());
+        drop(whole);
+        assert!(silent.iter().all(|read| read.as_ref().is_err_and(|why| *why == NoBody::Crowded)), "{silent:?}");
+        let (body, place) = read(pieces(&[(0, "now")]), 16, IDLE, &bodies).await.unwrap();
+        assert!(body == "now" && place.is_some());
     }
 
     #[tokio::test(start_paused = true)]

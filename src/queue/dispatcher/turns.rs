@@ -94,7 +94,8 @@ impl Dispatcher {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(head) = lane.take() else { return };
         let is_first = lane.in_flight == 0;
-        let waits = !(lane.is_function() && is_first);
+        // The first of a lane never waits for memory, or callbacks would wait for calls that take long.
+        let waits = !is_first || (!lane.is_function() && self.callback_lanes >= CALLBACKS_BEYOND);
         if !lane.is_function() && is_first {
             self.callback_lanes += 1;
         }
