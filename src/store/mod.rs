@@ -12,6 +12,7 @@ mod copy;
 mod error;
 mod files;
 mod invocations;
+mod migration;
 mod namespace_table;
 mod namespaces;
 mod open;

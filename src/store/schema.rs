@@ -3,9 +3,8 @@
 use rusqlite::{Connection, Transaction};
 
 use super::StoreError;
+use super::migration::{self, Step};
 use super::record;
-
-type Step = fn(&Transaction<'_>) -> Result<(), StoreError>;
 
 const STEPS: &[Step] = &[
     make_functions,
@@ -107,25 +106,12 @@ pub(super) const READABLE: i64 = 2;
 /// # Errors
 /// [`StoreError::Newer`]: this program does not know what is in it.
 pub(super) fn version(db: &Connection) -> Result<i64, StoreError> {
-    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > KNOWN {
-        return Err(StoreError::Newer { found, known: KNOWN });
-    }
-    Ok(found)
+    migration::version(db, KNOWN)
 }
 
 /// Brings the store to the newest version, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    let found = version(db)?;
-    if found == KNOWN {
-        return Ok(());
-    }
-    let transaction = db.transaction()?;
-    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        step(&transaction)?;
-    }
-    transaction.pragma_update(None, "user_version", KNOWN)?;
-    Ok(transaction.commit()?)
+    migration::migrate(db, STEPS)
 }
 
 #[cfg(test)]

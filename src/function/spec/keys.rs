@@ -85,10 +85,11 @@ pub(super) fn time(least: Duration, most: Duration) -> impl FnOnce(&str) -> Resu
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn draft(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> SpecDraft {
+    /// A function with these labels and annotations.
+    pub(in crate::function::spec) fn draft(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> SpecDraft {
         let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         SpecDraft { labels: map(labels), annotations: map(annotations), ..SpecDraft::default() }
     }

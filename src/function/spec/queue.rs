@@ -32,12 +32,8 @@ pub(super) fn call_deadline(keys: &mut Keys<'_>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::spec::{Invalid, SpecDraft};
-
-    fn draft(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> SpecDraft {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        SpecDraft { labels: map(labels), annotations: map(annotations), ..SpecDraft::default() }
-    }
+    use crate::function::spec::Invalid;
+    use crate::function::spec::keys::tests::draft;
 
     #[test]
     fn calls_at_a_time_are_read_from_label_or_annotation_and_a_deadline_from_an_annotation() {

@@ -67,15 +67,11 @@ fn flag(text: &str) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::spec::{Invalid, SpecDraft};
+    use crate::function::spec::Invalid;
+    use crate::function::spec::keys::tests::draft;
 
     const USUAL: Resting =
         Resting { freeze_after: Some(Duration::from_secs(30)), zero_after: Some(Duration::from_secs(900)) };
-
-    fn draft(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> SpecDraft {
-        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        SpecDraft { labels: map(labels), annotations: map(annotations), ..SpecDraft::default() }
-    }
 
     /// Seconds until it is frozen, and until it is stopped.
     fn resting(labels: &[(&str, &str)], annotations: &[(&str, &str)], usual: Resting) -> [Option<u64>; 2] {

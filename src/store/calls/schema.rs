@@ -7,13 +7,12 @@
 use rusqlite::{Connection, Transaction};
 
 use super::StoreError;
-
-type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
+use crate::store::migration::{self, Step};
 
 const STEPS: &[Step] = &[make];
 
-fn make(db: &Transaction<'_>) -> rusqlite::Result<()> {
-    db.execute_batch(
+fn make(db: &Transaction<'_>) -> Result<(), StoreError> {
+    Ok(db.execute_batch(
         "CREATE TABLE lanes (
             lane INTEGER PRIMARY KEY,
             kind INTEGER NOT NULL,
@@ -81,7 +80,7 @@ fn make(db: &Transaction<'_>) -> rusqlite::Result<()> {
             PRIMARY KEY (namespace, name, schedule)
         ) STRICT;
         CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;",
-    )
+    )?)
 }
 
 /// The version that this program reads and writes.
@@ -92,25 +91,12 @@ pub(super) const KNOWN: i64 = STEPS.len() as i64;
 /// # Errors
 /// [`StoreError::Newer`]: this program does not know what is in it.
 pub(super) fn version(db: &Connection) -> Result<i64, StoreError> {
-    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > KNOWN {
-        return Err(StoreError::Newer { found, known: KNOWN });
-    }
-    Ok(found)
+    migration::version(db, KNOWN)
 }
 
 /// Brings the file to the newest version, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    let found = version(db)?;
-    if found == KNOWN {
-        return Ok(());
-    }
-    let transaction = db.transaction()?;
-    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
-        step(&transaction)?;
-    }
-    transaction.pragma_update(None, "user_version", KNOWN)?;
-    Ok(transaction.commit()?)
+    migration::migrate(db, STEPS)
 }
 
 #[cfg(test)]
