@@ -121,6 +121,7 @@ async fn serve(
         systemd::status("opening the asynchronous calls");
         let queue = calls::open(config, vec![public, provider], doors.clone(), routes.clone()).await?;
         queue.measure(metrics.registry())?;
+        let bodies = http::Bodies::of_at_most(queue.max_body());
         let (calls, clock) = (Arc::new(queue.clone()), Arc::new(MachineClock));
         let cron = Cron::start(doors.clone(), routes.clone(), calls, clock, &Handle::current())?;
         cron.measure(metrics.registry())?;
@@ -134,7 +135,7 @@ async fn serve(
             draining: http::Draining::default(),
             queue,
             schedules: cron.handle(),
-            bodies: http::Bodies::default(),
+            bodies,
         };
         anyhow::Ok((machine, context, engine, scaler, cron, Arc::new(services)))
     });

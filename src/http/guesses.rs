@@ -94,6 +94,13 @@ impl Guesses {
         self.proxies.client(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip()), headers)
     }
 
+    /// Whose share of what all may take a request is counted to. Nobody's, where a proxy does not say who its client is, and
+    /// for this machine, on which proxies are that nobody told of.
+    pub(super) fn sharer(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<Source> {
+        let client = self.client(peer, headers);
+        (!client.is_loopback() && !self.proxies.contains(client)).then(|| client.into())
+    }
+
     /// How long credentials from there are held up, if they are.
     fn wait(&self, source: Source) -> Option<Duration> {
         let free_at = self.lock().sources.get(&source)?.whole_at.checked_sub(EVERY * (AT_ONCE - 1))?;

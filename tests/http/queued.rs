@@ -325,3 +325,38 @@ async fn a_function_that_can_not_be_reached_is_tried_again() {
     let done = house.ended(&id).await;
     assert_eq!((&done["state"], &done["answer"]["body"]), (&"done".into(), &"fine".into()), "{done}");
 }
+
+#[actix_web::test]
+async fn one_client_that_keeps_back_the_ends_of_its_bodies_shuts_out_nobody_else() {
+    let house =
+        House::with(ApiFlavor::Public, |settings| settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]);
+    let house = house.await;
+    house.routes.announce(&"late".parse().unwrap(), Outlook::KeptDown);
+    let (address, body) = (house.address, "x".repeat(1 << 20));
+    // As many bodies as there is memory for in all, and more, each without its last byte.
+    let (refused, mut refusals) = mpsc::unbounded_channel();
+    for n in 0..80 {
+        let (refused, body) = (refused.clone(), body.clone());
+        actix_web::rt::spawn(async move {
+            let head = format!(
+                "POST /async-function/late HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 2001:db8::{n:x}\r\n\
+                 Connection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(head.as_bytes()).await.unwrap();
+            // Who is refused is read no further.
+            let _ = client.write_all(&body.as_bytes()[1..]).await;
+            let mut answer = Vec::new();
+            let _ = client.read_to_end(&mut answer).await;
+            let _ = refused.send(Reply::parse(&answer));
+        });
+    }
+    let first = timeout(Duration::from_secs(20), refusals.recv()).await.expect("all of it is taken").unwrap();
+    assert_eq!((first.status, first.header("retry-after").as_deref()), (503, Some("1")), "{first:?}");
+    assert_eq!(first.text(), "too many bodies of calls are on their way from this address, or in all\n");
+    for n in 0..8 {
+        let reply = post(&house, "late", &format!("X-Forwarded-For: 192.0.2.{n}\r\n"), &body).await;
+        assert_eq!(reply.status, 202, "{n}: {reply:?}");
+    }
+}

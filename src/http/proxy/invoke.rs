@@ -38,6 +38,7 @@ use crate::credentials::{Access, looks_like_token};
 use crate::http::guesses::Guesses;
 use crate::http::metrics::{Invocation, Series};
 use crate::http::seconds::whole_seconds;
+use crate::http::source::Source;
 use crate::http::text::text;
 use crate::http::{ApiFlavor, Draining, Services, Settings, connection};
 use crate::routes::{FunctionEntry, Lease};
@@ -193,6 +194,11 @@ impl Proxy {
     /// Whether a request carries what it takes to call this function.
     pub(in crate::http) fn may_call(&self, entry: &FunctionEntry, request: &Request) -> bool {
         self.admit(entry, request).is_ok()
+    }
+
+    /// Whose share of what all may take a request is counted to, if anybody's.
+    pub(in crate::http) fn source(&self, request: &Request) -> Option<Source> {
+        self.guesses.sharer(request.peer_addr(), request.head().headers())
     }
 
     /// What all of this listener work with.

@@ -119,8 +119,10 @@ async fn try_accept(proxy: &Proxy, mut request: Request) -> Result<String, Refus
     services.queue.may_accept(entry.function()).map_err(|why| not_accepted(&why))?;
 
     let longest = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(most);
-    let body = body::read(payload, longest, proxy.upload_idle(), &services.bodies).await;
-    let (body, _place) = body.map_err(|why| match why {
+    // Held until the call is on the disk.
+    let mut place = services.bodies.place(proxy.source(&request));
+    let body = body::read(payload, longest, proxy.upload_idle(), &mut place).await;
+    let body = body.map_err(|why| match why {
         NoBody::Long => too_long(most),
         NoBody::Crowded => refuse_until(StatusCode::SERVICE_UNAVAILABLE, &why.to_string(), CROWDED),
         NoBody::Broken => refuse(StatusCode::BAD_REQUEST, &why.to_string()),
@@ -141,6 +143,7 @@ async fn try_accept(proxy: &Proxy, mut request: Request) -> Result<String, Refus
         deadline,
     };
     let id = services.queue.accept(new).await.map_err(|why| not_accepted(&why))?;
+    drop(place);
     Ok(id.to_string())
 }
 

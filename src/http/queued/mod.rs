@@ -12,8 +12,9 @@ mod callback;
 mod exchange;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
+mod places;
 mod stored;
 mod worker;
 
-pub use self::body::Bodies;
+pub use self::places::Bodies;
 pub use self::worker::Queued;
