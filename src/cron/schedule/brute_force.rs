@@ -129,7 +129,10 @@ fn fits(fields: &[Vec<Part>; 5], name: &Name) -> bool {
 /// All that is due in a year.
 fn by_hand(fields: &[Vec<Part>; 5], minutes: &[Minute]) -> Vec<Timestamp> {
     let goes_on = |part: &Part| !matches!(part, Part::One(_) | Part::Range(..));
-    let fixed = !fields[..2].iter().flatten().any(goes_on);
+    let numbers =
+        |at: usize, end: u32| (0..end).filter(|number| fields[at].iter().any(|part| part.fits(*number, 0))).count();
+    let one_time = numbers(0, 60) == 1 && numbers(1, 24) == 1;
+    let fixed = one_time || !fields[..2].iter().flatten().any(goes_on);
     let due = |minute: &&Minute| {
         let fits_now = fits(fields, &minute.name) && !(fixed && minute.again);
         fits_now || (fixed && minute.left_out.iter().any(|name| fits(fields, name)))
@@ -236,6 +239,9 @@ fn times_around_every_change_are_those_that_a_look_at_every_minute_finds() {
                 (each(&[0]), any()),
                 (vec![Part::EachOf(10)], each(&[1, 2])),
                 (each(&[5]), vec![Part::Range(0, 23)]),
+                (each(&[0]), vec![Part::RangeEachOf(1, 1, 1)]),
+                (vec![Part::From(30, 59)], vec![Part::RangeEachOf(2, 3, 2)]),
+                (vec![Part::EachOf(59)], each(&[1, 2])),
             ] {
                 compare(&[minute, hour, any(), any(), any()], &zone, &around).expect("the same");
             }

@@ -68,6 +68,8 @@ impl Fields {
         }
         let sunday = read.sets[WEEKDAY] >> 7 & 1;
         read.sets[WEEKDAY] = (read.sets[WEEKDAY] | sunday) & 0x7f;
+        // One minute of one hour is a time of the day however it is written: `0 */24` is midnight.
+        read.fixed |= [MINUTE, HOUR].iter().all(|at| read.sets[*at].count_ones() == 1);
         if read.ever() { Ok(read) } else { Err(format!("{text:?} is never due: no month of it has such a day")) }
     }
 
@@ -81,7 +83,8 @@ impl Fields {
     }
 
     /// Whether it names times of the day. Such a time that a change to summer time leaves out is due right after it, and
-    /// one that comes twice is due once; all other schedules go on by the time that really passes.
+    /// one that comes twice is due once; all other schedules go on by the time that really passes. They are those with a `*`
+    /// or a step in either of the two that leaves more than one time of the day.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
         self.fixed
@@ -210,6 +213,9 @@ mod tests {
             ("0/30 2 * * *", false),
             ("0 8-18/2 * * *", false),
             ("30 2 */2 * *", true),
+            ("0 */24 * * *", true),
+            ("5/55 2-2/1 * * *", true),
+            ("0 */23 * * *", false),
         ] {
             assert_eq!(Fields::read(text).map(|fields| fields.is_fixed()), Ok(fixed), "{text}");
         }
