@@ -7,13 +7,14 @@ mod sample;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use sample::Sample;
 
 /// The sample as a process of this machine, on a port of its own.
 struct Running {
     process: Child,
+    log: BufReader<ChildStdout>,
     address: String,
 }
 
@@ -26,10 +27,11 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut log = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        log.read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self { process, address }
+        Self { process, log, address }
     }
 
     fn send(&self, request: &str) -> TcpStream {
@@ -145,6 +147,17 @@ fn it_can_answer_one_request_after_the_other() {
         let read = String::from_utf8(read).unwrap();
         assert_eq!(read.contains(&format!("tick {ticks}\n")), waits, "{environment:?}: {read}");
     }
+}
+
+#[test]
+fn it_tells_which_asynchronous_calls_came_and_which_of_them_it_answered() {
+    let mut hello = Running::new(&[("LOG_CALLS", "1")]);
+    hello.get("/version");
+    hello.call("GET /version HTTP/1.1\nX-Actord-Call: one\nConnection: close\n\n");
+    assert_eq!(hello.call("GET /exit HTTP/1.1\nX-Actord-Call: two\n\n"), "");
+    let mut log = String::new();
+    hello.log.read_to_string(&mut log).unwrap();
+    assert_eq!(log, "call one begins\ncall one is answered\ncall two begins\n");
 }
 
 #[test]

@@ -19,6 +19,7 @@
 //! | `/sleep?ms=`               | after that time                                                                 |
 //! | `/stream?n=&ms=`           | n lines, one every so many milliseconds, chunked                                |
 //! | `/bytes?n=`                | n bytes                                                                         |
+//! | `/next?to=`                | the request's body, with that URL as `X-Callback-Url`                           |
 //! | `/upgrade`                 | with an `Upgrade` header: 101, then every byte back                             |
 //! | `/log?lines=&bytes=&to=`   | after writing that many lines of that length to its standard output (or `stderr`) |
 //! | `/file?path=`              | a file's content, or a directory's names                                        |
@@ -31,6 +32,7 @@
 //! | `VERSION`           | the version it reports                                                    |
 //! | `LISTEN`            | address to listen on (`0.0.0.0:8080`)                                     |
 //! | `QUIET`             | do not log requests                                                       |
+//! | `LOG_CALLS`         | log the `X-Actord-Call` of each request, as it begins and once it is answered |
 //! | `START_DELAY_MS`    | listen only after this time                                               |
 //! | `EXIT_AT_START`     | exit at once with this code                                               |
 //! | `NO_HEALTH`         | `/_/health` is 404                                                        |
@@ -69,6 +71,7 @@ struct Settings {
     version: String,
     host: String,
     log_requests: bool,
+    log_calls: bool,
     health: bool,
     unhealthy: Duration,
     health_status: Option<u64>,
@@ -100,6 +103,7 @@ fn main() {
         version: env::var("VERSION").unwrap_or_else(|_| "1".into()),
         host: fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
         log_requests: env::var_os("QUIET").is_none(),
+        log_calls: env::var_os("LOG_CALLS").is_some(),
         health: env::var_os("NO_HEALTH").is_none(),
         unhealthy: millis("UNHEALTHY_MS"),
         health_status: number("HEALTH_STATUS"),
@@ -323,7 +327,14 @@ fn serve(stream: &TcpStream, settings: &Settings) -> io::Result<()> {
         let in_flight = InFlight::new();
         let mut request = read_request(from)?;
         let mut to = Answer::new(stream, &request);
+        let call = request.header("x-actord-call").filter(|_| settings.log_calls).map(str::to_owned);
+        if let Some(call) = &call {
+            log!(stdout, "call {call} begins");
+        }
         let done = answer(&mut request, &mut to, settings);
+        if let Some(call) = call.filter(|_| done.is_ok()) {
+            log!(stdout, "call {call} is answered");
+        }
         if settings.log_requests && request.path != "/_/health" {
             log!(stdout, "{} {} {}", request.method, request.path, to.status);
         }
@@ -399,6 +410,7 @@ struct Answer<'a> {
     http_1_0: bool,
     close: bool,
     version: String,
+    next: Option<String>,
 }
 
 impl<'a> Answer<'a> {
@@ -410,6 +422,7 @@ impl<'a> Answer<'a> {
             http_1_0: request.http_1_0,
             close: request.wants_close(),
             version: String::new(),
+            next: None,
         }
     }
 
@@ -426,6 +439,9 @@ impl<'a> Answer<'a> {
         let mut head = format!("HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nX-Version: {}\r\n", self.version);
         if let Ok(address) = self.to.local_addr() {
             head += &format!("X-Instance: {}\r\n", address.ip());
+        }
+        if let Some(next) = &self.next {
+            head += &format!("X-Callback-Url: {next}\r\n");
         }
         match length {
             Some(length) => head += &format!("Content-Length: {length}\r\n"),
@@ -493,6 +509,13 @@ fn answer(request: &mut Request<'_>, to: &mut Answer<'_>, settings: &Settings) -
         }
         "/headers" => to.text(200, &request.head),
         "/echo" => echo(request, to),
+        "/next" => {
+            let mut body = String::new();
+            request.body.invite()?;
+            request.body.read_to_string(&mut body)?;
+            to.next = request.query.get("to").cloned();
+            to.text(200, &body)
+        }
         "/count" => {
             request.body.invite()?;
             let count = io::copy(&mut request.body, &mut io::sink())?;
