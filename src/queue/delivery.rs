@@ -3,7 +3,7 @@
 //! ```text
 //! X-Callback-Url -> elsewhere        -> Deliver
 //!                -> /function/       -> Invoke
-//!                -> /async-function/ -> accepted as a call of its own
+//!                -> /async-function/ -> accepted as a call of its own, whose answer goes where this answer says
 //! ```
 //! It is tried as the call itself was. An answer that does not get out is a dead letter with all of the answer.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::accept::{New, NotAccepted};
+use super::accept::{New, NewCallback, NotAccepted};
 use super::attempt::{KEPT, Outcome, Started, Try, held};
 use super::callback::{self, Target};
 use super::head::Head;
@@ -24,6 +24,8 @@ use crate::store::calls::{Loaded, Settled, Verdict};
 /// So many calls may follow from one by callbacks to functions of this actord: a circle ends.
 const CHAIN: u32 = 16;
 const CHAIN_HEADER: &str = "x-actord-chain";
+/// Of an answer that makes a call of its own: where the answer of that is to be sent.
+const NEXT_HEADER: &str = "x-callback-url";
 /// What belongs to one connection, to the answer's own body, or to a browser.
 const DROPPED: [&str; 13] = [
     "connection",
@@ -128,10 +130,23 @@ impl Try {
         head.set(CHAIN_HEADER, depth.to_string());
         head.set("content-length", body.len().to_string());
         if queued {
-            self.queue(loaded, function, path_and_query, &head, body).await
+            match self.next_link(&mut head) {
+                Ok(next) => self.queue(loaded, (function, path_and_query), &head, body, next).await,
+                Err(reason) => Sent::Never(format!("the X-Callback-Url of the answer: {reason}")),
+            }
         } else {
             self.call_own(loaded, function, path_and_query, &head, body).await
         }
+    }
+
+    /// Where the answer of the call that follows goes, as the answer of this one says. What a function says proves nothing
+    /// of its caller: it opens no function that asks for a token.
+    fn next_link(&self, head: &mut Head) -> Result<Option<NewCallback>, String> {
+        let said = head.get(NEXT_HEADER).map(|value| String::from_utf8_lossy(value).into_owned());
+        head.remove(NEXT_HEADER);
+        let Some(url) = said.filter(|url| !url.is_empty()) else { return Ok(None) };
+        callback::read(&url, &self.context.settings.rules)?;
+        Ok(Some(NewCallback { url, checked: false }))
     }
 
     /// A chain of calls opens no function that its caller could not call.
@@ -176,10 +191,10 @@ impl Try {
     async fn queue(
         &self,
         loaded: &Loaded,
-        function: FunctionId,
-        path_and_query: String,
+        (function, path_and_query): (FunctionId, String),
         head: &Head,
         body: Bytes,
+        callback: Option<NewCallback>,
     ) -> Sent {
         let Some(entry) = self.context.routes.find(&function) else {
             return Sent::Came(internal(503, format!("function {function} was not found")));
@@ -193,7 +208,7 @@ impl Try {
             body,
             caller_id: Some(caller_id),
             guarded: loaded.call.guarded || entry.asks_for_token(),
-            callback: None,
+            callback,
             deadline: None,
         };
         Sent::Came(match self.context.accept(&self.calls, new).await {

@@ -26,6 +26,7 @@ pub struct Step {
     after: Duration,
     retry_after: Option<Duration>,
     body: Bytes,
+    next: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ enum What {
 
 impl Step {
     fn of(came: What) -> Self {
-        Self { came, after: Duration::ZERO, retry_after: None, body: Bytes::new() }
+        Self { came, after: Duration::ZERO, retry_after: None, body: Bytes::new(), next: None }
     }
 
     /// It answers with this status.
@@ -88,6 +89,12 @@ impl Step {
     #[must_use]
     pub fn with(self, body: &'static [u8]) -> Self {
         Self { body: Bytes::from_static(body), ..self }
+    }
+
+    /// It answers with this `X-Callback-Url`.
+    #[must_use]
+    pub fn leads_to(self, next: &'static str) -> Self {
+        Self { next: Some(next), ..self }
     }
 }
 
@@ -259,12 +266,10 @@ impl Invoke for Functions {
         }
         self.world().answered.push(call.id);
         let body = step.body.slice(..step.body.len().min(call.keep));
-        let answer = Kept {
-            status,
-            head: vec![("content-type".to_owned(), b"text/plain".to_vec()), ("set-cookie".to_owned(), b"a=b".to_vec())],
-            total: step.body.len() as u64,
-            body,
-        };
+        let mut head =
+            vec![("content-type".to_owned(), b"text/plain".to_vec()), ("set-cookie".to_owned(), b"a=b".to_vec())];
+        head.extend(step.next.map(|next| ("x-callback-url".to_owned(), next.as_bytes().to_vec())));
+        let answer = Kept { status, head, total: step.body.len() as u64, body };
         let came = Came::Answered { status, retry_after: step.retry_after };
         Reply { came, answer: Some(answer), took: step.after, held: Some(Box::new((in_flight, lease))) }
     }

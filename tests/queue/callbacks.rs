@@ -133,6 +133,74 @@ fn functions_of_our_own_are_called_in_a_chain_by_no_socket() {
 }
 
 #[test]
+fn an_answer_may_say_where_the_answer_of_the_next_link_goes() {
+    simulate(async {
+        let house = House::start().await;
+        for function in ["f", "g", "h"] {
+            house.serve(function, &[]).await;
+        }
+        let next = "http://gateway:8080/async-function/g";
+        house.always("f", Step::answers(200).with(b"of f").leads_to("http://gateway:8080/async-function/h"));
+        house.always("g", Step::answers(200).with(b"of g").leads_to(HOOK));
+        house.always("h", Step::answers(200).with(b"of h"));
+        let one = house.queue.accept(called_back("f", next)).await.unwrap();
+        house.until_state(one, State::Done).await;
+        house.when("the last answer is sent on", async |house| !house.functions.posted().is_empty()).await;
+        assert_eq!(&house.began("g")[0].sent.body[..], b"of f");
+        assert_eq!(&house.began("h")[0].sent.body[..], b"of g");
+        let (_, post) = house.functions.posted().pop().unwrap();
+        assert_eq!((post.url.as_str(), &post.body[..]), (HOOK, &b"of h"[..]));
+        // What f says of the next link is not sent to g.
+        let head = Head::decode(&house.began("g")[0].sent.head).unwrap();
+        assert_eq!(head.get("x-callback-url"), None);
+    });
+}
+
+#[test]
+fn a_circle_of_calls_ends() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        let around = "http://gateway:8080/async-function/f";
+        house.always("f", Step::answers(200).leads_to(around));
+        let one = house.queue.accept(called_back("f", around)).await.unwrap();
+        house.until_state(one, State::Done).await;
+        sleep(MINUTE).await;
+        assert_eq!(house.began("f").len(), 17);
+        let last = house.began("f").pop().unwrap().sent.id;
+        let dead = house.until_state(last, State::Dead).await;
+        assert!(dead.call.reason.as_deref().unwrap().contains("go in a circle"), "{:?}", dead.call.reason);
+    });
+}
+
+#[test]
+fn what_an_answer_says_of_the_next_link_is_held_to_the_rules_of_callbacks() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.serve("g", &[]).await;
+        let annotations = [("actord.auth".to_owned(), "token".to_owned())].into();
+        let spec = SpecDraft { annotations, ..draft("good:1") }.try_into().unwrap();
+        house.apply(Mode::Create, "guarded", spec).await.unwrap();
+        house.script("f", [Step::answers(200).leads_to("http://169.254.169.254/latest")]);
+        let one = house.queue.accept(called_back("f", "http://gateway:8080/async-function/g")).await.unwrap();
+        let dead = house.until_state(one, State::Dead).await;
+        let reason = dead.call.reason.unwrap();
+        assert!(reason.contains("the X-Callback-Url of the answer") && reason.contains("169.254"), "{reason}");
+        assert_eq!(house.began("g").len(), 0);
+
+        house.script("f", [Step::answers(200).leads_to("http://gateway:8080/function/guarded")]);
+        let two = house.queue.accept(called_back("f", "http://gateway:8080/async-function/g")).await.unwrap();
+        house.until_state(two, State::Done).await;
+        house.when("g is called", async |house| house.began("g").len() == 1).await;
+        let called = house.began("g").pop().unwrap().sent.id;
+        let dead = house.until_state(called, State::Dead).await;
+        assert!(dead.call.reason.as_deref().unwrap().contains("asks for a token"), "{:?}", dead.call.reason);
+        assert_eq!(house.began("guarded").len(), 0);
+    });
+}
+
+#[test]
 fn a_function_that_asks_for_a_token_is_called_back_only_where_the_caller_had_one() {
     simulate(async {
         let house = House::start().await;
