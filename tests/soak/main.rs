@@ -1,5 +1,6 @@
 //! What actord promises, under fire: updates under load, kills at random moments, a reboot, a function that crashes
-//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients, all of it at once.
+//! again and again, one that writes without end, requests that nobody meant, thousands of slow clients, calls that outlive
+//! all of that, everything at once.
 //! Needs root. Each test prints its figures in one line.
 //!
 //! As they stand these are the short forms. `make soak` runs the long ones; `SEED=` replays a kill storm and `ROUNDS=`
@@ -7,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod book;
+mod calls;
 mod crash_loop;
 mod field;
 mod frozen;
@@ -17,11 +19,13 @@ mod memory;
 mod ramp;
 mod reboot;
 mod rest;
+mod settled;
 mod slow;
 mod stack;
 mod stopped;
 mod storm;
 mod updates;
+mod victims;
 
 #[path = "../support/actord.rs"]
 mod actord;
@@ -39,6 +43,8 @@ mod leaks;
 mod load;
 #[path = "../support/platform.rs"]
 mod platform;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/rising.rs"]
 mod rising;
 #[path = "../support/run.rs"]
