@@ -1,5 +1,5 @@
-//! actord as a service manager sees it: sockets that are handed over, notices, restarts under load, what an earlier
-//! program left. On the real machine.
+//! actord as a service manager sees it: sockets that are handed over, notices, restarts under load and under
+//! calls that nobody waits for, what an earlier program left. On the real machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
@@ -9,6 +9,8 @@ mod leaks;
 mod process;
 #[path = "../support/raw_client.rs"]
 mod raw_client;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/run.rs"]
 mod run;
 #[path = "../support/sample.rs"]
@@ -19,5 +21,6 @@ mod from_before;
 mod load;
 mod manager;
 mod notices;
+mod queue;
 mod restart;
 mod tls;
