@@ -165,8 +165,8 @@ async fn an_image_that_can_not_run_is_the_callers_to_mend_and_leaves_nothing() {
     world.create(&creation).await.unwrap();
     match world.runtime.start(&creation.id).await {
         Ok(()) => {
-            assert_ne!(world.exit(&creation.id).await.unwrap(), Exit::Code(0));
-            let log = world.runtime.log_tail(&creation.id, 1_000).await.unwrap();
+            let (exit, log) = world.ended(&creation.id).await;
+            assert_ne!(exit, Exit::Code(0));
             assert!(log.contains("exec format error"), "{log}");
         }
         Err(error) => assert!(matches!(&error, HostError::Spec(reason) if reason.contains("format")), "{error:?}"),

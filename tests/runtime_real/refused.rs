@@ -113,7 +113,10 @@ async fn what_the_runtime_refuses_for_good_is_told_as_the_callers_at_once_and_le
             refused => refused,
         };
         let told = match made {
-            Ok(()) => (Ok(world.exit(id).await.unwrap()), world.runtime.log_tail(id, 1_000).await.unwrap()),
+            Ok(()) => {
+                let (exit, log) = world.ended(id).await;
+                (Ok(exit), log)
+            }
             Err(HostError::Spec(words)) => (Err("the caller's"), words),
             Err(other) => (Err("the machine's"), other.to_string()),
         };

@@ -208,10 +208,22 @@ impl World {
     /// Runs an instance to its end, and removes it. Returns how it ended and what it wrote.
     pub(crate) async fn run(&self, creation: &InstanceConfig) -> (Exit, String) {
         let id = self.up(creation).await;
-        let exit = self.exit(&id).await.unwrap();
-        let log = self.runtime.log_tail(&id, 100_000).await.unwrap();
-        self.runtime.remove(&id).await.unwrap();
-        (exit, log)
+        self.ended(&id).await
+    }
+
+    /// Waits for an instance's end, and removes it. Returns how it ended and what it wrote.
+    ///
+    /// A shim that copies that may have the last lines still to copy when the end is told. It is done with them before it
+    /// lets the instance go, so they are read from what is kept of one that is gone.
+    pub(crate) async fn ended(&self, id: &InstanceId) -> (Exit, String) {
+        let exit = self.exit(id).await.unwrap();
+        self.runtime.remove(id).await.unwrap();
+        let log = match fs::read(self.options.logs_dir.join(format!("ended/{id}.log"))) {
+            // It wrote nothing.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            read => read.unwrap(),
+        };
+        (exit, String::from_utf8_lossy(&log).into_owned())
     }
 
     /// Removes an instance, of which nothing is left then.
