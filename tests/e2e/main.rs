@@ -2,14 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod api;
+mod callbacks;
 mod crashes;
+mod cron;
 mod deploys;
 mod doctor;
 mod ends;
 mod environment;
 mod full_disks;
+mod invoke;
 mod logs;
 mod mapped;
+mod names;
 mod network_faults;
 mod prometheus;
 mod queue;
@@ -44,6 +48,8 @@ mod leaks;
 mod load;
 #[path = "../support/oci_runtimes.rs"]
 mod oci_runtimes;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/registry.rs"]
 mod registry;
 #[path = "../support/run.rs"]

@@ -13,7 +13,7 @@ async fn queue(actord: &Actord, target: &str, body: &str) -> String {
     answer.header("x-call-id").unwrap().to_owned()
 }
 
-async fn show(actord: &Actord, id: &str) -> Value {
+pub(crate) async fn show(actord: &Actord, id: &str) -> Value {
     let answer = actord.system("GET", &format!("/system/call/{id}"), Value::Null).await;
     assert_eq!(answer.status, 200, "{}: {}", answer.text(), actord.log());
     serde_json::from_str(&answer.text()).unwrap()
@@ -79,27 +79,5 @@ async fn calls_that_were_accepted_are_made_however_actord_ends_meanwhile() {
             assert_eq!(call["tries"], 1, "a try that was cut short does not count: {call}");
         }
     }
-    actord.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_is_called_by_the_clock() {
-    let actord = Actord::start().await;
-    let annotations = json!({ "topic": "cron-function", "schedule": "@every 1s" });
-    actord.deploy("tick", json!({ "annotations": annotations })).await;
-    let done = async || {
-        let answer = actord.system("GET", "/system/calls?state=done", Value::Null).await;
-        let page: Value = serde_json::from_str(&answer.text()).unwrap();
-        page["calls"].as_array().unwrap().len()
-    };
-    until("it was called some times", async || done().await >= 3).await;
-    let answer = actord.system("GET", "/system/schedules", Value::Null).await;
-    let listed: Value = serde_json::from_str(&answer.text()).unwrap();
-    assert_eq!(listed[0]["schedule"], "@every 1s", "{listed}");
-
-    let refused = actord
-        .apply("POST", "tock", json!({ "annotations": { "topic": "cron-function", "schedule": "0 25 * * *" } }))
-        .await;
-    assert!(refused.status == 400 && refused.text().contains("hour"), "{}: {}", refused.status, refused.text());
     actord.finish().await;
 }
