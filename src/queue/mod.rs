@@ -201,7 +201,9 @@ impl Queue {
         };
         let stuck = self.inner.context.stuck.load(Ordering::Relaxed);
         let stuck = stuck.then(|| "queue: what came of calls can't be written to the disk".to_owned());
-        unusable.into_iter().chain(stuck).collect()
+        let sends = self.inner.senders.borrow().clone();
+        let silent = sends.and_then(|sends| sends.invoke.fault()).map(|why| format!("queue: {why}"));
+        unusable.into_iter().chain(stuck).chain(silent).collect()
     }
 
     /// Writes down under `registry` what it does.

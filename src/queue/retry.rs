@@ -51,7 +51,7 @@ pub enum Hold {
     KeptDown,
     /// There is no such function just now.
     Gone,
-    /// Memory is short.
+    /// Memory is short, or nothing can be sent just now.
     Paused,
     /// It was cancelled.
     Cancelled,

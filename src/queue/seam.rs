@@ -14,6 +14,11 @@ use crate::store::calls::{CallId, Kept};
 pub trait Invoke: Send + Sync {
     /// One try. Whoever drops the future drops the request to the function.
     async fn invoke(&self, call: &Sending) -> Reply;
+
+    /// Why nothing can be sent just now, if so.
+    fn fault(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Calls back to elsewhere.
