@@ -14,32 +14,24 @@ use crate::queue::callback::{Allowed, Own, Place, Rules};
 use crate::queue::local::is_local;
 use crate::queue::{Queue, Settings, wall};
 use crate::routes::Routes;
-use crate::store::StoreError;
 use crate::store::calls::{Bounds, Calls};
 
 /// Functions are not kept waiting for a large database that is looked through: calls are refused for a moment until it is open.
-const OPENED: Duration = Duration::from_secs(2);
+pub(super) const OPENED: Duration = Duration::from_secs(2);
 
-/// Opens it. `listen` are the addresses of the API.
+/// Begins to open it. `listen` are the addresses of the API.
 ///
 /// # Errors
 /// When it can't be measured.
-pub(super) async fn open(
+pub(super) fn open(
     config: &Config,
     listen: Vec<SocketAddr>,
     engine: Arc<dyn Engine>,
     routes: Arc<Routes>,
 ) -> anyhow::Result<Queue> {
     let (path, kept) = (config.calls_path(), kept(config));
-    let open = Box::new(move || {
-        let path = path.clone();
-        let opened = tokio::task::spawn_blocking(move || Calls::open(&path, kept, wall()));
-        let lost = |error| StoreError::Failed(format!("what opens it was lost: {error}"));
-        opened.map(move |opened| opened.unwrap_or_else(|error| Err(lost(error)))).boxed()
-    });
-    let queue = Queue::open(open, engine, routes, settings(config, listen), &Handle::current())?;
-    queue.opened(OPENED).await;
-    Ok(queue)
+    let open = Box::new(move |end| Calls::open_until(end, path.clone(), kept, wall()).boxed());
+    Ok(Queue::open(open, engine, routes, settings(config, listen), &Handle::current())?)
 }
 
 fn settings(config: &Config, listen: Vec<SocketAddr>) -> Settings {

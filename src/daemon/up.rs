@@ -5,7 +5,7 @@
 //! ```
 //! The sockets listen from the start, so clients that come early wait instead of being refused.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix::System;
 use tokio::runtime::Handle;
@@ -89,6 +89,8 @@ async fn serve(
     tokio::pin!(asked_to_end);
     let store = open_store(config)?;
     let (public, provider, metrics) = sockets.addresses()?;
+    // Told of before it is open, so that an end in the meantime can end that, too.
+    let opening = OnceLock::new();
     let running = systemd::patiently(async {
         systemd::status("waiting for containerd");
         let machine = Machine::open(config, data.host_id(), public.port()).await?;
@@ -119,7 +121,9 @@ async fn serve(
         let scaler = Scaler::start(doors.clone(), routes.clone(), settings, &Handle::current())?;
         scaler.measure(metrics.registry())?;
         systemd::status("opening the asynchronous calls");
-        let queue = calls::open(config, vec![public, provider], doors.clone(), routes.clone()).await?;
+        let queue = calls::open(config, vec![public, provider], doors.clone(), routes.clone())?;
+        let queue = opening.get_or_init(|| queue).clone();
+        queue.opened(calls::OPENED).await;
         queue.measure(metrics.registry())?;
         let bodies = http::Bodies::of_at_most(queue.max_body());
         let (calls, clock) = (Arc::new(queue.clone()), Arc::new(MachineClock));
@@ -143,6 +147,9 @@ async fn serve(
         running = running => running?,
         signal = &mut asked_to_end => {
             tracing::info!("{signal} before everything was up");
+            if let Some(queue) = opening.get() {
+                systemd::patiently(queue.close()).await;
+            }
             return Ok(());
         }
     };

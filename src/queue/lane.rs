@@ -202,7 +202,8 @@ impl Lane {
 
 /// Where a callback waits for its turn: behind those to the same host and port. Where its path names a function, behind those
 /// to the same one: one that is slow does not hold up the others.
-pub(super) fn of_callback(url: &str) -> LaneKey {
+#[must_use]
+pub fn of_callback(url: &str) -> LaneKey {
     let Ok(read) = Url::parse(url) else { return LaneKey::Host("nowhere".into()) };
     let server = read.host_str().unwrap_or_default();
     let port = read.port_or_known_default().unwrap_or_default();

@@ -57,6 +57,7 @@ use self::context::{Context, Run, Senders};
 pub use self::control::{Depth, Fire, Fired, NotCancelled, NotFound, NotRetried, Unusable};
 use self::dispatcher::Dispatcher;
 pub use self::gate::Gate;
+pub use self::lane::of_callback as callback_lane;
 use self::seam::{Deliver, Invoke};
 pub use self::ticks::wall;
 use crate::engine::Engine;
@@ -91,8 +92,9 @@ pub struct Settings {
     pub directory: Option<PathBuf>,
 }
 
-/// Opens the calls' database. It is asked again when the file was found to be damaged.
-pub type Open = Box<dyn Fn() -> BoxFuture<'static, Result<Calls, StoreError>> + Send + Sync>;
+/// Opens the calls' database, or gives up soon after the token is cancelled. It is asked again when the file was found to be
+/// damaged.
+pub type Open = Box<dyn Fn(CancellationToken) -> BoxFuture<'static, Result<Calls, StoreError>> + Send + Sync>;
 
 /// The queue. Cheap to clone; it ends with the last clone.
 #[derive(Clone)]
@@ -142,8 +144,7 @@ impl Queue {
             tasks: TaskTracker::new(),
             end: CancellationToken::new(),
         });
-        let work = inner.clone().work(open);
-        inner.tasks.spawn_on(inner.end.clone().run_until_cancelled_owned(work), runtime);
+        inner.tasks.spawn_on(inner.clone().work(open), runtime);
         Ok(Self { _ends: Arc::new(inner.end.clone().drop_guard()), inner })
     }
 
@@ -265,31 +266,45 @@ impl Inner {
         }
     }
 
-    /// Opens the database, and sends what is in it. Where it is closed because it is damaged, it is opened again.
+    /// Opens the database, and sends what is in it, until the end. Where it is closed because it is damaged, it is opened again.
     async fn work(self: Arc<Self>, open: Open) {
         loop {
-            match open().await {
-                Ok(calls) => {
-                    self.context.metrics.observe(&calls);
-                    self.standing.send_replace(Standing::Open(calls.clone()));
-                    tokio::select! {
-                        () = self.dispatch(calls.clone()) => {}
-                        () = calls.damaged() => {}
-                    }
-                    self.standing.send_replace(Standing::Opening);
-                    tracing::error!("the database of calls is damaged: it is opened again");
-                    sleep(AGAIN).await;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the database of calls can't be opened: no asynchronous call is taken");
-                    self.standing.send_replace(Standing::Unusable(error.to_string()));
-                    if matches!(error, StoreError::Newer { .. }) {
-                        return;
-                    }
-                    sleep(OPEN_AGAIN).await;
-                }
+            // Waited for whatever comes: what is half open is not left alone with its file.
+            let next = match open(self.end.clone()).await {
+                Ok(calls) => self.use_it(calls).await,
+                Err(error) => self.is_unusable(&error),
+            };
+            let Some(wait) = next else { return };
+            if self.end.run_until_cancelled(sleep(wait)).await.is_none() {
+                return;
             }
         }
+    }
+
+    /// Sends what is in it. After how long it is to be opened again.
+    async fn use_it(&self, calls: Calls) -> Option<Duration> {
+        self.context.metrics.observe(&calls);
+        self.standing.send_replace(Standing::Open(calls.clone()));
+        tokio::select! {
+            biased;
+            // It stays the one that is closed.
+            () = self.end.cancelled() => return None,
+            () = self.dispatch(calls.clone()) => {}
+            () = calls.damaged() => {}
+        }
+        self.standing.send_replace(Standing::Opening);
+        tracing::error!("the database of calls is damaged: it is opened again");
+        Some(AGAIN)
+    }
+
+    /// After how long it is to be tried again.
+    fn is_unusable(&self, error: &StoreError) -> Option<Duration> {
+        if self.end.is_cancelled() {
+            return None;
+        }
+        tracing::error!(%error, "the database of calls can't be opened: no asynchronous call is taken");
+        self.standing.send_replace(Standing::Unusable(error.to_string()));
+        (!matches!(error, StoreError::Newer { .. })).then_some(OPEN_AGAIN)
     }
 
     /// Returns when the database is closed.

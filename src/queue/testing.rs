@@ -48,7 +48,7 @@ impl Queue {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         let calls = Calls::in_memory()?;
-        let open = Box::new(move || {
+        let open = Box::new(move |_| {
             let calls = calls.clone();
             async move { Ok(calls) }.boxed()
         });

@@ -57,7 +57,7 @@ impl House {
             directory: None,
         };
         let opened = self.calls.clone();
-        let open = Box::new(move || {
+        let open = Box::new(move |_| {
             let calls = opened.clone();
             async move { Ok(calls) }.boxed()
         });

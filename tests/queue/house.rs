@@ -79,7 +79,7 @@ impl House {
         settings: Settings,
     ) -> Self {
         let opened = calls.clone();
-        let open = Box::new(move || {
+        let open = Box::new(move |_| {
             let calls = opened.clone();
             async move { Ok(calls) }.boxed()
         });

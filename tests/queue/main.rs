@@ -15,6 +15,7 @@ mod fairness;
 mod full_disk;
 mod gates;
 mod house;
+mod opening;
 mod order;
 mod panics;
 mod pressure;

@@ -16,11 +16,13 @@ mod call;
 mod change;
 mod dead;
 mod fired;
+mod glance;
 mod id;
 mod import;
 mod lanes;
 mod list;
 mod open;
+mod opening;
 mod ops;
 mod pages;
 mod queries;
@@ -30,6 +32,7 @@ mod revive;
 mod row;
 mod schema;
 mod settle;
+mod stop;
 #[cfg(feature = "testing")]
 mod testing;
 mod ticks;
@@ -46,6 +49,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use super::StoreError;
 pub use bounds::Bounds;
 pub use call::{Attempt, Callback, Kept, Loaded, NewCall, Phase, Request, State, Summary, Verdict};
+pub use glance::Glance;
 pub use id::{CallId, LaneId, NotAnId, Seq};
 pub use lanes::Lane;
 pub use list::{Filter, NoSuchPage, Page, Wanted};
@@ -92,7 +96,7 @@ impl Calls {
     /// # Errors
     /// [`StoreError`]; a newer file is left as it is.
     pub fn open(path: &Path, bounds: Bounds, wall: i64) -> Result<Self, StoreError> {
-        open::open(path, bounds, wall, open::SYNCED)
+        open::open(path, bounds, wall, &open::How::default())
     }
 
     /// Hands over the calls that wait and the dead letters of a file that another process may be using, in the order in which they
@@ -109,6 +113,14 @@ impl Calls {
             schema::KNOWN => read::each_unended(&db, take),
             found => Err(StoreError::Older { found, known: schema::KNOWN }),
         }
+    }
+
+    /// A look at a file that another process may be using. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is changed, whatever state the file is in.
+    pub fn glance(path: &Path) -> Result<Glance, StoreError> {
+        glance::glance(path)
     }
 
     fn over(

@@ -18,15 +18,44 @@ use super::super::backup_thread::{BackupThread, Pace};
 use super::super::check::{self, BUSY};
 use super::super::{copy, files, open as store};
 use super::batch::set_meta;
+use super::stop::Stop;
 use super::{Bounds, Calls, StoreError, lanes, schema};
 
 /// SQLite's `synchronous` under which a call that was accepted is on the disk.
 pub(super) const SYNCED: &str = "FULL";
 
-/// Up to this size all of a file is checked, in bytes; a larger one is read through,
-const CHECKED: u64 = 64 << 20;
-/// for so long at most.
-const CHECKING: Duration = Duration::from_secs(30);
+/// How far the pages of a file are checked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Checking {
+    /// Up to this size all of it is, in bytes; a larger one is read through,
+    pub(super) whole: u64,
+    /// for so long at most.
+    pub(super) within: Duration,
+}
+
+impl Default for Checking {
+    fn default() -> Self {
+        Self { whole: 64 << 20, within: Duration::from_secs(30) }
+    }
+}
+
+/// How soon a check is ended again that went on.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// How a file is opened.
+pub(super) struct How {
+    /// SQLite's `synchronous`.
+    pub(super) synchronous: &'static str,
+    pub(super) checking: Checking,
+    /// Whether it is opened at all.
+    pub(super) stop: Stop,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self { synchronous: SYNCED, checking: Checking::default(), stop: Stop::default() }
+    }
+}
 
 /// The largest file that there is a copy of, in bytes.
 const COPIED: u64 = 1 << 30;
@@ -41,13 +70,16 @@ const PACE: Pace = Pace {
 };
 
 /// Opens the file at `path`; it is sound when this returns, as far as it could be checked. Blocks.
-pub(super) fn open(path: &Path, bounds: Bounds, wall: i64, synchronous: &str) -> Result<Calls, StoreError> {
-    let opened = match attempt(path, synchronous) {
-        Err(StoreError::Damaged(reason)) => restore(path, &reason).and_then(|()| attempt(path, synchronous)),
+pub(super) fn open(path: &Path, bounds: Bounds, wall: i64, how: &How) -> Result<Calls, StoreError> {
+    let opened = match attempt(path, how) {
+        Err(StoreError::Damaged(reason)) => restore(path, &reason, how).and_then(|()| attempt(path, how)),
         result => result,
     };
+    // Whatever was said of the file by what was ended in the middle.
+    how.stop.check()?;
     let db = opened.map_err(|error| store::told_if_full(path, error))?;
     let readers = [reader(path)?, reader(path)?];
+    how.stop.leave();
     Calls::over(db, Some(readers), bounds, wall, Some(BackupThread::start(path, PACE)?))
 }
 
@@ -68,12 +100,13 @@ fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(db)
 }
 
-fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
+fn attempt(path: &Path, how: &How) -> Result<Connection, StoreError> {
     if has_copy(path) && !path.exists() {
         return Err(StoreError::Damaged("the file is gone".into()));
     }
     files::make_private(path)?;
     let mut db = Connection::open(path)?;
+    how.stop.watch(&db);
     db.busy_timeout(BUSY)?;
     // What turns out to be damaged is left as it was found, its log too.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -81,48 +114,58 @@ fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     if version == 0 && has_copy(path) {
         return Err(StoreError::Damaged("the file is empty".into()));
     }
-    pages(&db, path)?;
+    how.stop.check()?;
+    if !pages(&db, path, how.checking)? {
+        tracing::info!(path = %path.display(), "the file of asynchronous calls is large: it goes unchecked from where its time was over");
+    }
+    how.stop.check()?;
     if version > 0 && version < schema::KNOWN {
         let before = files::beside(path, &format!(".v{version}"));
         copy::take(path, &before, sound_copy)?;
         tracing::info!(from = version, to = schema::KNOWN, before = %before.display(), "migrating the asynchronous calls");
     }
-    prepare(&mut db, synchronous)?;
+    prepare(&mut db, how.synchronous)?;
     repair(&db)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(db)
 }
 
-/// Checks the pages: all and their indexes where that takes no long time, else as far as it goes in a bounded one.
-fn pages(db: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Checks the pages: all and their indexes where that takes no long time, else as far as it goes in a bounded one. Whether it came
+/// to the end.
+pub(super) fn pages(db: &Connection, path: &Path, Checking { whole, within }: Checking) -> Result<bool, StoreError> {
     let size = fs::metadata(path).map_or(0, |file| file.len());
-    if size <= CHECKED {
-        return check::pages(db);
+    if size <= whole {
+        return check::pages(db).map(|()| true);
     }
     let (done, wait) = std::sync::mpsc::channel::<()>();
     let interrupt = db.get_interrupt_handle();
     let watch = std::thread::spawn(move || {
-        if wait.recv_timeout(CHECKING) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        let mut left = within;
+        // Again and again: what has not begun yet does not notice.
+        while wait.recv_timeout(left) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             interrupt.interrupt();
+            left = AGAIN;
         }
     });
     let found = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     drop(done);
     let _ = watch.join();
     match found {
-        Ok(found) if found == "ok" => Ok(()),
+        Ok(found) if found == "ok" => Ok(true),
         Ok(found) => Err(StoreError::Damaged(found)),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
-            tracing::info!(size, "the file of asynchronous calls is large: it was not checked to its end");
-            Ok(())
-        }
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Checks a copy.
 fn sound_copy(path: &Path) -> Result<(), StoreError> {
+    sound(path, &Stop::default())
+}
+
+fn sound(path: &Path, stop: &Stop) -> Result<(), StoreError> {
     let db = check::reader(path)?;
+    stop.watch(&db);
     check::pages(&db)?;
     match schema::version(&db)? {
         0 => Err(StoreError::Damaged("it is empty".into())),
@@ -131,13 +174,16 @@ fn sound_copy(path: &Path) -> Result<(), StoreError> {
 }
 
 /// Puts the last good copy in the place of a damaged file, or nothing.
-fn restore(path: &Path, reason: &str) -> Result<(), StoreError> {
+fn restore(path: &Path, reason: &str, how: &How) -> Result<(), StoreError> {
+    how.stop.check()?;
     let good = files::good(path);
-    let sound = match sound_copy(&good) {
+    let sound = match sound(&good, &how.stop) {
         Ok(()) => Ok(()),
         Err(newer @ StoreError::Newer { .. }) => return Err(newer),
         Err(why) => Err(why),
     };
+    // Not found bad, but not looked at to its end: both files stay for the next start.
+    how.stop.check()?;
     let aside = files::damaged(path);
     files::move_aside(path, &aside)?;
     let (damaged, copy) = (aside.display(), good.display());

@@ -37,7 +37,7 @@ impl Calls {
             Durability::Synced => open::SYNCED,
             Durability::Unsynced => "OFF",
         };
-        open::open(path, bounds, wall, synchronous)
+        open::open(path, bounds, wall, &open::How { synchronous, ..open::How::default() })
     }
 
     /// Lets every commit wait until what this returns is dropped: a slow disk. In memory all that reads waits, too.

@@ -5,6 +5,7 @@ mod counts;
 mod damage;
 mod ended;
 mod lists;
+mod opening;
 mod plans;
 mod schedules;
 mod settling;
