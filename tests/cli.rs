@@ -9,6 +9,8 @@ use std::sync::Arc;
 use actord::data_dir::DataDir;
 use actord::function::NamespaceMetadata;
 use actord::function::{Desired, Generation, GoodGeneration, Namespace, Resources, Spec, SpecDraft};
+use actord::queue::head::Head;
+use actord::store::calls::{Bounds, CallId, Calls, NewCall, Settled, State};
 use actord::store::{Namespaces, Secrets, Store};
 use serde_json::json;
 
@@ -201,7 +203,10 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
     std::fs::remove_dir_all(&out).unwrap();
     let told = actord(&[&arguments[..], &["--with-secret-values", "--output", "json"]].concat());
     let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
-    let expected = json!({ "directory": out, "functions": 3, "secrets": 1, "withSecretValues": true });
+    let calls = json!({ "waiting": 0, "dead": 0 });
+    let expected = json!({
+        "directory": out, "functions": 3, "secrets": 1, "withSecretValues": true, "calls": calls, "withCalls": false,
+    });
     assert_eq!(told, expected);
     let refused = import(&fresh, &out, &[]);
     assert_eq!(refused.status.code(), Some(1));
@@ -209,6 +214,77 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
     assert!(import(&fresh, &out, &["--replace"]).status.success());
     let secrets = Secrets::new(fresh.join("secrets"));
     assert_eq!(secrets.read(&namespace, std::slice::from_ref(&name)).unwrap()[&name], b"hunter2");
+}
+
+/// A call that is to be kept.
+fn call(function: &str) -> NewCall {
+    NewCall {
+        id: CallId::new(1_000),
+        caller_id: None,
+        function: function.parse().unwrap(),
+        accepted: 1_000,
+        deadline: None,
+        guarded: false,
+        callback: None,
+        method: "POST".into(),
+        path: "/".into(),
+        schedule: None,
+        head: Head(vec![("x-api-key".into(), b"hunter2".to_vec())]).encode(),
+        body: "{}".into(),
+    }
+}
+
+#[tokio::test]
+async fn calls_that_wait_and_dead_letters_go_along_where_that_is_asked_for_and_twice_is_once() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, out, fresh) = (home.path().join("data"), home.path().join("out"), home.path().join("fresh"));
+    let _lock = DataDir::open(&data).unwrap();
+    let store = Store::open(&data.join("actord.db")).unwrap();
+    store.put(&"a".parse().unwrap(), &desired("me/a:1")).await.unwrap();
+    let calls = Calls::open(&data.join("calls.db"), Bounds::default(), 0).unwrap();
+    let (waits, letter) = (call("a"), call("a"));
+    calls.accept(waits.clone()).await.unwrap();
+    let seq = calls.accept(letter.clone()).await.unwrap().head.seq;
+    let dead = Settled::Dead { attempt: None, reason: "no".into(), answer: None };
+    calls.settle(seq, dead).await.unwrap();
+
+    let arguments = ["export", out.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+    let told = String::from_utf8(actord(&arguments).stdout).unwrap();
+    let words = "1 asynchronous calls that wait and 1 dead letters are not in it: --with-calls";
+    assert!(told.contains(words) && !out.join("calls.ndjson").exists(), "{told}");
+    std::fs::remove_dir_all(&out).unwrap();
+    let told = String::from_utf8(actord(&[&arguments[..], &["--with-calls"]].concat()).stdout).unwrap();
+    assert!(told.ends_with("; 1 asynchronous calls that wait and 1 dead letters\n"), "{told}");
+    let lines = std::fs::read_to_string(out.join("calls.ndjson")).unwrap();
+    assert_eq!(lines.lines().count(), 2);
+
+    // A line that is none: nothing is imported of the whole directory.
+    std::fs::write(out.join("calls.ndjson"), format!("{lines}{{\"id\": \"../../x\"}}\n")).unwrap();
+    let refused = import(&fresh, &out, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("calls.ndjson: line 3: missing field"), "{}", stderr(&refused));
+    assert!(!fresh.exists());
+
+    std::fs::write(out.join("calls.ndjson"), lines).unwrap();
+    for (more, words) in [
+        (&[][..], "2 asynchronous calls and dead letters taken over (0 more"),
+        (&["--replace"], "0 asynchronous calls and dead letters taken over (2 more"),
+    ] {
+        let imported = import(&fresh, &out, more);
+        assert!(imported.status.success(), "{}", stderr(&imported));
+        let told = String::from_utf8(imported.stdout).unwrap();
+        assert!(told.contains(words), "{told}");
+    }
+    let there = Calls::open(&fresh.join("calls.db"), Bounds::default(), 0).unwrap();
+    for (id, state) in [(waits.id, State::Waiting), (letter.id, State::Dead)] {
+        let call = there.by_id(id).await.unwrap().unwrap();
+        assert_eq!((call.call.state, call.sound), (state, true));
+        assert_eq!(
+            Head::decode(&call.request.unwrap().head),
+            Some(Head::default()),
+            "what may be a secret stays behind"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,20 +1,24 @@
 //! `actord import`: a directory of stack files into the desired state of a data directory, all of it or nothing.
 //!
 //! ```text
-//! read and check the directory -> lock the data directory -> compare -> secrets -> one transaction
+//! read and check the directory -> lock the data directory -> compare -> secrets -> one transaction -> asynchronous calls
 //! ```
 //! Offline, so that it says the same whether anything runs or not: the next `actord up` starts what was imported.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
+use super::calls_file::{self, CallsFileError};
 use crate::config::Config;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::function::{Desired, FunctionId, Generation, History, Namespace, SecretName};
+use crate::queue::wall;
 use crate::stack::{self, Found, SecretValues, StackError};
+use crate::store::calls::{Bounds, Calls};
 use crate::store::{SecretError, Secrets, Store, StoreError};
 
 /// `actord import`.
@@ -48,6 +52,9 @@ pub enum ImportError {
     /// A secret can't be written.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The asynchronous calls of the directory can't be taken over.
+    #[error(transparent)]
+    Calls(#[from] CallsFileError),
     /// Something is there already.
     #[error("there already: {0}; --replace lets them become what the directory says")]
     Exists(String),
@@ -63,8 +70,12 @@ impl ImportArgs {
     /// [`ImportError`]; no function is changed then.
     pub fn run(&self) -> Result<String, ImportError> {
         let contents = stack::read(&self.dir)?;
+        // To its last line, before anything is changed.
+        let calls = self.dir.join(calls_file::NAME);
+        calls_file::read(&calls, self.config.queue_max_body, |_| Ok(()))?;
         let _ours = DataDir::open(&self.config.data_dir)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(ImportError::Runtime)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ImportError::Runtime)?;
         let path = self.config.store_path();
         let failed = |error| ImportError::Store(path.clone(), error);
         let store = Store::open(&path).map_err(failed)?;
@@ -90,7 +101,32 @@ impl ImportArgs {
             secrets.write(namespace, name, value)?;
         }
         runtime.block_on(store.put_all(&functions)).map_err(failed)?;
-        Ok(self.summary(&functions, existing.len(), changed.to_write.len(), &missing(&secrets, &functions)))
+        let told = self.summary(&functions, existing.len(), changed.to_write.len(), &missing(&secrets, &functions));
+        Ok(match self.take_calls(&runtime, &calls)? {
+            Some((taken, there)) => {
+                format!("{told}\n{taken} asynchronous calls and dead letters taken over ({there} more were there)")
+            }
+            None => told,
+        })
+    }
+
+    /// Takes over the calls of this file, if it is there: how many, and how many were there already.
+    fn take_calls(&self, runtime: &Runtime, file: &Path) -> Result<Option<(u64, u64)>, CallsFileError> {
+        if !file.exists() {
+            return Ok(None);
+        }
+        let path = self.config.calls_path();
+        let failed = |error| CallsFileError::Store(path.clone(), error);
+        let database = runtime.block_on(async { Calls::open(&path, Bounds::default(), wall()) }).map_err(failed)?;
+        let (mut taken, mut all) = (0, 0);
+        let read = calls_file::read(file, self.config.queue_max_body, |calls| {
+            all += calls.len() as u64;
+            taken += runtime.block_on(database.import(calls.into())).map_err(failed)?;
+            Ok(())
+        });
+        let closed = runtime.block_on(database.close()).map_err(failed);
+        read.and(closed)?;
+        Ok(Some((taken, all - taken)))
     }
 
     fn summary(

@@ -3,6 +3,7 @@
 mod apply;
 mod awaited;
 mod calls;
+mod calls_file;
 mod client;
 mod completion;
 mod cron;
@@ -33,6 +34,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use apply::ApplyArgs;
 pub use calls::{CallsCancelArgs, CallsLsArgs, CallsPurgeArgs, CallsRetryArgs, CallsShowArgs, CallsVerb, Purged};
+pub use calls_file::CallsFileError;
 pub use client::{ClientError, ExitWith, GatewayArgs, NamespaceArg, Output};
 pub use completion::CompletionArgs;
 pub use cron::{CronLsArgs, CronVerb};

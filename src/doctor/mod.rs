@@ -6,6 +6,7 @@
 //! One file a topic: what it reads, and what it makes of that. What can't be seen, for want of root or of a program, is a
 //! finding of its own. A running actord is looked at and not disturbed.
 
+mod calls;
 mod capacity;
 mod certificate;
 mod cgroups;
@@ -57,6 +58,7 @@ pub struct Facts {
     disk: disk::Disk,
     resources: resources::Resources,
     data: data::Data,
+    calls: calls::Calls,
     running: running::Running,
 }
 
@@ -91,6 +93,7 @@ impl Facts {
             network,
             firewall,
             resources,
+            calls: calls::Calls::read(config),
             data,
             running,
         }
@@ -120,6 +123,7 @@ impl Facts {
         all.extend(self.disk.check(self.overlay));
         all.extend(self.resources.check());
         all.extend(self.data.check());
+        all.extend(self.calls.check());
         all.extend(self.certificate.check());
         all.extend(self.running.check());
         all

@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use function::lines;
 pub use read::{read, read_stack_files};
 pub use substitute::Variables;
-pub use write::write;
+pub use write::{write, write_with};
 
 use crate::function::{Desired, FunctionId, Namespace, SecretName, Spec};
 

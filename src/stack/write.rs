@@ -17,18 +17,39 @@ use crate::function::{Desired, FunctionId, Namespace};
 /// # Errors
 /// [`StackError`]; nothing is left behind then.
 pub fn write(dir: &Path, functions: &[(FunctionId, Desired)], secrets: &SecretValues) -> Result<(), StackError> {
+    write_with(dir, functions, secrets, |_| Ok(()))
+}
+
+/// As [`write`], with what `more` puts into the directory before that is at its place.
+///
+/// # Errors
+/// Those of [`write`], and of `more`; nothing is left behind then.
+pub fn write_with<E: From<StackError>>(
+    dir: &Path,
+    functions: &[(FunctionId, Desired)],
+    secrets: &SecretValues,
+    more: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let filled = |unfinished: &Path| {
+        fill(unfinished, functions, secrets)?;
+        more(unfinished)
+    };
+    write_by(dir, filled)
+}
+
+fn write_by<E: From<StackError>>(dir: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
         let reason = "there is something in it: give a directory that is empty or not there yet".to_owned();
-        return Err(StackError::Content { path: dir.to_owned(), reason });
+        return Err(StackError::Content { path: dir.to_owned(), reason }.into());
     }
     let above = durable::parent(dir);
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let unfinished = above.join(format!(".{name}.{}", std::process::id()));
     make_dir(&unfinished)?;
-    let written = fill(&unfinished, functions, secrets).and_then(|()| {
+    let written = fill(&unfinished).and_then(|()| {
         sync(&unfinished)?;
         fs::rename(&unfinished, dir).map_err(StackError::io("write", dir))?;
-        sync(above)
+        Ok(sync(above)?)
     });
     if written.is_err() {
         let _ = fs::remove_dir_all(&unfinished);

@@ -56,6 +56,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "data_dir",
             "store",
             "store::calls",
+            "queue",
             "stack",
             "doctor",
             "wire",
