@@ -1,13 +1,11 @@
 //! Functions that are called by the clock, on the real program: one call for each due time, whatever becomes of actord.
 
-use std::collections::BTreeMap;
-use std::fs;
-
 use actord::store::calls::{Bounds, Calls, Filter};
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
 use crate::actord::{Actord, until};
+use crate::queue::begun;
 
 /// How many calls are done.
 async fn done(actord: &Actord) -> usize {
@@ -59,15 +57,8 @@ async fn a_function_is_called_once_for_each_due_time_however_actord_ends_meanwhi
     calls.close().await.unwrap();
 
     // Only what was under way at a kill may have begun twice.
-    let (mut begun, mut again) = (BTreeMap::<String, usize>::new(), 0);
-    for file in fs::read_dir(actord.data().join("logs")).unwrap().flatten() {
-        let log = if file.path().is_file() { fs::read_to_string(file.path()).unwrap_or_default() } else { continue };
-        for id in log.lines().filter_map(|line| line.strip_prefix("call ")?.strip_suffix(" begins")) {
-            let count = begun.entry(id.to_owned()).or_default();
-            *count += 1;
-            again += usize::from(*count > 1);
-        }
-    }
+    let begun = begun(&actord);
+    let again: usize = begun.values().map(|count| count - 1).sum();
     assert!(again <= 2, "{again} of {} calls began again over two kills", begun.len());
     actord.finish().await;
 }

@@ -1,9 +1,12 @@
 //! Calls that nobody waits for, on the real program: taken over its lives, and sent to functions that sleep.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use serde_json::{Value, json};
 use tokio::time::{Duration, sleep};
 
-use crate::actord::{Actord, until};
+use crate::actord::{Actord, HELLO_2, until};
 use crate::client::Request;
 
 /// Puts a call into the queue; its id.
@@ -78,6 +81,61 @@ async fn calls_that_were_accepted_are_made_however_actord_ends_meanwhile() {
             let call = show(&actord, id).await;
             assert_eq!(call["tries"], 1, "a try that was cut short does not count: {call}");
         }
+    }
+    actord.finish().await;
+}
+
+/// How often each call began, as the function's instances wrote it, those among them that are gone.
+pub(crate) fn begun(actord: &Actord) -> BTreeMap<String, usize> {
+    let logs = actord.data().join("logs");
+    let files = [logs.join("ended"), logs].into_iter().flat_map(|directory| fs::read_dir(directory).unwrap().flatten());
+    let texts: Vec<_> = files
+        .filter(|file| file.path().extension().is_some_and(|kind| kind == "log"))
+        .map(|file| fs::read_to_string(file.path()).unwrap())
+        .collect();
+    let mut begun = BTreeMap::new();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    for id in lines.filter_map(|line| line.strip_prefix("call ")?.strip_suffix(" begins")) {
+        *begun.entry(id.to_owned()).or_default() += 1;
+    }
+    begun
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_and_a_stop_under_calls_cost_none_a_try() {
+    let actord = Actord::start().await;
+    let function = json!({
+        "envVars": { "LOG_CALLS": "1" },
+        "annotations": { "com.openfaas.queue.max-inflight": "4" },
+    });
+    actord.deploy("f", function.clone()).await;
+    let mut ids = Vec::new();
+    for number in 0..30 {
+        ids.push(queue(&actord, "f/sleep?ms=150", &number.to_string()).await);
+    }
+    until("some are under way", async || show(&actord, &ids[0]).await["state"] == "running").await;
+    let mut second = function;
+    second["image"] = json!(HELLO_2);
+    assert_eq!(actord.update("f", second).await.status, 202);
+    are_done(&actord, &ids).await;
+    until("the second version serves", async || actord.get("/function/f/version").await.text() == "2\n").await;
+
+    let mut late = Vec::new();
+    for number in 0..12 {
+        late.push(queue(&actord, "f/sleep?ms=300", &number.to_string()).await);
+    }
+    until("some are under way", async || show(&actord, &late[0]).await["state"] == "running").await;
+    assert_eq!(actord.system("POST", "/system/function/f/stop", Value::Null).await.status, 202);
+    until("nothing of it runs", async || actord.processes_of("f").is_empty()).await;
+    late.push(queue(&actord, "f/echo", "it waits").await);
+    assert_eq!(show(&actord, &late[12]).await["state"], "waiting");
+    assert_eq!(actord.system("POST", "/system/function/f/start", Value::Null).await.status, 202);
+    are_done(&actord, &late).await;
+
+    let begun = begun(&actord);
+    for id in ids.iter().chain(&late) {
+        let call = show(&actord, id).await;
+        assert_eq!((&call["tries"], begun.get(id)), (&json!(1), Some(&1)), "{call:#}");
     }
     actord.finish().await;
 }
