@@ -1,17 +1,23 @@
 //! `actord invoke --async --wait`: a call that outlives its caller, waited for all the same.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::actord::{Actord, until};
 use crate::queue::show;
 
-/// `actord invoke` with these arguments.
-fn invoke(actord: &Actord, arguments: &[&str]) -> Output {
+/// What follows the verb: these arguments, and which actord is meant.
+fn arguments(actord: &Actord, arguments: &[&str]) -> Vec<String> {
     let (data, gateway) = (actord.data().display().to_string(), format!("http://{}", actord.public));
     let own = ["--gateway", &gateway, "--data-dir", &data, "--config", "/dev/null"];
-    actord.plain(&[&["invoke"], arguments, &own].concat())
+    [&["invoke"], arguments, &own].concat().into_iter().map(str::to_owned).collect()
+}
+
+/// `actord invoke` with these arguments.
+fn invoke(actord: &Actord, of: &[&str]) -> Output {
+    let arguments = arguments(actord, of);
+    actord.plain(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn said(output: &Output) -> (Option<i32>, String, String) {
@@ -57,5 +63,31 @@ async fn a_call_that_is_waited_for_ends_as_if_it_had_been_made_directly() {
     until("it is done", async || show(&actord, &id).await["state"] == "done").await;
     let (code, _, told) = said(&invoke(&actord, &["nobody", "--async", "--wait", "-d", "x"]));
     assert_eq!(code, Some(4), "{told}");
+    actord.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_call_has_its_answer_although_actord_is_killed_meanwhile() {
+    let mut actord = Actord::start().await;
+    actord.deploy("f", json!({})).await;
+    let waits = Command::new(env!("CARGO_BIN_EXE_actord"))
+        .args(arguments(&actord, &["f/sleep", "-q", "ms=1000", "--async", "--wait=1m", "-d", ""]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    until("the call is under way", async || {
+        let answer = actord.system("GET", "/system/calls", Value::Null).await;
+        let page: Value = serde_json::from_str(&answer.text()).unwrap();
+        page["calls"][0]["state"] == "running"
+    })
+    .await;
+    actord.kill().await;
+    actord.launch(&[]).await;
+    let ended = tokio::task::spawn_blocking(|| waits.wait_with_output().unwrap()).await.unwrap();
+    let (code, answer, told) = said(&ended);
+    assert_eq!((code, answer.as_str()), (Some(0), "slept 1000 ms\n"), "{told}");
+    assert_eq!(show(&actord, &id(&told)).await["tries"], 1, "the try that was cut short does not count");
     actord.finish().await;
 }
