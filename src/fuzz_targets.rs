@@ -7,7 +7,7 @@
 //! `tests/fuzz/` makes the bytes. A target is one more line here, one there, and a seed: docs/contributing.md.
 
 use crate::host::{cni, containerd};
-use crate::{function, http, queue, stack, store, wire};
+use crate::{cron, function, http, queue, stack, store, wire};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,7 @@ pub const TARGETS: &[Target] = targets! {
     "cni-results" => cni::fuzzed::results,
     "network-lists" => cni::fuzzed::lists,
     "callbacks" => queue::fuzzed::callbacks,
+    "schedules" => cron::fuzzed::schedules,
     "stacks" => stack::fuzzed::stacks,
     "rows" => store::fuzzed::rows,
     "auth-headers" => http::fuzzed::auth_headers,

@@ -12,6 +12,8 @@ mod check;
 mod clock;
 mod driver;
 mod followed;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod kept;
 mod metrics;
 mod missed;

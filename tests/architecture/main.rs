@@ -66,7 +66,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "doctor",
         &["config", "credentials", "function", "store", "store::calls", "host", "host::cni", "host::containerd", "tls"],
     ),
-    ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "queue", "stack", "store", "wire"]),
+    ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "queue", "cron", "stack", "store", "wire"]),
     ("daemon", EVERY_ROOM),
 ];
 
