@@ -10,7 +10,7 @@ use super::context::LaneShown;
 use super::gate::Gate;
 use super::view::Moment;
 use super::{Inner, Queue, Standing, ticks};
-use crate::function::FunctionId;
+use crate::function::{FunctionId, Namespace};
 use crate::store::calls::{
     self, CallId, Calls, Filter, FiredKey, FiredRow, Firing, LaneKey, ListError, Loaded, Mark, Op, Page, Revive,
     Revived, Seq, StoreError,
@@ -125,18 +125,23 @@ impl Queue {
         self.inner.open().map_err(|error| Unusable(error.to_string()))
     }
 
-    /// The call that has this id: our own, or a caller's that only one has.
+    /// The call that has this id, of those in namespaces that are reached: our own, or a caller's that only one of them has.
     ///
     /// # Errors
     /// [`NotFound`].
-    pub async fn find(&self, id: &str) -> Result<CallId, NotFound> {
+    pub async fn find(
+        &self,
+        id: &str,
+        reaches: impl Fn(&Namespace) -> bool + Send + 'static,
+    ) -> Result<CallId, NotFound> {
         let calls = self.usable()?;
-        if let Ok(own) = id.parse::<CallId>()
-            && calls.by_id(own).await.map_err(Unusable::from)?.is_some()
-        {
-            return Ok(own);
+        if let Ok(own) = id.parse::<CallId>() {
+            let known = calls.by_id(own).await.map_err(Unusable::from)?;
+            if known.is_some_and(|known| reaches(&known.call.function.namespace)) {
+                return Ok(own);
+            }
         }
-        let mut found = calls.by_caller_id(id).await.map_err(Unusable::from)?;
+        let mut found = calls.by_caller_id(id, reaches).await.map_err(Unusable::from)?;
         match (found.pop(), found.is_empty()) {
             (None, _) => Err(NotFound::None),
             (Some(one), true) => Ok(one),

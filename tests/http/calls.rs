@@ -185,6 +185,19 @@ async fn a_token_sees_and_changes_calls_of_its_namespaces_alone() {
     }
     assert_eq!(ask(&format!("GET /system/call/{id}"), &reading).await.status, 200);
     assert_eq!(ask(&format!("DELETE /system/call/{id}"), &reading).await.status, 403);
+    // Callers of another namespace repeat the ids: each token finds those of its own, however many others there are.
+    house.add("echo.dev", "i");
+    house.routes.announce(&"echo.dev".parse().unwrap(), actord::function::Outlook::KeptDown);
+    for _ in 0..15 {
+        accepted(&house, "echo.dev", "X-Call-Id: mine\r\n", "x").await;
+    }
+    let shaped = accepted(&house, "echo.dev", &format!("X-Call-Id: {id}\r\n"), "x").await;
+    let found = ask("GET /system/call/mine", &reading).await;
+    assert_eq!((found.status, &found.json()["id"]), (200, &Value::from(id.as_str())));
+    let several = ask("GET /system/call/mine", &elsewhere).await;
+    assert!(several.status == 409 && !several.text().contains(&id), "{several:?}");
+    let found = ask(&format!("GET /system/call/{id}"), &elsewhere).await;
+    assert_eq!((found.status, &found.json()["id"]), (200, &Value::from(shaped)));
 }
 
 #[actix_web::test]

@@ -36,14 +36,21 @@ fn a_call_is_found_by_its_own_id_and_by_its_callers_where_only_one_has_that() {
         let house = House::start().await;
         house.serve("f", &[]).await;
         let one = house.accept("f").await;
-        assert_eq!(house.queue.find("callers").await, Ok(one));
-        assert_eq!(house.queue.find(&one.to_string()).await, Ok(one));
+        assert_eq!(house.queue.find("callers", |_| true).await, Ok(one));
+        assert_eq!(house.queue.find(&one.to_string(), |_| true).await, Ok(one));
         let two = house.accept("f").await;
-        let Err(NotFound::Several(mut several)) = house.queue.find("callers").await else { panic!("one of two") };
+        let Err(NotFound::Several(mut several)) = house.queue.find("callers", |_| true).await else {
+            panic!("one of two")
+        };
         several.sort();
         assert_eq!(several, [one, two]);
-        assert_eq!(house.queue.find("another").await, Err(NotFound::None));
-        assert_eq!(house.queue.find("018f2f6e-7c1a-7b3c-8d4e-5f6071829304").await, Err(NotFound::None));
+        assert_eq!(
+            house.queue.find("callers", |_| false).await,
+            Err(NotFound::None),
+            "nor are there others' to who asks"
+        );
+        assert_eq!(house.queue.find("another", |_| true).await, Err(NotFound::None));
+        assert_eq!(house.queue.find("018f2f6e-7c1a-7b3c-8d4e-5f6071829304", |_| true).await, Err(NotFound::None));
     });
 }
 

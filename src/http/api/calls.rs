@@ -97,7 +97,7 @@ pub(super) async fn purge((services, _): Context, request: HttpRequest) -> Answe
 ))]
 pub(super) async fn show(id: web::Path<String>, (services, _): Context, request: HttpRequest) -> Answer {
     let caller = caller(&request)?;
-    let (_, kept) = found(&services, &id, |namespace| caller.reaches(namespace)).await?;
+    let (_, kept) = found(&services, &id, &caller).await?;
     let running = services.queue.is_running(kept.call.seq);
     let mut shown = call_shown::call(&kept, running, services.queue.moment());
     shown.summary.max_tries = Some(services.queue.max_tries(&kept.call.function).await);
@@ -114,7 +114,7 @@ pub(super) async fn show(id: web::Path<String>, (services, _): Context, request:
 ))]
 pub(super) async fn cancel(id: web::Path<String>, (services, _): Context, request: HttpRequest) -> Answer {
     let caller = caller(&request)?;
-    let (id, kept) = found(&services, &id, |namespace| caller.reaches(namespace)).await?;
+    let (id, kept) = found(&services, &id, &caller).await?;
     is_about(&request, id, &kept.call.function);
     end(&services, id).await
 }
@@ -131,7 +131,7 @@ responses(
 ))]
 pub(super) async fn retry(id: web::Path<String>, (services, _): Context, request: HttpRequest) -> Answer {
     let caller = caller(&request)?;
-    let (id, kept) = found(&services, &id, |namespace| caller.reaches(namespace)).await?;
+    let (id, kept) = found(&services, &id, &caller).await?;
     is_about(&request, id, &kept.call.function);
     let retried = services.queue.retry(id, Revive { call: is_yes(&request, "call") }).await;
     retried.map_err(|why| match why {
@@ -217,7 +217,7 @@ async fn cancel_for(
         let line = format!("token {} may not do this: it needs the scope write, or invoke", caller.name());
         return Err(text(StatusCode::FORBIDDEN, &line));
     }
-    let (own, kept) = found(services, id, |namespace| caller.reaches(namespace)).await.map_err(refused)?;
+    let (own, kept) = found(services, id, &caller).await.map_err(refused)?;
     is_about(request, own, &kept.call.function);
     end(services, own).await.map_err(refused)
 }
@@ -253,32 +253,24 @@ async fn end(services: &Services, id: CallId) -> Answer {
     Ok(HttpResponse::Accepted().finish())
 }
 
-/// The call with this id, of those in namespaces that are reached.
-async fn found(
-    services: &Services,
-    id: &str,
-    reaches: impl Fn(&Namespace) -> bool,
-) -> Result<(CallId, Loaded), HttpError> {
-    let ids = match services.queue.find(id).await {
-        Ok(id) => vec![id],
-        Err(NotFound::Several(ids)) => ids,
-        Err(NotFound::None) => return Err(none(id)),
-        Err(NotFound::Unusable(why)) => return Err(why.into()),
-    };
-    let mut reached = Vec::new();
-    for id in ids {
-        if let Some(kept) = services.queue.call(id).await?.filter(|kept| reaches(&kept.call.function.namespace)) {
-            reached.push((id, kept));
+/// The call with this id, of those in namespaces that the caller reaches.
+async fn found(services: &Services, id: &str, caller: &Caller) -> Result<(CallId, Loaded), HttpError> {
+    let who = caller.clone();
+    match services.queue.find(id, move |namespace| who.reaches(namespace)).await {
+        Ok(own) => {
+            let kept = services.queue.call(own).await?;
+            // It may have gone since.
+            let kept = kept.filter(|kept| caller.reaches(&kept.call.function.namespace));
+            kept.map(|kept| (own, kept)).ok_or_else(|| none(id))
         }
-    }
-    match reached.len() {
-        0 => Err(none(id)),
-        1 => reached.pop().ok_or_else(|| none(id)),
-        count => {
-            let ids: Vec<_> = reached.iter().take(10).map(|(id, _)| id.to_string()).collect();
+        Err(NotFound::Several(ids)) => {
+            let count = ids.len();
+            let ids: Vec<_> = ids.iter().take(10).map(CallId::to_string).collect();
             let line = format!("{count} calls have the id {id}: name one by its own id, such as {}", ids.join(", "));
             Err(HttpError::new(StatusCode::CONFLICT, line))
         }
+        Err(NotFound::None) => Err(none(id)),
+        Err(NotFound::Unusable(why)) => Err(why.into()),
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::blocking;
 use super::{
     CallId, Calls, Filter, FiredRow, Head, Heads, LaneId, ListError, Loaded, Page, Seq, StoreError, fired, pages, read,
 };
+use crate::function::Namespace;
 
 /// Who reads: a list that takes long must hold up no dispatch.
 #[derive(Debug, Clone, Copy)]
@@ -65,13 +66,18 @@ impl Calls {
         self.read(Reader::People, move |db| read::by_id(db, id)).await
     }
 
-    /// Our ids of the calls that have this id of a caller's, the newest first; eleven at most.
+    /// Our ids of the calls that have this id of a caller's, of functions in namespaces that are reached, the newest first; eleven at
+    /// most.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn by_caller_id(&self, id: &str) -> Result<Vec<CallId>, StoreError> {
+    pub async fn by_caller_id(
+        &self,
+        id: &str,
+        reaches: impl Fn(&Namespace) -> bool + Send + 'static,
+    ) -> Result<Vec<CallId>, StoreError> {
         let id = id.to_owned();
-        self.read(Reader::People, move |db| read::by_caller_id(db, &id)).await
+        self.read(Reader::People, move |db| read::by_caller_id(db, &id, &reaches)).await
     }
 
     /// A page of calls, the newest first.

@@ -6,13 +6,14 @@ use super::call::{Loaded, Phase, Request, State, Summary};
 use super::id::{CallId, LaneId, Seq};
 use super::ops::{Head, LaneKey};
 use super::{StoreError, answers, row};
+use crate::function::Namespace;
 
 /// How many heads of a lane are read at a time.
 pub(super) const HEADS: i64 = 64;
 /// How many calls whose time is over are read at a time.
 const OVERDUE: i64 = 256;
 /// How many calls of one caller's id are told.
-const SAME_ID: i64 = 11;
+const SAME_ID: usize = 11;
 
 /// The calls of a lane that are next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,7 +33,8 @@ pub(super) const SOONEST: &str =
     "SELECT deadline FROM calls WHERE state = 0 AND deadline IS NOT NULL ORDER BY deadline LIMIT 1";
 pub(super) const OVER: &str =
     "SELECT seq FROM calls WHERE state = 0 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT ?2";
-pub(super) const CALLERS: &str = "SELECT id FROM calls WHERE caller_id = ?1 ORDER BY seq DESC LIMIT ?2";
+pub(super) const CALLERS: &str = "SELECT c.id, l.namespace FROM calls c CROSS JOIN lanes l ON l.lane = c.function
+     WHERE c.caller_id = ?1 ORDER BY c.seq DESC";
 
 fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
     Ok(Head { due: row.get(0)?, seq: Seq(row.get(1)?) })
@@ -117,11 +119,24 @@ pub(super) fn overdue(db: &Connection, until: i64) -> Result<Vec<Seq>, StoreErro
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Our ids of calls with this id of a caller's, the newest first.
-pub(super) fn by_caller_id(db: &Connection, id: &str) -> Result<Vec<CallId>, StoreError> {
+/// Our ids of calls with this id of a caller's in namespaces that are reached, the newest first. Those of others don't count:
+/// whoever calls a function can repeat an id.
+pub(super) fn by_caller_id(
+    db: &Connection,
+    id: &str,
+    reaches: impl Fn(&Namespace) -> bool,
+) -> Result<Vec<CallId>, StoreError> {
     let mut statement = db.prepare_cached(CALLERS)?;
-    let found = statement.query_map((id, SAME_ID), |row| row::id(row.get_ref(0)?))?;
-    Ok(found.collect::<Result<_, _>>()?)
+    let (mut rows, mut found) = (statement.query([id])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        if found.len() == SAME_ID {
+            break;
+        }
+        if row.get::<_, String>(1)?.parse().is_ok_and(|namespace| reaches(&namespace)) {
+            found.push(row::id(row.get_ref(0)?)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Calls that are exported, with their lanes: those that wait and dead letters, in the order in which they were accepted.

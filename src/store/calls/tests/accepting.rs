@@ -23,7 +23,7 @@ async fn what_was_accepted_is_read_as_it_was_sent() {
     assert_eq!((shown.caller_id, shown.deadline, shown.guarded), (sent.caller_id, sent.deadline, true));
     assert_eq!((shown.callback, shown.path, shown.schedule), (sent.callback, sent.path, sent.schedule));
     assert_eq!((shown.state, shown.phase, shown.due), (State::Waiting, Phase::Function, notice.head.due));
-    assert_eq!(calls.by_caller_id("mine").await.unwrap(), [sent.id]);
+    assert_eq!(calls.by_caller_id("mine", |_| true).await.unwrap(), [sent.id]);
     assert_counted(&calls).await;
 }
 

@@ -80,8 +80,14 @@ async fn a_callers_id_finds_the_newest_of_its_calls() {
         calls.accept(sent).await.unwrap();
     }
     ids.reverse();
-    assert_eq!(calls.by_caller_id("same").await.unwrap(), ids[..11]);
-    assert_eq!(calls.by_caller_id("other").await.unwrap(), []);
+    assert_eq!(calls.by_caller_id("same", |_| true).await.unwrap(), ids[..11]);
+    assert_eq!(calls.by_caller_id("other", |_| true).await.unwrap(), []);
+    // Others repeat it, in another namespace: the first ones are still found by who reaches only theirs.
+    for _ in 0..15 {
+        calls.accept(NewCall { caller_id: Some("same".into()), ..call("echo.dev", "") }).await.unwrap();
+    }
+    let reached = calls.by_caller_id("same", |namespace| namespace.as_str() == "openfaas-fn");
+    assert_eq!(reached.await.unwrap(), ids[..11]);
 }
 
 #[tokio::test]
