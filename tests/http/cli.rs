@@ -3,6 +3,7 @@
 mod apply;
 mod ask;
 mod keep;
+mod queue;
 mod rollback;
 mod tls;
 mod verbs;

@@ -360,3 +360,25 @@ async fn one_client_that_keeps_back_the_ends_of_its_bodies_shuts_out_nobody_else
         assert_eq!(reply.status, 202, "{n}: {reply:?}");
     }
 }
+
+#[actix_web::test]
+async fn what_there_is_no_room_for_is_refused_with_507_before_its_body_is_read() {
+    let beyond = House::queueing(|queue| queue.max_bytes = Some(1)).await;
+    beyond.routes.announce(&"late".parse().unwrap(), Outlook::KeptDown);
+    assert_eq!(post(&beyond, "late", "", "x").await.status, 202, "nothing is kept yet");
+    // No byte is free there.
+    let full = House::queueing(|queue| queue.directory = Some("/proc".into())).await;
+    full.routes.announce(&"late".parse().unwrap(), Outlook::KeptDown);
+    for (house, words) in [
+        (beyond, "the queue is full: calls take 1 bytes already (queue-max-bytes)\n"),
+        (full, "the queue is full: the disk is full: free some space in data-dir\n"),
+    ] {
+        let head = "POST /async-function/late HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n";
+        let mut client = TcpStream::connect(house.address).await.unwrap();
+        client.write_all(head.as_bytes()).await.unwrap();
+        let refused = read_reply(&mut client).await;
+        assert_eq!((refused.status, refused.text().as_str()), (507, words), "{refused:?}");
+        let listed = house.system("GET /system/calls", "").await;
+        assert_eq!(listed.status, 200, "what is kept can be looked at: {listed:?}");
+    }
+}

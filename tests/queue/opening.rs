@@ -63,3 +63,19 @@ fn a_database_that_is_open_when_the_end_has_come_is_closed_in_order() {
         platform.tidy(&[]).await;
     });
 }
+
+#[test]
+fn a_database_that_can_not_be_used_is_told_and_takes_no_call() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let open = Box::new(|_| async { Err(StoreError::Newer { found: 9, known: 1 }) }.boxed());
+        let engine = Arc::new(platform.engine.clone());
+        let queue = Queue::open(open, engine, platform.routes.clone(), usual(), &Handle::current()).unwrap();
+        queue.opened(SECOND).await;
+        let [fault] = &queue.faults()[..] else { panic!("{:?}", queue.faults()) };
+        assert!(fault.starts_with("queue: ") && fault.contains("start the newer actord again"), "{fault}");
+        assert!(matches!(queue.accept(call("f")).await, Err(NotAccepted::Unusable(_))));
+        queue.close().await;
+        platform.tidy(&[]).await;
+    });
+}
