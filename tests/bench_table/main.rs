@@ -84,7 +84,7 @@ macro_rules! parts {
     };
 }
 
-parts!(deploy, proxy, change, fire, fleet, density, growth, slow, logs);
+parts!(deploy, proxy, change, fire, fleet, density, growth, queue, slow, logs);
 
 #[test]
 fn every_row_is_named_after_its_part_and_once() {

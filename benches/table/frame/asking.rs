@@ -172,7 +172,7 @@ impl Answer {
         }
         self.head.extend_from_slice(bytes);
         let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else { return };
-        assert!(self.head.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&self.head));
+        assert!(self.head.starts_with(b"HTTP/1.1 20"), "{}", String::from_utf8_lossy(&self.head));
         let text = std::str::from_utf8(&self.head[..end]).unwrap();
         let length = text.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;

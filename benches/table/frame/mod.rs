@@ -39,6 +39,7 @@
 //! - A row that can't be measured on this machine (a kernel without it, say) is told by `bench.cannot(id, reason)`.
 
 pub(crate) mod asking;
+pub(crate) mod batches;
 pub(crate) mod bench;
 pub(crate) mod cpu;
 pub(crate) mod limit;

@@ -8,6 +8,7 @@ mod fleet;
 mod growth;
 mod logs;
 mod proxy;
+mod queue;
 mod slow;
 
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub(crate) const ALL: &[Part] = &[
     Part { name: "fleet", rows: fleet::ROWS, run: |bench| Box::pin(fleet::run(bench)) },
     Part { name: "density", rows: density::ROWS, run: |bench| Box::pin(density::run(bench)) },
     Part { name: "growth", rows: growth::ROWS, run: |bench| Box::pin(growth::run(bench)) },
+    Part { name: "queue", rows: queue::ROWS, run: |bench| Box::pin(queue::run(bench)) },
     Part { name: "slow", rows: slow::ROWS, run: |bench| Box::pin(slow::run(bench)) },
     Part { name: "logs", rows: logs::ROWS, run: |bench| Box::pin(logs::run(bench)) },
 ];
