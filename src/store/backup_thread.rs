@@ -26,6 +26,8 @@ pub(super) struct Pace {
     pub(super) longest_pause: Duration,
     /// A file that is larger has no copy, in bytes.
     pub(super) at_most: Option<u64>,
+    /// A stop waits for no copy of a file that is larger, in bytes: the one of some minutes ago is left.
+    pub(super) at_a_stop: Option<u64>,
     /// What makes a copy a good one.
     pub(super) check: Check,
     /// What is copied, for the log.
@@ -102,6 +104,11 @@ impl BackupThread {
     pub(super) fn copy_now(&self) -> Result<(), StoreError> {
         self.copied.refresh()
     }
+
+    /// As [`BackupThread::copy_now`], for a stop: of a large file no copy is made.
+    pub(super) fn copy_at_a_stop(&self) -> Result<(), StoreError> {
+        self.copied.last()
+    }
 }
 
 impl Drop for BackupThread {
@@ -121,7 +128,8 @@ impl Copied {
             drop(signal.moved.wait_while(signal.lock(), |state| !state.changed && !state.ended));
             signal.pause(pace.after);
             let began = tokio::time::Instant::now();
-            let pause = match self.refresh() {
+            let copied = if signal.lock().ended { self.last() } else { self.refresh() };
+            let pause = match copied {
                 Ok(()) => (began.elapsed() * pace.share).min(pace.longest_pause),
                 Err(error) => {
                     let what = pace.what;
@@ -134,6 +142,11 @@ impl Copied {
             }
             signal.pause(pause);
         }
+    }
+
+    fn last(&self) -> Result<(), StoreError> {
+        let size = std::fs::metadata(&self.store).map_or(0, |file| file.len());
+        if self.pace.at_a_stop.is_some_and(|most| size > most) { Ok(()) } else { self.refresh() }
     }
 
     fn refresh(&self) -> Result<(), StoreError> {
@@ -152,5 +165,38 @@ impl Copied {
             self.signal.lock().changed = true;
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[test]
+    fn a_stop_waits_for_a_copy_unless_the_file_is_large() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, at_a_stop, is_copied) in
+            [("small", Some(1 << 20), true), ("large", Some(4096), false), ("any", None, true)]
+        {
+            let file = directory.path().join(name);
+            let db = Connection::open(&file).unwrap();
+            db.execute_batch("CREATE TABLE t (b BLOB); INSERT INTO t VALUES (zeroblob(9000))").unwrap();
+            let hour = Duration::from_secs(3600);
+            let pace = Pace {
+                after: hour,
+                share: 1,
+                longest_pause: hour,
+                at_most: None,
+                at_a_stop,
+                check: |_| Ok(()),
+                what: "a test",
+            };
+            let backup = BackupThread::start(&file, pace).unwrap();
+            backup.copy_at_a_stop().unwrap();
+            drop(backup);
+            assert_eq!(files::good(&file).exists(), is_copied, "{name}");
+        }
     }
 }

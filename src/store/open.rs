@@ -25,6 +25,7 @@ pub(super) const PACE: Pace = Pace {
     share: 20,
     longest_pause: Duration::from_secs(60),
     at_most: None,
+    at_a_stop: None,
     check: sound_copy,
     what: "the store",
 };

@@ -281,15 +281,15 @@ impl Calls {
         }
     }
 
-    /// Ends it: notes that all is in order, puts its log away, and brings the last good copy up to date. Nothing can be changed after
-    /// this.
+    /// Ends it: notes that all is in order, puts its log away, and brings the last good copy up to date unless
+    /// the file is large. Nothing can be changed after this.
     ///
     /// # Errors
     /// As for [`Calls::commit`]; the copy is then as it was.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.commit(Op::Close).await?;
         let shared = self.0.shared.clone();
-        super::blocking(move || shared.backup.as_ref().map_or(Ok(()), BackupThread::copy_now)).await
+        super::blocking(move || shared.backup.as_ref().map_or(Ok(()), BackupThread::copy_at_a_stop)).await
     }
 
     /// Whether there is a copy that would take the place of a damaged file.

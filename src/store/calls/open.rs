@@ -57,6 +57,9 @@ impl Default for How {
     }
 }
 
+/// The largest file of which a stop waits for a copy, in bytes: of a larger one that takes seconds.
+const COPIED_AT_A_STOP: u64 = 64 << 20;
+
 /// The largest file that there is a copy of, in bytes.
 const COPIED: u64 = 1 << 30;
 
@@ -65,6 +68,7 @@ const PACE: Pace = Pace {
     share: 20,
     longest_pause: Duration::from_secs(24 * 3600),
     at_most: Some(COPIED),
+    at_a_stop: Some(COPIED_AT_A_STOP),
     check: sound_copy,
     what: "asynchronous calls",
 };
