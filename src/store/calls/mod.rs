@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! commit(op) -> writer: many in one commit -> notices: who dispatches is told which calls wait anew
-//! heads, load, page, ...  <- readers, which wait for no commit
+//! heads, load, page, ...  <- readers, which wait for no commit (loads: many with one look)
 //! lanes                   <- counts of each function and each callback's host, in memory
 //! ```
 //! That a call is under way is never written: after a kill it waits as it did before, and is tried again. What the call came to is
@@ -21,6 +21,7 @@ mod id;
 mod import;
 mod lanes;
 mod list;
+mod loader;
 mod open;
 mod opening;
 mod ops;
@@ -63,6 +64,7 @@ pub use ticks::Ticks;
 use super::backup_thread::BackupThread;
 use crate::function::FunctionId;
 use lanes::Lanes;
+use loader::{Load, Readers};
 use writer::{Job, Shared, Writer};
 
 /// How many changes wait for the one that writes before their callers do.
@@ -74,9 +76,8 @@ pub struct Calls(Arc<Inner>);
 
 struct Inner {
     jobs: mpsc::Sender<Job>,
-    writer: Arc<Mutex<Writer>>,
-    /// For dispatch, and for people; none where there is no file.
-    readers: Option<[Mutex<Connection>; 2]>,
+    readers: Arc<Readers>,
+    loads: mpsc::UnboundedSender<Load>,
     lanes: Arc<Lanes>,
     ticks: Ticks,
     shared: Arc<Shared>,
@@ -141,8 +142,11 @@ impl Calls {
         let shared = Arc::new(Shared { backup, ..Shared::default() });
         let (jobs, waiting) = mpsc::channel(WAITING_CHANGES);
         tokio::spawn(writer::run(writer.clone(), waiting, shared.clone()));
-        let readers = readers.map(|readers| readers.map(Mutex::new));
-        Ok(Self(Arc::new(Inner { jobs, writer, readers, lanes, ticks, shared })))
+        let files = readers.map(|readers| readers.map(Mutex::new));
+        let readers = Arc::new(Readers { files, writer });
+        let (loads, wanted) = mpsc::unbounded_channel();
+        tokio::spawn(loader::run(readers.clone(), wanted, shared.clone()));
+        Ok(Self(Arc::new(Inner { jobs, readers, loads, lanes, ticks, shared })))
     }
 
     /// The clock of due times and deadlines.

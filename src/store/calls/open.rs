@@ -99,6 +99,7 @@ pub(super) fn has_no_room_for_a_copy(path: &Path) -> bool {
 
 fn reader(path: &Path) -> Result<Connection, StoreError> {
     let db = check::reader(path)?;
+    keep_plans(&db)?;
     db.pragma_update(None, "cache_size", -4096)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
@@ -222,7 +223,15 @@ pub(super) fn prepare(db: &mut Connection, synchronous: &str) -> Result<(), Stor
     db.pragma_update(None, "wal_autocheckpoint", 4000)?;
     db.pragma_update(None, "journal_size_limit", 16 << 20)?;
     db.set_prepared_statement_cache_capacity(64);
+    keep_plans(db)?;
     schema::migrate(db)
+}
+
+/// Without this, whether an index with a condition is taken is asked anew for each value that is bound: statements that name a
+/// call by its number were made again each time that they ran.
+fn keep_plans(db: &Connection) -> Result<(), StoreError> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Counts anew where the counts can't be right.

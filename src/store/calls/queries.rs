@@ -1,21 +1,14 @@
 //! What is asked of the file, off the async workers. Who asks waits for no commit.
 
-use std::sync::PoisonError;
-
 use rusqlite::Connection;
+use tokio::sync::oneshot;
 
 use super::super::blocking;
+use super::loader::{Load, Reader};
 use super::{
     CallId, Calls, Filter, FiredRow, Head, Heads, LaneId, ListError, Loaded, Page, Seq, StoreError, fired, pages, read,
 };
 use crate::function::Namespace;
-
-/// Who reads: a list that takes long must hold up no dispatch.
-#[derive(Debug, Clone, Copy)]
-enum Reader {
-    Dispatch = 0,
-    People = 1,
-}
 
 impl Calls {
     /// The calls of a lane after `after` that are due by `until`.
@@ -39,7 +32,11 @@ impl Calls {
     /// # Errors
     /// [`StoreError`].
     pub async fn load(&self, seq: Seq) -> Result<Option<Loaded>, StoreError> {
-        self.read(Reader::Dispatch, move |db| read::load(db, seq)).await
+        let (found, loaded) = oneshot::channel();
+        if self.0.loads.send(Load { seq, found }).is_err() {
+            return Err(self.closed());
+        }
+        loaded.await.unwrap_or_else(|_| Err(StoreError::Failed("what reads calls was lost".into())))
     }
 
     /// The soonest deadline of a call that waits.
@@ -106,12 +103,8 @@ impl Calls {
         reader: Reader,
         act: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let inner = self.0.clone();
-        let read = blocking(move || match &inner.readers {
-            Some(readers) => act(&readers[reader as usize].lock().unwrap_or_else(PoisonError::into_inner)),
-            None => act(inner.writer.lock().unwrap_or_else(PoisonError::into_inner).db()),
-        });
-        let read = read.await;
+        let readers = self.0.readers.clone();
+        let read = blocking(move || readers.read(reader, act)).await;
         if let Err(StoreError::Damaged(_)) = &read {
             self.0.shared.give_up();
         }

@@ -1,6 +1,6 @@
 //! What dispatch reads: each by an index, however many calls wait.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::call::{Loaded, Phase, Request, State, Summary};
 use super::id::{CallId, LaneId, Seq};
@@ -35,6 +35,7 @@ pub(super) const OVER: &str =
     "SELECT seq FROM calls WHERE state = 0 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT ?2";
 pub(super) const CALLERS: &str = "SELECT c.id, l.namespace FROM calls c CROSS JOIN lanes l ON l.lane = c.function
      WHERE c.caller_id = ?1 ORDER BY c.seq DESC";
+pub(super) const WAITS: &str = "c.seq = ?1 AND c.state = 0";
 
 fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
     Ok(Head { due: row.get(0)?, seq: Seq(row.get(1)?) })
@@ -43,15 +44,12 @@ fn head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
 /// The calls of a lane after `after` that are due by `until`.
 pub(super) fn heads(db: &Connection, lane: LaneId, after: Option<Head>, until: i64) -> Result<Heads, StoreError> {
     let after = after.unwrap_or(Head { due: i64::MIN, seq: Seq(i64::MIN) });
-    // Both statements see the same state.
-    let read = db.unchecked_transaction()?;
-    let mut statement = read.prepare_cached(DUE)?;
+    let Look(db) = &Look::begin(db)?;
+    let mut statement = db.prepare_cached(DUE)?;
     let values = params![lane.0, after.due, after.seq.0, until, HEADS];
     let heads = statement.query_map(values, head)?.collect::<Result<Vec<_>, _>>()?;
     let last = heads.last().copied().unwrap_or(after);
-    let next = first_after(&read, lane, last)?.map(|head| head.due);
-    drop(statement);
-    read.commit()?;
+    let next = first_after(db, lane, last)?.map(|head| head.due);
     Ok(Heads { heads, next })
 }
 
@@ -65,27 +63,49 @@ pub(super) fn oldest(db: &Connection, lane: LaneId) -> Result<Option<Head>, Stor
     first_after(db, lane, Head { due: i64::MIN, seq: Seq(i64::MIN) })
 }
 
-/// A call with what it takes to do what is next for it; none if it does not wait any more.
-pub(super) fn load(db: &Connection, seq: Seq) -> Result<Option<Loaded>, StoreError> {
-    let read = db.unchecked_transaction()?;
-    one(&read, "c.seq = ?1 AND c.state = 0", params![seq.0])
-}
-
 /// A call with all that is kept of it, whatever it is.
 pub(super) fn by_id(db: &Connection, id: CallId) -> Result<Option<Loaded>, StoreError> {
-    let read = db.unchecked_transaction()?;
-    one(&read, "c.id = ?1", params![id.as_bytes()])
+    one(&Look::begin(db)?, "c.id = ?1", params![id.as_bytes()])
 }
 
-/// Its statements have to see the same state.
-fn one(read: &Transaction<'_>, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<Loaded>, StoreError> {
-    let sql =
-        format!("SELECT {} FROM calls c CROSS JOIN lanes l ON l.lane = c.function WHERE {condition}", row::SUMMARY);
-    let all = |row: &rusqlite::Row<'_>| Ok((row::summary(row)?, row::attempts(row.get_ref("attempts")?)));
-    let found = read.prepare_cached(&sql)?.query_row(values, all).optional()?;
+/// What all that is read of the file belongs to: it is as it was at one time.
+pub(super) struct Look<'a>(&'a Connection);
+
+impl<'a> Look<'a> {
+    /// It lasts until this is dropped.
+    pub(super) fn begin(db: &'a Connection) -> Result<Self, StoreError> {
+        db.prepare_cached("BEGIN")?.execute([])?;
+        Ok(Self(db))
+    }
+
+    /// A call with what it takes to do what is next for it; none if it does not wait any more.
+    pub(super) fn load(&self, seq: Seq) -> Result<Option<Loaded>, StoreError> {
+        one(self, WAITS, params![seq.0])
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        // Nothing was changed. What can't be ended so is ended as a whole.
+        let ended = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if ended.is_err() {
+            let _ = self.0.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+/// The statement that reads a call.
+pub(super) fn whole(condition: &str) -> String {
+    format!("SELECT {} FROM calls c CROSS JOIN lanes l ON l.lane = c.function WHERE {condition}", row::SUMMARY)
+}
+
+fn one(Look(db): &Look<'_>, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<Loaded>, StoreError> {
+    let sql = whole(condition);
+    let all = |row: &rusqlite::Row<'_>| Ok((row::summary(row)?, row::attempts(row.get_ref(row::ATTEMPTS)?)));
+    let found = db.prepare_cached(&sql)?.query_row(values, all).optional()?;
     let Some((call, attempts)) = found else { return Ok(None) };
-    let (request, sound) = request(read, &call)?.map_or((None, true), |(request, sound)| (Some(request), sound));
-    let answer = answers::read(read, call.seq)?;
+    let (request, sound) = request(db, &call)?.map_or((None, true), |(request, sound)| (Some(request), sound));
+    let answer = answers::read(db, call.seq)?;
     // Only what is sent next has to be sound.
     let answer_sound = answer.as_ref().is_none_or(|(_, sound)| *sound);
     let missing = call.state == State::Waiting && request.is_none();
@@ -144,13 +164,13 @@ pub(super) fn each_unended(
     db: &Connection,
     mut take: impl FnMut(LaneKey, Loaded) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let read = db.unchecked_transaction()?;
-    let lanes = super::lanes::Lanes::load(&read)?;
-    let mut seqs = read.prepare("SELECT seq FROM calls WHERE state IN (0, 2) ORDER BY seq")?;
+    let look = Look::begin(db)?;
+    let lanes = super::lanes::Lanes::load(db)?;
+    let mut seqs = db.prepare("SELECT seq FROM calls WHERE state IN (0, 2) ORDER BY seq")?;
     let mut rows = seqs.query([])?;
     while let Some(row) = rows.next()? {
         let seq = Seq(row.get(0)?);
-        let Some(loaded) = one(&read, "c.seq = ?1", params![seq.0])? else { continue };
+        let Some(loaded) = one(&look, "c.seq = ?1", params![seq.0])? else { continue };
         if let Some(lane) = lanes.get(loaded.call.lane) {
             take(lane.key.clone(), loaded)?;
         }

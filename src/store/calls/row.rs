@@ -17,10 +17,13 @@ const REASON_MAX: usize = 1000;
 /// What a call takes beside what it carries, about: rows, indexes and pages that are half full.
 pub(super) const OVERHEAD: i64 = 400;
 
-/// All columns of a [`Summary`], of `calls c CROSS JOIN lanes l ON l.lane = c.function`.
+/// All columns of a [`Summary`], and [`ATTEMPTS`], of `calls c CROSS JOIN lanes l ON l.lane = c.function`. They are read by their
+/// places: each call that is sent has them read, and looking for a name costs more than reading what it names.
 pub(super) const SUMMARY: &str = "c.seq, c.id, c.caller_id, c.lane, c.state, c.phase, c.due, c.accepted, c.tries, c.called, \
      c.deadline, c.status, c.reason, c.verdict, c.bytes, c.guarded, c.callback, c.callback_checked, c.method, c.path, \
      c.schedule, l.namespace, l.name, c.attempts";
+/// Where the tries are among them.
+pub(super) const ATTEMPTS: usize = 23;
 
 impl State {
     /// As a column has it.
@@ -67,40 +70,39 @@ fn wrong(column: &str) -> rusqlite::Error {
 
 /// Reads a row of [`SUMMARY`].
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
-    let number = |column: &str| row.get::<_, i64>(column);
-    let count = |column: &str| Ok::<_, rusqlite::Error>(u32::try_from(number(column)?).unwrap_or(u32::MAX));
-    let name = |column: &str| row.get::<_, String>(column);
-    let reason: Option<String> = row.get("reason")?;
-    let verdict = match row.get::<_, Option<i64>>("verdict")?.map(State::of) {
+    let number = |column: usize| row.get::<_, i64>(column);
+    let count = |column: usize| Ok::<_, rusqlite::Error>(u32::try_from(number(column)?).unwrap_or(u32::MAX));
+    let reason: Option<String> = row.get(12)?;
+    let verdict = match row.get::<_, Option<i64>>(13)?.map(State::of) {
         Some(Some(State::Done)) => Some(Verdict::Done),
         Some(Some(State::Dead)) => Some(Verdict::Dead { reason: reason.clone().unwrap_or_default() }),
         None => None,
         Some(_) => return Err(wrong("verdict")),
     };
-    let checked = number("callback_checked")? != 0;
-    let callback: Option<String> = row.get("callback")?;
+    let (callback, checked): (Option<String>, bool) = (row.get(16)?, number(17)? != 0);
+    let text = |column: usize| row.get_ref(column)?.as_str().map_err(|_| wrong("name"));
     Ok(Summary {
-        seq: Seq(number("seq")?),
-        id: id(row.get_ref("id")?)?,
-        caller_id: row.get("caller_id")?,
-        function: function(&name("namespace")?, &name("name")?)?,
-        lane: LaneId(number("lane")?),
-        state: State::of(number("state")?).ok_or_else(|| wrong("state"))?,
-        phase: phase(number("phase")?)?,
-        due: number("due")?,
-        accepted: number("accepted")?,
-        tries: count("tries")?,
-        called: count("called")?,
-        deadline: row.get("deadline")?,
-        status: row.get("status")?,
+        seq: Seq(number(0)?),
+        id: id(row.get_ref(1)?)?,
+        caller_id: row.get(2)?,
+        function: function(text(21)?, text(22)?)?,
+        lane: LaneId(number(3)?),
+        state: State::of(number(4)?).ok_or_else(|| wrong("state"))?,
+        phase: phase(number(5)?)?,
+        due: number(6)?,
+        accepted: number(7)?,
+        tries: count(8)?,
+        called: count(9)?,
+        deadline: row.get(10)?,
+        status: row.get(11)?,
         reason,
         verdict,
-        bytes: u64::try_from(number("bytes")?).unwrap_or(0),
-        guarded: number("guarded")? != 0,
+        bytes: u64::try_from(number(14)?).unwrap_or(0),
+        guarded: number(15)? != 0,
         callback: callback.map(|url| Callback { url, checked }),
-        method: row.get("method")?,
-        path: row.get("path")?,
-        schedule: row.get("schedule")?,
+        method: row.get(18)?,
+        path: row.get(19)?,
+        schedule: row.get(20)?,
     })
 }
 

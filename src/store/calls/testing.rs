@@ -42,7 +42,7 @@ impl Calls {
 
     /// Lets every commit wait until what this returns is dropped: a slow disk. In memory all that reads waits, too.
     pub fn hold(&self) -> impl Drop + '_ {
-        self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.readers.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets every write fail, or succeed again: a disk that takes none.
@@ -83,7 +83,7 @@ impl Calls {
         &self,
         act: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let inner = self.0.clone();
-        super::super::blocking(move || act(inner.writer.lock().unwrap_or_else(PoisonError::into_inner).db())).await
+        let readers = self.0.readers.clone();
+        super::super::blocking(move || act(readers.writer.lock().unwrap_or_else(PoisonError::into_inner).db())).await
     }
 }

@@ -106,7 +106,7 @@ impl Writer {
 
     fn attempt(&mut self, ops: &[&Op]) -> Result<(Vec<Done>, Vec<Notice>), StoreError> {
         self.undo();
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut batch = Batch::new(&self.db, &self.lanes, &mut self.next, &self.bounds, self.ticks.now());
         let done = ops.iter().map(|op| change::apply(&mut batch, op)).collect::<Result<Vec<_>, _>>()?;
         batch.seal()?;
@@ -114,7 +114,7 @@ impl Writer {
         if ops.iter().any(|op| matches!(op, Op::Close)) {
             batch::set_meta(&self.db, "clean", 1)?;
         }
-        self.db.execute_batch("COMMIT")?;
+        self.db.prepare_cached("COMMIT")?.execute([])?;
         self.lanes.apply(&changes);
         Ok((done, notices))
     }

@@ -46,3 +46,19 @@ fn each_statement_takes_its_index_and_sorts_nothing() {
         assert!(!scans || expected == "calls_deadline", "{sql}\n{plan}");
     }
 }
+
+#[test]
+fn a_statement_is_made_once_however_often_it_runs() {
+    let mut db = Connection::open_in_memory().unwrap();
+    open::prepare(&mut db, open::SYNCED).unwrap();
+    let settles = "UPDATE calls SET state = 1 WHERE seq = ?1 AND state = 0";
+    for sql in [read::whole(read::WAITS), read::DUE.to_owned(), read::NEXT.to_owned(), settles.to_owned()] {
+        let mut statement = db.prepare(&sql).unwrap();
+        let count = statement.parameter_count();
+        for value in 1..4_i64 {
+            let values = rusqlite::params_from_iter(vec![value; count]);
+            statement.query(values).unwrap().next().unwrap();
+        }
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0, "{sql}");
+    }
+}

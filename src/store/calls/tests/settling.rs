@@ -181,11 +181,11 @@ async fn what_is_not_as_it_was_written_is_told() {
     ] {
         let seq = calls.accept(with_callback("echo", "h:1")).await.unwrap().head.seq;
         assert!(calls.load(seq).await.unwrap().unwrap().sound);
-        calls.0.writer.lock().unwrap().db().execute(&format!("{sql} WHERE seq = {}", seq.0), []).unwrap();
+        calls.0.readers.writer.lock().unwrap().db().execute(&format!("{sql} WHERE seq = {}", seq.0), []).unwrap();
         assert!(!calls.load(seq).await.unwrap().unwrap().sound, "{sql}");
     }
     let seq = calls.accept(with_callback("echo", "h:1")).await.unwrap().head.seq;
     calls.settle(seq, to_callback("h:1", Verdict::Done)).await.unwrap();
-    calls.0.writer.lock().unwrap().db().execute("UPDATE answers SET body = x'00'", []).unwrap();
+    calls.0.readers.writer.lock().unwrap().db().execute("UPDATE answers SET body = x'00'", []).unwrap();
     assert!(!calls.load(seq).await.unwrap().unwrap().sound);
 }
