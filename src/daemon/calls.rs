@@ -29,9 +29,10 @@ pub(super) fn open(
     engine: Arc<dyn Engine>,
     routes: Arc<Routes>,
 ) -> anyhow::Result<Queue> {
-    let (path, kept) = (config.calls_path(), kept(config));
+    let settings = settings(config, listen);
+    let (path, kept) = (config.calls_path(), Bounds { bytes: settings.give_way(), ..kept(config) });
     let open = Box::new(move |end| Calls::open_until(end, path.clone(), kept, wall()).boxed());
-    Ok(Queue::open(open, engine, routes, settings(config, listen), &Handle::current())?)
+    Ok(Queue::open(open, engine, routes, settings, &Handle::current())?)
 }
 
 fn settings(config: &Config, listen: Vec<SocketAddr>) -> Settings {

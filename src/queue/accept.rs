@@ -4,7 +4,6 @@
 //! open? -> queue-max-calls of its function -> queue-max-bytes, the disk -> its deadline -> commit -> its id
 //! ```
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use bytes::Bytes;
 use super::context::Context;
 use super::ticks;
 use crate::function::FunctionId;
-use crate::store::calls::{CallId, Callback, Calls, NewCall, StoreError};
+use crate::store::calls::{CallId, Callback, Calls, NewCall, Seq, StoreError};
 
 /// How long a caller should wait for others' calls to go.
 const CROWDED: Duration = Duration::from_secs(10);
@@ -96,18 +95,25 @@ impl From<StoreError> for NotAccepted {
     }
 }
 
+fn no_room(most: u64) -> NotAccepted {
+    NotAccepted::Full(format!("calls take nearly {most} bytes already, and the rest is for answers (queue-max-bytes)"))
+}
+
 impl Context {
     /// Whether a call of this function would be accepted just now.
     pub(super) fn may_accept(&self, calls: &Calls, function: &FunctionId) -> Result<(), NotAccepted> {
+        self.may_follow(calls, function)?;
+        self.room.may_come(calls).map_err(no_room)
+    }
+
+    /// The same, but for what is kept in all.
+    fn may_follow(&self, calls: &Calls, function: &FunctionId) -> Result<(), NotAccepted> {
         let most = self.settings.max_calls;
         let waiting = calls.function(function).map_or(0, |lane| lane.waiting() + lane.callbacks());
         if most > 0 && waiting >= most {
             return Err(NotAccepted::TooMany { function: function.clone(), waiting, retry_after: CROWDED });
         }
-        if let Some(most) = self.settings.max_bytes.filter(|most| calls.bytes() >= *most) {
-            return Err(NotAccepted::Full(format!("calls take {most} bytes already (queue-max-bytes)")));
-        }
-        if self.stuck.load(Ordering::Relaxed) || !self.disk.has_room() {
+        if self.settling.is_stuck() || !self.disk.has_room() {
             return Err(NotAccepted::Full("the disk is full: free some space in data-dir".to_owned()));
         }
         Ok(())
@@ -116,11 +122,27 @@ impl Context {
     /// Puts a call on the disk.
     pub(super) async fn accept(&self, calls: &Calls, new: New) -> Result<CallId, NotAccepted> {
         self.may_accept(calls, &new.function)?;
+        let _coming = self.room.for_call(calls, new.head.len() + new.body.len()).map_err(no_room)?;
+        self.keep(calls, new).await.map(|(id, _)| id)
+    }
+
+    /// Puts a call on the disk that is made of an answer: it takes the room of that.
+    pub(super) async fn follow_up(&self, calls: &Calls, new: New) -> Result<(), NotAccepted> {
+        self.may_follow(calls, &new.function)?;
+        let (_, seq) = self.keep(calls, new).await?;
+        if self.room.followed(calls, seq) && !matches!(calls.load(seq).await, Ok(Some(_))) {
+            // It had ended before it was noted.
+            self.room.left(seq);
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, calls: &Calls, new: New) -> Result<(CallId, Seq), NotAccepted> {
         let call = self.made(calls, new, None).await?;
         let (id, function, deadline) = (call.id, call.function.clone(), call.deadline);
-        calls.accept(call).await?;
+        let notice = calls.accept(call).await?;
         self.accepted(&function, deadline);
-        Ok(id)
+        Ok((id, notice.head.seq))
     }
 
     /// The call as it is kept.

@@ -19,16 +19,20 @@ use super::budget::Reserved;
 use super::context::{Context, Senders};
 use super::lane;
 use super::retry::{self, Came, Hold, Next};
+use super::room::Place;
 use super::seam::{Reply, Sending};
+use super::settling::Written;
 use super::ticks;
 use super::under_way::Entry;
 use crate::function::RetryRule;
-use crate::store::calls::{Attempt, Calls, Head, Kept, LaneId, Notice, Phase, Request, Settled, Summary, Verdict};
+use crate::store::calls::{
+    Attempt, Calls, Head, Kept, LaneId, LaneKey, Notice, Phase, Request, Settled, State, Summary, Verdict,
+};
 
 /// So much of an answer is kept.
 pub(super) const KEPT: usize = 64 << 10;
 /// What a call takes beside its body.
-const BESIDE: usize = 64 << 10;
+pub(super) const BESIDE: usize = 64 << 10;
 pub(super) const LATE: &str = "its deadline has passed";
 const DAMAGED: &str = "its record is damaged";
 
@@ -41,6 +45,10 @@ pub(super) struct Try {
     pub(super) head: Head,
     /// Whether it waits for memory where others have it all.
     pub(super) waits: bool,
+    /// Room for its answer, if it is known to need some.
+    pub(super) place: Option<Place>,
+    /// Whether others of its lane wait for such room: it does not go before them.
+    pub(super) behind: bool,
 }
 
 /// A try has ended, and its place is free.
@@ -56,8 +64,8 @@ pub(super) struct Ended {
 pub(super) enum Outcome {
     /// It is on the disk; the call waits again, perhaps in another lane.
     Settled(Option<Notice>),
-    /// What came of it could not be written down.
-    Unsettled(Box<Settled>),
+    /// What came of it is refused by the disk, which is asked again and again.
+    Unsettled(Written),
     /// The call waits as before.
     Held(Hold),
     /// The call had ended.
@@ -84,6 +92,8 @@ impl Try {
             hold = entry.dropped() => return held(hold),
             reserved = reserve => reserved,
         };
+        // What came of it before a dispatcher panicked may still be on its way.
+        self.context.settling.of(self.head.seq).await;
         let loaded = match self.calls.load(self.head.seq).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return Outcome::Nothing,
@@ -104,7 +114,12 @@ impl Try {
             tracing::error!(call = %call.id, function = %call.function, "the record of a call is damaged: it is not sent");
             self.context.metrics.dead("damaged", 1);
             let reason = DAMAGED.to_owned();
-            return self.settle(Settled::Dead { attempt: None, reason, answer: None }).await;
+            return self.settle(call, Settled::Dead { attempt: None, reason, answer: None }).await;
+        }
+        let needs_place = call.phase == Phase::Function && call.callback.is_some() && self.place.is_none();
+        let place = if needs_place && !self.behind { self.context.room.for_answer(&self.calls) } else { None };
+        if needs_place && place.is_none() {
+            return Outcome::Held(Hold::Full);
         }
         // A function that is gone has the usual rule: its callbacks still go out.
         let policy = self.context.policies.of(&call.function).await.ok().flatten();
@@ -122,7 +137,7 @@ impl Try {
         let left = self.left(call);
         if left.is_some_and(|left| left.is_zero()) {
             self.context.metrics.dead("deadline", 1);
-            return self.settle(dead(call, None, LATE.to_owned(), None)).await;
+            return self.settle(call, self.dead(call, None, LATE.to_owned(), None)).await;
         }
         let sending = Sending {
             id: call.id,
@@ -168,7 +183,7 @@ impl Try {
             Next::Done => {
                 self.context.metrics.attempt(function, "done");
                 let answer = answer.unwrap_or_else(|| status_alone(&came));
-                match lane_of(call) {
+                match self.lane_of(call) {
                     Some(lane) => Settled::ToCallback {
                         lane,
                         verdict: Verdict::Done,
@@ -191,10 +206,10 @@ impl Try {
                     },
                     1,
                 );
-                dead(call, Some(attempt), reason, answer)
+                self.dead(call, Some(attempt), reason, answer)
             }
         };
-        let outcome = self.settle(settled).await;
+        let outcome = self.settle(call, settled).await;
         drop(lease);
         outcome
     }
@@ -214,13 +229,32 @@ impl Try {
     }
 
     /// Writes down what came of it.
-    pub(super) async fn settle(&self, settled: Settled) -> Outcome {
-        match self.calls.settle(self.head.seq, settled.clone()).await {
-            Ok((_, notice)) => Outcome::Settled(notice),
-            Err(error) => {
-                tracing::error!(%error, "what came of a call can't be written down: it is tried again each second");
-                Outcome::Unsettled(Box::new(settled))
-            }
+    pub(super) async fn settle(&self, call: &Summary, settled: Settled) -> Outcome {
+        let end = match &settled {
+            Settled::Done { .. } => Some(State::Done),
+            Settled::Dead { .. } => Some(State::Dead),
+            Settled::Delivered { .. } if matches!(call.verdict, Some(Verdict::Dead { .. })) => Some(State::Dead),
+            Settled::Delivered { .. } => Some(State::Done),
+            Settled::Again { .. } | Settled::ToCallback { .. } => None,
+        };
+        let mut written = self.context.settle(&self.calls, self.head.seq, settled, end);
+        match written.or_refused().await {
+            Some(notice) => Outcome::Settled(notice),
+            None => Outcome::Unsettled(written),
+        }
+    }
+
+    /// Where the callback of a call waits, if it has one.
+    fn lane_of(&self, call: &Summary) -> Option<LaneKey> {
+        let rules = &self.context.settings.rules;
+        call.callback.as_ref().map(|callback| lane::of_callback(&callback.url, rules))
+    }
+
+    /// A dead letter, of which who asked for a callback is told first.
+    fn dead(&self, call: &Summary, attempt: Option<Attempt>, reason: String, answer: Option<Kept>) -> Settled {
+        match self.lane_of(call).filter(|_| call.phase == Phase::Function) {
+            Some(lane) => Settled::ToCallback { lane, verdict: Verdict::Dead { reason }, attempt, answer },
+            None => Settled::Dead { attempt, reason, answer },
         }
     }
 }
@@ -264,19 +298,6 @@ fn status_alone(came: &Came) -> Kept {
         Came::NotTried(_) => 0,
     };
     Kept { status, ..Kept::default() }
-}
-
-/// Where the callback of a call waits, if it has one.
-fn lane_of(call: &Summary) -> Option<crate::store::calls::LaneKey> {
-    call.callback.as_ref().map(|callback| lane::of_callback(&callback.url))
-}
-
-/// A dead letter, of which who asked for a callback is told first.
-fn dead(call: &Summary, attempt: Option<Attempt>, reason: String, answer: Option<Kept>) -> Settled {
-    match lane_of(call).filter(|_| call.phase == Phase::Function) {
-        Some(lane) => Settled::ToCallback { lane, verdict: Verdict::Dead { reason }, attempt, answer },
-        None => Settled::Dead { attempt, reason, answer },
-    }
 }
 
 pub(super) fn millis(time: Duration) -> i64 {

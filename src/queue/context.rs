@@ -1,18 +1,21 @@
 //! What all parts of the queue share.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::Settings;
+use super::attempt::BESIDE;
 use super::budget::Budget;
 use super::disk::Disk;
 use super::gate::Gate;
 use super::metrics::Metrics;
 use super::policy::Policies;
+use super::room::Room;
 use super::seam::{Deliver, Invoke};
+use super::settling::Settling;
 use super::under_way::UnderWay;
 use crate::engine::Engine;
 use crate::routes::Routes;
@@ -43,6 +46,7 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) policies: Policies,
     pub(super) budget: Budget,
+    pub(super) room: Arc<Room>,
     pub(super) under_way: UnderWay,
     pub(super) metrics: Metrics,
     pub(super) disk: Disk,
@@ -51,8 +55,8 @@ pub(super) struct Context {
     pub(super) run: watch::Sender<Run>,
     /// Whether nothing is under way, or left to be written down.
     pub(super) idle: watch::Sender<bool>,
-    /// Whether something that was answered can't be written down.
-    pub(super) stuck: AtomicBool,
+    /// What was answered, on its way onto the disk.
+    pub(super) settling: Settling,
     shown: Mutex<HashMap<LaneId, LaneShown>>,
 }
 
@@ -67,12 +71,14 @@ impl Context {
         engine: Arc<dyn Engine>,
         routes: Arc<Routes>,
         settings: Settings,
+        end: CancellationToken,
     ) -> Result<Self, prometheus::Error> {
         Ok(Self {
             policies: Policies::new(engine.clone()),
             engine,
             routes,
             disk: Disk::new(settings.directory.clone()),
+            room: Arc::new(Room::new(settings.max_bytes, (settings.max_body + BESIDE) as u64)),
             settings,
             budget: Budget::new(),
             under_way: UnderWay::default(),
@@ -80,7 +86,7 @@ impl Context {
             deadlines: watch::Sender::new(i64::MAX),
             run: watch::Sender::new(Run::Running),
             idle: watch::Sender::new(true),
-            stuck: AtomicBool::new(false),
+            settling: Settling::new(end),
             shown: Mutex::default(),
         })
     }

@@ -13,7 +13,7 @@ use super::{Inner, Queue, Standing, ticks};
 use crate::function::{FunctionId, Namespace};
 use crate::store::calls::{
     self, CallId, Calls, Filter, FiredKey, FiredRow, Firing, LaneKey, ListError, Loaded, Mark, Op, Page, Revive,
-    Revived, Seq, StoreError,
+    Revived, Seq, State, StoreError,
 };
 
 /// The queue can't be used just now.
@@ -200,6 +200,7 @@ impl Queue {
         }
         // Only then: what is given back before it is on the disk would be sent again.
         self.inner.context.under_way.cancel(call.seq);
+        self.inner.context.left(&[call.seq], Some(State::Cancelled));
         tracing::info!(call = %id, function = %call.function, "the call was cancelled");
         Ok(())
     }

@@ -93,7 +93,7 @@ impl Try {
                 Settled::Dead { attempt: Some(attempt), reason, answer: None }
             }
         };
-        self.settle(settled).await
+        self.settle(&loaded.call, settled).await
     }
 
     fn goes_into_the_queue(&self, loaded: &Loaded) -> bool {
@@ -211,8 +211,8 @@ impl Try {
             callback,
             deadline: None,
         };
-        Sent::Came(match self.context.accept(&self.calls, new).await {
-            Ok(_) => Came::Answered { status: 202, retry_after: None },
+        Sent::Came(match self.context.follow_up(&self.calls, new).await {
+            Ok(()) => Came::Answered { status: 202, retry_after: None },
             Err(NotAccepted::Late) => Came::Answered { status: 400, retry_after: None },
             Err(refused) => internal(503, refused.to_string()),
         })

@@ -5,7 +5,7 @@
 //!            changes of the engine -> gates and limits           errands: reading, asking the engine, deadlines
 //! ```
 //! Nothing is kept here that has to survive: after a panic a new one begins with what is on the disk, once the tries of the old
-//! one are dropped. All notices are noted before an end is: a call's settling never overtakes the word that it waits.
+//! one are dropped. What had been answered by then goes onto the disk by itself (see `settling`). All notices are noted before an end is: a call's settling never overtakes the word that it waits.
 
 mod came;
 mod due;
@@ -13,7 +13,6 @@ mod turns;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -22,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::attempt::Ended;
 use super::context::{Context, Senders};
-use super::errand::{Back, Unsettled};
+use super::errand::Back;
 use super::fairness::Turns;
 use super::lane::Lane;
 use crate::engine::{Change, Missed};
@@ -33,7 +32,7 @@ use crate::store::calls::{Calls, LaneId, Notice};
 const CALLBACKS: u32 = 8;
 /// So many lanes of callbacks may have one under way beyond what may be in all: hosts are made up by callers.
 const CALLBACKS_BEYOND: usize = 64;
-/// How often it is looked whether memory is still short, and whether what could not be written down can be.
+/// How often it is looked whether memory is still short, and whether there is room for answers.
 const LOOK: Duration = Duration::from_secs(1);
 /// For how long a lane that is empty is remembered, in milliseconds: the next call is then sent without reading.
 const REMEMBERED: i64 = 60_000;
@@ -58,25 +57,25 @@ pub(super) struct Dispatcher {
     lanes: HashMap<LaneId, Lane>,
     of_function: HashMap<FunctionId, LaneId>,
     turns: Turns<LaneId>,
+    /// Of lanes that have calls set aside until there is room for their answers.
+    aside: Turns<LaneId>,
     tries: JoinSet<Ended>,
     in_flight: usize,
-    /// Of those, the lanes of callbacks that have any.
+    /// Of those, callbacks; and the lanes of callbacks that have any.
+    callbacks: usize,
     callback_lanes: usize,
     errands: JoinSet<Back>,
     timers: BTreeSet<(i64, LaneId)>,
-    /// What could not be written down.
-    unsettled: Vec<Unsettled>,
     /// When the first deadline is looked at, in ticks.
     deadline: Option<i64>,
     deadlines_under_way: bool,
     paused: bool,
-    next_look: Option<Instant>,
     next_sweep: i64,
 }
 
 impl Dispatcher {
     pub(super) fn new(context: Arc<Context>, calls: Calls, senders: Arc<Senders>) -> Self {
-        let turns = Turns::new(context.settings.parallel);
+        let (turns, aside) = (Turns::new(context.settings.parallel), Turns::new(context.settings.parallel));
         let next_sweep = calls.ticks().now() + REMEMBERED;
         Self {
             context,
@@ -85,16 +84,16 @@ impl Dispatcher {
             lanes: HashMap::new(),
             of_function: HashMap::new(),
             turns,
+            aside,
             tries: JoinSet::new(),
             in_flight: 0,
+            callbacks: 0,
             callback_lanes: 0,
             errands: JoinSet::new(),
             timers: BTreeSet::new(),
-            unsettled: Vec::new(),
             deadline: None,
             deadlines_under_way: false,
             paused: false,
-            next_look: None,
             next_sweep,
         }
     }
@@ -105,9 +104,9 @@ impl Dispatcher {
         let mut changes = self.context.engine.watch(None);
         let mut deadlines = self.context.deadlines.subscribe();
         let mut run = self.context.run.subscribe();
+        let mut settling = self.context.settling.changes();
         self.context.policies.forget_all();
         self.context.shown().clear();
-        self.context.stuck.store(false, Ordering::Relaxed);
         for lane in self.calls.lanes() {
             if lane.waiting() > 0 {
                 self.lane(lane.id);
@@ -126,6 +125,7 @@ impl Dispatcher {
                 change = changes.next() => Event::Changed(change),
                 _ = deadlines.changed() => Event::Deadline,
                 _ = run.changed() => Event::Time,
+                _ = settling.changed() => Event::Time,
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Time,
             };
             self.drain(&mut notices);
@@ -176,7 +176,7 @@ impl Dispatcher {
 
     /// Tells who waits for the end whether anything is under way.
     fn tell(&self) {
-        let idle = self.in_flight == 0 && !self.context.stuck.load(Ordering::Relaxed);
+        let idle = self.in_flight == 0 && self.context.settling.is_done();
         self.context.idle.send_if_modified(|before| std::mem::replace(before, idle) != idle);
     }
 
@@ -186,7 +186,7 @@ impl Dispatcher {
         let lanes = self.timers.first().map(|(due, _)| *due);
         let sweep = (!self.lanes.is_empty()).then_some(self.next_sweep);
         let due = lanes.into_iter().chain(self.deadline).chain(sweep).min().map(|due| ticks.when(due));
-        let paused = self.paused.then(|| Instant::now() + LOOK);
-        due.into_iter().chain(self.next_look).chain(paused).min()
+        let look = (self.paused || !self.aside.is_empty()).then(|| Instant::now() + LOOK);
+        due.into_iter().chain(look).min()
     }
 }

@@ -7,19 +7,11 @@ use super::context::Context;
 use super::lane;
 use super::policy::Policy;
 use crate::function::FunctionId;
-use crate::store::calls::{Calls, Done, Head, Heads, LaneId, Notice, Op, Seq, Settled, StoreError, Why};
+use crate::store::calls::{Calls, Done, Head, Heads, LaneId, Notice, Op, Seq, State, StoreError, Why};
 
 const DELETED: &str = "its function was deleted";
 /// So many calls of a lane are ended together.
 const TOGETHER: usize = 1000;
-
-/// What could not be written down yet.
-#[derive(Debug)]
-pub(super) struct Unsettled {
-    pub(super) lane: LaneId,
-    pub(super) head: Head,
-    pub(super) settled: Settled,
-}
 
 /// How a function stands.
 #[derive(Debug)]
@@ -37,8 +29,8 @@ pub(super) enum Back {
     Read(LaneId, Result<Heads, StoreError>),
     /// How the function of a lane stands, and how many changes of it were noted when it was asked.
     Asked(LaneId, u64, Answer),
-    /// What could be written down, and what could not.
-    Resettled { settled: Vec<(LaneId, Head, Option<Notice>)>, left: Vec<Unsettled> },
+    /// What the disk refused is written down; where the call waits now, if it does.
+    Settled(LaneId, Seq, Option<Notice>),
     /// When the next deadline is.
     Deadlines(Option<i64>),
     /// The calls of a deleted function were ended; whether all were.
@@ -56,29 +48,13 @@ pub(super) async fn ask(context: &Context, function: FunctionId) -> Answer {
     }
 }
 
-/// Writes down what can be. After one that can't, the others would fail as well.
-pub(super) async fn settle(calls: &Calls, unsettled: Vec<Unsettled>) -> Back {
-    let (mut settled, mut unsettled) = (Vec::new(), unsettled.into_iter());
-    while let Some(one) = unsettled.next() {
-        match calls.settle(one.head.seq, one.settled.clone()).await {
-            Ok((_, notice)) => settled.push((one.lane, one.head, notice)),
-            Err(_) => {
-                let left = std::iter::once(one).chain(unsettled).collect();
-                return Back::Resettled { settled, left };
-            }
-        }
-    }
-    tracing::info!("what came of calls is written down again");
-    Back::Resettled { settled, left: Vec::new() }
-}
-
 /// Ends calls whose deadline has passed. Those that are under way end themselves.
 pub(super) async fn deadlines(context: &Context, calls: &Calls) -> Back {
     loop {
         let now = calls.ticks().now();
         let ended = async {
             let late: Vec<Seq> = calls.overdue(now).await?;
-            let waiting: Box<[Seq]> = late.into_iter().filter(|seq| !context.under_way.contains(*seq)).collect();
+            let waiting: Box<[Seq]> = late.into_iter().filter(|seq| context.only_waits(*seq)).collect();
             let count = waiting.len();
             if count > 0 {
                 context.end(calls, waiting, LATE, "deadline").await?;
@@ -116,7 +92,7 @@ pub(super) async fn bury(context: &Context, calls: &Calls, lane: LaneId, functio
         let is_last = heads.heads.is_empty();
         after = heads.heads.last().copied().or(after);
         // Those under way may still be answered, by instances that finish what they have.
-        let waiting = heads.heads.into_iter().map(|head| head.seq).filter(|seq| !context.under_way.contains(*seq));
+        let waiting = heads.heads.into_iter().map(|head| head.seq).filter(|seq| context.only_waits(*seq));
         seqs.extend(waiting);
         if seqs.len() >= TOGETHER || is_last && !seqs.is_empty() {
             ended += seqs.len();
@@ -137,11 +113,20 @@ pub(super) async fn bury(context: &Context, calls: &Calls, lane: LaneId, functio
 }
 
 impl Context {
+    /// Whether a call is not under way, and was not answered either. Asked in the order in which it goes: what is answered is on its
+    /// way onto the disk before it is under way no more.
+    fn only_waits(&self, call: Seq) -> bool {
+        !self.under_way.contains(call) && !self.settling.contains(call)
+    }
+
     /// Ends calls that wait.
     async fn end(&self, calls: &Calls, seqs: Box<[Seq]>, reason: &str, kind: &str) -> Result<(), StoreError> {
-        let why = Why { reason: reason.to_owned(), callbacks: lane::of_callback };
-        if let Done::Some(ended, _) = calls.commit(Op::End(seqs, why)).await? {
+        let rules = self.settings.rules.clone();
+        let callbacks = Arc::new(move |url: &str| lane::of_callback(url, &rules));
+        let why = Why { reason: reason.to_owned(), callbacks };
+        if let Done::Some(ended, _) = calls.commit(Op::End(seqs.clone(), why)).await? {
             self.metrics.dead(kind, ended);
+            self.left(&seqs, Some(State::Dead));
         }
         Ok(())
     }

@@ -113,7 +113,10 @@ struct World {
     usual: BTreeMap<FunctionId, Step>,
     posts: VecDeque<Delivered>,
     began: Vec<Began>,
+    usual_post: Option<Delivered>,
     posted: Vec<(Instant, Post)>,
+    posting: usize,
+    most_posting: usize,
     in_flight: BTreeMap<FunctionId, usize>,
     most: BTreeMap<FunctionId, usize>,
     answered: Vec<CallId>,
@@ -162,6 +165,17 @@ impl Functions {
     /// What comes of the next callbacks to elsewhere; after them 200 does.
     pub fn script_posts(&self, came: impl IntoIterator<Item = Delivered>) {
         self.world().posts.extend(came);
+    }
+
+    /// What comes of all callbacks to elsewhere that no script says anything of; none: 200.
+    pub fn always_posts(&self, came: Option<Delivered>) {
+        self.world().usual_post = came;
+    }
+
+    /// The most callbacks to elsewhere that were under way at a time.
+    #[must_use]
+    pub fn most_posting(&self) -> usize {
+        self.world().most_posting
     }
 
     /// Tries that began, in their order.
@@ -231,6 +245,29 @@ impl Drop for InFlight {
     }
 }
 
+/// A callback under way; dropping it ends that.
+struct Posting(Functions);
+
+impl Posting {
+    fn begin(functions: &Functions, post: &Post) -> (Self, Delivered) {
+        let mut world = functions.world();
+        world.posted.push((Instant::now(), post.clone()));
+        world.posting += 1;
+        world.most_posting = world.most_posting.max(world.posting);
+        let usual =
+            || Delivered::Came { came: Came::Answered { status: 200, retry_after: None }, took: Duration::ZERO };
+        let came = world.posts.pop_front().or_else(|| world.usual_post.clone()).unwrap_or_else(usual);
+        drop(world);
+        (Self(functions.clone()), came)
+    }
+}
+
+impl Drop for Posting {
+    fn drop(&mut self) {
+        self.0.world().posting -= 1;
+    }
+}
+
 fn not_sent(came: Came) -> Reply {
     Reply { came, answer: None, took: Duration::ZERO, held: None }
 }
@@ -278,11 +315,10 @@ impl Invoke for Functions {
 #[async_trait]
 impl Deliver for Functions {
     async fn deliver(&self, post: &Post) -> Delivered {
-        let mut world = self.world();
-        world.posted.push((Instant::now(), post.clone()));
-        world.posts.pop_front().unwrap_or(Delivered::Came {
-            came: Came::Answered { status: 200, retry_after: None },
-            took: Duration::ZERO,
-        })
+        let (_posting, came) = Posting::begin(self, post);
+        if let Delivered::Came { took, .. } = &came {
+            sleep(*took).await;
+        }
+        came
     }
 }

@@ -25,6 +25,8 @@ pub enum Gate {
     },
     /// An operator keeps the function down.
     Down,
+    /// Those that have a callback wait until the disk may take their answers, as `room` says.
+    Full,
     /// There is no such function.
     Gone {
         /// Since when.
@@ -40,6 +42,7 @@ impl Gate {
             Self::Open => "open",
             Self::Asking { .. } => "asking",
             Self::Down => "stopped",
+            Self::Full => "full",
             Self::Gone { .. } => "deleted",
         }
     }
@@ -47,7 +50,7 @@ impl Gate {
     /// When something is to be done about it.
     pub(super) fn due(self) -> Option<i64> {
         match self {
-            Self::Open | Self::Down => None,
+            Self::Open | Self::Down | Self::Full => None,
             Self::Asking { again } => again,
             Self::Gone { since } => Some(since + GONE_FOR),
         }

@@ -5,6 +5,7 @@
 //! in memory:  heads      read or told of, in order, up to the cursor
 //!             late       told of after the cursor had passed their place
 //!             returned   taken, and given back
+//!             aside      taken, and found to have a callback whose answer has no room on the disk (see `room`)
 //! ```
 //! A call's place is (due, seq): a call that just came is due as it comes, one that is tried again when it may be. So those that
 //! wait for another try hold up none that came later, and calls go in the order in which they came.
@@ -16,7 +17,8 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use url::Url;
 
-use super::callback::{FUNCTION, QUEUED};
+use super::callback::{self, FUNCTION, Rules, Target};
+use super::fairness::Kind;
 use super::gate::Gate;
 use crate::store::calls::{Head, LaneId, LaneKey, Seq};
 
@@ -24,6 +26,8 @@ use crate::store::calls::{Head, LaneId, LaneKey, Seq};
 pub(super) const HEADS: usize = 64;
 /// With fewer, more are read.
 const FEW: usize = 16;
+/// So many are set aside at most; then those without a callback wait, too.
+const ASIDE: usize = 1024;
 /// Before all that there are.
 pub(super) const START: Head = Head { due: i64::MIN, seq: Seq(i64::MIN) };
 
@@ -45,6 +49,7 @@ pub(super) struct Lane {
     heads: VecDeque<Head>,
     late: BTreeSet<Head>,
     returned: BTreeSet<Head>,
+    aside: BTreeSet<Head>,
     live: HashSet<Seq>,
     cursor: Head,
     next: Option<i64>,
@@ -76,6 +81,7 @@ impl Lane {
             heads: VecDeque::new(),
             late: BTreeSet::new(),
             returned: BTreeSet::new(),
+            aside: BTreeSet::new(),
             live: HashSet::new(),
             cursor: START,
             next: Some(START.due),
@@ -88,8 +94,22 @@ impl Lane {
         matches!(self.key, LaneKey::Function(_))
     }
 
+    pub(super) fn kind(&self) -> Kind {
+        if self.is_function() { Kind::Function } else { Kind::Callback }
+    }
+
+    /// Whether one can be taken.
     pub(super) fn has_head(&self) -> bool {
-        !(self.heads.is_empty() && self.late.is_empty() && self.returned.is_empty())
+        !(self.is_crowded() || self.heads.is_empty() && self.late.is_empty() && self.returned.is_empty())
+    }
+
+    /// Whether some were set aside until there is room for their answers.
+    pub(super) fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.aside.len() >= ASIDE
     }
 
     /// Nothing is in it, here or on the disk.
@@ -110,6 +130,16 @@ impl Lane {
     /// Gives one back that was taken.
     pub(super) fn give_back(&mut self, head: Head) {
         self.returned.insert(head);
+    }
+
+    /// Sets one aside that was taken: those behind it go on.
+    pub(super) fn set_aside(&mut self, head: Head) {
+        self.aside.insert(head);
+    }
+
+    /// Takes the first of those that were set aside.
+    pub(super) fn take_aside(&mut self) -> Option<Head> {
+        self.aside.pop_first()
     }
 
     /// One that was taken has ended, or waits anew.
@@ -142,7 +172,7 @@ impl Lane {
     /// Begins to read, if more is due than is here: returns what is to be read after.
     pub(super) fn begin_reading(&mut self, now: i64) -> Option<Head> {
         let is_due = self.next.is_some_and(|next| next <= now);
-        if !is_due || self.reading.is_some() || self.heads.len() >= FEW {
+        if !is_due || self.reading.is_some() || self.is_crowded() || self.heads.len() >= FEW {
             return None;
         }
         self.reading = Some(Reading::default());
@@ -174,9 +204,8 @@ impl Lane {
 
     /// Begins anew with what is on the disk. Those that are under way stay so.
     pub(super) fn begin_anew(&mut self) {
-        let waiting =
-            self.heads.drain(..).chain(std::mem::take(&mut self.late)).chain(std::mem::take(&mut self.returned));
-        for head in waiting {
+        let sets = [&mut self.late, &mut self.returned, &mut self.aside].map(std::mem::take);
+        for head in self.heads.drain(..).chain(sets.into_iter().flatten()) {
             self.live.remove(&head.seq);
         }
         if let Some(reading) = &mut self.reading {
@@ -188,33 +217,36 @@ impl Lane {
 
     /// Since when the first waits that could be sent.
     pub(super) fn oldest(&self, now: i64) -> Option<i64> {
-        let fronts = [self.returned.first(), self.late.first(), self.heads.front()];
+        let fronts = [self.aside.first(), self.returned.first(), self.late.first(), self.heads.front()];
         let here = fronts.into_iter().flatten().min().map(|head| head.due);
         here.or(self.next.filter(|next| *next > START.due && *next <= now))
     }
 
     /// When something is to be done about it; none: when something comes.
     pub(super) fn due(&self) -> Option<i64> {
-        let next = self.next.filter(|_| self.gate == Gate::Open && self.reading.is_none() && self.heads.len() < FEW);
+        let reads = self.gate == Gate::Open && self.reading.is_none() && !self.is_crowded() && self.heads.len() < FEW;
+        let next = self.next.filter(|_| reads);
         next.into_iter().chain(self.gate.due()).min()
     }
 }
 
-/// Where a callback waits for its turn: behind those to the same host and port. Where its path names a function, behind those
-/// to the same one: one that is slow does not hold up the others.
+/// Where a callback waits for its turn: behind those to the same host and port. One to a function of this actord, by whatever
+/// name, waits behind those to the same function: one that is slow does not hold up the others. What a path says at another host
+/// makes no lane of its own, or callers would make up as many as they like, each with its own calls under way to that host.
+pub(super) fn of_callback(url: &str, rules: &Rules) -> LaneKey {
+    match callback::read(url, rules) {
+        Ok(Target::Function { id, .. } | Target::Queued { id, .. }) => LaneKey::Host(format!("{FUNCTION}{id}").into()),
+        _ => of_url(url),
+    }
+}
+
+/// The lane of callbacks to a host and port, whatever is known by that name.
 #[must_use]
-pub fn of_callback(url: &str) -> LaneKey {
+pub fn of_url(url: &str) -> LaneKey {
     let Ok(read) = Url::parse(url) else { return LaneKey::Host("nowhere".into()) };
-    let server = read.host_str().unwrap_or_default();
+    let server = read.host_str().unwrap_or_default().trim_end_matches('.');
     let port = read.port_or_known_default().unwrap_or_default();
-    let named = [FUNCTION, QUEUED].into_iter().find_map(|prefix| {
-        let name = read.path().strip_prefix(prefix)?;
-        name.split('/').next()
-    });
-    LaneKey::Host(match named {
-        Some(name) => format!("{server}:{port}{FUNCTION}{name}").into(),
-        None => format!("{server}:{port}").into(),
-    })
+    LaneKey::Host(format!("{server}:{port}").into())
 }
 
 #[cfg(test)]

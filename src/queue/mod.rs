@@ -17,6 +17,7 @@ mod control;
 mod delivery;
 mod disk;
 mod dispatcher;
+mod ended;
 mod errand;
 pub mod fairness;
 #[cfg(feature = "testing")]
@@ -31,7 +32,9 @@ mod metrics;
 mod policy;
 pub mod redact;
 pub mod retry;
+mod room;
 pub mod seam;
+mod settling;
 #[cfg(feature = "testing")]
 mod testing;
 mod ticks;
@@ -41,7 +44,6 @@ pub mod view;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -57,7 +59,7 @@ use self::context::{Context, Run, Senders};
 pub use self::control::{Depth, Fire, Fired, NotCancelled, NotFound, NotRetried, Unusable};
 use self::dispatcher::Dispatcher;
 pub use self::gate::Gate;
-pub use self::lane::of_callback as callback_lane;
+pub use self::lane::of_url as callback_lane;
 use self::seam::{Deliver, Invoke};
 pub use self::ticks::wall;
 use crate::engine::Engine;
@@ -125,6 +127,14 @@ impl std::fmt::Debug for Queue {
     }
 }
 
+impl Settings {
+    /// Of how many bytes on, in all, calls that are done go for others that need the room.
+    #[must_use]
+    pub fn give_way(&self) -> Option<u64> {
+        self.max_bytes.map(room::Room::for_calls)
+    }
+}
+
 impl Queue {
     /// A queue whose database is opened beside all else; until it is, calls are refused for a moment.
     ///
@@ -137,12 +147,13 @@ impl Queue {
         settings: Settings,
         runtime: &Handle,
     ) -> Result<Self, prometheus::Error> {
+        let end = CancellationToken::new();
         let inner = Arc::new(Inner {
-            context: Arc::new(Context::new(engine, routes, settings)?),
+            context: Arc::new(Context::new(engine, routes, settings, end.clone())?),
             standing: watch::Sender::new(Standing::Opening),
             senders: watch::Sender::new(None),
             tasks: TaskTracker::new(),
-            end: CancellationToken::new(),
+            end,
         });
         inner.tasks.spawn_on(inner.clone().work(open), runtime);
         Ok(Self { _ends: Arc::new(inner.end.clone().drop_guard()), inner })
@@ -200,7 +211,7 @@ impl Queue {
             Standing::Unusable(why) => Some(format!("queue: {why}")),
             _ => None,
         };
-        let stuck = self.inner.context.stuck.load(Ordering::Relaxed);
+        let stuck = self.inner.context.settling.is_stuck();
         let stuck = stuck.then(|| "queue: what came of calls can't be written to the disk".to_owned());
         let sends = self.inner.senders.borrow().clone();
         let silent = sends.and_then(|sends| sends.invoke.fault()).map(|why| format!("queue: {why}"));
@@ -240,6 +251,7 @@ impl Queue {
         self.inner.end.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.inner.context.settling.close().await;
         let before = self.inner.standing.send_replace(Standing::Unusable("actord is stopping".to_owned()));
         if let Standing::Open(calls) = before
             && let Err(error) = calls.close().await
@@ -284,6 +296,7 @@ impl Inner {
     /// Sends what is in it. After how long it is to be opened again.
     async fn use_it(&self, calls: Calls) -> Option<Duration> {
         self.context.metrics.observe(&calls);
+        self.context.room.begin_anew();
         self.standing.send_replace(Standing::Open(calls.clone()));
         tokio::select! {
             biased;

@@ -55,6 +55,8 @@ pub enum Hold {
     Paused,
     /// It was cancelled.
     Cancelled,
+    /// Its answer waits for a callback, and has no room on the disk.
+    Full,
 }
 
 /// What follows.
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_try_that_a_drain_ended_does_not_count() {
-        for hold in [Hold::Drained, Hold::KeptDown, Hold::Gone, Hold::Paused, Hold::Cancelled] {
+        for hold in [Hold::Drained, Hold::KeptDown, Hold::Gone, Hold::Paused, Hold::Cancelled, Hold::Full] {
             assert_eq!(usual(1, &Came::NotTried(hold)), Next::Held(hold));
             assert_eq!(usual(10, &Came::NotTried(hold)), Next::Held(hold), "also at the last one");
         }

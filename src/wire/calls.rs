@@ -199,7 +199,7 @@ pub struct FunctionQueue {
     /// How long the first has waited that is due
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest_seconds: Option<f64>,
-    /// Why none is sent now, if that is so: `stopped` or `deleted`
+    /// Why none is sent now, if that is so: `stopped`, `deleted`, or `full` (those with a callback: there is no room for their answers)
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
 }

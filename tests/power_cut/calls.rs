@@ -19,7 +19,8 @@ const CALLERS: usize = 64;
 const WAITING: usize = 1_000;
 
 /// As little is kept of what has ended as lets a cut be checked.
-const BOUNDS: Bounds = Bounds { kept: Duration::from_secs(3600), kept_most: 2_000, dead: None, dead_bytes: 2 << 20 };
+const BOUNDS: Bounds =
+    Bounds { kept: Duration::from_secs(3600), kept_most: 2_000, dead: None, dead_bytes: 2 << 20, bytes: None };
 
 /// What was answered with its id, and what was told to have ended.
 #[derive(Debug, Clone, Default)]

@@ -8,10 +8,10 @@ use actord::queue::fake::Step;
 use actord::queue::head::Head;
 use actord::queue::retry::Came;
 use actord::queue::seam::{Delivered, Post};
-use actord::queue::{New, NewCallback, State};
+use actord::queue::{New, NewCallback, Settings, State};
 use tokio::time::{Instant, sleep};
 
-use crate::house::{House, MINUTE, SECOND, call, called_back};
+use crate::house::{House, MINUTE, SECOND, call, called_back, usual};
 use crate::platform::{draft, id, simulate};
 
 const HOOK: &str = "https://hook.example/x?y";
@@ -236,6 +236,42 @@ fn one_host_that_is_slow_holds_up_no_other() {
         house.until_state(one, State::Done).await;
         assert!(since.elapsed() < SECOND, "{:?}", since.elapsed());
         assert_eq!(house.functions.most_in_flight(&id("slow")), 8);
+    });
+}
+
+#[test]
+fn no_path_makes_more_callbacks_to_one_host_than_eight_at_a_time() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        let slow = Delivered::Came { came: Came::Answered { status: 200, retry_after: None }, took: 10 * SECOND };
+        house.functions.always_posts(Some(slow));
+        for n in 0..60 {
+            house.queue.accept(called_back("f", &format!("http://hook.example/function/f{n}"))).await.unwrap();
+        }
+        house.when("all are called back", async |house| house.functions.posted().len() == 60).await;
+        assert_eq!(house.functions.most_posting(), 8);
+    });
+}
+
+#[test]
+fn callbacks_to_hosts_that_are_made_up_leave_half_of_all_places_to_functions() {
+    simulate(async {
+        let house = House::start_with(Settings { parallel: 16, ..usual() }).await;
+        house.serve("f", &[]).await;
+        let hangs = Delivered::Came { came: Came::Answered { status: 200, retry_after: None }, took: 600 * SECOND };
+        house.functions.always_posts(Some(hangs));
+        for n in 0..300 {
+            house.queue.accept(called_back("f", &format!("http://h{n}.example/"))).await.unwrap();
+        }
+        house.when("they are all answered", async |house| house.functions.answered().len() == 300).await;
+        assert!(house.functions.most_posting() <= 64 + 8, "{}", house.functions.most_posting());
+        house.always("f", Step::answers(200).after(SECOND));
+        let since = Instant::now();
+        for one in house.accept_many("f", 10).await {
+            house.until_state(one, State::Done).await;
+        }
+        assert!(since.elapsed() < 15 * SECOND, "{:?}", since.elapsed());
     });
 }
 

@@ -10,6 +10,7 @@ use actord::queue::callback::{Own, Rules};
 use actord::queue::fake::{Began, Functions, Step};
 use actord::queue::head::Head;
 use actord::queue::{CallId, Calls, Loaded, New, NewCallback, Queue, Settings, State};
+use actord::store::calls::Bounds;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -67,7 +68,8 @@ impl House {
         let platform = Platform::start().await;
         let functions = Functions::over(platform.routes.clone());
         let engine = Arc::new(platform.engine.clone());
-        Self::over(platform, engine, Calls::in_memory().unwrap(), functions, settings).await
+        let bounds = Bounds { bytes: settings.give_way(), ..Bounds::default() };
+        Self::over(platform, engine, Calls::in_memory_with(bounds).unwrap(), functions, settings).await
     }
 
     /// With a queue that sees this engine and this database.

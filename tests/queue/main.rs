@@ -21,4 +21,5 @@ mod panics;
 mod pressure;
 mod restart;
 mod retries;
+mod room;
 mod storm;

@@ -9,8 +9,9 @@ use actord::function::{FunctionId, Generation, Namespace, Shedding, Spec, Tier};
 use actord::queue::fake::{Functions, Step};
 use actord::queue::{Calls, State};
 use async_trait::async_trait;
+use tokio::time::sleep;
 
-use crate::house::{House, usual};
+use crate::house::{House, MINUTE, SECOND, usual};
 use crate::platform::{Platform, simulate};
 
 #[test]
@@ -25,7 +26,10 @@ fn a_panic_of_what_sends_a_call_is_a_try_that_failed() {
     });
 }
 
-/// An engine that panics when it is asked what it sheds, once it is told to.
+/// Of this function the engine can't say how it stands.
+const UNKNOWN: &str = "unknown";
+
+/// An engine that panics when it is asked what it sheds, or how that one stands, once it is told to.
 struct Trap {
     engine: Arc<dyn Engine>,
     set: Arc<AtomicBool>,
@@ -55,6 +59,10 @@ impl Engine for Trap {
         self.engine.rest(id, tier).await
     }
     async fn get(&self, id: &FunctionId) -> Result<Option<View>, Refused> {
+        if id.name.as_str() == UNKNOWN {
+            assert!(!self.set.swap(false, Ordering::Relaxed), "as the test says");
+            return Err(Refused::NotFound(id.clone()));
+        }
         self.engine.get(id).await
     }
     async fn list(&self, namespace: &Namespace) -> Result<Vec<View>, Refused> {
@@ -73,6 +81,36 @@ impl Engine for Trap {
     fn watch(&self, after: Option<u64>) -> Changes {
         self.engine.watch(after)
     }
+}
+
+#[test]
+fn what_was_answered_outlives_a_panic_of_the_dispatcher_and_is_not_sent_again() {
+    simulate(async {
+        let platform = Platform::start().await;
+        let set = Arc::new(AtomicBool::new(false));
+        let engine = Arc::new(Trap { engine: Arc::new(platform.engine.clone()), set: set.clone() });
+        let functions = Functions::over(platform.routes.clone());
+        let house = House::over(platform, engine, Calls::in_memory().unwrap(), functions, usual()).await;
+        house.serve("f", &[]).await;
+        house.serve(UNKNOWN, &[]).await;
+        house.script("f", [Step::answers(200).after(10 * SECOND), Step::answers(500).after(10 * SECOND)]);
+        let ids = house.accept_many("f", 2).await;
+        let asked = house.accept(UNKNOWN).await;
+        house.when("they are under way", async |house| house.began("f").len() == 2).await;
+        house.calls.refuse_writes(true).await.unwrap();
+        house.when("they have answered", async |house| house.functions.answered().len() == 2).await;
+        set.store(true, Ordering::Relaxed);
+        let restarts = "actord_queue_restarts_total ";
+        house.when("it panics", async |house| house.metric(restarts) == Some(1.0)).await;
+        sleep(MINUTE).await;
+        assert_eq!((house.began("f").len(), house.queue.faults().len()), (2, 1), "nothing is sent");
+        house.calls.refuse_writes(false).await.unwrap();
+        for (one, called) in ids.into_iter().zip([1, 2]) {
+            assert_eq!(house.until_state(one, State::Done).await.call.called, called);
+        }
+        assert_eq!(house.began("f").len(), 3, "only what has failed is tried again");
+        assert_eq!((house.state(asked).await, house.metric(restarts)), (State::Waiting, Some(1.0)));
+    });
 }
 
 #[test]

@@ -1,15 +1,12 @@
 //! What comes back: tries that ended, errands, and changes of functions.
 
-use std::sync::atomic::Ordering;
-
 use tokio::task::JoinError;
-use tokio::time::Instant;
 
 use super::super::attempt::{Ended, Outcome};
-use super::super::errand::{self, Back, Unsettled};
+use super::super::errand::{self, Back};
 use super::super::gate::{ASK_AGAIN, GONE_FOR, Gate};
 use super::super::retry::Hold;
-use super::{Dispatcher, LOOK};
+use super::Dispatcher;
 use crate::engine::{Change, Changed, Missed};
 use crate::store::calls::{LaneId, LaneKey};
 
@@ -22,8 +19,9 @@ impl Dispatcher {
         self.in_flight -= 1;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         lane.in_flight -= 1;
-        if lane.in_flight == 0 && !lane.is_function() {
-            self.callback_lanes -= 1;
+        if !lane.is_function() {
+            self.callbacks -= 1;
+            self.callback_lanes -= usize::from(lane.in_flight == 0);
         }
         self.context.metrics.in_flight(&lane.key, lane.in_flight);
         match outcome {
@@ -36,11 +34,10 @@ impl Dispatcher {
                 self.told(notice);
             }
             Outcome::Nothing => lane.forget(head.seq),
-            Outcome::Unsettled(settled) => {
-                self.unsettled.push(Unsettled { lane: id, head, settled: *settled });
-                self.context.stuck.store(true, Ordering::Relaxed);
-                self.next_look.get_or_insert(Instant::now() + LOOK);
+            Outcome::Unsettled(written) => {
+                self.errands.spawn(async move { Back::Settled(id, head.seq, written.ended().await) });
             }
+            Outcome::Held(Hold::Full) => lane.set_aside(head),
             Outcome::Held(hold) => {
                 lane.give_back(head);
                 if let (Hold::KeptDown | Hold::Gone, LaneKey::Function(function)) = (hold, &lane.key) {
@@ -81,20 +78,12 @@ impl Dispatcher {
                     self.answered(id, answer);
                 }
             }
-            Back::Resettled { settled, left } => {
-                for (id, head, notice) in settled {
-                    if let Some(lane) = self.lanes.get_mut(&id) {
-                        lane.forget(head.seq);
-                    }
-                    notice.into_iter().for_each(|notice| self.told(notice));
-                    self.touch(id);
+            Back::Settled(id, call, notice) => {
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    lane.forget(call);
                 }
-                self.unsettled.extend(left);
-                let stuck = !self.unsettled.is_empty();
-                self.context.stuck.store(stuck, Ordering::Relaxed);
-                if stuck {
-                    self.next_look.get_or_insert(Instant::now() + LOOK);
-                }
+                notice.into_iter().for_each(|notice| self.told(notice));
+                self.touch(id);
             }
             Back::Deadlines(next) => {
                 self.deadlines_under_way = false;

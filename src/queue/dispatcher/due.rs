@@ -1,7 +1,5 @@
 //! What is due: gates, deadlines, what could not be written down, lanes that nothing is in.
 
-use tokio::time::Instant;
-
 use super::super::errand;
 use super::super::gate::{GONE_FOR, Gate};
 use super::super::lane::Lane;
@@ -38,13 +36,6 @@ impl Dispatcher {
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.look_at_deadlines();
-        }
-        if self.next_look.is_some_and(|at| at <= Instant::now()) {
-            self.next_look = None;
-            if !self.unsettled.is_empty() {
-                let (calls, unsettled) = (self.calls.clone(), std::mem::take(&mut self.unsettled));
-                self.errands.spawn(async move { errand::settle(&calls, unsettled).await });
-            }
         }
         if now >= self.next_sweep {
             self.next_sweep = now + REMEMBERED;

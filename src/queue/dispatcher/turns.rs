@@ -1,13 +1,12 @@
 //! The lanes in memory, and whose turn it is.
 
-use std::sync::atomic::Ordering;
-
 use super::super::attempt::Try;
 use super::super::context::{LaneShown, Run};
 use super::super::errand::{self, Back};
-use super::super::fairness::Standing;
+use super::super::fairness::UnderWay;
 use super::super::gate::Gate;
 use super::super::lane::Lane;
+use super::super::room::Place;
 use super::{CALLBACKS, CALLBACKS_BEYOND, Dispatcher};
 use crate::function::{FunctionId, Shedding};
 use crate::store::calls::{LaneId, LaneKey};
@@ -41,11 +40,13 @@ impl Dispatcher {
     pub(super) fn touch(&mut self, id: LaneId) {
         let now = self.now();
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        let may = lane.gate == Gate::Open && !(self.paused && lane.is_function());
-        if may && lane.has_head() && lane.in_flight < lane.limit {
-            self.turns.ready(id);
-        } else {
-            self.turns.not_ready(id);
+        let may = lane.gate == Gate::Open && !(self.paused && lane.is_function()) && lane.in_flight < lane.limit;
+        for (turns, has) in [(&mut self.turns, lane.has_head()), (&mut self.aside, lane.has_aside())] {
+            if may && has {
+                turns.ready(id, lane.kind(), lane.in_flight == 0);
+            } else {
+                turns.not_ready(id);
+            }
         }
         if lane.gate == Gate::Open
             && let Some(after) = lane.begin_reading(now)
@@ -64,46 +65,52 @@ impl Dispatcher {
             lane.timer = due;
         }
         lane.empty_since = if lane.is_empty() { lane.empty_since.or(Some(now)) } else { None };
-        let shown = LaneShown { gate: lane.gate, in_flight: lane.in_flight, oldest: lane.oldest(now) };
+        let gate = if lane.gate == Gate::Open && lane.has_aside() { Gate::Full } else { lane.gate };
+        let shown = LaneShown { gate, in_flight: lane.in_flight, oldest: lane.oldest(now) };
         self.context.shown().insert(id, shown);
     }
 
     /// Begins what may begin.
     pub(super) fn give_turns(&mut self) {
         // What could not be written down is first: a call that was answered must not be sent again.
-        if *self.context.run.borrow() == Run::Ending || self.context.stuck.load(Ordering::Relaxed) {
+        if *self.context.run.borrow() == Run::Ending || self.context.settling.is_stuck() {
             return;
         }
         self.look_at_memory();
-        loop {
-            let (lanes, beyond) = (&self.lanes, self.callback_lanes < CALLBACKS_BEYOND);
-            let standing = |id: LaneId| {
-                let lane = lanes.get(&id);
-                lane.map_or(Standing { in_flight: 0, limit: 0, beyond: false }, |lane| Standing {
-                    in_flight: lane.in_flight,
-                    limit: lane.limit,
-                    beyond: lane.is_function() || beyond,
-                })
-            };
-            let Some(id) = self.turns.next(self.in_flight, standing) else { return };
-            self.begin(id);
+        // Those that were set aside are older than all others of their lanes.
+        while !self.aside.is_empty()
+            && let Some(place) = self.context.room.for_answer(&self.calls)
+            && let Some(id) = self.aside.next(self.under_way())
+        {
+            self.begin(id, Some(place));
+        }
+        while let Some(id) = self.turns.next(self.under_way()) {
+            self.begin(id, None);
         }
     }
 
-    fn begin(&mut self, id: LaneId) {
+    fn under_way(&self) -> UnderWay {
+        let beyond = self.callback_lanes < CALLBACKS_BEYOND;
+        UnderWay { all: self.in_flight, callbacks: self.callbacks, beyond }
+    }
+
+    fn begin(&mut self, id: LaneId, place: Option<Place>) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        let Some(head) = lane.take() else { return };
+        let head = if place.is_some() { lane.take_aside() } else { lane.take() };
+        let Some(head) = head else { return };
         let is_first = lane.in_flight == 0;
         // The first of a lane never waits for memory, or callbacks would wait for calls that take long.
         let waits = !is_first || (!lane.is_function() && self.callback_lanes >= CALLBACKS_BEYOND);
-        if !lane.is_function() && is_first {
-            self.callback_lanes += 1;
+        if !lane.is_function() {
+            self.callbacks += 1;
+            self.callback_lanes += usize::from(is_first);
         }
+        let behind = lane.has_aside();
         lane.in_flight += 1;
         self.in_flight += 1;
         self.context.metrics.in_flight(&lane.key, lane.in_flight);
         let (context, calls, senders) = (self.context.clone(), self.calls.clone(), self.senders.clone());
-        self.tries.spawn(Try { context, calls, senders, lane: id, head, waits }.run());
+        self.tries.spawn(Try { context, calls, senders, lane: id, head, waits, place, behind }.run());
         self.touch(id);
     }
 
@@ -126,6 +133,7 @@ impl Dispatcher {
     pub(super) fn forget(&mut self, id: LaneId) {
         let Some(lane) = self.lanes.remove(&id) else { return };
         self.turns.not_ready(id);
+        self.aside.not_ready(id);
         if let Some(timer) = lane.timer {
             self.timers.remove(&(timer, id));
         }

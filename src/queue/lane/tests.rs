@@ -91,18 +91,41 @@ fn only_some_are_held_in_memory_whatever_waits() {
 }
 
 #[test]
-fn callbacks_to_one_host_wait_for_each_other_and_those_to_functions_for_those_to_the_same_one() {
+fn callbacks_to_one_host_wait_for_each_other_and_those_to_functions_of_our_own_for_those_to_the_same_one() {
+    let rules = super::super::Settings::usual().rules;
     for (url, waits) in [
         ("http://example.com/a", "example.com:80"),
-        ("https://EXAMPLE.com/b?c", "example.com:443"),
+        ("https://EXAMPLE.com./b?c", "example.com:443"),
         ("http://example.com:443/a", "example.com:443"),
+        ("http://example.com/function/f.dev/a", "example.com:80"),
+        ("http://example.com/async-function/g", "example.com:80"),
         ("http://[2001:db8::7]:80/", "[2001:db8::7]:80"),
-        ("http://gateway:8080/function/f.dev/a", "gateway:8080/function/f.dev"),
-        ("http://gateway:8080/async-function/f.dev?x", "gateway:8080/function/f.dev"),
+        ("http://gateway:8080/function/f.dev/a", "/function/f.dev"),
+        ("http://gateway/async-function/f.dev?x", "/function/f.dev"),
+        ("http://gateway/function/f", "/function/f.openfaas-fn"),
+        ("http://127.0.0.1/refused", "127.0.0.1:80"),
         ("no url", "nowhere"),
     ] {
-        assert_eq!(of_callback(url), LaneKey::Host(waits.into()), "{url}");
+        assert_eq!(of_callback(url, &rules), LaneKey::Host(waits.into()), "{url}");
     }
+}
+
+#[test]
+fn what_is_set_aside_holds_up_nothing_until_there_is_too_much_of_it() {
+    let mut lane = begun();
+    for seq in 0..3 {
+        lane.told(head(seq, seq), 10);
+    }
+    let (first, second) = (lane.take().unwrap(), lane.take().unwrap());
+    lane.set_aside(second);
+    lane.set_aside(first);
+    assert_eq!(taken(&mut lane), [2]);
+    assert_eq!((lane.oldest(10), lane.take_aside(), lane.has_aside()), (Some(0), Some(first), true));
+    (10..10 + ASIDE as i64).for_each(|seq| lane.set_aside(head(5, seq)));
+    lane.told(head(7, 7000), 10);
+    assert!(!lane.has_head() && lane.begin_reading(10).is_none());
+    while lane.take_aside().is_some() {}
+    assert_eq!(taken(&mut lane), [7000]);
 }
 
 /// What the writer and the dispatcher do to a lane.
@@ -119,6 +142,8 @@ enum Step {
     Ends(u8),
     Again(u8),
     GivesBack(u8),
+    Aside(u8),
+    TakesAside,
     Time(i64),
     Anew,
 }
@@ -133,6 +158,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<u8>().prop_map(Step::Ends),
         2 => any::<u8>().prop_map(Step::Again),
         1 => any::<u8>().prop_map(Step::GivesBack),
+        1 => any::<u8>().prop_map(Step::Aside),
+        1 => Just(Step::TakesAside),
         3 => (1..20_i64).prop_map(Step::Time),
         1 => Just(Step::Anew),
         1 => (0..20_i64).prop_map(Step::Comes),
@@ -172,7 +199,11 @@ impl World {
     }
 
     fn take(&mut self, lane: &mut Lane) -> Result<(), TestCaseError> {
-        if let Some(head) = lane.take() {
+        self.took(lane.take())
+    }
+
+    fn took(&mut self, head: Option<Head>) -> Result<(), TestCaseError> {
+        if let Some(head) = head {
             prop_assert!(self.taken.iter().all(|other| other.seq != head.seq), "{head:?} was taken twice");
             prop_assert!(head.due <= self.now, "{head:?} is not due at {}", self.now);
             self.taken.push(head);
@@ -236,6 +267,12 @@ proptest! {
                         lane.give_back(head);
                     }
                 }
+                Step::Aside(which) => {
+                    if let Some(head) = world.taken(which) {
+                        lane.set_aside(head);
+                    }
+                }
+                Step::TakesAside => world.took(lane.take_aside())?,
                 Step::Time(ticks) => world.now += ticks,
                 Step::Anew => lane.begin_anew(),
             }
@@ -252,6 +289,7 @@ proptest! {
                 world.read(after);
             }
             world.take(&mut lane)?;
+            world.took(lane.take_aside())?;
         }
         let sent: BTreeSet<Seq> = world.taken[under_way..].iter().map(|head| head.seq).collect();
         prop_assert_eq!(sent, waiting.iter().map(|head| head.seq).collect::<BTreeSet<_>>());

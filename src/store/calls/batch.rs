@@ -76,6 +76,12 @@ impl<'a> Batch<'a> {
         before + self.changes.deltas.get(&function).map_or(0, |delta| delta.dead_bytes)
     }
 
+    /// What all calls take, with what this transaction changes.
+    pub(super) fn bytes(&self) -> u64 {
+        let changes: i64 = self.changes.deltas.values().map(|delta| delta.bytes).sum();
+        self.lanes.bytes().saturating_add_signed(changes)
+    }
+
     /// How many calls have ended and are no dead letters, as of the last commit.
     pub(super) fn kept(&self) -> u64 {
         self.lanes.kept()

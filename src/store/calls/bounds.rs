@@ -16,6 +16,9 @@ pub struct Bounds {
     pub dead: Option<Duration>,
     /// What those of one function may take on the disk, in bytes; the oldest goes first.
     pub dead_bytes: u64,
+    /// From where on calls that were answered or cancelled go for others, the oldest first, whatever their time is: what all calls
+    /// take, in bytes; none: they do not.
+    pub bytes: Option<u64>,
 }
 
 impl Default for Bounds {
@@ -25,6 +28,7 @@ impl Default for Bounds {
             kept_most: 10_000,
             dead: Some(Duration::from_secs(168 * 3600)),
             dead_bytes: 16 << 20,
+            bytes: None,
         }
     }
 }

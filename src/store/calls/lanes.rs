@@ -130,6 +130,7 @@ impl Lane {
 pub(super) struct Lanes {
     known: RwLock<Known>,
     bytes: AtomicI64,
+    callbacks: AtomicI64,
     ended: AtomicI64,
 }
 
@@ -171,6 +172,7 @@ impl Lanes {
 
     fn add(&self, lane: Lane) {
         self.bytes.fetch_add(lane.counts[6].load(Ordering::Relaxed), Ordering::Relaxed);
+        self.callbacks.fetch_add(lane.counts[2].load(Ordering::Relaxed), Ordering::Relaxed);
         self.ended.fetch_add(
             kept(&lane, lane.counts.each_ref().map(|count| count.load(Ordering::Relaxed))),
             Ordering::Relaxed,
@@ -196,6 +198,11 @@ impl Lanes {
     /// What all calls take, in bytes.
     pub(super) fn bytes(&self) -> u64 {
         u64::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// How many calls wait for their callback.
+    pub(super) fn callbacks(&self) -> u64 {
+        u64::try_from(self.callbacks.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
     /// How many calls have ended and are no dead letters.
@@ -227,6 +234,7 @@ impl Lanes {
             }
             lane.dropped.fetch_add(delta.dropped, Ordering::Relaxed);
             self.bytes.fetch_add(delta.bytes, Ordering::Relaxed);
+            self.callbacks.fetch_add(delta.callbacks, Ordering::Relaxed);
             self.ended.fetch_add(kept(&lane, delta.columns()), Ordering::Relaxed);
         }
     }
@@ -315,6 +323,9 @@ pub(super) fn miscounts(db: &Connection, lanes: &Lanes) -> Result<Vec<String>, S
     let all = |column: usize| counted.values().map(|counts| counts[column]).sum::<i64>();
     if u64::try_from(all(6)).ok() != Some(lanes.bytes()) {
         wrong.push(format!("{} bytes in all, {} counted", all(6), lanes.bytes()));
+    }
+    if u64::try_from(all(2)).ok() != Some(lanes.callbacks()) {
+        wrong.push(format!("{} wait for their callback, {} counted", all(2), lanes.callbacks()));
     }
     let sql = "SELECT count(*) FROM calls WHERE state IN (1, 3)";
     let kept: i64 = db.query_row(sql, [], |row| row.get(0))?;

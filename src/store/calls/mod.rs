@@ -45,7 +45,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use super::StoreError;
 pub use bounds::Bounds;
@@ -77,6 +77,8 @@ pub struct Calls(Arc<Inner>);
 struct Inner {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
+    /// Whose turn it is to ask them.
+    turns: [Arc<Semaphore>; 2],
     loads: mpsc::UnboundedSender<Load>,
     lanes: Arc<Lanes>,
     ticks: Ticks,
@@ -144,9 +146,10 @@ impl Calls {
         tokio::spawn(writer::run(writer.clone(), waiting, shared.clone()));
         let files = readers.map(|readers| readers.map(Mutex::new));
         let readers = Arc::new(Readers { files, writer });
+        let turns = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
         let (loads, wanted) = mpsc::unbounded_channel();
         tokio::spawn(loader::run(readers.clone(), wanted, shared.clone()));
-        Ok(Self(Arc::new(Inner { jobs, readers, loads, lanes, ticks, shared })))
+        Ok(Self(Arc::new(Inner { jobs, readers, turns, loads, lanes, ticks, shared })))
     }
 
     /// The clock of due times and deadlines.
@@ -349,6 +352,12 @@ impl Calls {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.lanes.bytes()
+    }
+
+    /// How many calls wait for their callback.
+    #[must_use]
+    pub fn callbacks(&self) -> u64 {
+        self.0.lanes.callbacks()
     }
 }
 

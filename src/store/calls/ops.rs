@@ -119,12 +119,18 @@ pub struct Revive {
 }
 
 /// Why calls end that wait.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Why {
     /// For people.
     pub reason: String,
     /// The lane of the callback of a URL: who asked for one is told of a dead letter too.
-    pub callbacks: fn(&str) -> LaneKey,
+    pub callbacks: Arc<dyn Fn(&str) -> LaneKey + Send + Sync>,
+}
+
+impl std::fmt::Debug for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Why").field("reason", &self.reason).finish_non_exhaustive()
+    }
 }
 
 /// A schedule of a function.

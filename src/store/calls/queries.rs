@@ -104,7 +104,13 @@ impl Calls {
         act: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let readers = self.0.readers.clone();
-        let read = blocking(move || readers.read(reader, act)).await;
+        // Of many who ask one reader only one goes on: the others would each hold a thread meanwhile.
+        let turn = self.0.turns[reader as usize].clone().acquire_owned().await;
+        let read = blocking(move || {
+            let _turn = turn;
+            readers.read(reader, act)
+        });
+        let read = read.await;
         if let Err(StoreError::Damaged(_)) = &read {
             self.0.shared.give_up();
         }

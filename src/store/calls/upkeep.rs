@@ -1,9 +1,12 @@
 //! What keeps the file small: a bounded part at a time, so that no call waits long behind it.
 
+use std::ops::RangeInclusive;
+
 use rusqlite::{Connection, params};
 
 use super::StoreError;
 use super::batch::Batch;
+use super::bounds::ANSWER_KEPT;
 use super::id::Seq;
 use super::ops::Upkeep;
 use super::remove;
@@ -11,6 +14,12 @@ use super::remove;
 /// How many calls go in one transaction.
 const SOME: usize = 1000;
 const SOME_ROWS: i64 = 1000;
+/// How many of those that are done stay at least and at most, however little room there is, where an eighth of it is enough for so
+/// many.
+const STAY: RangeInclusive<u64> = 4..=256;
+const STAY_SHARE: u64 = 8;
+/// So many of them go together for others.
+const A_FEW: usize = 16;
 /// Pages are given back to the disk so many at a time,
 const PAGES: i64 = 2000;
 /// from so many bytes that are free,
@@ -47,6 +56,22 @@ fn ended(batch: &mut Batch<'_>) -> Result<(u64, bool), StoreError> {
     due.truncate(SOME);
     let removed = remove::remove_all(batch, &due)?;
     Ok((removed, due.len() == SOME))
+}
+
+/// Lets calls go that are done or were cancelled, for others that need the room; the last ones stay, for who asks for them.
+pub(super) fn give_way(batch: &mut Batch<'_>) -> Result<(), StoreError> {
+    let Some(most) = batch.bounds.bytes else { return Ok(()) };
+    let stay = (most / STAY_SHARE / ANSWER_KEPT as u64).clamp(*STAY.start(), *STAY.end());
+    let mut may_go = usize::try_from(batch.kept().saturating_sub(stay)).unwrap_or(SOME).min(SOME);
+    while batch.bytes() > most && may_go > 0 {
+        let some = oldest(batch.db, may_go.min(A_FEW))?;
+        if some.is_empty() {
+            break;
+        }
+        may_go -= some.len();
+        remove::remove_all(batch, &some)?;
+    }
+    Ok(())
 }
 
 /// `state > 0` is what lets SQLite take the index.

@@ -18,10 +18,10 @@ use super::super::backup_thread::BackupThread;
 use super::StoreError;
 use super::batch::{self, Batch, Next};
 use super::bounds::Bounds;
-use super::change;
 use super::lanes::Lanes;
 use super::ops::{Done, Notice, Op};
 use super::ticks::Ticks;
+use super::{change, upkeep};
 
 /// The most that goes into one commit: changes, and bytes that they carry.
 const CHANGES: usize = 256;
@@ -109,6 +109,7 @@ impl Writer {
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut batch = Batch::new(&self.db, &self.lanes, &mut self.next, &self.bounds, self.ticks.now());
         let done = ops.iter().map(|op| change::apply(&mut batch, op)).collect::<Result<Vec<_>, _>>()?;
+        upkeep::give_way(&mut batch)?;
         batch.seal()?;
         let (changes, notices) = (batch.changes, batch.notices);
         if ops.iter().any(|op| matches!(op, Op::Close)) {

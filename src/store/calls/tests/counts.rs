@@ -86,7 +86,9 @@ fn change(step: &Step, seqs: &[Seq]) -> Option<Op> {
         Step::Delivered(n) => Op::Settle(seq(n), Settled::Delivered { attempt: attempt(200) }),
         Step::Cancel(n) => Op::Cancel(seq(n)),
         Step::Revive(n, call) => Op::Revive(seq(n), Revive { call: *call }),
-        Step::End(n) => Op::End([seq(n), seq(&(n + 1))].into(), Why { reason: "gone".into(), callbacks: host }),
+        Step::End(n) => {
+            Op::End([seq(n), seq(&(n + 1))].into(), Why { reason: "gone".into(), callbacks: std::sync::Arc::new(host) })
+        }
         Step::Remove(n) | Step::Refuse(n) => Op::Remove([seq(n)].into()),
         Step::Purge(_) | Step::Tidy | Step::Later(_) => return None,
     })

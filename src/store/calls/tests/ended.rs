@@ -64,6 +64,33 @@ async fn what_ended_is_kept_for_an_hour_and_dead_letters_for_a_week() {
 }
 
 #[tokio::test]
+async fn what_is_done_goes_for_others_that_need_the_room_but_for_the_last_of_them() {
+    let calls = Calls::in_memory_with(Bounds { bytes: Some(20_000), ..Bounds::default() }).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..1000 {
+        let sent = call("echo", "");
+        let seq = calls.accept(sent.clone()).await.unwrap().head.seq;
+        calls.settle(seq, done()).await.unwrap();
+        ids.push(sent.id);
+    }
+    let kept = |from: usize| ids[from..].iter();
+    assert!((18_000..=20_000).contains(&calls.bytes()), "{}", calls.bytes());
+    for id in kept(1000 - 20) {
+        assert_eq!(show(&calls, *id).await.call.state, State::Done);
+    }
+    assert!(calls.by_id(ids[0]).await.unwrap().is_none());
+    let letter = bury(&calls, "echo", 1).await;
+    for _ in 0..200 {
+        calls.accept(call("echo", "")).await.unwrap();
+    }
+    for (at, id) in ids.iter().enumerate() {
+        assert_eq!(calls.by_id(*id).await.unwrap().is_some(), at >= 996, "{at}");
+    }
+    assert!(calls.by_id(letter).await.unwrap().is_some(), "a dead letter goes for nothing");
+    assert_counted(&calls).await;
+}
+
+#[tokio::test]
 async fn of_too_many_that_ended_the_oldest_go() {
     let calls = Calls::in_memory_with(Bounds { kept_most: 10, ..Bounds::default() }).unwrap();
     let mut ids = Vec::new();

@@ -112,7 +112,7 @@ async fn calls_that_end_untried_are_dead_letters_and_who_asked_for_a_callback_ge
     let ended = calls.accept(call("echo", "")).await.unwrap();
     calls.cancel(ended.head.seq).await.unwrap();
     let mut told = calls.notices();
-    let why = Why { reason: "its function was deleted".into(), callbacks: host };
+    let why = Why { reason: "its function was deleted".into(), callbacks: std::sync::Arc::new(host) };
     let seqs = [plain, called_back, ended].map(|notice| notice.head.seq);
     let ended = calls.commit(Op::End(seqs.into(), why)).await.unwrap();
     assert_eq!(ended, Done::Some(2, false));

@@ -1,0 +1,200 @@
+//! How much of the disk answers take that wait for their callback. `queue-max-bytes` is for all that is kept; an eighth of it is
+//! left to answers, for an answer that has come can't be refused as a call can:
+//!
+//! ```text
+//! [ calls, dead letters, answers ..................... | answers ]
+//! 0                                new calls: 507 ----^          ^---- queue-max-bytes
+//! ```
+//! A call whose answer goes to a callback needs a place before its function is called: room for the longest answer. Without one it
+//! is set aside, which counts no try; calls without a callback and callbacks go on. A place is free
+//! - where what is kept, what others under way may bring, and this answer are within the bound; or
+//! - where nothing can make room but this call itself: no other call of its kind is under way, no callback waits, and no
+//!   follow-up call that was made of an answer beyond the bound waits. Then one goes at a time, whatever the bound. So a backlog
+//!   ends that fills the bound by itself, one that was made for a larger bound, and one beside dead letters that fill it.
+//!
+//! A callback into the queue of this actord is a follow-up call, which the bound does not refuse: it takes the room of the answer
+//! that it is made of. What is kept therefore goes beyond the bound by one answer at most, by copies of answers that are on their
+//! way into follow-up calls, and by what ends: dead letters have a bound of their own for each function, and of calls that are done
+//! the last 4 to 256 stay.
+//!
+//! After a restart it is not known of follow-up calls that they were made beyond the bound: one more call may go.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::store::calls::{Calls, Seq};
+
+/// What is left to answers of all that may be kept: one part in so many.
+const SHARE: u64 = 8;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// The most that may be kept; none: any number of bytes.
+    most: Option<u64>,
+    /// The longest answer.
+    answer: u64,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// Calls under way whose answers go to callbacks.
+    places: u64,
+    /// Bytes that are being accepted.
+    coming: u64,
+    /// Follow-up calls that were made beyond the bound and wait.
+    follow_ups: HashSet<Seq>,
+}
+
+/// What is kept, and what may come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    bytes: u64,
+    callbacks: u64,
+    places: u64,
+    follow_ups: usize,
+}
+
+/// Room for one answer, as long as this is held.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Room>);
+
+/// Room for a call that is being accepted, as long as this is held.
+#[derive(Debug)]
+pub(super) struct Coming(Arc<Room>, u64);
+
+impl Room {
+    /// With room for so many bytes in all, and answers of at most so many.
+    pub(super) fn new(most: Option<u64>, answer: u64) -> Self {
+        Self { most, answer, taken: Mutex::default() }
+    }
+
+    /// How much may be kept before calls are refused.
+    pub(super) fn for_calls(most: u64) -> u64 {
+        most - most / SHARE
+    }
+
+    /// Whether there is room for a call, and if not what the bound is.
+    pub(super) fn may_come(&self, calls: &Calls) -> Result<(), u64> {
+        let coming = self.taken().coming;
+        self.comes_beside(calls, coming)
+    }
+
+    fn comes_beside(&self, calls: &Calls, coming: u64) -> Result<(), u64> {
+        match self.most {
+            Some(most) if calls.bytes().saturating_add(coming) >= Self::for_calls(most) => Err(most),
+            _ => Ok(()),
+        }
+    }
+
+    /// Room for a call of so many bytes, if there is some beside those that are being accepted; if not what the bound is.
+    pub(super) fn for_call(self: &Arc<Self>, calls: &Calls, bytes: usize) -> Result<Coming, u64> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 2);
+        let mut taken = self.taken();
+        self.comes_beside(calls, taken.coming)?;
+        taken.coming = taken.coming.saturating_add(bytes);
+        drop(taken);
+        Ok(Coming(self.clone(), bytes))
+    }
+
+    /// A place for an answer, if there is one.
+    pub(super) fn for_answer(self: &Arc<Self>, calls: &Calls) -> Option<Place> {
+        let mut taken = self.taken();
+        // What was given back before this is counted as kept by now, so it is asked for under the lock.
+        let kept = Kept {
+            bytes: calls.bytes(),
+            callbacks: calls.callbacks(),
+            places: taken.places,
+            follow_ups: taken.follow_ups.len(),
+        };
+        if !self.may(kept) {
+            return None;
+        }
+        taken.places += 1;
+        drop(taken);
+        Some(Place(self.clone()))
+    }
+
+    fn may(&self, kept: Kept) -> bool {
+        let Some(most) = self.most else { return true };
+        let all = (kept.places + 1).saturating_mul(self.answer).saturating_add(kept.bytes);
+        all <= most || (kept.places, kept.callbacks, kept.follow_ups) == (0, 0, 0)
+    }
+
+    /// A follow-up call was made of an answer; whether that is beyond the bound, and so is noted until it has [`left`](Room::left).
+    pub(super) fn followed(&self, calls: &Calls, call: Seq) -> bool {
+        let is_beyond = self.most.is_some_and(|most| calls.bytes() > most);
+        if is_beyond {
+            self.taken().follow_ups.insert(call);
+        }
+        is_beyond
+    }
+
+    /// A call does not wait for its function any more.
+    pub(super) fn left(&self, call: Seq) {
+        if self.most.is_some() {
+            self.taken().follow_ups.remove(&call);
+        }
+    }
+
+    /// Calls are those of another file.
+    pub(super) fn begin_anew(&self) {
+        self.taken().follow_ups.clear();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken().places -= 1;
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.taken().coming -= self.1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_a_place_within_the_bound_or_where_nothing_else_can_make_room() {
+        let room = Room::new(Some(1000), 100);
+        let kept = |bytes, callbacks, places, follow_ups| Kept { bytes, callbacks, places, follow_ups };
+        for (kept, may) in [
+            (kept(0, 50, 9, 0), true),
+            (kept(0, 0, 10, 0), false),
+            (kept(900, 50, 0, 0), true),
+            (kept(901, 50, 0, 0), false),
+            (kept(700, 50, 2, 0), true),
+            (kept(700, 50, 3, 0), false),
+            (kept(5000, 0, 0, 0), true),
+            (kept(5000, 0, 1, 0), false),
+            (kept(5000, 1, 0, 0), false),
+            (kept(5000, 0, 0, 1), false),
+            (kept(500, 7, 1, 1), true),
+            (kept(u64::MAX, 1, 0, 0), false),
+        ] {
+            assert_eq!(room.may(kept), may, "{kept:?}");
+        }
+        assert!(Room::new(None, 100).may(kept(u64::MAX, 9, 9, 9)));
+        assert_eq!((Room::for_calls(1000), Room::for_calls(7)), (875, 7));
+    }
+
+    #[tokio::test]
+    async fn what_is_being_accepted_counts() {
+        let (calls, room) = (Calls::in_memory().unwrap(), Arc::new(Room::new(Some(1000), 100)));
+        let coming = room.for_call(&calls, 500).unwrap();
+        let more = room.for_call(&calls, 500).unwrap();
+        assert_eq!((room.may_come(&calls), room.for_call(&calls, 1).err()), (Err(1000), Some(1000)));
+        drop((coming, more));
+        assert_eq!(room.may_come(&calls), Ok(()));
+    }
+}
