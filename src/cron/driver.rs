@@ -1,6 +1,6 @@
 //! The loop: functions come and go, the clock is looked at, and what is due becomes calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use crate::routes::Routes;
 
 /// Between two looks at the clock while nothing is due: a jump is found out after so long at most.
 const TICK: Duration = Duration::from_secs(10);
+/// How long after the start schedules are forgotten whose function went while nobody looked: by then all are back that come back.
+const STALE: Duration = Duration::from_secs(3600);
 /// Until what could not be kept is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Schedules whose calls are kept at the same time: they share a commit.
@@ -54,6 +56,8 @@ pub(super) struct Driver {
     clock_is_set: bool,
     /// What is remembered of schedules that are not followed; none until it could be read.
     remembered: Option<BTreeMap<Key, Known>>,
+    /// When what is left of that is forgotten; none once it is.
+    stale_at: Option<Instant>,
     functions: BTreeMap<FunctionId, Vec<Followed>>,
     /// Schedules that are to be forgotten.
     gone: Vec<Key>,
@@ -67,6 +71,7 @@ impl Driver {
             with,
             clock: Clock::default(),
             started: Instant::now(),
+            stale_at: Some(Instant::now() + STALE),
             clock_is_set: true,
             remembered: None,
             functions: BTreeMap::new(),
@@ -163,8 +168,8 @@ impl Driver {
         let looked = Instant::now();
         let seen = self.clock.look(self.with.wall.now(), Uptime(looked - self.started));
         self.tell(&seen);
-        if self.functions.is_empty() && self.gone.is_empty() {
-            return None;
+        if self.functions.is_empty() && self.gone.is_empty() && self.stale_at.is_none_or(|at| at > looked) {
+            return self.stale_at;
         }
         let Some(now) = seen.now() else { return Some(looked + TICK) };
         if let Err(why) = self.remember().await {
@@ -175,6 +180,9 @@ impl Driver {
             return Some(looked + AGAIN);
         }
         self.fault = None;
+        if self.stale_at.is_some_and(|at| at <= looked) {
+            self.forget_stale(looked).await;
+        }
         let kept = self.tend(&seen, now, looked).await;
         if !kept {
             return Some(looked + AGAIN);
@@ -217,6 +225,28 @@ impl Driver {
         }
         self.remembered = Some(all);
         Ok(())
+    }
+
+    /// Forgets what is remembered of functions that are not there, and of schedules that they have no more.
+    async fn forget_stale(&mut self, looked: Instant) {
+        let left = self.remembered.iter().flatten().map(|(key, _)| key.function.clone());
+        let mut unsure = BTreeSet::new();
+        for id in left.collect::<BTreeSet<_>>() {
+            match self.with.engine.get(&id).await {
+                // What it has is followed, and is not left then.
+                Ok(Some(view)) => self.follow(&id, &view.status),
+                Ok(None) => {}
+                Err(_) => drop(unsure.insert(id)),
+            }
+        }
+        let all = self.remembered.take().unwrap_or_default();
+        let (left, stale): (BTreeMap<_, _>, _) = all.into_iter().partition(|(key, _)| unsure.contains(&key.function));
+        if !stale.is_empty() {
+            tracing::info!(schedules = stale.len(), "forgotten: their functions went while actord was down");
+        }
+        self.stale_at = (!left.is_empty()).then(|| looked + STALE);
+        self.gone.extend(stale.into_keys());
+        self.remembered = Some(left);
     }
 
     /// Whether everything that was to be kept is.

@@ -92,3 +92,44 @@ async fn more_than_a_thousand_that_were_missed_are_told_as_so_many_or_more() {
     assert_eq!(house.listed()[0].missed, MOST_COUNTED);
     assert_eq!(house.due("often").len(), 2, "those of the last two minutes fire");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_of_functions_that_went_while_actord_was_down_is_forgotten_an_hour_after_the_start() {
+    for others in [true, false] {
+        let mut house = House::at(MORNING);
+        house.scheduled("gone", "* * * * *; @daily").await;
+        if others {
+            house.scheduled("stays", "0 12 * * *").await;
+        }
+        house.pass(1).await;
+        house.stop().await;
+        house.engine.delete(&id("gone")).await.unwrap();
+        house.start();
+        house.pass(59).await;
+        assert_eq!(house.calls.known().len(), 2 + usize::from(others), "it might have come back");
+        house.pass(2).await;
+        let known = house.calls.known();
+        assert!(known.iter().all(|known| known.key.function == id("stays")), "{known:?}");
+        assert_eq!(known.len(), usize::from(others));
+        house.pass(120).await;
+        house.calls.forget_calls();
+        house.scheduled("gone", "* * * * *; @daily").await;
+        house.pass(2).await;
+        assert_eq!(house.due("gone").len(), 2, "and begins anew when it is deployed again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_remembered_of_a_function_that_comes_back_within_the_hour_goes_on() {
+    let mut house = House::at(MORNING);
+    house.deploy(Mode::Create, "back", &[("schedule", "* * * * *"), ("schedule.missed", "run-once")]).await;
+    house.pass(1).await;
+    house.stop().await;
+    house.engine.delete(&id("back")).await.unwrap();
+    house.start();
+    house.pass(30).await;
+    house.deploy(Mode::Create, "back", &[("schedule", "* * * * *"), ("schedule.missed", "run-once")]).await;
+    house.pass(60).await;
+    // Of thirty that came meanwhile the last two fire as they are, and one for all others.
+    assert_eq!((house.listed()[0].missed, house.calls.known().len()), (30 - 3, 1));
+}
