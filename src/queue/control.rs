@@ -13,7 +13,7 @@ use super::{Inner, Queue, Standing, ticks};
 use crate::function::{FunctionId, Namespace};
 use crate::store::calls::{
     self, CallId, Calls, Filter, FiredKey, FiredRow, Firing, LaneKey, ListError, Loaded, Mark, Op, Page, Revive,
-    Revived, Seq, State, StoreError,
+    Revived, Seq, State, StoreError, Wanted,
 };
 
 /// The queue can't be used just now.
@@ -166,6 +166,9 @@ impl Queue {
     /// When there is no such page, or they can't be read.
     pub async fn list(&self, filter: Filter) -> Result<Page, ListError> {
         let calls = self.usable().map_err(|Unusable(why)| ListError::from(StoreError::Failed(why)))?;
+        if filter.wanted == Wanted::Running {
+            return calls.among(filter, self.inner.context.under_way.all()).await;
+        }
         calls.page(filter).await
     }
 

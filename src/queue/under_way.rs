@@ -35,6 +35,11 @@ impl UnderWay {
         self.calls().contains_key(&seq)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Seq> {
+        self.calls().keys().copied().collect()
+    }
+
     /// Drops the request of a call, if it is under way.
     pub(super) fn cancel(&self, seq: Seq) {
         if let Some(cancelled) = self.calls().get(&seq) {

@@ -70,6 +70,9 @@ async fn calls_are_listed_by_function_and_state_a_page_at_a_time() {
     assert_eq!(ids(&house, "function=other.openfaas-fn&since=1h").await, [done]);
     assert_eq!(ids(&house, "since=2100-01-01T00:00:00Z").await, Vec::<String>::new());
     assert_eq!(ids(&house, "namespace=dev").await, Vec::<String>::new());
+    let page = house.system("GET /system/calls?function=echo", "").await.json();
+    assert_eq!(page["calls"][0]["maxTries"], 10, "{page}");
+    assert!(ids(&house, "state=running&function=other").await.is_empty());
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
         let page = house.system(&format!("GET /system/calls?function=echo&limit=2{after}"), "").await.json();

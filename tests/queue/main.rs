@@ -15,6 +15,7 @@ mod fairness;
 mod full_disk;
 mod gates;
 mod house;
+mod lists;
 mod opening;
 mod order;
 mod panics;

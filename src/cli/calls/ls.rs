@@ -21,7 +21,7 @@ pub struct CallsLsArgs {
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
 
-    /// Calls in this state: waiting, retrying, callback, done, dead or cancelled
+    /// Calls in this state: waiting, running, retrying, callback, done, dead or cancelled
     #[arg(long, value_name = "STATE")]
     pub state: Option<String>,
 
@@ -99,7 +99,7 @@ fn table(calls: &[CallSummary]) -> Table {
             call.id.clone(),
             call.function.clone(),
             call.state.clone(),
-            call.tries.to_string(),
+            tries(call),
             status,
             in_seconds(&call.accepted),
             in_seconds(call.next_try.as_deref().unwrap_or_default()),
@@ -107,6 +107,11 @@ fn table(calls: &[CallSummary]) -> Table {
         ]);
     }
     table
+}
+
+/// How often it was tried, and how often it is at most: `2/10`.
+fn tries(call: &CallSummary) -> String {
+    call.max_tries.map_or_else(|| call.tries.to_string(), |most| format!("{}/{most}", call.tries))
 }
 
 /// A time without what is behind its seconds: a table is for people.

@@ -3,6 +3,8 @@
 //! A call is named by actord's own id, or by its caller's where that fits one call. One of a namespace that who asks does not
 //! reach is not there.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
@@ -23,7 +25,7 @@ use crate::http::source::Source;
 use crate::http::text::text;
 use crate::queue::view::Moment;
 use crate::queue::{CallId, Filter, ListError, Loaded, NotCancelled, NotFound, NotRetried, Revive, Unusable, Wanted};
-use crate::wire::{Call, CallPage, FunctionQueue, PurgedCalls};
+use crate::wire::{Call, CallPage, CallSummary, FunctionQueue, PurgedCalls};
 
 /// So many calls are on a page, if nothing else is asked for, and at most.
 const PAGE: usize = 100;
@@ -48,18 +50,33 @@ pub(super) async fn list((services, settings): Context, request: HttpRequest) ->
             .filter(|limit| (1..=PAGE_MAX).contains(limit))
             .ok_or_else(|| bad(format!("limit={said}: expected a number from 1 to {PAGE_MAX}")))?,
     };
+    let wanted = wanted(&request)?;
     let filter = Filter {
         function: function(&request, &namespace)?,
         namespace: Some(namespace),
-        wanted: wanted(&request)?,
+        wanted,
         since: time(&request, "since", now)?,
         ended_before: None,
         limit,
         after: last_in_query(&request, "after"),
     };
     let page = answer(settings.answer_timeout, services.queue.list(filter)).await??;
-    let shown = page.calls.iter().map(|call| call_shown::summary(call, services.queue.is_running(call.seq), now));
-    Ok(HttpResponse::Ok().json(CallPage { calls: shown.collect(), next: page.next }))
+    let mut tries = BTreeMap::new();
+    let mut calls = Vec::with_capacity(page.calls.len());
+    for call in &page.calls {
+        let most = match tries.get(&call.function) {
+            Some(most) => *most,
+            None => {
+                let most = services.queue.max_tries(&call.function).await;
+                tries.insert(&call.function, most);
+                most
+            }
+        };
+        // One that has ended since is shown as it was when it was looked at.
+        let running = wanted == Wanted::Running || services.queue.is_running(call.seq);
+        calls.push(CallSummary { max_tries: Some(most), ..call_shown::summary(call, running, now) });
+    }
+    Ok(HttpResponse::Ok().json(CallPage { calls, next: page.next }))
 }
 
 /// Removes calls that have ended
@@ -298,13 +315,15 @@ fn wanted(request: &HttpRequest) -> Result<Wanted, HttpError> {
     Ok(match last_in_query(request, "state").as_deref() {
         None | Some("") => Wanted::Any,
         Some("waiting") => Wanted::Waiting,
+        Some("running") => Wanted::Running,
         Some("retrying") => Wanted::Retrying,
         Some("callback") => Wanted::Callback,
         Some("done") => Wanted::Done,
         Some("dead") => Wanted::Dead,
         Some("cancelled") => Wanted::Cancelled,
         Some(other) => {
-            let states = "waiting (which those are as well that run), retrying, callback, done, dead or cancelled";
+            let states =
+                "waiting (which those are as well that run), running, retrying, callback, done, dead or cancelled";
             return Err(bad(format!("state={other}: expected {states}")));
         }
     })

@@ -93,7 +93,7 @@ pub(super) struct ListCalls {
     function: Option<String>,
     /// The namespace; the default one if it is left out
     namespace: Option<String>,
-    /// Only those that are `waiting`, `retrying`, `callback`, `done`, `dead` or `cancelled`
+    /// Only those that are `waiting`, `running`, `retrying`, `callback`, `done`, `dead` or `cancelled`
     state: Option<String>,
     /// Only those that were accepted at this time or later, or within so long, such as `1h`
     since: Option<String>,

@@ -30,6 +30,8 @@ pub enum Wanted {
     Any,
     /// Waiting for its function, or under way to it.
     Waiting,
+    /// Under way to its function. The file does not know which are: see [`Calls::among`](super::Calls::among).
+    Running,
     /// Of these, those that were tried.
     Retrying,
     /// Answered, and its callback is to be sent.

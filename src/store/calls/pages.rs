@@ -12,7 +12,7 @@ use rusqlite::{Connection, ToSql};
 
 use super::StoreError;
 use super::call::{Phase, State, Summary};
-use super::id::LaneId;
+use super::id::{LaneId, Seq};
 use super::list::{Filter, NoSuchPage, Page, Wanted};
 use super::row;
 
@@ -45,6 +45,8 @@ pub(super) enum Order {
     Due(LaneId),
     Ended(State),
     File,
+    /// Along calls that are named.
+    Named,
 }
 
 impl Order {
@@ -56,7 +58,7 @@ impl Order {
             (Wanted::Done, _) => Self::Ended(State::Done),
             (Wanted::Dead, None) => Self::Ended(State::Dead),
             (Wanted::Cancelled, _) => Self::Ended(State::Cancelled),
-            (Wanted::Any | Wanted::Waiting | Wanted::Retrying | Wanted::Callback, _) => Self::File,
+            (Wanted::Any | Wanted::Waiting | Wanted::Running | Wanted::Retrying | Wanted::Callback, _) => Self::File,
         }
     }
 
@@ -66,6 +68,7 @@ impl Order {
             Self::Due(_) => 'w',
             Self::Ended(_) => 'e',
             Self::File => 'f',
+            Self::Named => 'n',
         }
     }
 
@@ -86,6 +89,7 @@ impl Order {
                 "c.state = 2 AND c.state > 0 AND (c.due, c.seq) < (?1, ?2) ORDER BY c.due DESC, c.seq DESC"
             }
             Self::File => "?1 > 0 AND c.seq < ?2 ORDER BY c.seq DESC",
+            Self::Named => "c.seq = ?1 AND c.state = 0",
         }
     }
 
@@ -100,7 +104,7 @@ impl Order {
     fn lane(self) -> Option<LaneId> {
         match self {
             Self::Dead(lane) | Self::Due(lane) => Some(lane),
-            Self::Ended(_) | Self::File => None,
+            Self::Ended(_) | Self::File | Self::Named => None,
         }
     }
 }
@@ -160,10 +164,33 @@ pub(super) fn page(db: &Connection, filter: &Filter, function: Option<LaneId>) -
     Ok(page)
 }
 
+/// One page of these calls, as far as they wait or are under way.
+pub(super) fn among(db: &Connection, filter: &Filter, mut seqs: Vec<Seq>) -> Result<Page, ListError> {
+    let end = match &filter.after {
+        Some(text) => End::read(text, Order::Named).ok_or_else(|| NoSuchPage(text.clone()))?,
+        None => End::NONE,
+    };
+    seqs.retain(|seq| seq.0 < end.seq);
+    seqs.sort_unstable_by(|one, other| other.cmp(one));
+    let most = filter.limit.clamp(1, LONGEST);
+    let mut statement = db.prepare_cached(&Order::Named.sql())?;
+    let mut page = Page::default();
+    for seq in seqs {
+        if page.calls.len() == most {
+            page.next = page.calls.last().map(|last| End { due: 0, seq: last.seq.0 }.write(Order::Named));
+            break;
+        }
+        let mut rows = statement.query([seq.0])?;
+        let call = rows.next()?.map(row::summary).transpose()?;
+        page.calls.extend(call.filter(|call| fits(call, filter)));
+    }
+    Ok(page)
+}
+
 fn fits(call: &Summary, filter: &Filter) -> bool {
     let state = match filter.wanted {
         Wanted::Any => true,
-        Wanted::Waiting => call.state == State::Waiting && call.phase == Phase::Function,
+        Wanted::Waiting | Wanted::Running => call.state == State::Waiting && call.phase == Phase::Function,
         Wanted::Retrying => call.state == State::Waiting && call.phase == Phase::Function && call.tries > 0,
         Wanted::Callback => call.state == State::Waiting && call.phase == Phase::Callback,
         Wanted::Done => call.state == State::Done,

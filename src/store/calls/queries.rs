@@ -90,6 +90,18 @@ impl Calls {
         page.await?
     }
 
+    /// A page of these calls, as far as they wait or are under way, the newest first.
+    ///
+    /// # Errors
+    /// [`ListError`].
+    pub async fn among(&self, filter: Filter, seqs: Vec<Seq>) -> Result<Page, ListError> {
+        let page = self.read(Reader::People, move |db| match pages::among(db, &filter, seqs) {
+            Err(ListError::Store(error)) => Err(error),
+            page => Ok(page),
+        });
+        page.await?
+    }
+
     /// What is known of schedules.
     ///
     /// # Errors
