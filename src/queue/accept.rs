@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::context::Context;
 use super::ticks;
 use crate::function::FunctionId;
-use crate::store::calls::{CallId, Callback, Calls, NewCall, Seq, StoreError};
+use crate::store::calls::{CallId, Callback, Calls, NewCall, Notice, Seq, StoreError};
 
 /// How long a caller should wait for others' calls to go.
 const CROWDED: Duration = Duration::from_secs(10);
@@ -126,23 +126,26 @@ impl Context {
         self.keep(calls, new).await.map(|(id, _)| id)
     }
 
-    /// Puts a call on the disk that is made of an answer: it takes the room of that.
-    pub(super) async fn follow_up(&self, calls: &Calls, new: New) -> Result<(), NotAccepted> {
+    /// Puts a call on the disk that is made of the answer of this one: it takes the room of that. Whether it was; if not, it has to
+    /// wait for others.
+    pub(super) async fn follow_up(&self, calls: &Calls, from: Seq, new: New) -> Result<bool, NotAccepted> {
         self.may_follow(calls, &new.function)?;
-        let (_, seq) = self.keep(calls, new).await?;
-        if self.room.followed(calls, seq) && !matches!(calls.load(seq).await, Ok(Some(_))) {
+        let Some(following) = self.room.follow(calls, from) else { return Ok(false) };
+        let (_, notice) = self.keep(calls, new).await?;
+        let seq = notice.head.seq;
+        if following.made(notice) && !matches!(calls.load(seq).await, Ok(Some(_))) {
             // It had ended before it was noted.
-            self.room.left(seq);
+            self.room.ended(seq);
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn keep(&self, calls: &Calls, new: New) -> Result<(CallId, Seq), NotAccepted> {
+    async fn keep(&self, calls: &Calls, new: New) -> Result<(CallId, Notice), NotAccepted> {
         let call = self.made(calls, new, None).await?;
         let (id, function, deadline) = (call.id, call.function.clone(), call.deadline);
         let notice = calls.accept(call).await?;
         self.accepted(&function, deadline);
-        Ok((id, notice.head.seq))
+        Ok((id, notice))
     }
 
     /// The call as it is kept.

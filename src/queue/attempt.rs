@@ -116,7 +116,10 @@ impl Try {
             let reason = DAMAGED.to_owned();
             return self.settle(call, Settled::Dead { attempt: None, reason, answer: None }).await;
         }
-        let needs_place = call.phase == Phase::Function && call.callback.is_some() && self.place.is_none();
+        let needs_place = call.phase == Phase::Function
+            && call.callback.is_some()
+            && self.place.is_none()
+            && !self.context.room.is_follow_up(call.seq);
         let place = if needs_place && !self.behind { self.context.room.for_answer(&self.calls) } else { None };
         if needs_place && place.is_none() {
             return Outcome::Held(Hold::Full);

@@ -211,8 +211,9 @@ impl Try {
             callback,
             deadline: None,
         };
-        Sent::Came(match self.context.follow_up(&self.calls, new).await {
-            Ok(()) => Came::Answered { status: 202, retry_after: None },
+        Sent::Came(match self.context.follow_up(&self.calls, loaded.call.seq, new).await {
+            Ok(true) => Came::Answered { status: 202, retry_after: None },
+            Ok(false) => Came::NotTried(Hold::Full),
             Err(NotAccepted::Late) => Came::Answered { status: 400, retry_after: None },
             Err(refused) => internal(503, refused.to_string()),
         })

@@ -106,6 +106,7 @@ impl Dispatcher {
         let mut run = self.context.run.subscribe();
         let mut settling = self.context.settling.changes();
         self.context.policies.forget_all();
+        self.context.room.begin_dispatch();
         self.context.shown().clear();
         for lane in self.calls.lanes() {
             if lane.waiting() > 0 {

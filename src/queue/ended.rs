@@ -8,8 +8,8 @@ impl Context {
     /// and their end is told when those are out. Of calls that others than their tries end, those that have a callback are told
     /// of with the others.
     pub(super) fn left(&self, calls: &[Seq], end: Option<State>) {
-        calls.iter().for_each(|call| self.room.left(*call));
         if let Some(end) = end {
+            calls.iter().for_each(|call| self.room.ended(*call));
             tracing::debug!(calls = calls.len(), ?end, "calls have ended");
         }
     }

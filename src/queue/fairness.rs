@@ -284,12 +284,12 @@ mod tests {
         if lane < 4 { Kind::Function } else { Kind::Callback }
     }
 
-    fn touch(turns: &mut Turns<u8>, lanes: &[Lane], at: usize) {
-        let lane = &lanes[at];
+    fn touch(turns: &mut Turns<u8>, lanes: &[Lane], at: u8) {
+        let lane = &lanes[usize::from(at)];
         if lane.waiting > 0 && lane.in_flight < lane.limit {
-            turns.ready(at as u8, kind(at), lane.in_flight == 0);
+            turns.ready(at, kind(at.into()), lane.in_flight == 0);
         } else {
-            turns.not_ready(at as u8);
+            turns.not_ready(at);
         }
     }
 
@@ -305,12 +305,12 @@ mod tests {
                 match step {
                     Step::Comes(lane) => {
                         lanes[lane as usize].waiting += 1;
-                        touch(&mut turns, &lanes, lane.into());
+                        touch(&mut turns, &lanes, lane);
                     }
                     Step::Ends(lane) => {
                         let ended = &mut lanes[lane as usize];
                         ended.in_flight = ended.in_flight.saturating_sub(1);
-                        touch(&mut turns, &lanes, lane.into());
+                        touch(&mut turns, &lanes, lane);
                     }
                     Step::Turn => {
                         let sum = |lanes: &[Lane]| lanes.iter().map(|lane| lane.in_flight as usize).sum::<usize>();
@@ -339,7 +339,7 @@ mod tests {
                                 prop_assert!(*had <= 1, "{at} waits, and {turn} had {had} turns");
                             }
                         }
-                        touch(&mut turns, &lanes, turn.into());
+                        touch(&mut turns, &lanes, turn);
                     }
                 }
             }

@@ -5,6 +5,7 @@
 //! in memory:  heads      read or told of, in order, up to the cursor
 //!             late       told of after the cursor had passed their place
 //!             returned   taken, and given back
+//!             urgent     to be sent before all others
 //!             aside      taken, and found to have a callback whose answer has no room on the disk (see `room`)
 //! ```
 //! A call's place is (due, seq): a call that just came is due as it comes, one that is tried again when it may be. So those that
@@ -49,6 +50,7 @@ pub(super) struct Lane {
     heads: VecDeque<Head>,
     late: BTreeSet<Head>,
     returned: BTreeSet<Head>,
+    urgent: BTreeSet<Head>,
     aside: BTreeSet<Head>,
     live: HashSet<Seq>,
     cursor: Head,
@@ -81,6 +83,7 @@ impl Lane {
             heads: VecDeque::new(),
             late: BTreeSet::new(),
             returned: BTreeSet::new(),
+            urgent: BTreeSet::new(),
             aside: BTreeSet::new(),
             live: HashSet::new(),
             cursor: START,
@@ -100,7 +103,8 @@ impl Lane {
 
     /// Whether one can be taken.
     pub(super) fn has_head(&self) -> bool {
-        !(self.is_crowded() || self.heads.is_empty() && self.late.is_empty() && self.returned.is_empty())
+        let usual = !(self.heads.is_empty() && self.late.is_empty() && self.returned.is_empty());
+        !self.urgent.is_empty() || usual && !self.is_crowded()
     }
 
     /// Whether some were set aside until there is room for their answers.
@@ -119,6 +123,9 @@ impl Lane {
 
     /// Takes the first. It stays live until [`Lane::forget`].
     pub(super) fn take(&mut self) -> Option<Head> {
+        if let Some(urgent) = self.urgent.pop_first() {
+            return Some(urgent);
+        }
         let fronts = [self.returned.first(), self.late.first(), self.heads.front()];
         let first = *fronts.into_iter().flatten().min()?;
         if !self.returned.remove(&first) && !self.late.remove(&first) {
@@ -135,6 +142,18 @@ impl Lane {
     /// Sets one aside that was taken: those behind it go on.
     pub(super) fn set_aside(&mut self, head: Head) {
         self.aside.insert(head);
+    }
+
+    /// Lets one go before all others, unless it is under way.
+    pub(super) fn hurry(&mut self, head: Head) {
+        let sets = [&mut self.late, &mut self.returned, &mut self.aside];
+        let mut was_here = sets.into_iter().any(|set| set.remove(&head));
+        if let Ok(at) = self.heads.binary_search(&head) {
+            was_here = self.heads.remove(at).is_some();
+        }
+        if was_here || self.live.insert(head.seq) {
+            self.urgent.insert(head);
+        }
     }
 
     /// Takes the first of those that were set aside.
@@ -204,7 +223,7 @@ impl Lane {
 
     /// Begins anew with what is on the disk. Those that are under way stay so.
     pub(super) fn begin_anew(&mut self) {
-        let sets = [&mut self.late, &mut self.returned, &mut self.aside].map(std::mem::take);
+        let sets = [&mut self.late, &mut self.returned, &mut self.aside, &mut self.urgent].map(std::mem::take);
         for head in self.heads.drain(..).chain(sets.into_iter().flatten()) {
             self.live.remove(&head.seq);
         }

@@ -9,20 +9,22 @@
 //! is set aside, which counts no try; calls without a callback and callbacks go on. A place is free
 //! - where what is kept, what others under way may bring, and this answer are within the bound; or
 //! - where nothing can make room but this call itself: no other call of its kind is under way, no callback waits, and no
-//!   follow-up call that was made of an answer beyond the bound waits. Then one goes at a time, whatever the bound. So a backlog
+//!   follow-up call that was made of an answer beyond the bound is left. Then one goes at a time, whatever the bound. So a backlog
 //!   ends that fills the bound by itself, one that was made for a larger bound, and one beside dead letters that fill it.
 //!
 //! A callback into the queue of this actord is a follow-up call, which the bound does not refuse: it takes the room of the answer
-//! that it is made of. What is kept therefore goes beyond the bound by one answer at most, by copies of answers that are on their
-//! way into follow-up calls, and by what ends: dead letters have a bound of their own for each function, and of calls that are done
-//! the last 4 to 256 stay.
+//! that it is made of. Beyond the bound there is one at a time, and the next one may be made of its own answer alone; other
+//! callbacks into the queue wait, which counts no try. It needs no place, and goes before what waits for its function, or it could
+//! stand behind calls that wait for it.
 //!
-//! After a restart it is not known of follow-up calls that they were made beyond the bound: one more call may go.
+//! What is kept therefore goes beyond the bound by an answer or two and the copy of one at most, and by what ends: dead letters have
+//! a bound of their own for each function, and of calls that are done the last 4 to 256 stay. After a restart it is not known of a
+//! follow-up call that it was made beyond the bound: one more may be made.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::store::calls::{Calls, Seq};
+use crate::store::calls::{Calls, Notice, Seq};
 
 /// What is left to answers of all that may be kept: one part in so many.
 const SHARE: u64 = 8;
@@ -43,8 +45,12 @@ struct Taken {
     places: u64,
     /// Bytes that are being accepted.
     coming: u64,
-    /// Follow-up calls that were made beyond the bound and wait.
-    follow_ups: HashSet<Seq>,
+    /// Follow-up calls that were made beyond the bound and have not ended.
+    follow_ups: HashMap<Seq, Notice>,
+    /// Whether one more is being made.
+    following: bool,
+    /// Those of them that are to go before others.
+    fresh: Vec<Notice>,
 }
 
 /// What is kept, and what may come.
@@ -63,6 +69,13 @@ pub(super) struct Place(Arc<Room>);
 /// Room for a call that is being accepted, as long as this is held.
 #[derive(Debug)]
 pub(super) struct Coming(Arc<Room>, u64);
+
+/// The making of a follow-up call.
+#[derive(Debug)]
+pub(super) struct Following {
+    room: Arc<Room>,
+    is_beyond: bool,
+}
 
 impl Room {
     /// With room for so many bytes in all, and answers of at most so many.
@@ -106,7 +119,7 @@ impl Room {
             bytes: calls.bytes(),
             callbacks: calls.callbacks(),
             places: taken.places,
-            follow_ups: taken.follow_ups.len(),
+            follow_ups: taken.follow_ups.len() + usize::from(taken.following),
         };
         if !self.may(kept) {
             return None;
@@ -122,29 +135,71 @@ impl Room {
         all <= most || (kept.places, kept.callbacks, kept.follow_ups) == (0, 0, 0)
     }
 
-    /// A follow-up call was made of an answer; whether that is beyond the bound, and so is noted until it has [`left`](Room::left).
-    pub(super) fn followed(&self, calls: &Calls, call: Seq) -> bool {
+    /// Whether a follow-up call may be made of the answer of this one; none: it waits.
+    pub(super) fn follow(self: &Arc<Self>, calls: &Calls, from: Seq) -> Option<Following> {
         let is_beyond = self.most.is_some_and(|most| calls.bytes() > most);
         if is_beyond {
-            self.taken().follow_ups.insert(call);
+            let mut taken = self.taken();
+            if taken.following || taken.follow_ups.keys().any(|other| *other != from) {
+                return None;
+            }
+            taken.following = true;
         }
-        is_beyond
+        Some(Following { room: self.clone(), is_beyond })
     }
 
-    /// A call does not wait for its function any more.
-    pub(super) fn left(&self, call: Seq) {
+    /// Whether a call is a follow-up call that was made beyond the bound.
+    pub(super) fn is_follow_up(&self, call: Seq) -> bool {
+        self.most.is_some() && self.taken().follow_ups.contains_key(&call)
+    }
+
+    /// A call has ended.
+    pub(super) fn ended(&self, call: Seq) {
         if self.most.is_some() {
             self.taken().follow_ups.remove(&call);
         }
     }
 
+    /// Follow-up calls that go before others of their lanes, each once.
+    pub(super) fn fresh(&self) -> Vec<Notice> {
+        if self.most.is_some() { std::mem::take(&mut self.taken().fresh) } else { Vec::new() }
+    }
+
+    /// A dispatcher begins, which knows of none.
+    pub(super) fn begin_dispatch(&self) {
+        let mut taken = self.taken();
+        taken.fresh = taken.follow_ups.values().copied().collect();
+    }
+
     /// Calls are those of another file.
     pub(super) fn begin_anew(&self) {
-        self.taken().follow_ups.clear();
+        let mut taken = self.taken();
+        taken.follow_ups.clear();
+        taken.fresh.clear();
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Following {
+    /// It was made; whether that is noted until it has [`ended`](Room::ended).
+    pub(super) fn made(self, call: Notice) -> bool {
+        if self.is_beyond {
+            let mut taken = self.room.taken();
+            taken.follow_ups.insert(call.head.seq, call);
+            taken.fresh.push(call);
+        }
+        self.is_beyond
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if self.is_beyond {
+            self.room.taken().following = false;
+        }
     }
 }
 

@@ -158,6 +158,31 @@ fn follow_up_calls_that_nobody_takes_fill_no_disk_and_go_on_once_they_are_taken(
     });
 }
 
+#[test]
+fn a_follow_up_call_goes_before_calls_that_wait_for_it() {
+    simulate(async {
+        let house = bounded(700_000).await;
+        house.serve("f", &SOON).await;
+        house.serve("g", &SOON).await;
+        for name in ["f", "g"] {
+            house.always(name, Step::answers(200).with(&ANSWER).leads_to(HOOK));
+            house.keep_down(name, true).await.unwrap();
+        }
+        for _ in 0..1100 {
+            house.queue.accept(called_back("g", HOOK)).await.unwrap();
+        }
+        let more = fill(&house, || called_back("f", "http://gateway/async-function/g")).await;
+        assert!(more.len() > 20, "{}", more.len());
+        for name in ["f", "g"] {
+            house.keep_down(name, false).await.unwrap();
+        }
+        let most = drained(&house).await;
+        assert!(most <= 700_000 + 3 * LONGEST + DONE, "{most}");
+        assert_eq!((house.began("f").len(), house.began("g").len()), (more.len(), 1100 + more.len()));
+        assert_eq!(house.functions.posted().len(), 1100 + more.len());
+    });
+}
+
 /// A backlog of every kind, made at once beyond or within a bound that is any.
 async fn history(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
@@ -168,7 +193,10 @@ async fn history(seed: u64) {
         let annotations =
             [SOON[0], SOON[1], ("com.openfaas.retry.attempts", "100"), ("com.openfaas.queue.max-inflight", &inflight)];
         house.serve(name, &annotations).await;
-        house.always(name, Step::answers(200).with(&ANSWER).after(Duration::from_millis(random.random_range(0..500))));
+        let next =
+            [HOOK, "http://gateway/async-function/b", "http://gateway/async-function/c", "http://gateway/function/b"];
+        let step = Step::answers(200).with(&ANSWER).leads_to(next[random.random_range(0..next.len())]);
+        house.always(name, step.after(Duration::from_millis(random.random_range(0..500))));
         // Not b: callbacks to it would be tries that fail.
         house.keep_down(name, name != "b" && random.random()).await.unwrap();
     }
@@ -198,22 +226,23 @@ async fn history(seed: u64) {
     }
     house.functions.always_posts(None);
     most = most.max(drained(&house).await);
-    // Copies of answers on their way into follow-up calls: those of one lane.
-    let beyond = LONGEST + 8 * LONGEST + DONE;
+    // Of a call, of its follow-up call, and the copy of one on its way between them.
+    let beyond = 3 * LONGEST + DONE;
     assert!(most <= bound + beyond, "seed {seed}: {most} of {bound}");
     sleep(MINUTE).await;
     assert_eq!(house.calls.miscounts().await.unwrap(), Vec::<String>::new(), "seed {seed}");
     for id in ids {
         // What is done long ago may have gone for others.
         if let Some(kept) = house.queue.call(id).await.unwrap() {
-            assert_eq!(kept.call.state, State::Done, "seed {seed}: {:?}", kept.call);
+            let circle = kept.call.reason.as_deref().is_some_and(|reason| reason.contains("in a circle"));
+            assert!(kept.call.state == State::Done || circle, "seed {seed}: {:?}", kept.call);
         }
     }
 }
 
 #[test]
 fn every_backlog_drains_where_its_callbacks_are_taken() {
-    for seed in 0..12 {
+    for seed in 0..20 {
         simulate(history(seed));
     }
 }

@@ -37,7 +37,7 @@ impl Dispatcher {
             Outcome::Unsettled(written) => {
                 self.errands.spawn(async move { Back::Settled(id, head.seq, written.ended().await) });
             }
-            Outcome::Held(Hold::Full) => lane.set_aside(head),
+            Outcome::Held(Hold::Full) if lane.is_function() => lane.set_aside(head),
             Outcome::Held(hold) => {
                 lane.give_back(head);
                 if let (Hold::KeptDown | Hold::Gone, LaneKey::Function(function)) = (hold, &lane.key) {

@@ -77,6 +77,12 @@ impl Dispatcher {
             return;
         }
         self.look_at_memory();
+        for call in self.context.room.fresh() {
+            if let Some(lane) = self.lane(call.lane) {
+                lane.hurry(call.head);
+                self.touch(call.lane);
+            }
+        }
         // Those that were set aside are older than all others of their lanes.
         while !self.aside.is_empty()
             && let Some(place) = self.context.room.for_answer(&self.calls)

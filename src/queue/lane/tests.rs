@@ -144,6 +144,8 @@ enum Step {
     GivesBack(u8),
     Aside(u8),
     TakesAside,
+    /// One on the disk that is due.
+    Hurries(u8),
     Time(i64),
     Anew,
 }
@@ -160,6 +162,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<u8>().prop_map(Step::GivesBack),
         1 => any::<u8>().prop_map(Step::Aside),
         1 => Just(Step::TakesAside),
+        1 => any::<u8>().prop_map(Step::Hurries),
         3 => (1..20_i64).prop_map(Step::Time),
         1 => Just(Step::Anew),
         1 => (0..20_i64).prop_map(Step::Comes),
@@ -270,6 +273,12 @@ proptest! {
                 Step::Aside(which) => {
                     if let Some(head) = world.taken(which) {
                         lane.set_aside(head);
+                    }
+                }
+                Step::Hurries(which) => {
+                    let due: Vec<_> = world.disk.iter().filter(|head| head.due <= world.now).copied().collect();
+                    if let Some(head) = due.get(usize::from(which) % due.len().max(1)) {
+                        lane.hurry(*head);
                     }
                 }
                 Step::TakesAside => world.took(lane.take_aside())?,
