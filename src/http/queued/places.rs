@@ -63,7 +63,7 @@ impl Bodies {
             let units = of_source.entry(source).or_insert_with(|| Arc::new(Semaphore::new(self.0.share))).clone();
             Share { source, units, memory: self.0.clone() }
         });
-        Place { taken: None, of_share: None, share, memory: self.0.clone() }
+        Place { bytes: 0, taken: None, of_share: None, share, memory: self.0.clone() }
     }
 }
 
@@ -76,6 +76,8 @@ impl Memory {
 /// A place for as much of a body as has come; it is to be held until the call is on the disk.
 #[derive(Debug)]
 pub(super) struct Place {
+    /// What has come, in bytes: many small pieces take no more than one large one.
+    bytes: usize,
     taken: Option<OwnedSemaphorePermit>,
     of_share: Option<OwnedSemaphorePermit>,
     /// Behind what was taken of it, so that it is dropped after that.
@@ -94,7 +96,13 @@ struct Share {
 impl Place {
     /// Makes it larger by so many bytes; whether there was room in time.
     pub(super) async fn grow(&mut self, bytes: usize) -> bool {
-        let wanted = units(bytes);
+        let total = self.bytes.saturating_add(bytes);
+        let held = self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let wanted = units(total).saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        if wanted == 0 {
+            self.bytes = total;
+            return true;
+        }
         let taken = timeout(WAIT, async {
             // That of its source first: whoever waits there is before nobody of another.
             let of_share = match &self.share {
@@ -106,6 +114,7 @@ impl Place {
         let Ok(Some((taken, of_share))) = taken.await else { return false };
         merge(&mut self.taken, Some(taken));
         merge(&mut self.of_share, of_share);
+        self.bytes = total;
         true
     }
 }
@@ -165,6 +174,18 @@ mod tests {
         drop(hostile);
         assert!(bodies.place(source("2001:db8::ffff")).grow(16 * MIB).await);
         assert!(bodies.0.lock().is_empty(), "nothing is remembered of who left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_in_small_pieces_takes_no_more_than_in_one() {
+        let bodies = Bodies::default();
+        let mut places = [bodies.place(source("192.0.2.1")), bodies.place(source("192.0.2.1"))];
+        for place in &mut places {
+            for _ in 0..8 * MIB / 50 {
+                assert!(place.grow(50).await);
+            }
+        }
+        assert!(!places[0].grow(MIB).await, "now the share is taken");
     }
 
     #[tokio::test(start_paused = true)]

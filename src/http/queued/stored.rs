@@ -18,8 +18,10 @@ use crate::http::proxies::is_forwarding;
 use crate::http::proxy::{is_hop_by_hop, listed};
 use crate::queue::head::Head;
 
+/// Which link of a chain a call is: those have the headers of an answer.
+const CHAIN: &str = "x-actord-chain";
 /// What we say of a call, and nobody else.
-const OURS: [&str; 2] = ["x-actord-call", "x-actord-chain"];
+const OURS: [&str; 2] = ["x-actord-call", CHAIN];
 
 /// The headers that are kept of a request whose body has this length. `authorization_is_ours` as in the proxy.
 pub(super) fn head(request: &Request, authorization_is_ours: bool, length: usize) -> Head {
@@ -54,7 +56,8 @@ pub(super) fn head(request: &Request, authorization_is_ours: bool, length: usize
     head
 }
 
-/// A request with these headers, as the proxy takes it; none where they are no headers.
+/// A request with these headers, as the proxy takes it; none where they are no headers. What an answer says of clients, or
+/// of who it is, is a function's word, and told to no other one.
 pub(super) fn request(method: &str, head: &[u8]) -> Option<Request> {
     let kept = Head::decode(head)?;
     let mut request = Request::with_payload(Payload::None);
@@ -62,8 +65,12 @@ pub(super) fn request(method: &str, head: &[u8]) -> Option<Request> {
     head.method = Method::from_bytes(method.as_bytes()).ok()?;
     // The proxy goes by what it is told beside the request.
     head.uri = Uri::from_static("/");
+    let is_of_an_answer = kept.get(CHAIN).is_some();
     for (name, value) in kept.0 {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        if is_of_an_answer && (is_forwarding(name.as_str()) || matches!(name, HOST | EXPECT | AUTHORIZATION)) {
+            continue;
+        }
         head.headers.append(name, HeaderValue::from_bytes(&value).ok()?);
     }
     connection::of_stored(&mut request);
@@ -125,6 +132,31 @@ mod tests {
         assert_eq!(again.head().headers().get("x-bytes").unwrap().as_bytes(), b"\xfc \t x");
         assert!(connection::is_from_proxy(&again), "what it says of its client was made true before");
         assert_eq!(connection::peer(&again), None);
+    }
+
+    #[test]
+    fn what_an_answer_says_of_clients_is_not_believed_by_the_next_function() {
+        let mut answer = Head::default();
+        for (name, value) in [
+            ("content-type", "text/plain"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x_real_ip", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1"),
+            ("host", "elsewhere"),
+            ("expect", "100-continue"),
+            ("authorization", "Basic YTpi"),
+        ] {
+            answer.set(name, value);
+        }
+        let names = |head: &Head| {
+            let request = request("POST", &head.encode()).unwrap();
+            let mut names: Vec<_> = request.head().headers().keys().map(|name| name.as_str().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&answer).len(), 7, "what was made true at the door stays");
+        answer.set(CHAIN, "1");
+        assert_eq!(names(&answer), ["content-type", CHAIN]);
     }
 
     #[test]
