@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
-use super::budget::Reserved;
+use super::budget::{BESIDE, Reserved};
 use super::context::{Context, Senders};
 use super::lane;
 use super::retry::{self, Came, Hold, Next};
@@ -31,8 +31,6 @@ use crate::store::calls::{
 
 /// So much of an answer is kept.
 pub(super) const KEPT: usize = 64 << 10;
-/// What a call takes beside its body.
-pub(super) const BESIDE: usize = 64 << 10;
 pub(super) const LATE: &str = "its deadline has passed";
 const DAMAGED: &str = "its record is damaged";
 

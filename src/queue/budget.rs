@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// All bodies together, in bytes.
 const ALL: usize = 64 << 20;
+/// What a call takes beside its body.
+pub(super) const BESIDE: usize = 64 << 10;
 const UNIT: usize = 1 << 10;
 
 /// See the module.

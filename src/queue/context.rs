@@ -7,8 +7,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::attempt::BESIDE;
-use super::budget::Budget;
+use super::budget::{BESIDE, Budget};
 use super::disk::Disk;
 use super::gate::Gate;
 use super::metrics::Metrics;

@@ -153,6 +153,8 @@ impl Lane {
         }
         if was_here || self.live.insert(head.seq) {
             self.urgent.insert(head);
+            // It must not be told of once more when it has ended.
+            self.reading.iter_mut().for_each(|reading| reading.told.retain(|told| told.seq != head.seq));
         }
     }
 

@@ -34,6 +34,7 @@ pub mod redact;
 pub mod retry;
 mod room;
 pub mod seam;
+mod settle;
 mod settling;
 #[cfg(feature = "testing")]
 mod testing;
