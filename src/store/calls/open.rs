@@ -179,7 +179,7 @@ fn sound(path: &Path, stop: &Stop) -> Result<(), StoreError> {
 }
 
 /// Puts the last good copy in the place of a damaged file, or nothing.
-fn restore(path: &Path, reason: &str, how: &How) -> Result<(), StoreError> {
+pub(super) fn restore(path: &Path, reason: &str, how: &How) -> Result<(), StoreError> {
     how.stop.check()?;
     let good = files::good(path);
     let sound = match sound(&good, &how.stop) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio_util::sync::CancellationToken;
 
-use super::super::open::{Checking, How, last, open, pages};
+use super::super::open::{Checking, How, last, open, pages, restore};
 use super::super::stop::Stop;
 use super::*;
 
@@ -86,14 +86,24 @@ async fn an_opening_that_is_to_end_ends_at_once_and_leaves_all_as_it_was() {
 async fn a_damaged_file_is_not_replaced_by_who_is_to_end() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = large(dir.path()).await;
-    let mut bytes = fs::read(&path).unwrap();
-    let length = bytes.len();
-    bytes[length / 4..length / 2].fill(0x5a);
-    fs::write(&path, &bytes).unwrap();
-    let before = names(dir.path());
-    let how = How::default();
-    how.stop.raise();
-    open(&path, Bounds::default(), 0, &how).unwrap_err();
-    assert_eq!(names(dir.path()), before);
-    assert!(fs::read(&path).unwrap() == bytes);
+    let before = (fs::read(&path).unwrap(), names(dir.path()));
+    let early = How::default();
+    early.stop.raise();
+    restore(&path, "page 2", &early).unwrap_err();
+    // While the copy is looked at: that it was not seen to its end makes it no bad one, which would be removed.
+    let late = How::default();
+    let stop = late.stop.clone();
+    let ends = std::thread::spawn(move || {
+        while !stop.has_begun() {
+            std::thread::yield_now();
+        }
+        stop.raise();
+    });
+    let ended = restore(&path, "page 2", &late).unwrap_err();
+    ends.join().unwrap();
+    assert!(ended.to_string().contains("actord ends"), "{ended}");
+    assert!(names(dir.path()) == before.1 && before.1.iter().any(|name| name.ends_with(".good")), "{:?}", before.1);
+    assert!(fs::read(&path).unwrap() == before.0);
+    restore(&path, "page 2", &How::default()).unwrap();
+    assert!(names(dir.path()).iter().any(|name| name.contains(".damaged-")), "who goes on replaces it");
 }
