@@ -261,6 +261,9 @@ async fn beside_a_flood(bench: &mut Bench, actord: &Actord) {
     let p99 = |waits: &Series| Series::from(waits.quantile(0.99));
     bench.tell("queue.first-call-p99", Measured::ours(p99(&beside)).floor(p99(&calm)));
     until("the flood has gone", async || waiting(actord, "busy").await == 0).await;
+    for number in 0..OTHERS {
+        assert_eq!(actord.delete(&format!("other-{number}")).await.status, 202);
+    }
 }
 
 /// How long calls of functions that have none under way wait until they are sent: in whole milliseconds, as calls tell.

@@ -30,21 +30,22 @@ pub(super) async fn run(bench: &mut Bench, empty: Actord) {
     let mut both = [empty, full];
     starts(bench, &mut both).await;
     sleep(settle).await;
-    let fresh = more(&both);
+    let fresh = resident(&both);
     rates(bench, &both).await;
     sleep(settle).await;
-    let used = more(&both);
-    let note =
-        format!("{:.1} MB after the start, {:.1} MB after as many calls as the other one had", fresh / 1e6, used / 1e6);
-    bench.tell("queue.million-memory", Measured::ours(fresh.max(used)).note(note));
+    let used = resident(&both);
+    let told = |[without, with]: [f64; 2]| format!("{:.1} MB and {:.1} MB without them", with / 1e6, without / 1e6);
+    let note = format!("{} after the start; {} after the same calls", told(fresh), told(used));
+    let more = [fresh, used].map(|[without, with]| with - without);
+    bench.tell("queue.million-memory", Measured::ours(more[0].max(more[1])).note(note));
     for actord in both {
         actord.finish().await;
     }
 }
 
-/// How much more the second one has in memory, in bytes.
-fn more([empty, full]: &[Actord; 2]) -> f64 {
-    memory::resident(full.pid()) - memory::resident(empty.pid())
+/// What both have in memory, in bytes.
+fn resident(both: &[Actord; 2]) -> [f64; 2] {
+    both.each_ref().map(|actord| memory::resident(actord.pid()))
 }
 
 /// Writes so many calls of `kept`.
