@@ -8,7 +8,7 @@
 //! As long as something is unwritten of a call, nobody sends that anew, and no deadline ends it: what was answered wins.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
