@@ -65,6 +65,13 @@ pub(crate) const ROWS: &[Row] = &[
         Goal::AtMostOf("without them + 2 s"),
     ),
     row(
+        "queue.million-cold",
+        "the same, of a file that is not in memory",
+        Unit::Seconds,
+        WITHOUT,
+        Goal::AtMostOf("without them + 2 s"),
+    ),
+    row(
         "queue.million-open",
         "start with these, to the first call that is accepted",
         Unit::Seconds,

@@ -77,7 +77,10 @@ async fn fill(file: &Path, count: usize) {
 
 /// Stops and starts both, in turns.
 async fn starts(bench: &mut Bench, both: &mut [Actord; 2]) {
-    if !["queue.million-start", "queue.million-open", "queue.million-stop"].iter().any(|id| bench.wants(id)) {
+    if !["queue.million-start", "queue.million-cold", "queue.million-open", "queue.million-stop"]
+        .iter()
+        .any(|id| bench.wants(id))
+    {
         return;
     }
     let empty = || [Series::default(), Series::default()];
@@ -100,7 +103,27 @@ async fn starts(bench: &mut Bench, both: &mut [Actord; 2]) {
     }
     let [without, with] = starts;
     let bound = without.median() + 2.0;
-    bench.tell("queue.million-start", Measured::ours(with).floor(without).bound(bound));
+    bench.tell("queue.million-start", Measured::ours(with).floor(without.clone()).bound(bound));
+    let mut cold = Series::default();
+    for _ in 0..bench.sized(1, 3) {
+        assert!(both[1].stop().await.success());
+        forget_pages(&both[1].data().join("calls.db"));
+        let begun = Instant::now();
+        both[1].launch(&[]).await;
+        assert_eq!(both[1].get("/function/busy/version").await.status, 200);
+        cold.took(begun.elapsed());
+        while !is_accepted(&both[1]).await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    bench.tell("queue.million-cold", Measured::ours(cold).floor(without).bound(bound));
+}
+
+/// As after a start of the machine: nothing of the file is in memory.
+fn forget_pages(file: &Path) {
+    let file = std::fs::File::open(file).unwrap();
+    file.sync_all().unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }
 
 async fn is_accepted(actord: &Actord) -> bool {
