@@ -123,15 +123,20 @@ impl Context {
     pub(super) async fn accept(&self, calls: &Calls, new: New) -> Result<CallId, NotAccepted> {
         self.may_accept(calls, &new.function)?;
         let _coming = self.room.for_call(calls, new.head.len() + new.body.len()).map_err(no_room)?;
-        self.keep(calls, new).await.map(|(id, _)| id)
+        self.keep(calls, new, None).await.map(|(id, _)| id)
     }
 
     /// Puts a call on the disk that is made of the answer of this one: it takes the room of that. Whether it was; if not, it has to
-    /// wait for others.
-    pub(super) async fn follow_up(&self, calls: &Calls, from: Seq, new: New) -> Result<bool, NotAccepted> {
+    /// wait for others. `id` is the same for each time that it is made of the same answer: after a kill between its commit and that
+    /// of the callback it is there.
+    pub(super) async fn follow_up(&self, calls: &Calls, from: Seq, id: CallId, new: New) -> Result<bool, NotAccepted> {
+        if calls.by_id(id).await?.is_some() {
+            return Ok(true);
+        }
         self.may_follow(calls, &new.function)?;
-        let Some(following) = self.room.follow(calls, from) else { return Ok(false) };
-        let (_, notice) = self.keep(calls, new).await?;
+        let bytes = new.head.len() + new.body.len();
+        let Some(following) = self.room.follow(calls, from, bytes) else { return Ok(false) };
+        let (_, notice) = self.keep(calls, new, Some(id)).await?;
         let seq = notice.head.seq;
         if following.made(notice) && !matches!(calls.load(seq).await, Ok(Some(_))) {
             // It had ended before it was noted.
@@ -140,8 +145,9 @@ impl Context {
         Ok(true)
     }
 
-    async fn keep(&self, calls: &Calls, new: New) -> Result<(CallId, Notice), NotAccepted> {
-        let call = self.made(calls, new, None).await?;
+    async fn keep(&self, calls: &Calls, new: New, id: Option<CallId>) -> Result<(CallId, Notice), NotAccepted> {
+        let mut call = self.made(calls, new, None).await?;
+        call.id = id.unwrap_or(call.id);
         let (id, function, deadline) = (call.id, call.function.clone(), call.deadline);
         let notice = calls.accept(call).await?;
         self.accepted(&function, deadline);

@@ -19,7 +19,7 @@ use super::retry::{self, Came, Hold, Next};
 use super::seam::{Delivered, Post, Sending};
 use super::under_way::Entry;
 use crate::function::{FunctionId, RetryRule};
-use crate::store::calls::{Loaded, Settled, Verdict};
+use crate::store::calls::{CallId, Loaded, Settled, Verdict};
 
 /// So many calls may follow from one by callbacks to functions of this actord: a circle ends.
 const CHAIN: u32 = 16;
@@ -211,7 +211,7 @@ impl Try {
             callback,
             deadline: None,
         };
-        Sent::Came(match self.context.follow_up(&self.calls, loaded.call.seq, new).await {
+        Sent::Came(match self.context.follow_up(&self.calls, loaded.call.seq, follow_up_id(loaded), new).await {
             Ok(true) => Came::Answered { status: 202, retry_after: None },
             Ok(false) => Came::NotTried(Hold::Full),
             Err(NotAccepted::Late) => Came::Answered { status: 400, retry_after: None },
@@ -234,6 +234,15 @@ impl Sent {
 
 fn internal(status: u16, reason: String) -> Came {
     Came::Internal { status, retry_after: None, reason }
+}
+
+/// The id of the call that follows from the answer as it is sent now. A try that was cut off by a kill is made with the same one;
+/// a dead letter that is sent again has another.
+fn follow_up_id(loaded: &Loaded) -> CallId {
+    let Loaded { call, attempts, .. } = loaded;
+    let last = attempts.last().map_or(0, |attempt| attempt.started);
+    let tries = [u64::from(call.called), u64::from(call.tries), attempts.len() as u64, last.cast_unsigned()];
+    call.id.following(&tries)
 }
 
 /// How many callbacks led to this call.

@@ -12,9 +12,11 @@
 //! wait for another try hold up none that came later, and calls go in the order in which they came.
 //!
 //! Claimed calls look on the disk as if they waited. Only what lies beyond the cursor is read, so none is read twice; what was
-//! told of and read is taken once, because `live` holds all that is in memory or under way.
+//! told of and read is taken once, because `live` holds all that is in memory or under way. What waits anew while its end has not
+//! been noted here (a dead letter is sent again as soon as it is one) is kept in `anew` until then.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use url::Url;
 
@@ -52,7 +54,9 @@ pub(super) struct Lane {
     returned: BTreeSet<Head>,
     urgent: BTreeSet<Head>,
     aside: BTreeSet<Head>,
-    live: HashSet<Seq>,
+    /// With when it is due, by what is known here.
+    live: HashMap<Seq, i64>,
+    anew: HashMap<Seq, Head>,
     cursor: Head,
     next: Option<i64>,
     reading: Option<Reading>,
@@ -85,7 +89,8 @@ impl Lane {
             returned: BTreeSet::new(),
             urgent: BTreeSet::new(),
             aside: BTreeSet::new(),
-            live: HashSet::new(),
+            live: HashMap::new(),
+            anew: HashMap::new(),
             cursor: START,
             next: Some(START.due),
             reading: None,
@@ -151,7 +156,7 @@ impl Lane {
         if let Ok(at) = self.heads.binary_search(&head) {
             was_here = self.heads.remove(at).is_some();
         }
-        if was_here || self.live.insert(head.seq) {
+        if was_here || enters(&mut self.live, head) {
             self.urgent.insert(head);
             // It must not be told of once more when it has ended.
             self.reading.iter_mut().for_each(|reading| reading.told.retain(|told| told.seq != head.seq));
@@ -163,26 +168,31 @@ impl Lane {
         self.aside.pop_first()
     }
 
-    /// One that was taken has ended, or waits anew.
-    pub(super) fn forget(&mut self, seq: Seq) {
+    /// One that was taken has ended, or waits anew. Returns what was told of it meanwhile.
+    #[must_use]
+    pub(super) fn forget(&mut self, seq: Seq) -> Option<Head> {
         self.live.remove(&seq);
         if let Some(reading) = &mut self.reading {
             reading.ended.insert(seq);
         }
+        self.anew.remove(&seq)
     }
 
     /// Notes that a call waits.
     pub(super) fn told(&mut self, head: Head, now: i64) {
-        if self.live.contains(&head.seq) {
+        if let Some(due) = self.live.get(&head.seq) {
+            if head.due > *due {
+                self.anew.insert(head.seq, head);
+            }
             return;
         }
         if let Some(reading) = &mut self.reading {
             reading.told.push(head);
         } else if head <= self.cursor {
-            self.live.insert(head.seq);
+            self.live.insert(head.seq, head.due);
             self.late.insert(head);
         } else if head.due <= now && self.heads.len() < HEADS && self.next.is_none_or(|next| head.due < next) {
-            self.live.insert(head.seq);
+            self.live.insert(head.seq, head.due);
             self.heads.push_back(head);
             self.cursor = head;
         } else {
@@ -210,7 +220,7 @@ impl Lane {
         if let Some(last) = heads.last() {
             self.cursor = self.cursor.max(*last);
         }
-        let new = heads.into_iter().filter(|head| !ended.contains(&head.seq) && self.live.insert(head.seq));
+        let new = heads.into_iter().filter(|head| !ended.contains(&head.seq) && enters(&mut self.live, *head));
         self.heads.extend(new);
         for head in told {
             self.told(head, now);
@@ -228,6 +238,7 @@ impl Lane {
         let sets = [&mut self.late, &mut self.returned, &mut self.aside, &mut self.urgent].map(std::mem::take);
         for head in self.heads.drain(..).chain(sets.into_iter().flatten()) {
             self.live.remove(&head.seq);
+            self.anew.remove(&head.seq);
         }
         if let Some(reading) = &mut self.reading {
             reading.stale = true;
@@ -248,6 +259,17 @@ impl Lane {
         let reads = self.gate == Gate::Open && self.reading.is_none() && !self.is_crowded() && self.heads.len() < FEW;
         let next = self.next.filter(|_| reads);
         next.into_iter().chain(self.gate.due()).min()
+    }
+}
+
+/// Notes one as live; whether it was not.
+fn enters(live: &mut HashMap<Seq, i64>, head: Head) -> bool {
+    match live.entry(head.seq) {
+        Entry::Vacant(place) => {
+            place.insert(head.due);
+            true
+        }
+        Entry::Occupied(_) => false,
     }
 }
 

@@ -14,7 +14,8 @@
 //!
 //! A callback into the queue of this actord is a follow-up call, which the bound does not refuse: it takes the room of the answer
 //! that it is made of. Beyond the bound there is one at a time, and the next one may be made of its own answer alone; other
-//! callbacks into the queue wait, which counts no try. It needs no place, and goes before what waits for its function, or it could
+//! callbacks into the queue wait, which counts no try, but for no longer than a minute for one that its function holds up (it was
+//! stopped, or fails). It needs no place, and goes before what waits for its function, or it could
 //! stand behind calls that wait for it.
 //!
 //! What is kept therefore goes beyond the bound by an answer or two and the copy of one at most, and by what ends: dead letters have
@@ -24,10 +25,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::{Duration, Instant};
+
 use crate::store::calls::{Calls, Notice, Seq};
 
 /// What is left to answers of all that may be kept: one part in so many.
 const SHARE: u64 = 8;
+/// A follow-up call that has not ended for so long is held up by its function, and holds up no others.
+const HELD_UP: Duration = Duration::from_secs(60);
 
 /// See the module.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ struct Taken {
     /// Bytes that are being accepted.
     coming: u64,
     /// Follow-up calls that were made beyond the bound and have not ended.
-    follow_ups: HashMap<Seq, Notice>,
+    follow_ups: HashMap<Seq, (Notice, Instant)>,
     /// Whether one more is being made.
     following: bool,
     /// Those of them that are to go before others.
@@ -74,6 +79,7 @@ pub(super) struct Coming(Arc<Room>, u64);
 #[derive(Debug)]
 pub(super) struct Following {
     room: Arc<Room>,
+    bytes: u64,
     is_beyond: bool,
 }
 
@@ -135,17 +141,22 @@ impl Room {
         all <= most || (kept.places, kept.callbacks, kept.follow_ups) == (0, 0, 0)
     }
 
-    /// Whether a follow-up call may be made of the answer of this one; none: it waits.
-    pub(super) fn follow(self: &Arc<Self>, calls: &Calls, from: Seq) -> Option<Following> {
-        let is_beyond = self.most.is_some_and(|most| calls.bytes() > most);
+    /// Whether a follow-up call of so many bytes may be made of the answer of this one; none: it waits.
+    pub(super) fn follow(self: &Arc<Self>, calls: &Calls, from: Seq, bytes: usize) -> Option<Following> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 2);
+        let mut taken = self.taken();
+        let all = calls.bytes().saturating_add(taken.coming).saturating_add(bytes);
+        let is_beyond = self.most.is_some_and(|most| all > most);
         if is_beyond {
-            let mut taken = self.taken();
-            if taken.following || taken.follow_ups.keys().any(|other| *other != from) {
+            let holds_up = |(call, (_, since)): (&Seq, &(Notice, Instant))| *call != from && since.elapsed() < HELD_UP;
+            if taken.following || taken.follow_ups.iter().any(holds_up) {
                 return None;
             }
             taken.following = true;
         }
-        Some(Following { room: self.clone(), is_beyond })
+        taken.coming = taken.coming.saturating_add(bytes);
+        drop(taken);
+        Some(Following { room: self.clone(), bytes, is_beyond })
     }
 
     /// Whether a call is a follow-up call that was made beyond the bound.
@@ -168,7 +179,7 @@ impl Room {
     /// A dispatcher begins, which knows of none.
     pub(super) fn begin_dispatch(&self) {
         let mut taken = self.taken();
-        taken.fresh = taken.follow_ups.values().copied().collect();
+        taken.fresh = taken.follow_ups.values().map(|(call, _)| *call).collect();
     }
 
     /// Calls are those of another file.
@@ -188,7 +199,7 @@ impl Following {
     pub(super) fn made(self, call: Notice) -> bool {
         if self.is_beyond {
             let mut taken = self.room.taken();
-            taken.follow_ups.insert(call.head.seq, call);
+            taken.follow_ups.insert(call.head.seq, (call, Instant::now()));
             taken.fresh.push(call);
         }
         self.is_beyond
@@ -197,8 +208,10 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
+        let mut taken = self.room.taken();
+        taken.coming -= self.bytes;
         if self.is_beyond {
-            self.room.taken().following = false;
+            taken.following = false;
         }
     }
 }

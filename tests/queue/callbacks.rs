@@ -288,3 +288,18 @@ fn a_callback_to_a_function_that_is_not_there_is_tried_again_until_it_is() {
         house.when("g is called", async |house| house.began("g").len() == 1).await;
     });
 }
+
+#[test]
+fn a_link_of_a_chain_that_a_kill_cut_off_is_made_once() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.serve("g", &[]).await;
+        house.always("g", Step::answers(200).after(MINUTE));
+        let one = house.queue.accept(called_back("f", "http://gateway:8080/async-function/g")).await.unwrap();
+        house.when("the next link is on the disk", async |house| house.calls.lanes().len() == 3).await;
+        let made = house.until_state(one, State::Done).await;
+        let next = house.began("g")[0].sent.id;
+        assert_eq!(made.call.id.following(&[1, 0, 1, made.attempts[0].started.cast_unsigned()]), next);
+    });
+}

@@ -59,3 +59,31 @@ fn dead_letters_are_listed_and_removed() {
         assert_eq!(house.queue.list(filter()).await.unwrap().calls.len(), 0);
     });
 }
+
+#[test]
+fn a_dead_letter_that_is_sent_again_the_moment_it_is_one_is_sent() {
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        house.always("f", Step::answers(400));
+        let calls = house.accept_many("f", 50).await;
+        let again = calls.iter().map(|one| {
+            let (house, one) = (&house, *one);
+            // Asked without a pause: some are answered before the dispatcher has noted that the call ended.
+            async move {
+                for _ in 0..100_000 {
+                    if house.queue.retry(one, Revive::default()).await == Ok(()) {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                panic!("{one} never was a dead letter");
+            }
+        });
+        futures_util::future::join_all(again).await;
+        house.always("f", Step::answers(200));
+        for one in calls {
+            house.when("it was sent again", async |house| house.call(one).await.attempts.len() >= 2).await;
+        }
+    });
+}

@@ -113,3 +113,32 @@ fn who_asked_for_a_callback_is_told_that_the_function_was_deleted() {
         assert_eq!(&post.body[..], b"its function was deleted\n");
     });
 }
+
+#[test]
+fn a_function_whose_calls_were_all_removed_is_stopped_and_started_as_any_other() {
+    use actord::queue::{Filter, Wanted};
+    simulate(async {
+        let house = House::start().await;
+        house.serve("f", &[]).await;
+        let first = house.accept("f").await;
+        house.until_state(first, State::Done).await;
+        // Its row goes while the dispatcher still remembers it, and the next call makes another.
+        house.queue.purge(Filter { wanted: Wanted::Done, limit: 100, ..Filter::default() }).await.unwrap();
+        house.calls.tidy().await.unwrap();
+        assert!(house.calls.lanes().is_empty());
+        let second = house.accept("f").await;
+        house.until_state(second, State::Done).await;
+        // Until the old one is forgotten.
+        for _ in 0..4 {
+            sleep(MINUTE / 2).await;
+            let more = house.accept("f").await;
+            house.until_state(more, State::Done).await;
+        }
+        house.keep_down("f", true).await.unwrap();
+        let waits = house.accept("f").await;
+        sleep(MINUTE).await;
+        assert_eq!(house.state(waits).await, State::Waiting);
+        house.keep_down("f", false).await.unwrap();
+        house.until_state(waits, State::Done).await;
+    });
+}

@@ -8,7 +8,7 @@ use super::super::gate::{ASK_AGAIN, GONE_FOR, Gate};
 use super::super::retry::Hold;
 use super::Dispatcher;
 use crate::engine::{Change, Changed, Missed};
-use crate::store::calls::{LaneId, LaneKey};
+use crate::store::calls::{LaneId, LaneKey, Notice, Seq};
 
 impl Dispatcher {
     /// A try has ended. One that panicked takes the dispatcher with it, which then starts over.
@@ -25,15 +25,9 @@ impl Dispatcher {
         }
         self.context.metrics.in_flight(&lane.key, lane.in_flight);
         match outcome {
-            Outcome::Settled(notice) => {
-                lane.forget(head.seq);
-                notice.into_iter().for_each(|notice| self.told(notice));
-            }
-            Outcome::Moved(notice) => {
-                lane.forget(head.seq);
-                self.told(notice);
-            }
-            Outcome::Nothing => lane.forget(head.seq),
+            Outcome::Settled(notice) => self.is_over(id, head.seq, notice),
+            Outcome::Moved(notice) => self.is_over(id, head.seq, Some(notice)),
+            Outcome::Nothing => self.is_over(id, head.seq, None),
             Outcome::Unsettled(written) => {
                 self.errands.spawn(async move { Back::Settled(id, head.seq, written.ended().await) });
             }
@@ -55,6 +49,14 @@ impl Dispatcher {
             }
         }
         self.touch(id);
+    }
+
+    /// A try is over, and what came of it is on the disk: this is how the call waits now, if it does. A dead letter may have been
+    /// sent again before its end was noted here.
+    fn is_over(&mut self, id: LaneId, call: Seq, notice: Option<Notice>) {
+        let anew = self.lanes.get_mut(&id).and_then(|lane| lane.forget(call));
+        notice.into_iter().for_each(|notice| self.told(notice));
+        anew.into_iter().for_each(|head| self.told(Notice { lane: id, head }));
     }
 
     pub(super) fn back(&mut self, back: Result<Back, JoinError>) {
@@ -79,10 +81,7 @@ impl Dispatcher {
                 }
             }
             Back::Settled(id, call, notice) => {
-                if let Some(lane) = self.lanes.get_mut(&id) {
-                    lane.forget(call);
-                }
-                notice.into_iter().for_each(|notice| self.told(notice));
+                self.is_over(id, call, notice);
                 self.touch(id);
             }
             Back::Deadlines(next) => {

@@ -143,10 +143,14 @@ impl Dispatcher {
         if let Some(timer) = lane.timer {
             self.timers.remove(&(timer, id));
         }
+        self.context.shown().remove(&id);
         if let LaneKey::Function(function) = &lane.key {
+            // Its rows may have gone before this lane, and the function's next call made another.
+            if self.of_function.get(function) != Some(&id) {
+                return;
+            }
             self.of_function.remove(function);
         }
-        self.context.shown().remove(&id);
         self.context.metrics.forget_in_flight(&lane.key);
     }
 }

@@ -71,7 +71,7 @@ fn what_was_given_back_goes_first_and_what_is_under_way_is_not_taken_twice() {
     assert_eq!(taken(&mut lane), [1, 3]);
     lane.begin_anew();
     assert_eq!(lane.begin_reading(10), Some(START));
-    lane.forget(Seq(1));
+    assert_eq!(lane.forget(Seq(1)), None);
     lane.read(vec![head(1, 1), head(2, 2), head(3, 3), head(4, 4)], None, 10);
     assert_eq!(taken(&mut lane), [4], "the others are under way, or were when it was read");
     lane.told(first, 10);
@@ -140,6 +140,8 @@ enum Step {
     Takes,
     /// One that was taken ends, waits anew, or is given back.
     Ends(u8),
+    /// It ends, and waits anew before its end is noted.
+    Revives(u8),
     Again(u8),
     GivesBack(u8),
     Aside(u8),
@@ -158,6 +160,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::HasRead),
         4 => Just(Step::Takes),
         2 => any::<u8>().prop_map(Step::Ends),
+        1 => any::<u8>().prop_map(Step::Revives),
         2 => any::<u8>().prop_map(Step::Again),
         1 => any::<u8>().prop_map(Step::GivesBack),
         1 => any::<u8>().prop_map(Step::Aside),
@@ -249,7 +252,21 @@ proptest! {
                         while !world.notices.is_empty() {
                             world.tell(&mut lane);
                         }
-                        lane.forget(head.seq);
+                        prop_assert_eq!(lane.forget(head.seq), None);
+                    }
+                }
+                Step::Revives(which) => {
+                    if let Some(before) = world.taken(which) {
+                        let anew = head(world.now.max(before.due + 1), before.seq.0);
+                        world.disk.remove(&before);
+                        world.disk.insert(anew);
+                        world.notices.push_back(anew);
+                        while !world.notices.is_empty() {
+                            world.tell(&mut lane);
+                        }
+                        let told = lane.forget(anew.seq);
+                        prop_assert_eq!(told, Some(anew));
+                        lane.told(anew, world.now);
                     }
                 }
                 Step::Again(which) => {
@@ -261,8 +278,9 @@ proptest! {
                         while !world.notices.is_empty() {
                             world.tell(&mut lane);
                         }
-                        lane.forget(again.seq);
+                        let told = lane.forget(again.seq);
                         lane.told(again, world.now);
+                        told.into_iter().for_each(|head| lane.told(head, world.now));
                     }
                 }
                 Step::GivesBack(which) => {

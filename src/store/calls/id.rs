@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand::Rng;
+use sha2::{Digest, Sha256};
 
 /// Our own id of a call, a UUID of version 7: never used twice, and ids of later calls are greater, by milliseconds, so that new ones
 /// go to the end of their index.
@@ -16,6 +17,19 @@ impl CallId {
     pub fn new(accepted: i64) -> Self {
         let mut bytes: [u8; 16] = rand::rng().random();
         bytes[..6].copy_from_slice(&accepted.max(0).to_be_bytes()[2..]);
+        bytes[6] = 0x70 | bytes[6] & 0x0f;
+        bytes[8] = 0x80 | bytes[8] & 0x3f;
+        Self(bytes)
+    }
+
+    /// That of a call that follows from this one: the same for the same numbers, and as new as this one.
+    #[must_use]
+    pub fn following(&self, which: &[u64]) -> Self {
+        let mut sum = Sha256::new_with_prefix(self.0);
+        which.iter().for_each(|number| sum.update(number.to_be_bytes()));
+        let sum = sum.finalize();
+        let mut bytes = self.0;
+        bytes[6..].copy_from_slice(&sum[..10]);
         bytes[6] = 0x70 | bytes[6] & 0x0f;
         bytes[8] = 0x80 | bytes[8] & 0x3f;
         Self(bytes)
@@ -96,6 +110,15 @@ mod tests {
             assert_eq!(wrong.parse::<CallId>(), Err(NotAnId), "{wrong}");
         }
         assert_eq!("018bcfe5-687b-7000-8000-0000000000-0".parse::<CallId>(), Err(NotAnId));
+    }
+
+    #[test]
+    fn a_call_that_follows_has_the_same_id_each_time() {
+        let id = CallId::new(1_700_000_000_123);
+        let follows = id.following(&[1, 2]);
+        assert_eq!(follows, id.following(&[1, 2]));
+        assert!(follows != id && follows != id.following(&[2, 1]) && follows != CallId::new(7).following(&[1, 2]));
+        assert_eq!((&follows.to_string()[..14], &follows.to_string()[14..15]), ("018bcfe5-687b-", "7"));
     }
 
     #[test]
