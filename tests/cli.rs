@@ -265,7 +265,21 @@ async fn calls_that_wait_and_dead_letters_go_along_where_that_is_asked_for_and_t
     assert!(stderr(&refused).contains("calls.ndjson: line 3: missing field"), "{}", stderr(&refused));
     assert!(!fresh.exists());
 
+    // A file of calls that can't be opened: no function and no secret is there then.
     std::fs::write(out.join("calls.ndjson"), lines).unwrap();
+    let newer = home.path().join("newer");
+    std::fs::create_dir(&newer).unwrap();
+    Calls::open(&newer.join("calls.db"), Bounds::default(), 0).unwrap().close().await.unwrap();
+    let mut bytes = std::fs::read(newer.join("calls.db")).unwrap();
+    // Where SQLite has a file's `user_version`.
+    bytes[60..64].copy_from_slice(&999_u32.to_be_bytes());
+    std::fs::write(newer.join("calls.db"), bytes).unwrap();
+    let refused = import(&newer, &out, &[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("calls.db"), "{}", stderr(&refused));
+    let functions = Store::open(&newer.join("actord.db")).unwrap();
+    assert!(functions.get(&"a".parse().unwrap()).await.unwrap().is_none());
+
     for (more, words) in [
         (&[][..], "2 asynchronous calls and dead letters taken over (0 more"),
         (&["--replace"], "0 asynchronous calls and dead letters taken over (2 more"),
@@ -281,7 +295,7 @@ async fn calls_that_wait_and_dead_letters_go_along_where_that_is_asked_for_and_t
         assert_eq!((call.call.state, call.sound), (state, true));
         assert_eq!(
             Head::decode(&call.request.unwrap().head),
-            Some(Head::default()),
+            Some(Head(vec![("content-length".into(), b"2".to_vec())])),
             "what may be a secret stays behind"
         );
     }

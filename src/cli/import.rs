@@ -1,8 +1,11 @@
-//! `actord import`: a directory of stack files into the desired state of a data directory, all of it or nothing.
+//! `actord import`: a directory of stack files into the desired state of a data directory: functions all or none, then calls.
 //!
 //! ```text
-//! read and check the directory -> lock the data directory -> compare -> secrets -> one transaction -> asynchronous calls
+//! read and check the directory -> lock the data directory -> compare -> open the asynchronous calls, is there room?
+//! -> secrets -> functions, in one transaction -> asynchronous calls, in parts
 //! ```
+//! What can be refused is so before the first write. Calls come last: where they end half way, the same import once more (with
+//! `--replace`) takes over the others.
 //! Offline, so that it says the same whether anything runs or not: the next `actord up` starts what was imported.
 
 use std::collections::BTreeSet;
@@ -67,7 +70,7 @@ impl ImportArgs {
     /// Imports the directory while no actord runs, and returns what to tell about it.
     ///
     /// # Errors
-    /// [`ImportError`]; no function is changed then.
+    /// [`ImportError`]; no function is changed then, unless it is the disk that refused calls half way.
     pub fn run(&self) -> Result<String, ImportError> {
         let contents = stack::read(&self.dir)?;
         // To its last line, before anything is changed.
@@ -97,12 +100,21 @@ impl ImportArgs {
                 return Err(ImportError::Exists(existing.into_iter().collect::<Vec<_>>().join(", ")));
             }
         }
-        for (namespace, name, value) in &changed.to_write {
-            secrets.write(namespace, name, value)?;
-        }
-        runtime.block_on(store.put_all(&functions)).map_err(failed)?;
+        let database = self.open_calls(&runtime, &calls)?;
+        let write = || {
+            for (namespace, name, value) in &changed.to_write {
+                secrets.write(namespace, name, value)?;
+            }
+            runtime.block_on(store.put_all(&functions)).map_err(failed)?;
+            let taken = database.as_ref().map(|database| self.take_calls(&runtime, database, &calls));
+            Ok::<_, ImportError>(taken.transpose()?)
+        };
+        let written = write();
+        let closed = database.as_ref().map_or(Ok(()), |database| runtime.block_on(database.close()));
+        let taken = written?;
+        closed.map_err(|error| CallsFileError::Store(self.config.calls_path(), error))?;
         let told = self.summary(&functions, existing.len(), changed.to_write.len(), &missing(&secrets, &functions));
-        Ok(match self.take_calls(&runtime, &calls)? {
+        Ok(match taken {
             Some((taken, there)) => {
                 format!("{told}\n{taken} asynchronous calls and dead letters taken over ({there} more were there)")
             }
@@ -110,23 +122,37 @@ impl ImportArgs {
         })
     }
 
-    /// Takes over the calls of this file, if it is there: how many, and how many were there already.
-    fn take_calls(&self, runtime: &Runtime, file: &Path) -> Result<Option<(u64, u64)>, CallsFileError> {
+    /// Opens what the calls of this file are taken over into, if it is there and they have room.
+    fn open_calls(&self, runtime: &Runtime, file: &Path) -> Result<Option<Calls>, CallsFileError> {
         if !file.exists() {
             return Ok(None);
         }
         let path = self.config.calls_path();
         let failed = |error| CallsFileError::Store(path.clone(), error);
         let database = runtime.block_on(async { Calls::open(&path, Bounds::default(), wall()) }).map_err(failed)?;
+        // A disk that can't be asked has room: the writes will tell.
+        let free = rustix::fs::statvfs(&self.config.data_dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let is_there = |id| runtime.block_on(database.by_id(id)).map(|call| call.is_some()).map_err(failed);
+        let fits = calls_file::room::check(file, self.config.queue_max_body, free.unwrap_or(u64::MAX), is_there);
+        match fits {
+            Ok(()) => Ok(Some(database)),
+            Err(why) => {
+                runtime.block_on(database.close()).map_err(failed)?;
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes over the calls of this file: how many, and how many were there already.
+    fn take_calls(&self, runtime: &Runtime, database: &Calls, file: &Path) -> Result<(u64, u64), CallsFileError> {
+        let failed = |error| CallsFileError::Store(self.config.calls_path(), error);
         let (mut taken, mut all) = (0, 0);
-        let read = calls_file::read(file, self.config.queue_max_body, |calls| {
+        calls_file::read(file, self.config.queue_max_body, |calls| {
             all += calls.len() as u64;
-            taken += runtime.block_on(database.import(calls.into())).map_err(failed)?;
+            taken += runtime.block_on(database.import(calls.into(), wall())).map_err(failed)?;
             Ok(())
-        });
-        let closed = runtime.block_on(database.close()).map_err(failed);
-        read.and(closed)?;
-        Ok(Some((taken, all - taken)))
+        })?;
+        Ok((taken, all - taken))
     }
 
     fn summary(

@@ -166,7 +166,7 @@ impl Try {
         let next = if is_late {
             Next::Dead { reason: LATE.to_owned() }
         } else {
-            retry::next(rule, call.tries + 1, &came, self.left(call), rand::random())
+            retry::next(rule, call.tries.saturating_add(1), &came, self.left(call), rand::random())
         };
         let function = &call.function;
         if let Came::Answered { status, .. } = came {
@@ -196,7 +196,7 @@ impl Try {
             }
             Next::Dead { reason } => {
                 self.context.metrics.attempt(function, "dead");
-                let is_last = call.tries + 1 >= rule.attempts;
+                let is_last = call.tries.saturating_add(1) >= rule.attempts;
                 self.context.metrics.dead(
                     if is_late {
                         "deadline"

@@ -63,7 +63,7 @@ impl Try {
         };
         let (came, next) = match sent {
             Sent::Came(came) => {
-                let next = retry::next(rule, loaded.call.tries + 1, &came, None, rand::random());
+                let next = retry::next(rule, loaded.call.tries.saturating_add(1), &came, None, rand::random());
                 (came, next)
             }
             Sent::Never(reason) => {

@@ -1,4 +1,6 @@
-//! What is kept for sending and never shown: by the names of headers and of values in a query.
+//! What is kept for sending and never shown: by the names of headers and of values in a query, and by what values look like.
+
+use url::Url;
 
 /// Parts of names whose values are secrets.
 const PARTS: [&str; 10] =
@@ -17,6 +19,25 @@ pub fn is_secret(name: &str) -> bool {
     NAMES.contains(&name.as_str()) || PARTS.iter().any(|part| name.contains(part))
 }
 
+/// The value of a header, if it may be shown. `is_token`: whether an `Authorization` header would carry a token of ours.
+#[must_use]
+pub fn value(name: &str, value: &[u8], is_token: fn(&[u8]) -> bool) -> Option<String> {
+    let mut pieces = value.split(|byte| b" ,;=\"'".contains(byte));
+    if is_secret(name) || pieces.any(|piece| looks_secret(piece, is_token)) {
+        return None;
+    }
+    // A URL has its secrets in its query, and before its host.
+    Some(url(&String::from_utf8_lossy(value)))
+}
+
+/// Whether a piece of a value is a token of ours, one that is signed (a JWT), or says that one follows.
+fn looks_secret(piece: &[u8], is_token: fn(&[u8]) -> bool) -> bool {
+    is_token(&[b"Bearer ", piece].concat())
+        || piece.starts_with(b"eyJ") && piece.contains(&b'.')
+        || piece.eq_ignore_ascii_case(b"bearer")
+        || piece.eq_ignore_ascii_case(b"basic")
+}
+
 /// A path with its query, or a URL, as it may be shown: without the values of secret names, and without a user and password.
 #[must_use]
 pub fn url(text: &str) -> String {
@@ -33,8 +54,18 @@ pub fn url(text: &str) -> String {
     shown
 }
 
-/// `https://user:password@host/path` without what is before the host.
+/// `https://user:password@host/path` without what is before the host, in whatever way it is written: by the reader that the
+/// sender has, to which `http:/user:password@host/` is the same.
 fn without_user(url: &str) -> String {
+    if let Ok(mut read) = Url::parse(url) {
+        if read.username().is_empty() && read.password().is_none() {
+            return url.to_owned();
+        }
+        if read.set_username("").is_ok() && read.set_password(None).is_ok() {
+            return read.into();
+        }
+    }
+    // What it can't read is sent nowhere, and may have a password all the same.
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let server = authority.rsplit_once('@').map_or(authority, |(_, server)| server);
@@ -99,6 +130,12 @@ mod tests {
             ("?a=%", "?a=%"),
             ("https://u:p@host:1/a@b?sig=1", "https://host:1/a@b?sig=…"),
             ("http://host", "http://host"),
+            ("http:/u:p@host/", "http://host/"),
+            ("http:///u:p@host/?a=1", "http://host/?a=1"),
+            ("http:u:p@host", "http://host/"),
+            ("http:\\\\u:p@host/", "http://host/"),
+            ("https://u:p@host:99999/x", "https://host:99999/x"),
+            ("https://:p@host/", "https://host/"),
             ("", ""),
         ] {
             assert_eq!(url(text), shown, "{text}");

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::head::{may_leave, of_answer, of_call};
 use crate::function::FunctionId;
 use crate::queue::callback_lane;
 use crate::queue::head::Head;
-use crate::queue::redact::is_secret;
 use crate::store::calls::{
     Attempt, CallId, Callback, Kept, LaneId, LaneKey, Loaded, Phase, Request, Seq, State, Summary, Verdict,
 };
@@ -18,6 +18,12 @@ const LONGEST_METHOD: usize = 32;
 const LONGEST_URL: usize = 16 << 10;
 /// The longest id of a caller's.
 const LONGEST_ID: usize = 128;
+/// The longest path with its query: no server takes a longer one.
+const LONGEST_PATH: usize = (64 << 10) - 1;
+/// The longest schedule.
+const LONGEST_SCHEDULE: usize = 1 << 10;
+/// More tries are not counted: what is counted on must not overflow.
+const MOST_TRIES: u32 = 1_000_000;
 /// More attempts of a call are never kept.
 const ATTEMPTS: usize = 20;
 
@@ -32,8 +38,11 @@ pub(super) struct Line {
     pub(super) state: Stands,
     #[serde(default, skip_serializing_if = "is_function")]
     next: Next,
-    /// Milliseconds of the wall's clock, as the deadline is.
+    /// Milliseconds of the wall's clock, as all times here.
     accepted: i64,
+    /// When its next try is, if it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deadline: Option<i64>,
     tries: u32,
@@ -46,6 +55,7 @@ pub(super) struct Line {
     becomes: Option<Becomes>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attempts: Vec<Attempt>,
+    /// For people: a file proves nothing of who called.
     guarded: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     callback: Option<CallbackLine>,
@@ -93,6 +103,7 @@ enum Becomes {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct CallbackLine {
     url: String,
+    /// For people, as `guarded` is.
     checked: bool,
 }
 
@@ -106,12 +117,12 @@ struct AnswerLine {
 }
 
 impl Line {
-    /// None of a call whose record is damaged.
-    pub(super) fn of(loaded: &Loaded, with_secrets: bool) -> Option<Self> {
+    /// None of a call whose record is damaged. `now`: what it is on the wall.
+    pub(super) fn of(loaded: &Loaded, with_secrets: bool, now: i64) -> Option<Self> {
         let (call, request) = (&loaded.call, loaded.request.as_ref().filter(|_| loaded.sound)?);
         let mut head = Head::decode(&request.head)?;
-        let may = |name: &str| with_secrets || !is_secret(name);
-        head.0.retain(|(name, _)| may(name));
+        let may = |name: &str, value: &[u8]| with_secrets || may_leave(name, value);
+        head.0.retain(|(name, value)| may(name, value));
         Some(Self {
             id: call.id.to_string(),
             caller_id: call.caller_id.clone(),
@@ -126,6 +137,7 @@ impl Line {
                 Phase::Callback => Next::Callback,
             },
             accepted: call.accepted,
+            due: Some(call.due).filter(|due| call.state == State::Waiting && *due > now),
             deadline: call.deadline,
             tries: call.tries,
             called: call.called,
@@ -148,7 +160,7 @@ impl Line {
             body: BASE64.encode(&request.body),
             answer: loaded.answer.as_ref().map(|answer| AnswerLine {
                 status: answer.status,
-                head: (answer.head.iter().filter(|(name, _)| may(name)))
+                head: (answer.head.iter().filter(|(name, value)| may(name, value)))
                     .map(|(name, value)| (name.clone(), BASE64.encode(value)))
                     .collect(),
                 body: BASE64.encode(&answer.body),
@@ -165,6 +177,12 @@ impl Line {
             return Err("callerId: expected some characters that can be seen, 128 at most".to_owned());
         }
         method(&self.method)?;
+        if self.path.len() > LONGEST_PATH {
+            return Err(format!("path: {} characters, and no more than {LONGEST_PATH} are taken", self.path.len()));
+        }
+        if self.schedule.as_ref().is_some_and(|schedule| schedule.len() > LONGEST_SCHEDULE) {
+            return Err(format!("schedule: no more than {LONGEST_SCHEDULE} characters are taken"));
+        }
         let is_path = self.path.is_empty() || self.path.starts_with(['/', '?']);
         if !is_path || self.path.contains('#') || !is_visible(&self.path) {
             return Err("path: expected what follows a function's name in a URL: nothing, /path or ?query".to_owned());
@@ -173,6 +191,7 @@ impl Line {
         let headers = Head::decode(&head).ok_or("head: these bytes are no headers of a call")?;
         headers.0.iter().try_for_each(|(name, value)| header("head", name, value))?;
         let body = body("body", &self.body, longest)?;
+        let head = of_call(headers, body.len()).encode();
         if self.attempts.len() > ATTEMPTS {
             return Err(format!("attempts: no more than {ATTEMPTS} are kept of a call"));
         }
@@ -194,7 +213,6 @@ impl Line {
             // Its place and size are those of the file that takes it.
             seq: Seq(0),
             lane: LaneId(0),
-            due: 0,
             bytes: 0,
             id,
             caller_id: self.caller_id,
@@ -205,19 +223,21 @@ impl Line {
             },
             phase,
             accepted: self.accepted,
-            tries: self.tries,
-            called: self.called,
+            due: self.due.unwrap_or(0),
+            tries: self.tries.min(MOST_TRIES),
+            called: self.called.min(MOST_TRIES),
             deadline: self.deadline,
             status: self.status,
             reason: self.reason,
             verdict,
-            guarded: self.guarded,
+            // Whatever the file says: who wrote it may not be who may call.
+            guarded: true,
             callback,
             method: self.method,
             path: self.path,
             schedule: self.schedule,
         };
-        let request = Some(Request { head: head.into(), body });
+        let request = Some(Request { head, body });
         Ok((lane, Loaded { call, attempts: self.attempts, request, answer, sound: true }))
     }
 }
@@ -228,7 +248,7 @@ impl CallbackLine {
         if !is_url {
             return Err(format!("callback.url: expected a URL of at most {LONGEST_URL} characters"));
         }
-        Ok(Callback { url: self.url, checked: self.checked })
+        Ok(Callback { url: self.url, checked: false })
     }
 }
 
@@ -242,7 +262,7 @@ impl AnswerLine {
             header("answer.head", &name, &value)?;
             Ok::<_, String>((name, value))
         });
-        let head = head.collect::<Result<_, _>>()?;
+        let head = of_answer(head.collect::<Result<_, _>>()?);
         // Of an answer that is not called back 64 KiB are kept, whatever bodies of calls may have.
         let body = body("answer.body", &self.body, longest.max(64 << 10))?;
         Ok(Kept { status: self.status, head, body, total: self.total })

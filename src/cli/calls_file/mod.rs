@@ -6,7 +6,9 @@
 //! ```
 //! A file may have been written by anybody: what is taken is held to what the door would have let in.
 
+mod head;
 mod line;
+pub(super) mod room;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write as _};
@@ -14,6 +16,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use self::line::{Line, Stands};
+use crate::queue::wall;
 use crate::store::calls::{Calls, LaneKey, Loaded, StoreError};
 
 /// Its name in the directory.
@@ -37,6 +40,16 @@ pub enum CallsFileError {
     /// The database can't be read or written.
     #[error("{0}: {1}")]
     Store(PathBuf, StoreError),
+    /// The disk is too full.
+    #[error("{}: its calls need {needed} bytes of the disk, and {free} are free: make room first", path.display())]
+    Room {
+        /// The file.
+        path: PathBuf,
+        /// How much they need, with what is left to others.
+        needed: u64,
+        /// How much there is.
+        free: u64,
+    },
 }
 
 /// What was written.
@@ -55,8 +68,9 @@ pub(super) fn write(db: &Path, to: &Path, with_secrets: bool) -> Result<Written,
     let file = File::options().write(true).create_new(true).mode(0o600).open(to).map_err(failed)?;
     let (mut out, mut written, mut broken) = (BufWriter::new(file), Written::default(), None);
     if db.exists() {
-        let read = Calls::read_unended(db, |_, call| {
-            let Some(line) = Line::of(&call, with_secrets) else {
+        let now = wall();
+        let read = Calls::read_unended(db, now, |_, call| {
+            let Some(line) = Line::of(&call, with_secrets, now) else {
                 written.damaged += 1;
                 return Ok(());
             };

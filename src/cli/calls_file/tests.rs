@@ -12,7 +12,8 @@ use crate::store::calls::{Attempt, Bounds, CallId, Callback, Kept, NewCall, Sett
 const LONGEST: usize = 1 << 20;
 
 fn call(function: &str, headers: &[(&str, &str)]) -> NewCall {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
+    let headers = headers.iter().chain(&[("content-length", "7")]);
+    let headers = headers.map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()));
     NewCall {
         id: CallId::new(1_000),
         caller_id: Some("mine".into()),
@@ -73,8 +74,8 @@ async fn what_waits_and_what_failed_is_written_beside_a_running_actord_and_taken
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
     let to = Calls::in_memory().unwrap();
-    assert_eq!(to.import(read_all(&path).unwrap().into()).await.unwrap(), 3);
-    assert_eq!(to.import(read_all(&path).unwrap().into()).await.unwrap(), 0, "twice is once");
+    assert_eq!(to.import(read_all(&path).unwrap().into(), 0).await.unwrap(), 3);
+    assert_eq!(to.import(read_all(&path).unwrap().into(), 0).await.unwrap(), 0, "twice is once");
     for id in ids {
         let (there, here) = (from.by_id(id).await.unwrap().unwrap(), to.by_id(id).await.unwrap().unwrap());
         assert!(here.sound);
@@ -83,7 +84,7 @@ async fn what_waits_and_what_failed_is_written_beside_a_running_actord_and_taken
             let call = loaded.call.clone();
             let times = (call.accepted, call.deadline, call.tries, call.called, call.status);
             let is = (call.state, call.phase, call.verdict, call.reason, call.guarded, call.callback);
-            (times, is, call.caller_id, call.function, call.method, call.path, call.schedule)
+            (times, is, call.caller_id, call.function, call.method, call.path, call.schedule, call.bytes)
         };
         assert_eq!(same(&there), same(&here));
     }
@@ -116,6 +117,10 @@ fn where_there_are_no_calls_there_are_no_lines_and_a_file_that_is_missing_has_no
     assert!(read_all(&path).unwrap().is_empty());
     fs::write(&path, "\n\n").unwrap();
     assert!(read_all(&path).unwrap().is_empty());
+    // actord was ended before the first write to it.
+    let (db, path) = (dir.path().join("calls.db"), dir.path().join("of an empty one"));
+    fs::write(&db, "").unwrap();
+    assert_eq!(write(&db, &path, false).unwrap(), Written::default());
 }
 
 /// The least that is a line.
@@ -153,6 +158,8 @@ fn a_line_that_is_none_is_told_with_its_number_and_its_field() {
         ("path", json!("x"), "path: "),
         ("path", json!("/x HTTP/1.1\r\nHost: evil\r\n\r\n"), "path: "),
         ("path", json!("//evil#x"), "path: "),
+        ("path", json!(format!("/{}", "x".repeat(64 << 10))), "path: 65537 characters"),
+        ("schedule", json!("x".repeat(1_025)), "schedule: "),
         ("head", json!("%%%"), "head: no base64"),
         ("head", json!("aGVsbG8="), "head: these bytes are no headers"),
         ("head", encoded("x y", b""), "head: no header of HTTP"),
@@ -182,6 +189,57 @@ fn a_line_that_is_none_is_told_with_its_number_and_its_field() {
         let told = read_all(&path).unwrap_err().to_string();
         assert!(told.contains("line 1: ") && told.contains(why), "{told}");
     }
+}
+
+/// The only call of a file with this line.
+fn taken(line: &Value) -> Loaded {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(NAME);
+    fs::write(&path, line.to_string()).unwrap();
+    read_all(&path).unwrap().remove(0).1
+}
+
+#[test]
+fn what_a_file_says_of_who_called_is_not_believed() {
+    let mut line = least();
+    line["guarded"] = false.into();
+    line["callback"] = json!({ "url": "http://127.0.0.1:8080/function/secret", "checked": true });
+    let call = taken(&line).call;
+    assert!(call.guarded && !call.callback.unwrap().checked);
+}
+
+#[test]
+fn what_frames_a_request_is_made_of_its_body() {
+    let mut line = least();
+    line["head"] = encoded("content-length", b"0");
+    line["body"] = BASE64.encode("GET /x HTTP/1.1\r\n\r\n").into();
+    line["answer"] = json!({ "status": 200, "head": [["Content-Length", "MA=="]], "body": "aGk=", "total": 2 });
+    let call = taken(&line);
+    let head = Head::decode(&call.request.unwrap().head).unwrap();
+    assert_eq!(head.0, [("content-length".to_owned(), b"19".to_vec())]);
+    assert!(call.answer.unwrap().head.is_empty());
+}
+
+#[test]
+fn what_is_counted_on_is_bounded() {
+    let mut line = least();
+    (line["tries"], line["called"]) = (u32::MAX.into(), u32::MAX.into());
+    let call = taken(&line).call;
+    assert_eq!((call.tries, call.called), (1_000_000, 1_000_000));
+}
+
+#[test]
+fn calls_that_the_disk_has_no_room_for_are_refused_before_anything_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(NAME);
+    let mut line = least();
+    line["body"] = BASE64.encode(vec![b'x'; LONGEST]).into();
+    fs::write(&path, line.to_string()).unwrap();
+    let check = |free, there| room::check(&path, LONGEST, free, |_| Ok(there));
+    assert!(check(u64::MAX, false).is_ok());
+    let refused = check(64 << 20, false).unwrap_err().to_string();
+    assert!(refused.contains(NAME) && refused.contains("67108864 are free: make room first"), "{refused}");
+    assert!(check(0, true).is_ok(), "what is there already takes no more");
 }
 
 #[test]

@@ -78,22 +78,7 @@ fn shown(headers: &[(String, Vec<u8>)]) -> Vec<ShownHeader> {
 
 /// The value of a header, if it may be shown.
 fn value_of(name: &str, value: &[u8]) -> Option<String> {
-    let pieces = value.split(|byte| b" ,;=\"'".contains(byte));
-    if redact::is_secret(name) || pieces.clone().any(looks_secret) {
-        return None;
-    }
-    let text = String::from_utf8_lossy(value);
-    // A URL has its secrets in its query.
-    Some(if text.contains("://") { redact::url(&text) } else { text.into_owned() })
-}
-
-/// Whether a piece of a value is a token of ours, one that is signed (a JWT), or says that one follows.
-fn looks_secret(piece: &[u8]) -> bool {
-    let as_sent = [b"Bearer ", piece].concat();
-    looks_like_token(&as_sent)
-        || piece.starts_with(b"eyJ") && piece.contains(&b'.')
-        || piece.eq_ignore_ascii_case(b"bearer")
-        || piece.eq_ignore_ascii_case(b"basic")
+    redact::value(name, value, looks_like_token)
 }
 
 pub(super) fn depth(depth: &Depth) -> FunctionQueue {

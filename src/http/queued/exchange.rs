@@ -14,7 +14,7 @@ use crate::queue::seam::{Reply, Sending};
 /// Sends a call to its function, and says what came of it.
 pub(super) async fn exchange(proxy: &Proxy, call: &Sending) -> Reply {
     let since = Instant::now();
-    let Some(request) = stored::request(&call.method, &call.head) else {
+    let Some(request) = stored::request(&call.method, &call.head, call.body.len()) else {
         let reason = "its record is damaged".to_owned();
         let came = Came::Internal { status: 400, retry_after: None, reason };
         return Reply { came, answer: None, took: Duration::ZERO, held: None };

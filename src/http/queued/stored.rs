@@ -56,9 +56,10 @@ pub(super) fn head(request: &Request, authorization_is_ours: bool, length: usize
     head
 }
 
-/// A request with these headers, as the proxy takes it; none where they are no headers. What an answer says of clients, or
-/// of who it is, is a function's word, and told to no other one.
-pub(super) fn request(method: &str, head: &[u8]) -> Option<Request> {
+/// A request with these headers and a body of this length, as the proxy takes it; none where they are no headers. What an answer
+/// says of clients, or of who it is, is a function's word, and told to no other one. Where the body ends is said by nothing but
+/// the body, whatever has been kept: what follows on the connection would be read as another request.
+pub(super) fn request(method: &str, head: &[u8], length: usize) -> Option<Request> {
     let kept = Head::decode(head)?;
     let mut request = Request::with_payload(Payload::None);
     let head = request.head_mut();
@@ -66,12 +67,21 @@ pub(super) fn request(method: &str, head: &[u8]) -> Option<Request> {
     // The proxy goes by what it is told beside the request.
     head.uri = Uri::from_static("/");
     let is_of_an_answer = kept.get(CHAIN).is_some();
+    let mut is_framed = length > 0;
     for (name, value) in kept.0 {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         if is_of_an_answer && (is_forwarding(name.as_str()) || matches!(name, HOST | EXPECT | AUTHORIZATION)) {
             continue;
         }
-        head.headers.append(name, HeaderValue::from_bytes(&value).ok()?);
+        let value = HeaderValue::from_bytes(&value).ok()?;
+        if name == CONTENT_LENGTH {
+            is_framed = true;
+        } else if !is_hop_by_hop(&name) {
+            head.headers.append(name, value);
+        }
+    }
+    if is_framed {
+        head.headers.insert(CONTENT_LENGTH, length.into());
     }
     connection::of_stored(&mut request);
     Some(request)
@@ -125,7 +135,7 @@ mod tests {
             .append_header(("X-Many", "a"))
             .append_header(("X-Many", "b"))
             .to_request();
-        let again = request("PUT", &head(&sent, false, 0).encode()).unwrap();
+        let again = request("PUT", &head(&sent, false, 0).encode(), 0).unwrap();
         assert_eq!(again.method(), Method::PUT);
         let many: Vec<_> = again.head().headers().get_all("x-many").map(HeaderValue::as_bytes).collect();
         assert_eq!(many, [b"a", b"b"]);
@@ -149,7 +159,7 @@ mod tests {
             answer.set(name, value);
         }
         let names = |head: &Head| {
-            let request = request("POST", &head.encode()).unwrap();
+            let request = request("POST", &head.encode(), 0).unwrap();
             let mut names: Vec<_> = request.head().headers().keys().map(|name| name.as_str().to_owned()).collect();
             names.sort();
             names
@@ -157,6 +167,23 @@ mod tests {
         assert_eq!(names(&answer).len(), 7, "what was made true at the door stays");
         answer.set(CHAIN, "1");
         assert_eq!(names(&answer), ["content-type", CHAIN]);
+    }
+
+    #[test]
+    fn a_body_is_as_long_as_it_is_whatever_is_kept() {
+        let kept = |lines: &[(&str, &str)]| {
+            Head(lines.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()).encode()
+        };
+        let framing =
+            [("content-length", "0"), ("Content-Length", "3"), ("transfer-encoding", "chunked"), ("upgrade", "x")];
+        for (lines, length, said) in
+            [(&framing[..], 30, vec!["30"]), (&framing[..2], 0, vec!["0"]), (&[], 30, vec!["30"]), (&[], 0, vec![])]
+        {
+            let request = request("POST", &kept(lines), length).unwrap();
+            let headers = request.head().headers();
+            let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).map(|value| value.to_str().unwrap()).collect();
+            assert_eq!((&lengths, headers.len()), (&said, said.len()), "{lines:?}");
+        }
     }
 
     #[test]
@@ -168,7 +195,7 @@ mod tests {
             ("GET", b"\x01\x00\x01 \x00\x00\x00\x00"),
             ("GET", b"\x01\x00\x01a\x00\x00\x00\x01\n"),
         ] {
-            assert!(request(method, head).is_none(), "{method} {head:?}");
+            assert!(request(method, head, 0).is_none(), "{method} {head:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn apply(batch: &mut Batch<'_>, op: &Op) -> Result<Done, StoreError> 
         Op::Revive(seq, how) => revive::revive(batch, *seq, *how).map(Done::Revived),
         Op::End(seqs, why) => settle::end_all(batch, seqs, why).map(|ended| Done::Some(ended, false)),
         Op::Remove(seqs) => remove::remove_all(batch, seqs).map(|removed| Done::Some(removed, false)),
-        Op::Import(calls) => import::import(batch, calls).map(|taken| Done::Some(taken, false)),
+        Op::Import(calls, wall) => import::import(batch, calls, *wall).map(|taken| Done::Some(taken, false)),
         Op::Mark(key, mark) => fired::mark(batch, key, *mark).map(|()| Done::Nothing),
         Op::Upkeep(part) => upkeep::run(batch, *part).map(|(done, more)| Done::Some(done, more)),
         Op::Ticks | Op::Close => Ok(Done::Nothing),

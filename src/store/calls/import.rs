@@ -10,17 +10,20 @@ use super::id::{LaneId, Seq};
 use super::ops::LaneKey;
 use super::{answers, row};
 
+/// No wait between two tries is longer, in milliseconds.
+const LONGEST_WAIT: i64 = 24 * 3_600 * 1_000;
+
 /// Takes over calls of another file that wait or are dead letters; one whose id is there already is left out. What waits is due
-/// in the order in which they are given.
-pub(super) fn import(batch: &mut Batch<'_>, calls: &[(LaneKey, Loaded)]) -> Result<u64, StoreError> {
+/// in the order in which they are given, or when the rest of its wait is over. Their times are the wall's, which stands at `wall`.
+pub(super) fn import(batch: &mut Batch<'_>, calls: &[(LaneKey, Loaded)], wall: i64) -> Result<u64, StoreError> {
     let mut taken = 0;
     for (lane, call) in calls {
-        taken += u64::from(import_one(batch, lane, call)?);
+        taken += u64::from(import_one(batch, lane, call, wall)?);
     }
     Ok(taken)
 }
 
-fn import_one(batch: &mut Batch<'_>, lane: &LaneKey, loaded: &Loaded) -> Result<bool, StoreError> {
+fn import_one(batch: &mut Batch<'_>, lane: &LaneKey, loaded: &Loaded, wall: i64) -> Result<bool, StoreError> {
     let (call, Some(request)) = (&loaded.call, &loaded.request) else { return Ok(false) };
     if !matches!(call.state, State::Waiting | State::Dead) {
         return Ok(false);
@@ -31,10 +34,14 @@ fn import_one(batch: &mut Batch<'_>, lane: &LaneKey, loaded: &Loaded) -> Result<
     }
     let function = batch.lane(&LaneKey::Function(call.function.clone()))?;
     let lane = if call.phase == Phase::Callback { batch.lane(lane)? } else { function };
-    let (seq, due) = (batch.next_seq(), batch.now);
+    let left = |time: i64| time.saturating_sub(wall);
+    let wait = if call.state == State::Waiting { left(call.due).clamp(0, LONGEST_WAIT) } else { 0 };
+    let (seq, due) = (batch.next_seq(), batch.now.saturating_add(wait));
+    let deadline = call.deadline.map(|deadline| batch.now.saturating_add(left(deadline)));
     let url = call.callback.as_ref().map(|callback| callback.url.as_str());
-    let answered = loaded.answer.as_ref().map_or(0, |answer| answer.body.len());
-    let bytes = weight(&call.path, url, request.head.len() + request.body.len() + answered);
+    let answered =
+        loaded.answer.as_ref().map(|answer| answers::write(batch.db, seq, answer, usize::MAX)).transpose()?;
+    let bytes = weight(&call.path, url, request.head.len() + request.body.len()) + answered.unwrap_or(0);
     let attempts = loaded.attempts.iter().fold(None, |written: Option<Vec<u8>>, attempt| {
         let before = written.as_deref().map(|bytes| row::attempts(bytes.into())).unwrap_or_default();
         row::with_attempt(before, Some(attempt))
@@ -46,6 +53,7 @@ fn import_one(batch: &mut Batch<'_>, lane: &LaneKey, loaded: &Loaded) -> Result<
         Some(Verdict::Dead { reason }) => Some(reason.clone()),
         _ => None,
     });
+    let reason = reason.as_deref().map(row::shortened);
     batch.db.prepare_cached(sql)?.execute(params![
         seq.0,
         call.id.as_bytes(),
@@ -58,7 +66,7 @@ fn import_one(batch: &mut Batch<'_>, lane: &LaneKey, loaded: &Loaded) -> Result<
         call.accepted,
         call.tries,
         call.called,
-        call.deadline,
+        deadline,
         call.status,
         reason,
         call.verdict.as_ref().map(row::verdict_number),
@@ -74,20 +82,16 @@ fn import_one(batch: &mut Batch<'_>, lane: &LaneKey, loaded: &Loaded) -> Result<
     let sum = row::request_sum(call.id, &call.method, &call.path, url, &request.head, &request.body);
     let sql = "INSERT INTO requests (seq, head, body, sum) VALUES (?1, ?2, ?3, ?4)";
     batch.db.prepare_cached(sql)?.execute(params![seq.0, &request.head[..], &request.body[..], sum])?;
-    if let Some(answer) = &loaded.answer {
-        answers::write(batch.db, seq, answer, usize::MAX)?;
-    }
-    count_in(batch, seq, call, function, lane, bytes);
+    count_in(batch, (due, seq), call, function, lane, bytes);
     Ok(true)
 }
 
-fn count_in(batch: &mut Batch<'_>, seq: Seq, call: &Summary, function: LaneId, lane: LaneId, bytes: i64) {
+fn count_in(batch: &mut Batch<'_>, (due, seq): (i64, Seq), call: &Summary, function: LaneId, lane: LaneId, bytes: i64) {
     batch.delta(function).bytes += bytes;
     if call.state == State::Waiting {
         batch.delta(lane).waiting += 1;
         batch.delta(lane).retrying += i64::from(call.tries > 0);
         batch.delta(function).callbacks += i64::from(call.phase == Phase::Callback);
-        let due = batch.now;
         batch.tell(lane, due, seq);
     } else {
         batch.delta(function).ended += 1;

@@ -103,17 +103,29 @@ impl Calls {
     }
 
     /// Hands over the calls that wait and the dead letters of a file that another process may be using, in the order in which they
-    /// were accepted, each with the lane that it is in. Blocks.
+    /// were accepted, each with the lane that it is in. Due times and deadlines are handed over as the wall's, which stands at `wall`:
+    /// another file has other ticks. Blocks.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is changed, whatever state the file is in.
     pub fn read_unended(
         path: &Path,
-        take: impl FnMut(LaneKey, Loaded) -> Result<(), StoreError>,
+        wall: i64,
+        mut take: impl FnMut(LaneKey, Loaded) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let db = super::check::reader(path)?;
         match schema::version(&db)? {
-            schema::KNOWN => read::each_unended(&db, take),
+            // Made, and never written to.
+            0 => Ok(()),
+            schema::KNOWN => {
+                let now = Ticks::beginning(wall, open::last(&db)?.map_or(0, |(ticks, _)| ticks)).now();
+                let on_the_wall = |ticks: i64| wall.saturating_add(ticks.saturating_sub(now));
+                read::each_unended(&db, |lane, mut loaded| {
+                    loaded.call.due = on_the_wall(loaded.call.due);
+                    loaded.call.deadline = loaded.call.deadline.map(on_the_wall);
+                    take(lane, loaded)
+                })
+            }
             found => Err(StoreError::Older { found, known: schema::KNOWN }),
         }
     }
@@ -254,12 +266,12 @@ impl Calls {
     }
 
     /// Takes over calls of another file, as [`Calls::read_unended`] hands them over; those that are here already are left as they are.
-    /// Says how many were taken over.
+    /// `wall`: what it is on the wall. Says how many were taken over.
     ///
     /// # Errors
     /// As for [`Calls::commit`].
-    pub async fn import(&self, calls: Box<[(LaneKey, Loaded)]>) -> Result<u64, StoreError> {
-        Ok(self.some(Op::Import(calls)).await?.0)
+    pub async fn import(&self, calls: Box<[(LaneKey, Loaded)]>, wall: i64) -> Result<u64, StoreError> {
+        Ok(self.some(Op::Import(calls, wall)).await?.0)
     }
 
     /// Keeps house: removes what ended long enough ago, lanes without calls, and pages without content. Says how many calls went.

@@ -32,8 +32,9 @@ pub enum Op {
     End(Box<[Seq]>, Why),
     /// Remove these calls. Those that have not ended stay.
     Remove(Box<[Seq]>),
-    /// Take over calls of another file, each with the lane in which its callback waits if that is what is next for it.
-    Import(Box<[(LaneKey, Loaded)]>),
+    /// Take over calls of another file, each with the lane in which its callback waits if that is what is next for it;
+    /// and what it is on the wall, by which their times are.
+    Import(Box<[(LaneKey, Loaded)]>, i64),
     /// Say something of a schedule.
     Mark(FiredKey, Mark),
     /// Keep house, a bounded part of it at a time.
@@ -57,7 +58,7 @@ impl Op {
             Self::Accept(call) | Self::Fire(call, _) => call.head.len() + call.body.len(),
             Self::Settle(_, Settled::Done { answer, .. }) => answer.body.len(),
             Self::Settle(_, Settled::Dead { answer, .. } | Settled::ToCallback { answer, .. }) => kept(answer),
-            Self::Import(calls) => {
+            Self::Import(calls, _) => {
                 let bodies =
                     calls.iter().filter_map(|(_, call)| call.request.as_ref()).map(|request| request.body.len());
                 bodies.sum()

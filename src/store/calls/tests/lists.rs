@@ -105,15 +105,15 @@ async fn what_one_file_hands_over_another_takes_once() {
     let seq = from.accept(ended).await.unwrap().head.seq;
     from.settle(seq, done()).await.unwrap();
     let mut handed = Vec::new();
-    Calls::read_unended(&path, |lane, call| {
+    Calls::read_unended(&path, 0, |lane, call| {
         handed.push((lane, call));
         Ok(())
     })
     .unwrap();
     let to = Calls::in_memory().unwrap();
     let mut told = to.notices();
-    assert_eq!(to.import(handed.clone().into()).await.unwrap(), 3);
-    assert_eq!(to.import(handed.into()).await.unwrap(), 0, "they are there");
+    assert_eq!(to.import(handed.clone().into(), 0).await.unwrap(), 3);
+    assert_eq!(to.import(handed.into(), 0).await.unwrap(), 0, "they are there");
     assert_eq!(told.try_recv().unwrap().len(), 1);
     for sent in [waits, letter, failed.clone()] {
         let (there, here) = (show(&from, sent.id).await, show(&to, sent.id).await);
@@ -128,4 +128,61 @@ async fn what_one_file_hands_over_another_takes_once() {
     assert!(matches!(to.revive(seq, Revive::default()).await.unwrap(), Revived::Waits(_)));
     assert_eq!(to.load(seq).await.unwrap().unwrap().call.phase, Phase::Callback);
     assert_counted(&to).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn deadlines_and_waits_go_along_as_times_on_the_wall() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("calls.db");
+    // Its ticks are far ahead of the wall, which was set back since.
+    let from = Calls::open(&path, Bounds::default(), 9_000_000).unwrap();
+    let now = from.ticks().now();
+    let (fresh, retried) = (call("a", "1"), NewCall { deadline: Some(now + 60_000), ..call("a", "2") });
+    from.accept(fresh.clone()).await.unwrap();
+    let seq = from.accept(retried.clone()).await.unwrap().head.seq;
+    from.settle(seq, again(now + 30_000)).await.unwrap();
+    let (sent, taken) = (1_000_000, 1_010_000);
+    let mut handed = Vec::new();
+    Calls::read_unended(&path, sent, |lane, call| {
+        handed.push((lane, call));
+        Ok(())
+    })
+    .unwrap();
+    let to = Calls::in_memory().unwrap();
+    let (before, mut told) = (to.ticks().now(), to.notices());
+    to.import(handed.into(), taken).await.unwrap();
+    // Ten seconds went by on the way, and a tick or two where the file was read.
+    let about = |ticks: i64, left: i64| (left - 100..=left + 100).contains(&(ticks - before));
+    let call = show(&to, retried.id).await.call;
+    assert!(about(call.due, 20_000) && about(call.deadline.unwrap(), 50_000), "{call:?}");
+    let call = show(&to, fresh.id).await.call;
+    assert!(about(call.due, 0) && call.deadline.is_none(), "{call:?}");
+    let notices = told.try_recv().unwrap();
+    assert!(notices.iter().any(|notice| about(notice.head.due, 20_000)), "{notices:?}");
+    assert_counted(&to).await;
+}
+
+#[tokio::test]
+async fn what_another_file_says_is_counted_as_what_came_of_calls_here() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("calls.db");
+    let from = Calls::open(&path, Bounds::default(), 0).unwrap();
+    let sent = call("a", "1");
+    let seq = from.accept(sent.clone()).await.unwrap().head.seq;
+    let ended = Settled::Dead { attempt: Some(attempt(500)), reason: "no".into(), answer: Some(answer("no")) };
+    from.settle(seq, ended).await.unwrap();
+    let mut handed = Vec::new();
+    Calls::read_unended(&path, 0, |lane, mut call| {
+        call.call.reason = Some("x".repeat(100_000));
+        call.call.tries = u32::MAX;
+        handed.push((lane, call));
+        Ok(())
+    })
+    .unwrap();
+    let to = Calls::in_memory().unwrap();
+    assert_eq!(to.import(handed.into(), 0).await.unwrap(), 1);
+    let (there, here) = (show(&from, sent.id).await.call, show(&to, sent.id).await.call);
+    assert_eq!(there.bytes, here.bytes, "the head of its answer as well");
+    assert_eq!(here.reason.unwrap().len(), 1_000);
+    assert_eq!(to.bytes(), here.bytes);
 }
