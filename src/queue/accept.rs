@@ -96,7 +96,9 @@ impl From<StoreError> for NotAccepted {
 }
 
 fn no_room(most: u64) -> NotAccepted {
-    NotAccepted::Full(format!("calls take nearly {most} bytes already, and the rest is for answers (queue-max-bytes)"))
+    NotAccepted::Full(format!(
+        "calls take nearly all of {most} bytes (queue-max-bytes), and the rest is for answers: see `actord calls ls`"
+    ))
 }
 
 impl Context {

@@ -370,7 +370,10 @@ async fn what_there_is_no_room_for_is_refused_with_507_before_its_body_is_read()
     let full = House::queueing(|queue| queue.directory = Some("/proc".into())).await;
     full.routes.announce(&"late".parse().unwrap(), Outlook::KeptDown);
     for (house, words) in [
-        (beyond, "the queue is full: calls take 1 bytes already (queue-max-bytes)\n"),
+        (
+            beyond,
+            "the queue is full: calls take nearly all of 1 bytes (queue-max-bytes), and the rest is for answers: see `actord calls ls`\n",
+        ),
         (full, "the queue is full: the disk is full: free some space in data-dir\n"),
     ] {
         let head = "POST /async-function/late HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n";
