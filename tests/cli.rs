@@ -10,7 +10,7 @@ use actord::data_dir::DataDir;
 use actord::function::NamespaceMetadata;
 use actord::function::{Desired, Generation, GoodGeneration, Namespace, Resources, Spec, SpecDraft};
 use actord::queue::head::Head;
-use actord::store::calls::{Bounds, CallId, Calls, NewCall, Settled, State};
+use actord::store::calls::{Bounds, Calls, NewCall, Settled, State};
 use actord::store::{Namespaces, Secrets, Store};
 use serde_json::json;
 
@@ -219,18 +219,9 @@ async fn what_is_exported_from_a_running_actord_is_imported_into_an_empty_one_as
 /// A call that is to be kept.
 fn call(function: &str) -> NewCall {
     NewCall {
-        id: CallId::new(1_000),
-        caller_id: None,
-        function: function.parse().unwrap(),
-        accepted: 1_000,
-        deadline: None,
-        guarded: false,
-        callback: None,
-        method: "POST".into(),
-        path: "/".into(),
-        schedule: None,
         head: Head(vec![("x-api-key".into(), b"hunter2".to_vec())]).encode(),
         body: "{}".into(),
+        ..NewCall::plain(function.parse().unwrap())
     }
 }
 

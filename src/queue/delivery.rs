@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::accept::{New, NewCallback, NotAccepted};
 use super::attempt::{KEPT, Outcome, Started, Try, held};
 use super::callback::{self, Target};
-use super::head::Head;
+use super::head::{CHAIN, Head, is_of_one_hop};
 use super::retry::{self, Came, Hold, Next};
 use super::seam::{Delivered, Post, Sending};
 use super::under_way::Entry;
@@ -22,26 +22,11 @@ use crate::function::{FunctionId, RetryRule};
 use crate::store::calls::{CallId, Loaded, Settled, Verdict};
 
 /// So many calls may follow from one by callbacks to functions of this actord: a circle ends.
-const CHAIN: u32 = 16;
-const CHAIN_HEADER: &str = "x-actord-chain";
+const LINKS: u32 = 16;
 /// Of an answer that makes a call of its own: where the answer of that is to be sent.
 const NEXT_HEADER: &str = "x-callback-url";
-/// What belongs to one connection, to the answer's own body, or to a browser.
-const DROPPED: [&str; 13] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "set-cookie",
-    "set-cookie2",
-    "te",
-    "trailer",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
-];
+/// What is meant for a browser.
+const FOR_BROWSERS: [&str; 2] = ["set-cookie", "set-cookie2"];
 
 /// What came of sending it.
 enum Sent {
@@ -124,10 +109,10 @@ impl Try {
             return Sent::Never(reason);
         }
         let depth = depth(loaded) + 1;
-        if depth > CHAIN {
-            return Sent::Never(format!("more than {CHAIN} calls follow from one: do their callbacks go in a circle?"));
+        if depth > LINKS {
+            return Sent::Never(format!("more than {LINKS} calls follow from one: do their callbacks go in a circle?"));
         }
-        head.set(CHAIN_HEADER, depth.to_string());
+        head.set(CHAIN, depth.to_string());
         head.set("content-length", body.len().to_string());
         if queued {
             match self.next_link(&mut head) {
@@ -248,7 +233,7 @@ fn follow_up_id(loaded: &Loaded) -> CallId {
 /// How many callbacks led to this call.
 fn depth(loaded: &Loaded) -> u32 {
     let head = loaded.request.as_ref().and_then(|request| Head::decode(&request.head)).unwrap_or_default();
-    let depth = head.get(CHAIN_HEADER).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    let depth = head.get(CHAIN).and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     depth.unwrap_or(0)
 }
 
@@ -270,8 +255,10 @@ fn message(loaded: &Loaded, rule: &RetryRule) -> (Head, Bytes) {
                         .collect::<Vec<_>>()
                 })
                 .collect();
-            let kept = |name: &str| !DROPPED.contains(&name) && !named.iter().any(|other| other == name);
-            head.0.extend(answer.head.iter().filter(|(name, _)| kept(name)).cloned());
+            let dropped = |name: &str| {
+                is_of_one_hop(name) || FOR_BROWSERS.contains(&name) || named.iter().any(|other| other == name)
+            };
+            head.0.extend(answer.head.iter().filter(|(name, _)| !dropped(name)).cloned());
             if answer.total > answer.body.len() as u64 {
                 head.set("x-actord-answer-cut", answer.total.to_string());
             }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So much is left to others.
-const LEFT: u64 = 64 << 20;
+/// So much is left to others, in bytes.
+pub const LEFT: u64 = 64 << 20;
 /// What was seen holds for so long.
 const HOLDS: Duration = Duration::from_secs(1);
 

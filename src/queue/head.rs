@@ -9,6 +9,30 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 /// What the bytes begin with. Another number is one of a later version, which is not read.
 const VERSION: u8 = 1;
 
+/// Which link of a chain a call is; only actord says it. Such a call has the headers of an answer.
+pub const CHAIN: &str = "x-actord-chain";
+
+/// What belongs to one connection (RFC 9110, 7.6.1, and what older peers send), or says how long one message is.
+const OF_ONE_HOP: [&str; 11] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a header of this name, in lower case, goes no further than to who reads this message.
+#[must_use]
+pub fn is_of_one_hop(name: &str) -> bool {
+    OF_ONE_HOP.contains(&name)
+}
+
 /// Headers in their order, with names in lower case. Of a name there may be several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Head(pub Vec<(String, Vec<u8>)>);

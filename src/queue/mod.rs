@@ -58,6 +58,7 @@ use tokio_util::task::TaskTracker;
 pub use self::accept::{Deadline, New, NewCallback, NotAccepted};
 use self::context::{Context, Run, Senders};
 pub use self::control::{Depth, Fire, Fired, NotCancelled, NotFound, NotRetried, Unusable};
+pub use self::disk::LEFT as LEFT_TO_OTHERS;
 use self::dispatcher::Dispatcher;
 pub use self::gate::Gate;
 pub use self::lane::of_url as callback_lane;

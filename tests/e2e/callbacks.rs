@@ -4,7 +4,6 @@
 use std::fs;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
 use crate::actord::{Actord, until};
+use crate::authority::Authority;
 use crate::client::Request;
 use crate::names::Names;
 use crate::queue::show;
@@ -73,39 +73,22 @@ async fn an_answer_goes_from_a_function_at_zero_to_a_frozen_one_and_on_to_a_rece
     actord.finish().await;
 }
 
-/// An authority, in a file, and what it vouches for.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A receiver that shows a certificate for `127.0.0.1`.
-    async fn receiver(&self) -> Receiver {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &self.issuer);
-        let chain = vec![CertificateDer::from(certificate.unwrap().der().to_vec())];
-        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Receiver::listen("127.0.0.1:0".parse().unwrap(), move |stream| acceptor.accept(stream)).await
-    }
+/// A receiver that shows a certificate of this authority for `127.0.0.1`.
+async fn receiver_of(authority: &Authority) -> Receiver {
+    let (certificate, key) = authority.sign("127.0.0.1");
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Receiver::listen("127.0.0.1:0".parse().unwrap(), move |stream| acceptor.accept(stream)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_over_tls_goes_to_who_has_a_certificate_for_it_of_an_authority_of_the_machine() {
     let (known, unknown) = (Authority::new(), Authority::new());
-    let (ours, theirs) = (known.receiver().await, unknown.receiver().await);
+    let (ours, theirs) = (receiver_of(&known).await, receiver_of(&unknown).await);
     let mut actord = Actord::start_with(&["--callback-allow", "127.0.0.1,localhost"]).await;
     // Where the machine's authorities are can be said by this variable.
     let roots = actord.directory().join("roots.pem");

@@ -34,6 +34,8 @@ mod zero;
 
 #[path = "../support/actord.rs"]
 mod actord;
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/client.rs"]
 mod client;
 #[path = "../support/freezer.rs"]

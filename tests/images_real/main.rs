@@ -21,6 +21,8 @@ mod signatures;
 mod sources;
 mod waits;
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/leaks.rs"]
 mod leaks;
 #[path = "../support/private_containerd.rs"]

@@ -7,10 +7,10 @@ use actord::host::Images as _;
 use actord::host::containerd::images::Mirror;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
 
 use crate::Machine;
+use crate::authority::Authority;
 use crate::proxy::{Act, Proxy};
 use crate::registry::{BuiltImage, Compression, Layer, PASSWORD, Registry, USER, digest, noise};
 
@@ -151,29 +151,6 @@ async fn plain_http_is_spoken_to_a_mirror_only_where_that_is_allowed() {
     assert!(why.contains(&format!("mirror {outside}: it does not speak TLS")), "{why}");
     let machine = machine.with(|options| options.insecure_registries = vec![outside]);
     machine.pull(&reference).await;
-}
-
-/// An authority of the test's own: its certificate, and those that it signs for a server.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// A certificate for a server of that name, and its key.
-    fn sign(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
 }
 
 #[tokio::test]

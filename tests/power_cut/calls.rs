@@ -102,18 +102,11 @@ async fn accept(calls: Calls, caller: usize) {
         let id = CallId::new(n);
         let call = NewCall {
             id,
-            caller_id: None,
-            function: format!("f-{}", caller % 5).parse().unwrap(),
             accepted: n,
-            deadline: None,
-            guarded: false,
-            callback: None,
-            method: "POST".into(),
-            path: "/".into(),
-            schedule: None,
             head: bytes::Bytes::from_static(&[b'h'; 120]),
             // Some fit into a page and some do not.
             body: vec![b'b'; if n % 50 == 0 { 9_000 } else { 200 }].into(),
+            ..NewCall::plain(format!("f-{}", caller % 5).parse().unwrap())
         };
         while calls.lanes().iter().map(|lane| lane.waiting()).sum::<u64>() > 2 * WAITING as u64 {
             tokio::time::sleep(Duration::from_millis(1)).await;

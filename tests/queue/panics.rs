@@ -83,15 +83,21 @@ impl Engine for Trap {
     }
 }
 
+/// A house over such an engine, with the function f; and what sets the trap.
+async fn trapped() -> (House, Arc<AtomicBool>) {
+    let platform = Platform::start().await;
+    let set = Arc::new(AtomicBool::new(false));
+    let engine = Arc::new(Trap { engine: Arc::new(platform.engine.clone()), set: set.clone() });
+    let functions = Functions::over(platform.routes.clone());
+    let house = House::over(platform, engine, Calls::in_memory().unwrap(), functions, usual()).await;
+    house.serve("f", &[]).await;
+    (house, set)
+}
+
 #[test]
 fn what_was_answered_outlives_a_panic_of_the_dispatcher_and_is_not_sent_again() {
     simulate(async {
-        let platform = Platform::start().await;
-        let set = Arc::new(AtomicBool::new(false));
-        let engine = Arc::new(Trap { engine: Arc::new(platform.engine.clone()), set: set.clone() });
-        let functions = Functions::over(platform.routes.clone());
-        let house = House::over(platform, engine, Calls::in_memory().unwrap(), functions, usual()).await;
-        house.serve("f", &[]).await;
+        let (house, set) = trapped().await;
         house.serve(UNKNOWN, &[]).await;
         house.script("f", [Step::answers(200).after(10 * SECOND), Step::answers(500).after(10 * SECOND)]);
         let ids = house.accept_many("f", 2).await;
@@ -116,12 +122,7 @@ fn what_was_answered_outlives_a_panic_of_the_dispatcher_and_is_not_sent_again() 
 #[test]
 fn a_dispatcher_that_panics_starts_over_with_what_is_on_the_disk() {
     simulate(async {
-        let platform = Platform::start().await;
-        let set = Arc::new(AtomicBool::new(false));
-        let engine = Arc::new(Trap { engine: Arc::new(platform.engine.clone()), set: set.clone() });
-        let functions = Functions::over(platform.routes.clone());
-        let house = House::over(platform, engine, Calls::in_memory().unwrap(), functions, usual()).await;
-        house.serve("f", &[]).await;
+        let (house, set) = trapped().await;
         house.script("f", [Step::hangs(), Step::hangs()]);
         let ids = house.accept_many("f", 2).await;
         house.when("they are under way", async |house| house.began("f").len() == 2).await;

@@ -1,27 +1,8 @@
 //! The headers of a call that comes from elsewhere: what the door would have kept of them, whoever wrote the file.
 
 use crate::credentials::looks_like_token;
-use crate::queue::head::Head;
+use crate::queue::head::{CHAIN, Head, is_of_one_hop};
 use crate::queue::redact;
-
-/// What belongs to one hop (RFC 9110, 7.6.1, and what older peers send), or is met before a call is kept.
-const NEVER: [&str; 13] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "trailers",
-    "transfer-encoding",
-    "upgrade",
-];
-/// Which link of a chain a call is: without it a chain would begin anew by being moved.
-const CHAIN: &str = "x-actord-chain";
 
 /// Whether a value may leave this machine without being asked for: one of which the API shows all.
 pub(super) fn may_leave(name: &str, value: &[u8]) -> bool {
@@ -54,10 +35,11 @@ fn is_taken(name: &str, value: &[u8]) -> bool {
     let read = name.replace('_', "-");
     let is_forwarding = read.starts_with("x-forwarded-") || read == "x-real-ip" || read == "forwarded";
     let is_ours = match name {
+        // Without it a chain would begin anew by being moved.
         CHAIN => value.len() > 4 || !value.iter().all(u8::is_ascii_digit),
         _ => read.starts_with("x-actord-"),
     };
-    !(NEVER.contains(&name) || is_forwarding || is_ours)
+    !(is_of_one_hop(name) || matches!(name, "expect" | "host") || is_forwarding || is_ours)
 }
 
 #[cfg(test)]

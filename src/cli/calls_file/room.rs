@@ -3,10 +3,8 @@
 use std::path::Path;
 
 use super::{CallsFileError, read};
+use crate::queue::LEFT_TO_OTHERS;
 use crate::store::calls::{CallId, Loaded};
-
-/// So much is left to others, as while calls are accepted.
-const LEFT: u64 = 64 << 20;
 
 /// Compares what the file's calls take with what is `free`. What `is_there` already is not taken a second time.
 ///
@@ -20,10 +18,10 @@ pub(in crate::cli) fn check(
 ) -> Result<(), CallsFileError> {
     // A file is longer than what it says, so what fits as it is needs no closer look.
     let whole = path.metadata().map_or(0, |file| file.len());
-    if whole.saturating_add(LEFT) <= free {
+    if whole.saturating_add(LEFT_TO_OTHERS) <= free {
         return Ok(());
     }
-    let mut needed = LEFT;
+    let mut needed = LEFT_TO_OTHERS;
     read(path, longest, |calls| {
         for (_, loaded) in &calls {
             if !is_there(loaded.call.id)? {
@@ -32,7 +30,7 @@ pub(in crate::cli) fn check(
         }
         Ok(())
     })?;
-    match needed > LEFT && needed > free {
+    match needed > LEFT_TO_OTHERS && needed > free {
         true => Err(CallsFileError::Room { path: path.to_owned(), needed, free }),
         false => Ok(()),
     }

@@ -16,10 +16,8 @@ use actix_web::http::{Method, Uri};
 use crate::http::connection;
 use crate::http::proxies::is_forwarding;
 use crate::http::proxy::{is_hop_by_hop, listed};
-use crate::queue::head::Head;
+use crate::queue::head::{CHAIN, Head};
 
-/// Which link of a chain a call is: those have the headers of an answer.
-const CHAIN: &str = "x-actord-chain";
 /// What we say of a call, and nobody else.
 const OURS: [&str; 2] = ["x-actord-call", CHAIN];
 

@@ -70,7 +70,7 @@ fn where_no_answer_came_the_reason_goes_out_under_our_own_status() {
 fn a_chain_is_as_long_as_it_says() {
     let of = |value: &str| {
         let mut head = Head::default();
-        head.set(CHAIN_HEADER, value);
+        head.set(CHAIN, value);
         depth(&loaded(None, &head))
     };
     assert_eq!([of("3"), of("-1"), of("x"), depth(&loaded(None, &Head::default()))], [3, 0, 0, 0]);

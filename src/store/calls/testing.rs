@@ -7,7 +7,29 @@ use rusqlite::Connection;
 
 use super::super::Durability;
 use super::super::backup_thread::BackupThread;
-use super::{Bounds, Calls, StoreError, open};
+use super::{Bounds, CallId, Calls, NewCall, StoreError, open};
+use crate::function::FunctionId;
+
+impl NewCall {
+    /// One with nothing in it, which was accepted at 1,000.
+    #[must_use]
+    pub fn plain(function: FunctionId) -> Self {
+        Self {
+            id: CallId::new(1_000),
+            caller_id: None,
+            function,
+            accepted: 1_000,
+            deadline: None,
+            guarded: false,
+            callback: None,
+            method: "POST".into(),
+            path: "/".into(),
+            schedule: None,
+            head: bytes::Bytes::new(),
+            body: bytes::Bytes::new(),
+        }
+    }
+}
 
 impl Calls {
     /// One that lives as long as the process. Its clock begins at 0 or after that.

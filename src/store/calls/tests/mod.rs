@@ -14,18 +14,9 @@ use super::*;
 
 fn call(function: &str, body: &str) -> NewCall {
     NewCall {
-        id: CallId::new(1_000),
-        caller_id: None,
-        function: function.parse().unwrap(),
-        accepted: 1_000,
-        deadline: None,
-        guarded: false,
-        callback: None,
-        method: "POST".into(),
-        path: "/".into(),
-        schedule: None,
         head: bytes::Bytes::from_static(b"head"),
         body: body.to_owned().into(),
+        ..NewCall::plain(function.parse().unwrap())
     }
 }
 
