@@ -17,7 +17,7 @@ BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(
 	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
 	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
 
-.PHONY: help run stop test soak audit bench bench-readme setup build release reproduce sbom sample install clean
+.PHONY: help run stop test soak audit bench bench-readme setup build release reproduce sbom sample install deb clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -113,7 +113,7 @@ sbom: ## write what the release build is made of (CycloneDX): target/shipped/act
 reproduce: setup ## make the release build twice, in two places, and compare the bytes
 	config/reproduce
 
-install: release ## install the release build with its unit, configuration and completion (DESTDIR=)
+install: release ## install the release build with its units, configuration, completion and manual (DESTDIR=)
 	install -D -m 755 $(RELEASE)/actord $(DESTDIR)/usr/local/bin/actord
 	install -D -m 644 $(RELEASE)/actord.debug $(DESTDIR)/usr/lib/debug/usr/local/bin/actord.debug
 	install -D -m 644 $(RELEASE)/actord.cdx.json $(DESTDIR)/usr/local/share/actord/actord.cdx.json
@@ -121,8 +121,13 @@ install: release ## install the release build with its unit, configuration and c
 	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket
 	$(RELEASE)/actord completion bash >$(RELEASE)/actord.bash
 	install -D -m 644 $(RELEASE)/actord.bash $(DESTDIR)/usr/share/bash-completion/completions/actord
+	$(RELEASE)/actord man $(DESTDIR)/usr/local/share/man
 	[ -e $(DESTDIR)/etc/actord/actord.toml ] || install -D -m 644 config/actord.toml $(DESTDIR)/etc/actord/actord.toml
 	@echo "start it: systemctl daemon-reload && systemctl enable --now actord.socket actord"
+
+deb: release ## make the Debian package of the release build and have lintian judge it: target/debian/ (MAINTAINER="NAME <MAIL>")
+	@config/setup --package
+	MAINTAINER="$(MAINTAINER)" config/package $(DEB_VERSION)
 
 clean: ## stop what `make run` started and remove everything that was built
 	@[ ! -d $(TARGET)/run/data ] || ACTORD=$(ACTORD) config/demo down

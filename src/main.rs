@@ -59,6 +59,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             }
         }
         Verb::Completion(completion) => Ok(completion.run(&mut std::io::stdout())?),
+        Verb::Man(man) => Ok(man.run()?),
         Verb::Version => {
             println!("actord {}", env!("CARGO_PKG_VERSION"));
             Ok(())

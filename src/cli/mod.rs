@@ -14,6 +14,7 @@ mod import;
 mod invoke;
 mod logs;
 mod ls;
+mod man;
 mod namespace;
 mod pack;
 mod password;
@@ -45,6 +46,7 @@ pub use import::{ImportArgs, ImportError};
 pub use invoke::InvokeArgs;
 pub use logs::LogsArgs;
 pub use ls::LsArgs;
+pub use man::{ManArgs, ManError};
 pub use namespace::{NamespaceNameArgs, NamespaceSetArgs, NamespaceVerb};
 pub use pack::PackArgs;
 pub use password::PasswordVerb;
@@ -89,6 +91,9 @@ pub enum Verb {
     Doctor(Box<DoctorArgs>),
     /// Print what a shell needs to complete actord's verbs and flags
     Completion(CompletionArgs),
+    /// Write the manual, a page for each verb and one for the settings, to man1/ and man5/ of a directory
+    #[command(hide = true)]
+    Man(ManArgs),
     /// The verbs that ask a gateway.
     #[command(flatten)]
     Remote(RemoteVerb),

@@ -144,6 +144,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("anyhow", &["daemon"]),
     ("clap", &["config", "cli"]),
     ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("containerd_client", &["host::containerd"]),
     ("containerd_shim_protos", &["shim"]),
     ("croner", &["cron"]),
