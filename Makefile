@@ -17,7 +17,7 @@ BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(
 	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
 	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
 
-.PHONY: help run stop test soak audit bench bench-readme setup build release reproduce sbom sample install deb clean
+.PHONY: help run stop test soak audit bench bench-readme setup build release reproduce sbom sample install deb test-package clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -128,6 +128,9 @@ install: release ## install the release build with its units, configuration, com
 deb: release ## make the Debian package of the release build and have lintian judge it: target/debian/ (MAINTAINER="NAME <MAIL>")
 	@config/setup --package
 	MAINTAINER="$(MAINTAINER)" config/package $(DEB_VERSION)
+
+test-package: deb ## install, upgrade, remove and purge the package on a bare Debian with systemd, under load
+	config/test-package
 
 clean: ## stop what `make run` started and remove everything that was built
 	@[ ! -d $(TARGET)/run/data ] || ACTORD=$(ACTORD) config/demo down
