@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -41,13 +42,26 @@ impl Mounted {
     pub(crate) fn mounted(&self) -> &Path {
         &self.at
     }
+
+    /// Unmounts it as soon as all is closed that was opened there. Whatever is closed later than that goes by its path to the next
+    /// one that is mounted here: SQLite then takes away that one's log.
+    pub(crate) async fn unmount(self) {
+        let unmounted = async {
+            while !quietly("umount", &[text(&self.at)]) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(60), unmounted).await;
+        in_time.unwrap_or_else(|_| panic!("something is still open in {}", self.at.display()));
+    }
+}
+
+fn quietly(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let quietly = |program: &str, arguments: &[&str]| {
-            Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
-        };
         // Lazily if somebody is still in it: a process that was just killed, or a container that is being made.
         let _ = quietly("umount", &[text(&self.at)]) || quietly("umount", &["--lazy", text(&self.at)]);
         quietly("losetup", &["--detach", &self.device]);

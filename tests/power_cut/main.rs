@@ -69,6 +69,7 @@ async fn cut_the_power<K: Kind>(durability: Durability, cuts: usize) -> Figures 
         if names.into_iter().any(|name| name.to_string_lossy().contains(".damaged-")) {
             figures.corrupt += 1;
         }
+        after_the_cut.unmount().await;
     }
     figures.acknowledged = writer.acknowledged().await.count();
     println!(
