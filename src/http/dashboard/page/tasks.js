@@ -1,0 +1,46 @@
+// What a page does beside being shown. Its signal ends all of it, and that it was left is no error.
+
+import { isLeft } from './api.js';
+import { h, put } from './dom.js';
+
+/** Does something once. */
+export async function run(work, failed) {
+	try {
+		return await work();
+	} catch (error) {
+		if (!isLeft(error)) failed(error);
+		return undefined;
+	}
+}
+
+/** Does something now, and again and again while the page can be seen, until it says that this is enough. */
+export async function repeat(every, signal, work, failed) {
+	while (!signal.aborted) {
+		if (!document.hidden && (await run(work, failed)) === true) return;
+		await sleep(every, signal);
+	}
+}
+
+export function sleep(time, signal) {
+	return new Promise((done) => {
+		const timer = setTimeout(done, time);
+		signal?.addEventListener(
+			'abort',
+			() => {
+				clearTimeout(timer);
+				done();
+			},
+			{ once: true },
+		);
+	});
+}
+
+/** A line for what failed. That actord does not answer is said by the bar at the top. */
+export function wrongLine() {
+	const element = h('p', { class: 'wrong', role: 'alert' });
+	return {
+		element,
+		say: (text) => put(element, text),
+		failed: (error) => error.status !== 0 && put(element, error.message),
+	};
+}
