@@ -13,6 +13,7 @@ const PAGES = [
 	['', 'Overview'],
 	['logs', 'Logs'],
 	['invoke', 'Invoke', 'write'],
+	['update', 'Update', 'write'],
 ];
 
 export function frame({ params, signal }, open, content) {
