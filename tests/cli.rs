@@ -344,6 +344,7 @@ async fn the_doctor_names_what_is_wrong_and_ends_with_1_without_disturbing_a_run
         ["--listen", &taken.to_string()],
         ["--provider-listen", "127.0.0.1:0"],
         ["--metrics-listen", "127.0.0.1:0"],
+        ["--dashboard-listen", "none"],
         ["--containerd-binary", "/nonexistent/containerd"],
         ["--cni-plugin-dir", "/nonexistent/cni"],
         ["--output", "json"],

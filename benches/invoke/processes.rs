@@ -68,6 +68,7 @@ fn proxy(listener: std::net::TcpListener, backend: SocketAddr) -> ! {
             bodies: Bodies::default(),
             schedules: actord::cron::Handle::default(),
             logs: Arc::new(engine),
+            machine: Arc::new(actord::wire::MachineView::default()),
         });
         http::serve(listener, WORKERS, Duration::from_secs(1), &services, settings).unwrap().await.unwrap();
     });

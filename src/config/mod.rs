@@ -23,7 +23,7 @@ pub use bound::Bound;
 pub use destination::{CallbackDestination, CallbackHost};
 pub use environment::unknown_variables;
 pub use file::{FileError, parse};
-pub use value::{ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
+pub use value::{DashboardListen, ImageSignatureKey, ListedRuntime, LogFormat, RegistryMirror, parse_duration};
 
 use crate::function::{Capability, RuntimeName};
 use crate::host::{HostService, IdMapping, PullPolicy};
@@ -66,6 +66,11 @@ pub struct Config {
     /// Address of /metrics, without authentication
     #[arg(long, env = "ACTORD_METRICS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8082", value_parser = value::socket)]
     pub metrics_listen: SocketAddr,
+
+    /// Address of the dashboard, a page for people, or none. It is no address that functions answer at: what they answer could
+    /// act as who looks at them
+    #[arg(long, env = "ACTORD_DASHBOARD_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8083", value_parser = value::dashboard)]
+    pub dashboard_listen: DashboardListen,
 
     /// Certificate that listen shows, with those that lead to its authority after it (PEM): with tls-key, listen speaks TLS,
     /// and HTTP/2 with clients that want it. Read anew when it changes
@@ -410,10 +415,12 @@ impl Config {
             ));
         }
         let addresses = [
-            ("listen", self.listen),
-            ("provider-listen", self.provider_listen),
-            ("metrics-listen", self.metrics_listen),
+            ("listen", Some(self.listen)),
+            ("provider-listen", Some(self.provider_listen)),
+            ("metrics-listen", Some(self.metrics_listen)),
+            ("dashboard-listen", self.dashboard_listen.0),
         ];
+        let addresses: Vec<_> = addresses.into_iter().filter_map(|(name, address)| Some((name, address?))).collect();
         for (n, (name, address)) in addresses.iter().enumerate() {
             for (other_name, other) in &addresses[..n] {
                 if address == other && address.port() != 0 {

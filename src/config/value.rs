@@ -104,6 +104,19 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "expected an address and a port such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
+/// Where the dashboard listens; none: nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DashboardListen(pub Option<SocketAddr>);
+
+/// `ADDRESS:PORT` or `none`.
+pub(super) fn dashboard(text: &str) -> Result<DashboardListen, String> {
+    if text == "none" {
+        return Ok(DashboardListen(None));
+    }
+    let wrong = |_| "expected an address and a port such as 127.0.0.1:8083 or [::1]:8083, or none".to_owned();
+    text.parse().map(|address| DashboardListen(Some(address))).map_err(wrong)
+}
+
 /// What containerd accepts as an identifier.
 pub(super) fn identifier(text: &str) -> Result<String, String> {
     let separator = |c: char| matches!(c, '.' | '_' | '-');
@@ -273,6 +286,15 @@ mod tests {
         assert_eq!(timeout("1m30s"), Ok(Duration::from_secs(90)));
         assert!(timeout("0s").is_err() && timeout("soon").is_err());
         assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_dashboard_listens_at_an_address_or_nowhere() {
+        assert_eq!(dashboard("[::1]:8083"), Ok(DashboardListen(Some("[::1]:8083".parse().unwrap()))));
+        assert_eq!(dashboard("none"), Ok(DashboardListen(None)));
+        for text in ["", "8083", "None", "localhost:8083"] {
+            assert!(dashboard(text).unwrap_err().contains("or none"), "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::digest::Digest;
 use super::header::Sent;
 use super::kept;
 use super::password::{self, Credentials};
+use super::sessions::{Session, Sessions, Who};
 use super::token::{Reach, Scope, Token, new_id};
 use crate::data_dir::DataDirError;
 use crate::function::Invalid;
@@ -40,6 +41,7 @@ struct Known {
     /// Of user and password. Comparing digests takes the same time whatever was sent, its length included.
     admin: Digest,
     tokens: HashMap<Digest, Arc<Token>>,
+    sessions: Sessions,
 }
 
 /// Why nothing was changed.
@@ -51,6 +53,9 @@ pub enum ChangeError {
     /// There is no such token.
     #[error("there is no token {0}: `actord token ls` lists those that are there")]
     NotFound(String),
+    /// Who asks for it is not known any more, or by a session.
+    #[error("nothing was changed: {0}")]
+    Denied(&'static str),
     /// There are enough.
     #[error("there are {TOKENS_MAX} tokens: revoke some that are not used any more")]
     TooMany,
@@ -76,7 +81,7 @@ impl From<DataDirError> for ChangeError {
 impl From<Credentials> for Access {
     /// In memory alone.
     fn from(credentials: Credentials) -> Self {
-        Self::over(None, &credentials, Vec::new())
+        Self::over(None, &credentials, Vec::new(), Sessions::default())
     }
 }
 
@@ -93,31 +98,86 @@ impl Access {
     /// Names the file that can't be read or written.
     pub fn open(directory: &Path) -> Result<Self, DataDirError> {
         let credentials = Credentials::read_or_make(directory)?;
-        Ok(Self::over(Some(directory.to_owned()), &credentials, kept::read(directory)?))
+        let tokens = kept::read(directory)?;
+        Ok(Self::over(Some(directory.to_owned()), &credentials, tokens, Sessions::read(directory)))
     }
 
-    fn over(directory: Option<PathBuf>, credentials: &Credentials, tokens: Vec<Token>) -> Self {
+    fn over(directory: Option<PathBuf>, credentials: &Credentials, tokens: Vec<Token>, sessions: Sessions) -> Self {
         let tokens = tokens.into_iter().map(|token| (token.digest, Arc::new(token))).collect();
         let Credentials { user, password } = credentials;
-        let known = Known { user: user.clone(), admin: pair(user, password), tokens };
+        let known = Known { user: user.clone(), admin: pair(user, password), tokens, sessions };
         Self(Arc::new(Inner { directory, known: ArcSwap::from_pointee(known), changing: Mutex::default() }))
     }
 
-    /// Whom an `Authorization` header is from: the password, or a token as bearer or as password of the user `token`.
+    /// Whom an `Authorization` header is from: the password, or a token or session as bearer or as password of the user `token`.
     ///
     /// # Errors
     /// [`Denied`].
     pub fn caller(&self, header: &[u8]) -> Result<Caller, Denied> {
         let (sent, known) = (Sent::read(header).ok_or(Denied::Nothing)?, self.0.known.load());
-        if let Sent::Pair(pair) = &sent
-            && bool::from(Digest::of(pair).bytes().ct_eq(known.admin.bytes()))
-        {
+        if known.is_admin(&sent) {
             return Ok(Caller::Admin(known.user.clone()));
         }
-        known.token(sent.token().ok_or(Denied::Wrong)?).map(Caller::Token)
+        let text = sent.token().ok_or(Denied::Wrong)?;
+        match known.token(text) {
+            Err(Denied::Wrong) => known.behind(known.sessions.find(text).ok_or(Denied::Wrong)?),
+            known => known.map(Caller::Token),
+        }
     }
 
-    /// The token that an `Authorization` header carries. It is not compared with the password.
+    /// The session that an `Authorization` header carries, while it holds.
+    #[must_use]
+    pub fn session(&self, header: &[u8]) -> Option<Arc<Session>> {
+        let (sent, known) = (Sent::read(header)?, self.0.known.load());
+        let session = known.sessions.find(sent.token()?)?;
+        known.behind(session).is_ok().then(|| session.clone())
+    }
+
+    /// Begins a session of the one whose password or token an `Authorization` header carries; its text is told this once.
+    /// Blocks, until it is on the disk.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub fn begin_session(&self, header: &[u8]) -> Result<(Arc<Session>, String), ChangeError> {
+        self.change_sessions(|known| {
+            let sent = Sent::read(header);
+            let who = match &sent {
+                Some(sent) if known.is_admin(sent) => Some(Who::Admin(known.admin)),
+                Some(sent) => {
+                    sent.token().and_then(|text| known.token(text).ok()).map(|token| Who::Token(token.digest))
+                }
+                None => None,
+            };
+            let who = who.ok_or(ChangeError::Denied("a session is begun by a password or a token that holds"))?;
+            let mut sessions = std::mem::take(&mut known.sessions);
+            let begun = sessions.begin(who, Timestamp::now(), |who| known.holds(who));
+            known.sessions = sessions;
+            Ok(begun)
+        })
+    }
+
+    /// Ends the session that an `Authorization` header carries; false: it carries none. Blocks.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub fn end_session(&self, header: &[u8]) -> Result<bool, ChangeError> {
+        if self.session(header).is_none() {
+            return Ok(false);
+        }
+        self.change_sessions(|known| {
+            let sent = Sent::read(header);
+            Ok(sent.as_ref().and_then(Sent::token).and_then(|text| known.sessions.end(text)).is_some())
+        })
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        let known = self.0.known.load();
+        known.sessions.count(Timestamp::now(), |who| known.holds(who))
+    }
+
+    /// The token that an `Authorization` header carries. It is not compared with the password, and no session is one.
     ///
     /// # Errors
     /// [`Denied`].
@@ -149,7 +209,7 @@ impl Access {
             if known.tokens.len() >= TOKENS_MAX {
                 return Err(ChangeError::TooMany);
             }
-            let id = new_id(|id| known.find(id).is_ok());
+            let id = new_id('t', |id| known.find(id).is_ok());
             let (token, text) = Token::make(id, namespaces, scopes, lifetime, description, Timestamp::now())?;
             Ok((known.take_in(token), text))
         })
@@ -203,6 +263,11 @@ impl Access {
         self.change_and(keep, act)
     }
 
+    /// As [`Access::change_and`], of a change of sessions.
+    fn change_sessions<T>(&self, act: impl FnOnce(&mut Known) -> Result<T, ChangeError>) -> Result<T, ChangeError> {
+        self.change_and(|known: &Known, directory: &Path, _: &T| known.sessions.write(directory), act)
+    }
+
     /// Changes a copy of the table, keeps that on the disk, and then puts it in the place of the table.
     fn change_and<T>(
         &self,
@@ -221,6 +286,30 @@ impl Access {
 }
 
 impl Known {
+    /// Whether this is the user with the password.
+    fn is_admin(&self, sent: &Sent<'_>) -> bool {
+        matches!(sent, Sent::Pair(pair) if Digest::of(pair).bytes().ct_eq(self.admin.bytes()).into())
+    }
+
+    /// Whether what began a session is still what it was.
+    fn holds(&self, who: &Who) -> bool {
+        match who {
+            Who::Admin(digest) => *digest == self.admin,
+            Who::Token(digest) => self.tokens.get(digest).is_some_and(|token| !token.is_expired(Timestamp::now())),
+        }
+    }
+
+    /// Who does what somebody does by a session.
+    fn behind(&self, session: &Session) -> Result<Caller, Denied> {
+        if session.is_over(Timestamp::now()) || !self.holds(&session.who) {
+            return Err(Denied::Ended(session.id.clone()));
+        }
+        match &session.who {
+            Who::Admin(_) => Ok(Caller::Admin(self.user.clone())),
+            Who::Token(digest) => self.tokens.get(digest).cloned().map(Caller::Token).ok_or(Denied::Wrong),
+        }
+    }
+
     /// The token of this text. What the time of a look tells is about digests, from which no text can be had.
     fn token(&self, text: &[u8]) -> Result<Arc<Token>, Denied> {
         let token = self.tokens.get(&Digest::of(text)).ok_or(Denied::Wrong)?;
@@ -255,135 +344,4 @@ fn pair(user: &str, password: &str) -> Digest {
 }
 
 #[cfg(test)]
-mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
-    use super::*;
-
-    fn access() -> Access {
-        Credentials { user: "admin".into(), password: "secret-pw".into() }.into()
-    }
-
-    fn basic(pair: &str) -> String {
-        format!("Basic {}", STANDARD.encode(pair))
-    }
-
-    fn dev() -> Reach {
-        Reach::try_from(vec!["dev".to_owned()]).unwrap()
-    }
-
-    #[test]
-    fn the_right_user_and_password_pass_whatever_the_case_of_the_scheme() {
-        let token = STANDARD.encode("admin:secret-pw");
-        for header in [format!("Basic {token}"), format!("basic  {token} ")] {
-            assert_eq!(access().caller(header.as_bytes()), Ok(Caller::Admin("admin".into())), "{header}");
-        }
-    }
-
-    #[test]
-    fn anything_else_does_not() {
-        let caller = |header: &str| access().caller(header.as_bytes());
-        for pair in ["admin:secret-p", "admin:secret-pw ", "Admin:secret-pw", ":", "token:", "token:secret-pw", "token"]
-        {
-            assert_eq!(caller(&basic(pair)), Err(Denied::Wrong), "{pair:?}");
-        }
-        let token = STANDARD.encode("admin:secret-pw");
-        for bearer in ["actord_guessed", "a.jwt.perhaps", "secret-pw", &token] {
-            assert_eq!(caller(&format!("Bearer {bearer}")), Err(Denied::Wrong), "{bearer}");
-        }
-        // What could be no credentials is no guess.
-        let odd = [format!("Basic{token}"), format!("Digest {token}")];
-        let known = ["", "Basic", "Basic ", "Bearer", "Bearer ", "Basic %%%", "ÄÄÄ"];
-        for header in odd.iter().map(String::as_str).chain(known) {
-            assert_eq!(caller(header), Err(Denied::Nothing), "{header:?}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_known_as_bearer_and_as_the_password_of_the_user_token_until_it_is_revoked() {
-        let access = access();
-        let (token, text) = access.create(dev(), [Scope::Read].into(), None, "CI".into()).unwrap();
-        let headers = [format!("Bearer {text}"), format!("bearer  {text} "), basic(&format!("token:{text}"))];
-        for header in &headers {
-            assert_eq!(access.caller(header.as_bytes()), Ok(Caller::Token(token.clone())), "{header}");
-        }
-        assert_eq!(access.caller(basic(&format!("admin:{text}")).as_bytes()), Err(Denied::Wrong));
-        assert_eq!(access.tokens(), std::slice::from_ref(&token));
-        access.revoke(&token.id).unwrap();
-        for header in headers {
-            assert_eq!(access.caller(header.as_bytes()), Err(Denied::Wrong));
-        }
-        assert!(matches!(access.revoke(&token.id), Err(ChangeError::NotFound(_))));
-    }
-
-    #[test]
-    fn of_a_token_that_was_rotated_only_the_new_text_is_known() {
-        let access = access();
-        let (old, old_text) = access.create(dev(), [Scope::Read].into(), None, String::new()).unwrap();
-        let (new, text) = access.rotate(&old.id).unwrap();
-        assert_eq!(new.id, old.id);
-        assert_eq!(access.caller(format!("Bearer {old_text}").as_bytes()), Err(Denied::Wrong));
-        assert_eq!(access.caller(format!("Bearer {text}").as_bytes()), Ok(Caller::Token(new)));
-        assert_eq!(access.tokens().len(), 1);
-    }
-
-    #[test]
-    fn a_token_whose_time_is_over_is_told_from_one_that_never_was() {
-        let access = access();
-        let (token, text) =
-            access.create(dev(), [Scope::Read].into(), Some(Duration::from_nanos(1)), String::new()).unwrap();
-        assert_eq!(access.caller(format!("Bearer {text}").as_bytes()), Err(Denied::Expired(token)));
-    }
-
-    #[test]
-    fn what_was_changed_is_there_after_a_restart_and_what_can_not_be_kept_is_not_changed() {
-        let home = tempfile::tempdir().unwrap();
-        let auth = home.path().join("auth");
-        let access = Access::open(&auth).unwrap();
-        let (one, text) = access.create(dev(), [Scope::Write].into(), None, "CI".into()).unwrap();
-        let (two, _) = access.create(Reach::All, [Scope::Invoke].into(), None, String::new()).unwrap();
-        access.revoke(&two.id).unwrap();
-        let again = Access::open(&auth).unwrap();
-        assert_eq!(again.caller(format!("Bearer {text}").as_bytes()), Ok(Caller::Token(one.clone())));
-        assert_eq!(again.tokens(), [one]);
-        std::fs::remove_dir_all(&auth).unwrap();
-        let refused = again.create(Reach::All, [Scope::Invoke].into(), None, String::new());
-        assert!(matches!(refused, Err(ChangeError::Failed(_))), "{refused:?}");
-        assert_eq!(again.tokens().len(), 1);
-    }
-
-    #[test]
-    fn a_password_that_was_rotated_is_refused_at_once_and_the_new_one_lies_where_it_was() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let home = tempfile::tempdir().unwrap();
-        let access = Access::open(home.path()).unwrap();
-        let (token, text) = access.create(dev(), [Scope::Read].into(), None, String::new()).unwrap();
-        let old = Credentials::read(home.path()).unwrap();
-        let new = access.rotate_password().unwrap();
-        assert_eq!((new.user.as_str(), new.password.len()), ("admin", 40));
-        assert_ne!(new.password, old.password);
-        let caller = |access: &Access, who: &Credentials| {
-            access.caller(basic(&format!("{}:{}", who.user, who.password)).as_bytes())
-        };
-        for access in [&access, &Access::open(home.path()).unwrap()] {
-            assert_eq!(caller(access, &old), Err(Denied::Wrong));
-            assert_eq!(caller(access, &new), Ok(Caller::Admin("admin".into())));
-            assert_eq!(access.caller(format!("Bearer {text}").as_bytes()), Ok(Caller::Token(token.clone())));
-        }
-        let file = home.path().join(password::PASSWORD_FILE);
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::remove_dir_all(home.path()).unwrap();
-        access.rotate_password().unwrap_err();
-        assert_eq!(caller(&access, &new), Ok(Caller::Admin("admin".into())), "what can't be kept is not changed");
-    }
-
-    #[test]
-    fn tokens_are_so_many_and_no_more() {
-        let access = access();
-        for _ in 0..TOKENS_MAX {
-            access.create(dev(), [Scope::Read].into(), None, String::new()).unwrap();
-        }
-        assert!(matches!(access.create(dev(), [Scope::Read].into(), None, String::new()), Err(ChangeError::TooMany)));
-    }
-}
+mod tests;

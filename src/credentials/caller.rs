@@ -23,6 +23,8 @@ pub enum Denied {
     Wrong,
     /// It is a token whose time is over.
     Expired(Arc<Token>),
+    /// It is a session that has ended, of this id.
+    Ended(String),
 }
 
 impl Caller {

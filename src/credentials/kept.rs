@@ -1,35 +1,17 @@
 //! The file of tokens: replaced whole, with a checksum, so that a bit that flips on a disk makes no token reach further.
 
+use std::fs;
 use std::path::Path;
-use std::{fs, io};
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::digest::Digest;
+use super::checked::{self, Found};
 use super::token::Token;
-use crate::data_dir::{DataDirError, write_atomically};
+use crate::data_dir::DataDirError;
 
 const FILE: &str = "tokens.json";
 /// Where a file goes that can't be read.
 const DAMAGED: &str = "tokens.json.damaged";
-
-/// What a token means, as far as the file goes: a later one may mean something that this actord would misread.
-const VERSION: u32 = 1;
-
-/// What a file of any version says, also one that an actord to come lays out in another way.
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Content {
-    version: u32,
-    /// Of `tokens` as they stand in the file, with what this actord does not know of them.
-    checksum: Digest,
-    tokens: Value,
-}
+/// What the list is called in it.
+const KEY: &str = "tokens";
 
 /// The tokens of a directory. Of a file that is damaged none holds any more: it is put aside, and an error is logged.
 ///
@@ -37,39 +19,23 @@ struct Content {
 /// When the file is there and the system won't give it, or a newer actord wrote it.
 pub(super) fn read(directory: &Path) -> Result<Vec<Token>, DataDirError> {
     let path = directory.join(FILE);
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(DataDirError::Io(path, error)),
-    };
-    if serde_json::from_slice(&text).is_ok_and(|Versioned { version }| version > VERSION) {
-        let newer = "is of a newer actord: start that one, or move the file away to go on without its tokens";
-        return Err(DataDirError::Content(path, newer));
+    match checked::read(&path, KEY)? {
+        Found::Nothing => Ok(Vec::new()),
+        Found::Whole(tokens) => Ok(tokens),
+        Found::Newer => {
+            let newer = "is of a newer actord: start that one, or move the file away to go on without its tokens";
+            Err(DataDirError::Content(path, newer))
+        }
+        Found::Damaged(reason) => {
+            let aside = directory.join(DAMAGED);
+            fs::rename(&path, &aside).map_err(|error| DataDirError::Io(aside.clone(), error))?;
+            tracing::error!(
+                reason, aside = %aside.display(),
+                "the file of tokens is damaged: it is put aside, and no token holds. Make new ones with `actord token create`"
+            );
+            Ok(Vec::new())
+        }
     }
-    parse(&text).and_then(|content| tokens(content.tokens)).or_else(|reason| {
-        let aside = directory.join(DAMAGED);
-        fs::rename(&path, &aside).map_err(|error| DataDirError::Io(aside.clone(), error))?;
-        tracing::error!(
-            reason, aside = %aside.display(),
-            "the file of tokens is damaged: it is put aside, and no token holds. Make new ones with `actord token create`"
-        );
-        Ok(Vec::new())
-    })
-}
-
-fn parse(text: &[u8]) -> Result<Content, String> {
-    let content: Content = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let is_whole = checksum(&content.tokens) == content.checksum;
-    is_whole.then_some(content).ok_or_else(|| "its checksum is another".to_owned())
-}
-
-fn tokens(value: Value) -> Result<Vec<Token>, String> {
-    serde_json::from_value(value).map_err(|error| error.to_string())
-}
-
-/// The same for the same content, however it is laid out.
-fn checksum(tokens: &Value) -> Digest {
-    Digest::of(tokens.to_string().as_bytes())
 }
 
 /// Makes these the tokens of the directory. They are on the disk when this returns.
@@ -77,12 +43,7 @@ fn checksum(tokens: &Value) -> Digest {
 /// # Errors
 /// When they can't be written; the file is then as it was.
 pub(super) fn write(directory: &Path, tokens: &[Token]) -> Result<(), DataDirError> {
-    let path = directory.join(FILE);
-    let failed = |error: serde_json::Error| DataDirError::Io(path.clone(), error.into());
-    let tokens = serde_json::to_value(tokens).map_err(failed)?;
-    let content = Content { version: VERSION, checksum: checksum(&tokens), tokens };
-    let bytes = serde_json::to_vec_pretty(&content).map_err(failed)?;
-    write_atomically(&path, &bytes, 0o600)
+    checked::write(&directory.join(FILE), KEY, tokens)
 }
 
 #[cfg(test)]
@@ -132,18 +93,25 @@ mod tests {
         let file = home.path().join(FILE);
         let mut known = serde_json::to_value(tokens()).unwrap();
         known[0]["last_used"] = "yesterday".into();
-        let rewrite = |version: u32| {
-            let content = Content { version, checksum: checksum(&known), tokens: known.clone() };
-            fs::write(&file, serde_json::to_vec(&content).unwrap()).unwrap();
-        };
-        rewrite(VERSION);
+        checked::write(&file, KEY, known.as_array().unwrap()).unwrap();
         assert_eq!(read(home.path()).unwrap().len(), 2);
-        rewrite(VERSION + 1);
-        let refused = read(home.path()).unwrap_err().to_string();
-        assert!(refused.contains(FILE) && refused.contains("newer actord"), "{refused}");
-        fs::write(&file, r#"{"version":2,"sum":"blake3:00","of":{}}"#).unwrap();
-        let refused = read(home.path()).unwrap_err().to_string();
-        assert!(refused.contains("newer actord"), "also where all else is laid out in another way: {refused}");
-        assert!(file.exists());
+        let newer = fs::read_to_string(&file).unwrap().replacen("\"version\": 1", "\"version\": 2", 1);
+        for text in [newer.as_str(), r#"{"version":2,"sum":"blake3:00","of":{}}"#] {
+            fs::write(&file, text).unwrap();
+            let refused = read(home.path()).unwrap_err().to_string();
+            assert!(refused.contains(FILE) && refused.contains("newer actord"), "{refused}");
+            assert!(file.exists());
+        }
+    }
+
+    #[test]
+    fn tokens_that_an_earlier_actord_wrote_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        let all = tokens();
+        let list = serde_json::to_value(&all).unwrap().to_string();
+        let sum = String::from(crate::credentials::Digest::of(list.as_bytes()));
+        let text = format!(r#"{{"version":1,"checksum":"{sum}","tokens":{list}}}"#);
+        fs::write(home.path().join(FILE), text).unwrap();
+        assert_eq!(read(home.path()).unwrap(), all);
     }
 }

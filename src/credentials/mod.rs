@@ -3,6 +3,7 @@
 //! ```text
 //! <data-dir>/auth/basic-auth-user, basic-auth-password    made at the first start
 //! <data-dir>/auth/tokens.json                             digests of tokens, and what each may do
+//! <data-dir>/auth/sessions.json                           digests of sessions, and what began each
 //!
 //! Authorization header -> Access: SHA-256 -> one look into a table in memory -> Caller, which knows what it may do
 //! a change             -> the file, until it is on the disk -> another table in the place of the old one
@@ -17,14 +18,17 @@
 
 mod access;
 mod caller;
+mod checked;
 mod digest;
 mod header;
 mod kept;
 mod password;
+mod sessions;
 mod token;
 
 pub use access::{Access, ChangeError, looks_like_token};
 pub use caller::{Caller, Denied};
 pub use digest::Digest;
 pub use password::{Credentials, PASSWORD_FILE, USER_FILE};
+pub use sessions::Session;
 pub use token::{Reach, Scope, Token, lifetime};

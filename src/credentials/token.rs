@@ -178,17 +178,18 @@ fn is_no_text(one: char) -> bool {
         || matches!(one, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// A name that is not taken.
-pub(super) fn new_id(is_taken: impl Fn(&str) -> bool) -> String {
+/// A name that is not taken: a letter for what it names, and chance.
+pub(super) fn new_id(letter: char, is_taken: impl Fn(&str) -> bool) -> String {
     loop {
-        let id = format!("t-{}", Alphanumeric.sample_string(&mut rand::rng(), ID_LENGTH).to_ascii_lowercase());
+        let id = format!("{letter}-{}", Alphanumeric.sample_string(&mut rand::rng(), ID_LENGTH).to_ascii_lowercase());
         if !is_taken(&id) {
             return id;
         }
     }
 }
 
-fn new_text() -> String {
+/// The text of a new token.
+pub(super) fn new_text() -> String {
     format!("{PREFIX}{}", Alphanumeric.sample_string(&mut rand::rng(), LENGTH))
 }
 

@@ -6,7 +6,7 @@
 //! import: archives -> the containerd that runs          examine: this machine -> findings
 //! ```
 //! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets`
-//! and `servers`, words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in
+//! and `servers`, the page's own and what it shows of the machine in `dashboard`, words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in
 //! `housekeeping`; `memory` has the allocator give back what is free, `certificate` follows that of TLS. `boot` and `ownership` keep what
 //! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
 
@@ -15,6 +15,7 @@ mod bounds;
 mod calls;
 mod certificate;
 mod context;
+mod dashboard;
 mod down;
 mod emptied;
 mod examine;

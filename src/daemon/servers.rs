@@ -1,5 +1,6 @@
 //! The listeners at work, and their end.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,14 +29,14 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Starts to answer on all sockets.
+    /// Starts to answer on all sockets, and on that of the dashboard, if it has one.
     pub(super) fn start(
         config: &Config,
         access: &Access,
         audit: &Audit,
-        sockets: Sockets,
+        (sockets, dashboard): (Sockets, Option<TcpListener>),
         services: &Arc<http::Services>,
-        tls: Option<Tls>,
+        tls: Option<&Tls>,
     ) -> anyhow::Result<Self> {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let settings = |flavor| http::Settings {
@@ -59,15 +60,20 @@ impl Servers {
             trusted_proxies: config.trusted_proxies.clone(),
             ..http::Settings::new(access.clone(), flavor)
         };
-        let public = http::Settings { tls, ..settings(http::ApiFlavor::Public) };
+        let page = dashboard.as_ref().map(TcpListener::local_addr).transpose()?;
+        // Each listener has its own: what bounds one is not taken by another.
+        let public = || http::Settings { tls: tls.cloned(), dashboard: page, ..settings(http::ApiFlavor::Public) };
         let provider = settings(http::ApiFlavor::Provider);
-        let sends = http::Queued::start(services, &public)?;
+        let sends = http::Queued::start(services, &public())?;
         services.queue.begin(sends.clone(), sends);
-        let servers = [
-            http::serve(sockets.public, workers, config.drain_timeout, services, public)?,
-            http::serve(sockets.provider, workers, config.drain_timeout, services, provider)?,
+        let drain = config.drain_timeout;
+        let page = dashboard.map(|socket| http::serve_dashboard(socket, drain, services, public())).transpose()?;
+        let mut servers = vec![
+            http::serve(sockets.public, workers, drain, services, public())?,
+            http::serve(sockets.provider, workers, drain, services, provider)?,
             http::serve_metrics(sockets.metrics, services)?,
         ];
+        servers.extend(page);
         let handles = servers.iter().map(actix_web::dev::Server::handle).collect();
         for server in servers {
             actix::spawn(server);

@@ -60,6 +60,13 @@ impl Sockets {
     }
 }
 
+/// A socket that is bound here, at the address that this setting gives it.
+pub(super) fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let socket = listen(setting, address)?;
+    notice_lost_clients(&socket).context("have lost clients noticed")?;
+    Ok(socket)
+}
+
 fn listen(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     let socket = TcpListener::bind(address).with_context(|| {
         format!("can't listen on {address}: end what listens there, or choose another address with --{setting}")

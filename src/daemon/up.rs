@@ -5,6 +5,7 @@
 //! ```
 //! The sockets listen from the start, so clients that come early wait instead of being refused.
 
+use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 
 use actix::System;
@@ -21,7 +22,8 @@ use super::machine::Machine;
 use super::servers::Servers;
 use super::sockets::Sockets;
 use super::{
-    boot, housekeeping, last_run, memory, multi_threaded, must_be_root, open_files, ownership, preload, systemd,
+    boot, dashboard, housekeeping, last_run, memory, multi_threaded, must_be_root, open_files, ownership, preload,
+    systemd,
 };
 use crate::actors::{LocalEngine, keep_invocations};
 use crate::audit::Audit;
@@ -59,7 +61,7 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     let tls = files(config).map(Tls::open).transpose()?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;
-    let sockets = Sockets::open(config)?;
+    let sockets = (Sockets::open(config)?, dashboard::listen(config));
     let for_good = System::with_tokio_rt(multi_threaded).block_on(async {
         serve(config, &data, access, sockets, tls).await?;
         anyhow::Ok(ends_for_good().await)
@@ -79,7 +81,7 @@ async fn serve(
     config: &Config,
     data: &DataDir,
     access: Access,
-    sockets: Sockets,
+    (sockets, page): (Sockets, Option<TcpListener>),
     tls: Option<Tls>,
 ) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -89,6 +91,8 @@ async fn serve(
     tokio::pin!(asked_to_end);
     let store = open_store(config)?;
     let (public, provider, metrics) = sockets.addresses()?;
+    let dashboard = page.as_ref().and_then(|page| page.local_addr().ok()).map(|address| address.to_string());
+    let dashboard = dashboard.unwrap_or_else(|| "none".to_owned());
     // Told of before it is open, so that an end in the meantime can end that, too.
     let opening = OnceLock::new();
     let running = systemd::patiently(async {
@@ -110,6 +114,7 @@ async fn serve(
         let namespaces = Namespaces::new(store.clone(), secrets.clone());
         let context = function_context(config, &machine, routes.clone(), store.clone(), secrets);
         let metrics = http::Metrics::new()?;
+        dashboard::measure(&access, metrics.registry())?;
         context.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
         if let Some(tls) = &tls {
@@ -134,6 +139,7 @@ async fn serve(
             secrets: Arc::new(namespaces.clone()),
             namespaces: Arc::new(namespaces),
             logs: Arc::new(engine.logs()),
+            machine: Arc::new(dashboard::Looks::new(config.clone(), machine.images.clone(), Handle::current())),
             routes,
             metrics,
             draining: http::Draining::default(),
@@ -155,9 +161,9 @@ async fn serve(
     };
     housekeeping::begin(config, &machine, (&store, &services.queue), tls.clone(), context.housekeeping());
     let audit = Audit::start(&config.audit_dir(), config.audit_max_size, services.metrics.registry())?;
-    let servers = Servers::start(config, &access, &audit, sockets, &services, tls)?;
+    let servers = Servers::start(config, &access, &audit, (sockets, page), &services, tls.as_ref())?;
     let watchdog = actix::spawn(watchdog(engine));
-    tracing::info!(%public, %provider, %metrics, "ready");
+    tracing::info!(%public, %provider, %metrics, dashboard, "ready");
     systemd::ready(&format!("functions answer on {public}"));
     let signal = asked_to_end.await;
     tracing::info!("{signal}: finishing the requests that are under way; functions go on running");

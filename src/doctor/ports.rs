@@ -45,20 +45,25 @@ pub(super) struct Ports {
 impl Ports {
     pub(super) fn read(root: &Root, config: &Config) -> Self {
         let wanted = [
-            ("listen", config.listen),
-            ("provider-listen", config.provider_listen),
-            ("metrics-listen", config.metrics_listen),
+            ("listen", Some(config.listen)),
+            ("provider-listen", Some(config.provider_listen)),
+            ("metrics-listen", Some(config.metrics_listen)),
+            ("dashboard-listen", config.dashboard_listen.0),
         ];
         // A datagram socket on any port tells whether the address is ours, and takes nobody's place.
         let local = |address: SocketAddr| UdpSocket::bind((address.ip(), 0)).is_ok();
-        let wanted = wanted.map(|(setting, address)| Wanted { setting, address, local: local(address) });
+        let wanted = wanted.into_iter().filter_map(|(setting, address)| {
+            let address = address?;
+            Some(Wanted { setting, address, local: local(address) })
+        });
+        let wanted = wanted.collect();
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| root.text(table));
         let listeners = tables.iter().any(Option::is_some).then(|| {
             let holders = holders(root);
             let lines = tables.iter().flatten().flat_map(|table| table.lines().skip(1)).filter_map(listening);
             lines.map(|(address, inode)| Listener { address, holder: holders.get(&inode).cloned() }).collect()
         });
-        Self { wanted: wanted.to_vec(), listeners }
+        Self { wanted, listeners }
     }
 
     /// `actord`: the process that runs with these settings, if one does.

@@ -6,6 +6,7 @@
 //! /function/...  proxy: name -> lease -> forward (client of this worker) -> headers, body streamed both ways
 //! /async-function/...  queued: accept -> queue, which sends by the proxy later
 //! /openapi.json  api, from what stands at the handlers
+//! dashboard      a page for people and /system, on a listener of its own
 //! /metrics       metrics, on a listener of its own
 //! ```
 //! Two listeners have the same routes and differ in their [`ApiFlavor`]. What goes wrong becomes an answer in `api::error`,
@@ -15,6 +16,7 @@ mod api;
 #[cfg(test)]
 mod captured_log;
 mod connection;
+mod dashboard;
 mod draining;
 mod front;
 #[cfg(feature = "testing")]
@@ -38,16 +40,17 @@ mod source;
 mod text;
 mod unacknowledged;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::{self, ServiceConfig};
-pub use api::table_of_routes;
+pub use api::{Machine, table_of_routes};
 pub use draining::Draining;
 use ipnet::IpNet;
 pub use metrics::Metrics;
 pub use queued::{Bodies, Queued};
-pub use server::{serve, serve_metrics};
+pub use server::{serve, serve_dashboard, serve_metrics};
 
 use self::api::system;
 use self::guesses::Guesses;
@@ -160,6 +163,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// The certificate that it shows; none: it does not speak TLS.
     pub tls: Option<Tls>,
+    /// Where the dashboard listens, for those who look for it here; it speaks TLS where this does. None: there is none.
+    pub dashboard: Option<SocketAddr>,
     /// What it calls itself.
     pub release: Release,
 }
@@ -183,6 +188,7 @@ impl Settings {
             connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
             tls: None,
+            dashboard: None,
             release: Release {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 sha: env!("ACTORD_COMMIT").to_owned(),
@@ -202,6 +208,8 @@ pub struct Services {
     pub namespaces: Arc<dyn Namespaces>,
     /// What functions wrote.
     pub logs: Arc<dyn Logs>,
+    /// What this runs on.
+    pub machine: Arc<dyn Machine>,
     /// Where requests for functions may go.
     pub routes: Arc<Routes>,
     /// What is counted.
@@ -228,6 +236,7 @@ fn configure(cfg: &mut ServiceConfig, services: &Arc<Services>, settings: &Arc<S
     cfg.app_data(web::Data::from(services.clone()))
         .app_data(web::Data::from(settings.clone()))
         .configure(|cfg| api::configure(cfg, settings, guesses))
+        .configure(api::configure_calls)
         .configure(|cfg| configure_flavor(cfg, settings.flavor))
         .default_service(web::to(system::not_found));
 }
@@ -243,8 +252,10 @@ fn configure_metrics(cfg: &mut ServiceConfig, services: &Arc<Services>) {
 
 /// What only one of the peers has.
 fn configure_flavor(cfg: &mut ServiceConfig, flavor: ApiFlavor) {
-    cfg.service(match flavor {
-        ApiFlavor::Public => web::resource("/").route(web::get().to(system::front_door)),
-        ApiFlavor::Provider => web::resource("/metrics").route(web::to(metrics::scrape)),
-    });
+    match flavor {
+        ApiFlavor::Public => cfg
+            .service(web::resource("/").route(web::get().to(system::front_door)))
+            .service(web::resource(["/ui", "/ui/"]).route(web::get().to(system::to_dashboard))),
+        ApiFlavor::Provider => cfg.service(web::resource("/metrics").route(web::to(metrics::scrape))),
+    };
 }

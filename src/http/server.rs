@@ -13,6 +13,7 @@ use actix_server::{Server, ServerBuilder};
 use actix_service::{Service, fn_factory, fn_service};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 
@@ -21,7 +22,9 @@ use super::front::front;
 use super::guesses::Guesses;
 use super::proxies::TrustedProxies;
 use super::proxy::Proxy;
-use super::{ClientTimes, ConnectionLimits, Draining, ReadingLimits, Services, Settings, configure, configure_metrics};
+use super::{
+    ClientTimes, ConnectionLimits, Draining, ReadingLimits, Services, Settings, configure, configure_metrics, dashboard,
+};
 use crate::tls::Tls;
 
 /// While so many bytes of an answer wait for its client, no more of it is read. The last piece may be of 64 KiB; that of a
@@ -44,24 +47,41 @@ pub fn serve(
     settings: Settings,
 ) -> std::io::Result<Server> {
     let (services, settings) = (services.clone(), Arc::new(settings));
-    // Whole seconds are all that it takes; less than one must not become none.
-    let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
-    let builder = Server::build().workers(workers).shutdown_timeout(drain);
     let proxies = TrustedProxies::new(&settings.trusted_proxies, settings.flavor);
-    let connections = Connections::behind(
-        proxies.clone(),
-        settings.connections,
-        settings.reading,
-        settings.times,
-        services.metrics.waiting().clone(),
-    );
+    let door = Door::of(&services, &settings, proxies.clone());
     let guesses = Guesses::of("/system", proxies.clone());
     let guesses_at_functions = Guesses::of("functions", proxies);
-    let door = Door { connections, tls: settings.tls.clone(), draining: services.draining.clone() };
-    listen(builder, listener, door, move || {
+    listen(server(workers, drain), listener, door, move || {
         let app = App::new().configure(|cfg| configure(cfg, &services, &settings, &guesses));
         (app, Some(Proxy::new(services.clone(), &settings, guesses_at_functions.clone())))
     })
+}
+
+/// Serves the dashboard, and the API that it works by: no function.
+///
+/// # Errors
+/// When the socket can't be used.
+pub fn serve_dashboard(
+    listener: TcpListener,
+    drain: Duration,
+    services: &Arc<Services>,
+    settings: Settings,
+) -> std::io::Result<Server> {
+    let (services, settings) = (services.clone(), Arc::new(settings));
+    let proxies = TrustedProxies::new(&settings.trusted_proxies, settings.flavor);
+    let door = Door::of(&services, &settings, proxies.clone());
+    let guesses = Guesses::of("the dashboard", proxies);
+    listen(server(1, drain), listener, door, move || {
+        let app = App::new().wrap(from_fn(dashboard::protect));
+        (app.configure(|cfg| dashboard::configure(cfg, &services, &settings, &guesses)), None)
+    })
+}
+
+/// A server whose requests may go on for so long after it was asked to stop.
+fn server(workers: usize, drain: Duration) -> ServerBuilder {
+    // Whole seconds are all that it takes; less than one must not become none.
+    let drain = drain.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+    Server::build().workers(workers).shutdown_timeout(drain)
 }
 
 /// Serves the metrics.
@@ -90,6 +110,14 @@ struct Door {
     /// The certificate, where TLS is spoken.
     tls: Option<Tls>,
     draining: Draining,
+}
+
+impl Door {
+    fn of(services: &Services, settings: &Settings, proxies: TrustedProxies) -> Self {
+        let Settings { connections, reading, times, .. } = *settings;
+        let connections = Connections::behind(proxies, connections, reading, times, services.metrics.waiting().clone());
+        Self { connections, tls: settings.tls.clone(), draining: services.draining.clone() }
+    }
 }
 
 /// What `actix_web::HttpServer` does, with connections of our own between the socket and actix, and the proxy beside the

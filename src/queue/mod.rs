@@ -62,7 +62,7 @@ pub use self::disk::LEFT as LEFT_TO_OTHERS;
 use self::dispatcher::Dispatcher;
 pub use self::gate::Gate;
 pub use self::lane::of_url as callback_lane;
-use self::seam::{Deliver, Invoke};
+use self::seam::{Deliver, Invoke, Reply, Sending};
 pub use self::ticks::wall;
 use crate::engine::Engine;
 use crate::function::FunctionId;
@@ -198,6 +198,12 @@ impl Queue {
     /// Why it is not.
     pub async fn accept(&self, new: New) -> Result<CallId, NotAccepted> {
         self.inner.context.accept(&self.inner.open()?, new).await
+    }
+
+    /// Calls a function once, for who waits for it: nothing is kept of the call. None: what sends calls has not begun.
+    pub async fn call_now(&self, sending: &Sending) -> Option<Reply> {
+        let senders = self.inner.senders.borrow().clone()?;
+        Some(senders.invoke.invoke(sending).await)
     }
 
     /// Waits until the database is open, or can't be, for so long.

@@ -14,12 +14,15 @@ mod function_label;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzed;
 mod info;
+mod invoke;
 mod lenient;
 mod log;
+mod machine;
 mod namespace;
 mod requests;
 mod resources;
 mod schedules;
+mod session;
 mod tokens;
 
 pub use alert::{Alert, AlertLabels, Alerts};
@@ -27,14 +30,17 @@ pub use calls::{Call, CallAnswer, CallAttempt, CallPage, CallSummary, FunctionQu
 pub use function::{FunctionDeployment, FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
 pub use function_label::FUNCTION_LABEL;
 pub use info::{GatewayInfo, Info, ProviderInfo, Version};
+pub use invoke::{InvokeAnswer, InvokeRequest};
 pub use lenient::{read, read_value};
 pub use log::LogMessage;
+pub use machine::{DiskView, FindingView, ImagesView, MachineView, MemoryView};
 pub use namespace::FunctionNamespace;
 pub use requests::{
     DeleteFunctionRequest, DeleteSecretRequest, ListedSecret, RollbackRequest, ScaleServiceRequest, Secret,
 };
 pub use resources::FunctionResources;
 pub use schedules::ListedSchedule;
+pub use session::{BegunSession, WhoAsks};
 pub use tokens::{CreateTokenRequest, ListedToken, MadeToken, RotatedPassword};
 
 #[cfg(test)]

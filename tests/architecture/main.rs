@@ -92,6 +92,7 @@ const EVERY_ROOM: &[&str] = &[
     "store",
     "store::calls",
     "tls",
+    "wire",
 ];
 
 /// Files that read the environment beside `config`, and why.
@@ -116,6 +117,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
         "from which date on a token is refused: it outlives restarts, and its maker thinks in days",
     ),
     ("cron/driver.rs", "when a schedule is due: people set it by the wall"),
+    ("daemon/dashboard.rs", "when the machine was looked at, to be shown"),
     ("daemon/down.rs", "the logs of all functions go, whenever they began"),
     ("doctor/certificate.rs", "whether a certificate is good today, to be shown"),
     ("doctor/resources.rs", "whether the clock can be right"),

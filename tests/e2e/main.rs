@@ -5,6 +5,7 @@ mod api;
 mod callbacks;
 mod crashes;
 mod cron;
+mod dashboard;
 mod deploys;
 mod doctor;
 mod ends;

@@ -82,6 +82,30 @@ async fn every_change_says_who_from_where_what_and_what_came_of_it_and_holds_no_
 }
 
 #[actix_web::test]
+async fn sessions_and_calls_by_hand_are_in_it_and_no_text_of_one() {
+    let home = tempfile::tempdir().unwrap();
+    let (house, audit) = house(&home, false).await;
+    let begun = house.system("POST /system/session", "").await.json();
+    let (id, text) = (begun["id"].as_str().unwrap(), begun["token"].as_str().unwrap());
+    let by = async |line: &str| {
+        house.ask(&format!("{line} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {text}\r\n"), "").await.status
+    };
+    assert_eq!(by("POST /system/function/f/invoke?namespace=dev").await, 404);
+    assert_eq!(by("DELETE /system/session").await, 202);
+    assert_eq!(by("DELETE /system/session").await, 401);
+    let expected = [
+        format!("admin 127.0.0.1 POST /system/session - {id} done 201"),
+        "admin 127.0.0.1 POST /system/function/{name}/invoke dev f refused 404".to_owned(),
+        format!("admin 127.0.0.1 DELETE /system/session - {id} done 202"),
+        "- 127.0.0.1 DELETE /system/session - - refused 401".to_owned(),
+    ];
+    let found: Vec<String> = entries(&home, &audit).await.iter().map(said).collect();
+    assert_eq!(found, expected);
+    let log = std::fs::read_to_string(home.path().join("audit.log")).unwrap();
+    assert!(!log.contains(text.strip_prefix("actord_").unwrap()), "{log}");
+}
+
+#[actix_web::test]
 async fn reads_and_calls_are_not_in_it_but_who_is_kept_out_and_who_guesses() {
     let home = tempfile::tempdir().unwrap();
     let (house, audit) = house(&home, true).await;

@@ -184,6 +184,8 @@ pub(crate) struct House {
     pub(crate) routes: Arc<Routes>,
     pub(crate) draining: Draining,
     pub(crate) server: actix_web::dev::ServerHandle,
+    services: Arc<Services>,
+    settings: Settings,
     _cron: Cron,
 }
 
@@ -242,6 +244,7 @@ impl House {
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
             logs: Arc::new(logs),
+            machine: Arc::new(actord::wire::MachineView::default()),
             queue: queue.clone(),
             bodies: Bodies::default(),
             schedules: cron.handle(),
@@ -253,12 +256,22 @@ impl House {
         queue.begin(sends.clone(), sends);
         let (listener, metrics) = (local_listener(), local_listener());
         let (address, metrics_address) = (listener.local_addr().unwrap(), metrics.local_addr().unwrap());
-        let server = http::serve(listener, 1, Duration::from_secs(10), &services, settings).unwrap();
+        let server = http::serve(listener, 1, Duration::from_secs(10), &services, settings.clone()).unwrap();
         let handle = server.handle();
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
         let metrics = metrics_address;
-        Self { address, metrics, engine, script, routes, draining, server: handle, _cron: cron }
+        Self { address, metrics, engine, script, routes, draining, server: handle, services, settings, _cron: cron }
+    }
+
+    /// Begins to serve the dashboard of the same settings, and says where.
+    pub(crate) fn dashboard(&self) -> SocketAddr {
+        let listener = local_listener();
+        let address = listener.local_addr().unwrap();
+        let settings = self.settings.clone();
+        let server = http::serve_dashboard(listener, Duration::from_secs(10), &self.services, settings).unwrap();
+        actix_web::rt::spawn(server);
+        address
     }
 
     /// Publishes an instance of a function.

@@ -181,7 +181,10 @@ async fn an_archive_that_is_imported_twice_changes_nothing() {
     let archive = tar(&oci(&[(&built(b"same"), "same:v1")]));
     machine.import(&archive).await;
     let before = (machine.lines(&["content", "list", "-q"]), machine.snapshots());
+    let kept = machine.images.kept().await.unwrap();
+    assert!(kept.0 == 1 && kept.1 > 0, "{kept:?}");
     machine.import(&archive).await;
+    assert_eq!(machine.images.kept().await.unwrap(), kept);
     assert_eq!((machine.lines(&["content", "list", "-q"]), machine.snapshots()), before);
 }
 

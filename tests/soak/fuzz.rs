@@ -96,6 +96,7 @@ async fn fuzz(flavor: ApiFlavor, errors: &str) {
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
         logs: Arc::new(platform.engine.logs()),
+        machine: Arc::new(actord::wire::MachineView::default()),
     });
     let credentials = Credentials { user: USER.into(), password: PASSWORD.into() };
     let settings = Settings { upstream_timeout: Duration::from_secs(2), ..Settings::new(credentials, flavor) };

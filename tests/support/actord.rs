@@ -108,8 +108,10 @@ impl Actord {
         let own = own.into_iter().filter(|(name, _)| !settings.contains(name));
         let mut all: Vec<String> = own.flat_map(|(name, value)| [name.to_owned(), value]).collect();
         all.extend(settings.iter().map(|word| (*word).to_owned()));
-        // Fewer than a burst of deploys is worth: each test removes them again. An older actord does not know the setting.
-        let variables = BTreeMap::from([("ACTORD_WARM_ATTACHMENTS".to_owned(), "4".to_owned())]);
+        // Fewer attachments than a burst of deploys is worth: each test removes them again. No dashboard: all would meet at the
+        // default port. An older actord does not know the settings.
+        let variables = [("ACTORD_WARM_ATTACHMENTS", "4"), ("ACTORD_DASHBOARD_LISTEN", "none")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let authorization = String::new();
         let mut actord = Self {
             run,

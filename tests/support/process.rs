@@ -106,7 +106,9 @@ impl Actord {
         command.args(&self.settings);
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        command.env_clear().env("PATH", path).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        // All would meet at the default port. An older actord does not know the setting, as it would have to know a flag.
+        command.env_clear().env("PATH", path).env("ACTORD_DASHBOARD_LISTEN", "none");
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command
     }
 

@@ -97,6 +97,8 @@ fn a_verb_without_settings_reads_no_file() {
 fn settings_that_contradict_each_other_are_refused() {
     assert!(run(&["--state-dir", "/var/lib/actord/run"], None).unwrap_err().contains("state-dir"));
     assert!(run(&["--listen", "127.0.0.1:8082"], None).unwrap_err().contains("metrics-listen"));
+    assert!(run(&["--listen", "127.0.0.1:8083"], None).unwrap_err().contains("dashboard-listen"));
+    assert!(run(&["--listen", "127.0.0.1:8083", "--dashboard-listen", "none"], None).is_ok());
     for (given, misses) in [("--tls-certificate", "tls-key is missing"), ("--tls-key", "tls-certificate is missing")] {
         let error = run(&[given, "/etc/actord/tls.pem"], None).unwrap_err();
         assert!(error.contains(misses) && error.contains("/etc/actord/tls.pem"), "{error}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, web};
@@ -42,6 +43,7 @@ pub(super) async fn require(
         Ok(caller) => caller,
         Err(refusal) => {
             noted.answered(refusal.status());
+            let refusal = without_prompt(request.headers(), refusal);
             return Ok(request.into_response(refusal));
         }
     };
@@ -49,6 +51,15 @@ pub(super) async fn require(
     let answer = next.call(request).await?;
     noted.answered(answer.status());
     Ok(answer.map_into_boxed_body())
+}
+
+/// A browser that is asked for credentials in the usual way asks its user, and sends what it is told with each later request to
+/// the same address: also with those of a page that a function answered there. Only browsers say what they ask for something as.
+pub(super) fn without_prompt(sent: &HeaderMap, mut refusal: HttpResponse) -> HttpResponse {
+    if sent.contains_key("sec-fetch-mode") {
+        refusal.headers_mut().remove(header::WWW_AUTHENTICATE);
+    }
+    refusal
 }
 
 /// Whom a request is from, after the wait that its source has to have, and if that one may do what it needs.
@@ -71,6 +82,7 @@ async fn admit(
             let (id, end) = (&token.id, token.expires_at.map(|end| end.to_string()).unwrap_or_default());
             unauthorised(&format!("token {id} expired at {end}: `actord token rotate {id}` makes it anew"))
         }
+        Denied::Ended(id) => unauthorised(&format!("session {id} has ended: sign in again")),
     })?;
     needs.met_by(&caller).map_err(|line| text(StatusCode::FORBIDDEN, &line))?;
     Ok(caller)

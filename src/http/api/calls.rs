@@ -10,6 +10,7 @@ use actix_web::web;
 use actix_web::{HttpRequest, HttpResponse};
 use jiff::Timestamp;
 
+use super::auth::without_prompt;
 use super::call_shown;
 use super::error::HttpError;
 use super::needs::caller;
@@ -201,7 +202,7 @@ pub(super) async fn cancel_own(
         Err(refusal) => refusal,
     };
     noted.answered(answer.status());
-    answer
+    without_prompt(request.headers(), answer)
 }
 
 async fn cancel_for(
@@ -242,7 +243,7 @@ async fn cancel_for(
 /// The answer to credentials that are none, or are not there.
 async fn denial(denied: Denied, guesses: &Guesses, source: Source) -> HttpResponse {
     let wait = match denied {
-        Denied::Nothing | Denied::Expired(_) => None,
+        Denied::Nothing | Denied::Expired(_) | Denied::Ended(_) => None,
         Denied::Wrong => {
             guesses.hold_up(source).await;
             guesses.note(source)

@@ -3,7 +3,8 @@
 //! ```text
 //! auth, needs -> functions, secrets, namespaces, alert, logs: parse (request, params, wire) -> ask the engine -> answer, or error
 //!                calls: what was called without waiting
-//!                tokens: who may use this    system: what this is, and whether it is well
+//!                invoke: a call of a function, and its answer, as data
+//!                tokens, session: who may use this    system, machine: what this is, and whether it is well
 //! ```
 
 mod alert;
@@ -14,7 +15,9 @@ mod error;
 mod functions;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
+mod invoke;
 mod logs;
+mod machine;
 mod namespaces;
 mod needs;
 mod next_tier;
@@ -23,17 +26,24 @@ mod params;
 mod request;
 mod schedules;
 mod secrets;
+mod session;
 mod status;
 mod subject;
 pub(super) mod system;
 mod tokens;
 
+pub use self::machine::Machine;
 pub use self::needs::table_of_routes;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use super::guesses::Guesses;
 use super::{Settings, metrics};
+
+/// The route of the API that stands beside the calls of functions.
+pub(super) fn configure_calls(cfg: &mut ServiceConfig) {
+    cfg.service(web::resource("/async-function/{name}").route(web::delete().to(calls::cancel_own)));
+}
 
 /// The route table of the API.
 pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &Guesses) {
@@ -42,7 +52,6 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
     let namespace = web::resource("/namespace/{name}");
     cfg.app_data(web::Data::new(settings.access.clone()))
         .app_data(web::Data::new(guesses.clone()))
-        .service(web::resource("/async-function/{name}").route(web::delete().to(calls::cancel_own)))
         .service(
             web::scope("/system")
                 .wrap(from_fn(auth::require))
@@ -56,6 +65,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                 )
                 .service(function.route(web::get().to(functions::status)))
                 .service(web::resource("/function/{name}/rollback").route(web::post().to(functions::rollback)))
+                .service(web::resource("/function/{name}/invoke").route(web::post().to(invoke::invoke)))
                 .service(web::resource("/function/{name}/stop").route(web::post().to(functions::stop)))
                 .service(web::resource("/function/{name}/start").route(web::post().to(functions::start)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
@@ -94,6 +104,13 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                 .service(web::resource("/tokens/{id}").route(web::delete().to(tokens::revoke)))
                 .service(web::resource("/tokens/{id}/rotate").route(web::post().to(tokens::rotate)))
                 .service(web::resource("/password/rotate").route(web::post().to(tokens::rotate_password)))
+                .service(
+                    web::resource("/session")
+                        .route(web::get().to(session::get))
+                        .route(web::post().to(session::begin))
+                        .route(web::delete().to(session::end)),
+                )
+                .service(web::resource("/machine").route(web::get().to(machine::show)))
                 .service(web::resource("/info").route(web::get().to(system::info)))
                 .default_service(web::to(system::not_found)),
         )

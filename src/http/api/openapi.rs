@@ -13,7 +13,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::needs::{Needs, row};
-use super::{alert, calls, functions, logs, namespaces, schedules, secrets, system, tokens};
+use super::{
+    alert, calls, functions, invoke as invoke_as_data, logs, machine, namespaces, schedules, secrets, session, system,
+    tokens,
+};
 use crate::http::proxy::invoke;
 use crate::http::queued::accept;
 
@@ -25,7 +28,8 @@ use crate::http::queued::accept;
             (`--provider-listen`). Both have the same routes. They differ in the shape of `/system/info`, and in what the \
             proxy answers when a function can't: the gateway 404, 502, 503 or 504, the provider 503 or 500. Keys of JSON \
             are read in any case, `null` stands for what was left out, and unknown keys are passed over. Prometheus' \
-            `/metrics` is on a listener of its own (`--metrics-listen`).",
+            `/metrics` is on a listener of its own (`--metrics-listen`). So is a page for people (`--dashboard-listen`), \
+            beside which all but the calls of functions is served.",
     ),
     tags(
         (name = "functions", description = "What is deployed, and how it fares"),
@@ -46,6 +50,7 @@ use crate::http::queued::accept;
         functions::rollback,
         functions::stop,
         functions::start,
+        invoke_as_data::invoke,
         alert::receive,
         logs::logs,
         secrets::list,
@@ -63,7 +68,11 @@ use crate::http::queued::accept;
         tokens::revoke,
         tokens::rotate,
         tokens::rotate_password,
+        session::get,
+        session::begin,
+        session::end,
         system::info,
+        machine::show,
         system::healthz,
         system::readyz,
         invoke::invoke,
@@ -107,7 +116,11 @@ fn complete(document: &mut Value) {
             "scheme": "basic",
             "description": "The user and the password, or `token` and a token",
         },
-        "token": { "type": "http", "scheme": "bearer", "description": "A token, which may do what it was made for" },
+        "token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token, which may do what it was made for, or a session, which may do what began it may",
+        },
     });
     for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         let properties = schema.get_mut("properties").and_then(Value::as_object_mut);

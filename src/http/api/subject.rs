@@ -68,6 +68,7 @@ impl Noted {
         let who = match known {
             Ok(caller) => Some(caller.name().to_owned()),
             Err(Denied::Expired(token)) => Some(token.id.clone()),
+            Err(Denied::Ended(id)) => Some(id.clone()),
             Err(Denied::Wrong) => None,
             Err(Denied::Nothing) => return self.entry = None,
         };

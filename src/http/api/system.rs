@@ -1,8 +1,12 @@
 //! The small routes: what this is, and whether it is well.
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use std::net::IpAddr;
 
+use actix_web::http::uri::Authority;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::http::guesses::Guesses;
 use crate::http::text::text;
 use crate::http::{ApiFlavor, Services, Settings};
 use crate::wire::{GatewayInfo, Info, ProviderInfo, Version};
@@ -56,17 +60,61 @@ pub(in crate::http) async fn healthz_ok() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK")
 }
 
-/// GET `/` of the public listener. There is no page for people: it says where to go on.
-pub(in crate::http) async fn front_door() -> HttpResponse {
-    let page = concat!(
+/// GET `/` of the public listener. The page for people is elsewhere: it says where to go on.
+pub(in crate::http) async fn front_door(settings: web::Data<Settings>) -> HttpResponse {
+    let usual = concat!(
         "actord ",
         env!("CARGO_PKG_VERSION"),
         "\n\n/function/NAME[.NAMESPACE]  calls a function\n/async-function/NAME        \
          calls it without waiting\n/system/functions           the OpenFaaS REST API, with \
          basic authentication\n/healthz                    whether this is up\n/readyz                     \
-         whether all that it needs is\n\nfaas-cli and `actord help` speak it.\n"
+         whether all that it needs is\n"
     );
+    let dashboard = settings.dashboard.map(|_| "/ui/                        leads to the dashboard\n");
+    let page = format!("{usual}{}\nfaas-cli and `actord help` speak it.\n", dashboard.unwrap_or_default());
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(page)
+}
+
+/// GET `/ui/` of the public listener: where the dashboard is. It is not here, so that nothing which a function answers can act
+/// as who looks at it.
+pub(in crate::http) async fn to_dashboard(
+    request: HttpRequest,
+    settings: web::Data<Settings>,
+    guesses: web::Data<Guesses>,
+) -> HttpResponse {
+    let Some(dashboard) = settings.dashboard else { return not_found().await };
+    let client = guesses.client(request.peer_addr(), request.headers());
+    let (scheme, port) = (if settings.tls.is_some() { "https" } else { "http" }, dashboard.port());
+    let named = named(&request);
+    let is_here = client.is_loopback() && named.as_deref().is_some_and(is_loopback);
+    match named {
+        Some(named) if is_here || !dashboard.ip().is_loopback() => HttpResponse::TemporaryRedirect()
+            .insert_header((header::LOCATION, format!("{scheme}://{named}:{port}/")))
+            .finish(),
+        named => {
+            let machine = named.unwrap_or_else(|| "MACHINE".to_owned());
+            let line = format!(
+                "The dashboard listens on {dashboard}, which is reached from its own machine alone. From another one:\n\n  \
+                 ssh -L {port}:{dashboard} {machine}\n\nand then {scheme}://127.0.0.1:{port}/ in a browser there. The \
+                 setting dashboard-listen gives it another address.\n"
+            );
+            HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(line)
+        }
+    }
+}
+
+/// What the client calls this machine, without a port.
+fn named(request: &HttpRequest) -> Option<String> {
+    let header = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    let authority = header.or_else(|| Some(request.uri().authority()?.as_str()))?.parse::<Authority>().ok()?;
+    let (text, port) = (authority.as_str(), authority.port());
+    let named = port.map_or(Some(text), |port| text.strip_suffix(port.as_str()))?.trim_end_matches(':');
+    (!named.is_empty()).then(|| named.to_owned())
+}
+
+fn is_loopback(name: &str) -> bool {
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Any path that is not there.

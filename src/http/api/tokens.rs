@@ -98,7 +98,7 @@ pub(super) async fn rotate_password(access: web::Data<Access>) -> Answer {
 }
 
 /// A change waits for the disk, off the workers. A client that leaves does not undo it.
-async fn change<T: Send + 'static>(
+pub(super) async fn change<T: Send + 'static>(
     access: &Access,
     act: impl FnOnce(&Access) -> Result<T, ChangeError> + Send + 'static,
 ) -> Result<T, HttpError> {
@@ -128,6 +128,7 @@ impl From<ChangeError> for HttpError {
         let status = match &error {
             ChangeError::Invalid(_) => StatusCode::BAD_REQUEST,
             ChangeError::NotFound(_) => StatusCode::NOT_FOUND,
+            ChangeError::Denied(_) => StatusCode::UNAUTHORIZED,
             ChangeError::TooMany => StatusCode::CONFLICT,
             ChangeError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             ChangeError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,

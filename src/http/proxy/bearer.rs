@@ -43,7 +43,8 @@ pub(super) fn check(access: &Access, function: &FunctionId, request: &Request) -
         Denied::Nothing => Refused::Known(unauthorised(&format!(
             "function {function} asks for a token: send Authorization: Bearer TOKEN"
         ))),
-        Denied::Wrong => Refused::Guess,
+        // A session opens no function.
+        Denied::Wrong | Denied::Ended(_) => Refused::Guess,
         Denied::Expired(token) => Refused::Known(unauthorised(&format!(
             "token {id} has expired: `actord token rotate {id}` makes it anew",
             id = token.id

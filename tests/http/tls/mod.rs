@@ -3,6 +3,7 @@
 mod certificates;
 mod http2;
 mod limits;
+mod page;
 mod support;
 
 use std::time::Duration;

@@ -80,6 +80,19 @@ pub(crate) async fn labelled(containerd: &Containerd, label: &str) -> Result<Vec
     containerd.call(format!("list blobs with {label}"), message).send(list).await
 }
 
+/// How many bytes all blobs have together.
+pub(crate) async fn size(containerd: &Containerd) -> Result<u64, HostError> {
+    let list = async |channel, request| {
+        let mut stream = ContentClient::new(channel).list(request).await?.into_inner();
+        let mut bytes = 0_u64;
+        while let Some(message) = stream.message().await? {
+            bytes += message.info.iter().filter_map(|info| u64::try_from(info.size).ok()).sum::<u64>();
+        }
+        Ok(Response::new(bytes))
+    };
+    containerd.call("add up blobs", ListContentRequest { filters: Vec::new() }).send(list).await
+}
+
 /// An image in the content store, as this platform runs it.
 #[derive(Debug, Clone)]
 pub struct StoredImage {

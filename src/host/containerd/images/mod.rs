@@ -157,6 +157,14 @@ impl ContainerdImages {
         Ok(ended)
     }
 
+    /// How many images there are, and how many bytes they have as they came: before they were unpacked.
+    ///
+    /// # Errors
+    /// As containerd says.
+    pub async fn kept(&self) -> Result<(usize, u64), HostError> {
+        tokio::try_join!(record::count(&self.containerd), content::size(&self.containerd))
+    }
+
     /// The image, if all that is needed to run it is on this machine. Unpacks it again where only that is missing.
     async fn local(&self, reference: &Reference, demand: Option<&Demand>) -> Result<Local, HostError> {
         let _locked = self.lock_name(&reference.whole()).await;

@@ -165,6 +165,13 @@ pub(crate) async fn put(lease: &Lease, name: &str, target: &Target, origin: Orig
     containerd.call(what, message).under(lease).send(update).await.map(drop)
 }
 
+/// How many images this installation has, however they came.
+pub(crate) async fn count(containerd: &Containerd) -> Result<usize, HostError> {
+    let message = ListImagesRequest { filters: vec![containerd.owned_filter()] };
+    let list = async |channel, request| ImagesClient::new(channel).list(request).await;
+    Ok(containerd.call("count images", message).send(list).await?.images.len())
+}
+
 /// The images that this installation pulled: their names, and for how long no function needed them, if that was noted.
 pub(crate) async fn pulled(containerd: &Containerd) -> Result<Vec<(String, Option<Duration>)>, HostError> {
     let message = ListImagesRequest { filters: vec![containerd.owned_filter()] };
