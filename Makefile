@@ -40,6 +40,7 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 
 soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (ROUNDS=100, SEED= of a kill storm, BEFORE=COMMIT)
 	@config/setup --soak
+	cargo build --locked --example upgrade-bad
 	ACTORD_SOAK=1 ACTORD_BEFORE=$(ACTORD_BEFORE) SEED=$(SEED) ROUNDS=$(ROUNDS) MEMORY_SECONDS=$(MEMORY_SECONDS) \
 		cargo test --locked --test soak --test power_cut --test upgrade_real -- --nocapture --test-threads 1 $(TESTS)
 	ACTORD_SOAK=1 cargo test --locked --test soak -- --nocapture --test-threads 1 --ignored
@@ -119,11 +120,12 @@ install: release ## install the release build with its units, configuration, com
 	install -D -m 644 $(RELEASE)/actord.cdx.json $(DESTDIR)/usr/local/share/actord/actord.cdx.json
 	install -D -m 644 config/actord.service $(DESTDIR)/etc/systemd/system/actord.service
 	install -D -m 644 config/actord.socket $(DESTDIR)/etc/systemd/system/actord.socket
+	install -D -m 644 config/actord-upgrade.service $(DESTDIR)/etc/systemd/system/actord-upgrade.service
 	$(RELEASE)/actord completion bash >$(RELEASE)/actord.bash
 	install -D -m 644 $(RELEASE)/actord.bash $(DESTDIR)/usr/share/bash-completion/completions/actord
 	$(RELEASE)/actord man $(DESTDIR)/usr/local/share/man
 	[ -e $(DESTDIR)/etc/actord/actord.toml ] || install -D -m 644 config/actord.toml $(DESTDIR)/etc/actord/actord.toml
-	@echo "start it: systemctl daemon-reload && systemctl enable --now actord.socket actord"
+	@echo "start it: systemctl daemon-reload && systemctl enable --now actord.socket actord && systemctl enable actord-upgrade"
 
 deb: release ## make the Debian package of the release build and have lintian judge it: target/debian/ (MAINTAINER="NAME <MAIL>")
 	@config/setup --package

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use actord::cli::{Cli, ImageVerb, Verb};
 use actord::doctor::State;
+use actord::upgrade::Home;
 use actord::{config, daemon, shim, telemetry};
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     // containerd starts this program under another name, once for each container: nothing else is set up before.
     if std::env::args_os().next().is_some_and(|called| shim::is_asked_for(&called)) {
         return shim::run(std::env::args_os());
@@ -29,11 +30,24 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Remote(verb) => return Ok(verb.run()),
         Verb::Up(up) => {
             telemetry::init(&up.config.log_level, up.config.log_format)?;
-            daemon::up(&up.config, up.stop_functions)
+            daemon::up(&up.config, up.stop_functions, &up.upgrade_dir)
         }
         Verb::Down(down) => {
             telemetry::init(&down.config.log_level, down.config.log_format)?;
             daemon::down(&down.config)
+        }
+        Verb::Upgrade(upgrade) if upgrade.describe => {
+            println!("{}", serde_json::to_string(&daemon::description())?);
+            Ok(())
+        }
+        Verb::Upgrade(upgrade) => {
+            telemetry::init(&upgrade.config.log_level, upgrade.config.log_format)?;
+            if upgrade.watch {
+                daemon::watch_upgrade(&Home::new(&upgrade.upgrade_dir))
+            } else {
+                let (running, machine) = daemon::to_be_upgraded(&upgrade.config)?;
+                return Ok(upgrade.run(&running, &machine)?);
+            }
         }
         Verb::Export(export) => {
             telemetry::init(&export.config.log_level, export.config.log_format)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::RawFd;
+use std::str::FromStr;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -27,6 +28,15 @@ pub(crate) fn stat(pid: Pid) -> Option<(u8, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// Who holds the exclusive flock of the file with this inode, by the text of `/proc/locks`.
+pub(crate) fn holder<T: FromStr>(locks: &str, inode: u64) -> Option<T> {
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, file, ..] = words[..] else { return None };
+        (file.rsplit(':').next()? == inode.to_string()).then(|| pid.parse().ok())?
+    })
+}
+
 /// Has all descriptors from `first` on closed when a program is executed. One system call: it may be made between fork and
 /// exec.
 ///
@@ -43,4 +53,17 @@ pub(crate) fn close_at_exec(first: RawFd) -> Result<(), Errno> {
 /// kernel, which marks none, is fine.
 pub(crate) fn keep_nothing_open() {
     let _ = close_at_exec(3);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_lock_is_read_from_the_kernels_table() {
+        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:42 0 EOF\n2: FLOCK  ADVISORY  READ 12 fe:00:42 0 EOF\n\
+            3: FLOCK  ADVISORY  WRITE 13 fe:00:421 0 EOF\n4: FLOCK  ADVISORY  WRITE 14 fe:00:42 0 EOF\n";
+        assert_eq!(holder(locks, 42), Some(14));
+        assert_eq!(holder::<i32>(locks, 43), None);
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actord::credentials::Credentials;
 use actord::function::Outlook;
-use actord::http::{self, ApiFlavor, Bodies, Draining, Metrics, Services, Settings};
+use actord::http::{self, ApiFlavor, Bodies, Draining, Gate, Metrics, Services, Settings};
 use actord::queue::{self, Queue};
 use actord::routes::{Parking, Routes};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -64,6 +64,7 @@ fn proxy(listener: std::net::TcpListener, backend: SocketAddr) -> ! {
             namespaces: Arc::new(engine.clone()),
             metrics: Metrics::new().unwrap(),
             draining: Draining::default(),
+            gate: Gate::open(),
             queue: Queue::in_memory(Arc::new(engine.clone()), routes, calls).await.unwrap(),
             bodies: Bodies::default(),
             schedules: actord::cron::Handle::default(),

@@ -28,6 +28,7 @@ mod secret;
 mod standing;
 mod stop;
 mod token;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -57,8 +58,10 @@ pub use scale::ScaleArgs;
 pub use secret::{SecretCreateArgs, SecretListArgs, SecretRmArgs, SecretUpdateArgs, SecretVerb};
 pub use stop::StopArgs;
 pub use token::{TokenCreateArgs, TokenRevokeArgs, TokenRotateArgs, TokenVerb};
+pub use upgrade::{UpgradeArgs, UpgradeError};
 
 use crate::config::Config;
+use crate::upgrade::HOME;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 wrong arguments or files; of the verbs that ask a gateway also 3 not reachable,
@@ -80,6 +83,8 @@ pub enum Verb {
     Up(Box<UpArgs>),
     /// Remove every function and all that actord made on this machine, but no data. Give it the same settings as `up`
     Down(Box<DownArgs>),
+    /// Put another program in the place of the one that runs, and go back by itself if that is not healthy for a minute
+    Upgrade(Box<UpgradeArgs>),
     /// Write the desired state to a directory of OpenFaaS stack files. actord may be running
     Export(Box<ExportArgs>),
     /// Make a directory of OpenFaaS stack files the desired state, all of it or nothing. actord must not be running
@@ -120,6 +125,10 @@ pub struct UpArgs {
     /// On SIGTERM remove every function and all that actord made on this machine, as `actord down` does
     #[arg(long)]
     pub stop_functions: bool,
+
+    /// Where upgrades keep what they need: of no use but to tests, which run many actords on one machine
+    #[arg(long, hide = true, value_name = "DIR", default_value = HOME)]
+    pub upgrade_dir: PathBuf,
 }
 
 /// `actord down`.

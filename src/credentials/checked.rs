@@ -15,7 +15,7 @@ use super::digest::Digest;
 use crate::data_dir::{DataDirError, write_atomically};
 
 /// What the items mean, as far as a file goes: a later one may mean something that this actord would misread.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// What was found in the place of a list.
 #[derive(Debug, PartialEq, Eq)]

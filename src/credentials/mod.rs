@@ -26,6 +26,12 @@ mod password;
 mod sessions;
 mod token;
 
+/// The version in which this program lays out tokens.
+#[must_use]
+pub fn known_schema() -> i64 {
+    checked::VERSION.cast_signed()
+}
+
 pub use access::{Access, ChangeError, looks_like_token};
 pub use caller::{Caller, Denied};
 pub use digest::Digest;

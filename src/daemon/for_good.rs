@@ -49,7 +49,7 @@ async fn jobs(program: &OsStr) -> Result<String, String> {
 }
 
 /// The unit in a `/proc/self/cgroup`, as systemd names its groups: `0::/system.slice/actord.service`.
-fn unit(groups: &str) -> Option<&str> {
+pub(super) fn unit(groups: &str) -> Option<&str> {
     let of_systemd = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
     let mut parts = groups.lines().filter(of_systemd).flat_map(|line| line.rsplit('/'));
     parts.find(|part| part.ends_with(".service"))

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::data_dir::{DataDir, write_atomically};
 use crate::doctor::{Finding, Root, running_pid};
+use crate::upgrade::Addresses;
 
 /// The settings by which what an actord made on a machine is found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,9 @@ struct Places {
 struct Run {
     pid: u32,
     settings: Places,
+    /// Where it listens, whatever its settings say: sockets may have been handed over. An earlier program did not say.
+    #[serde(default)]
+    addresses: Option<Addresses>,
 }
 
 impl Places {
@@ -82,9 +86,25 @@ fn file(data_dir: &Path) -> PathBuf {
 }
 
 /// Notes the settings of the actord that starts with this data directory, once the machine has taken them.
-pub(super) fn note(config: &Config, data: &DataDir) -> anyhow::Result<()> {
-    let run = Run { pid: std::process::id(), settings: Places::of(config) };
+pub(super) fn note(config: &Config, data: &DataDir, addresses: Addresses) -> anyhow::Result<()> {
+    let run = Run { pid: std::process::id(), settings: Places::of(config), addresses: Some(addresses) };
     Ok(write_atomically(&file(data.path()), serde_json::to_string(&run)?.as_bytes(), 0o600)?)
+}
+
+/// The actord that runs with a data directory, as it noted itself: its process, the parent of its control groups, and where it
+/// listens.
+pub(super) fn running(data_dir: &Path) -> anyhow::Result<(u32, String, Addresses)> {
+    let data = data_dir.display();
+    let Some(pid) = running_pid(&Root::machine(), data_dir) else {
+        bail!("no actord runs with {data}: replace its program and start it, or name its data directory by --data-dir");
+    };
+    match read(data_dir)?.filter(|run| run.pid == pid) {
+        Some(Run { settings, addresses: Some(addresses), .. }) => Ok((pid, settings.cgroup_parent, addresses)),
+        _ => bail!(
+            "pid {pid} has {data} and does not say where it listens: it starts, it ends, or it is older than this program. \
+             Try again, or replace its program and restart it"
+        ),
+    }
 }
 
 /// Removes the note: nothing is left of what that actord made on this machine.
@@ -169,7 +189,7 @@ mod tests {
     use crate::daemon::given::config;
 
     fn run(pid: u32, arguments: &str) -> Option<Run> {
-        Some(Run { pid, settings: Places::of(&config(arguments)) })
+        Some(Run { pid, settings: Places::of(&config(arguments)), addresses: None })
     }
 
     const OTHERS: [(&str, &str); 6] = [
@@ -217,7 +237,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let data = DataDir::open(home.path()).unwrap();
         must_be_of_the_last(&config("--cni-bridge any0"), &data).unwrap();
-        note(&config("--cni-bridge one0 --cni-subnet 10.9.0.0/16"), &data).unwrap();
+        let address = "127.0.0.1:8080".parse().unwrap();
+        let addresses = Addresses { public: address, provider: address, metrics: address };
+        note(&config("--cni-bridge one0 --cni-subnet 10.9.0.0/16"), &data, addresses).unwrap();
         must_be_of_the_last(&config("--cni-bridge one0 --cni-subnet 10.9.0.0/16 --park-time 3"), &data).unwrap();
         for other in ["", "--cni-bridge one0", "--cni-bridge two0 --cni-subnet 10.9.0.0/16"] {
             let refused = must_be_of_the_last(&config(other), &data).unwrap_err().to_string();

@@ -8,7 +8,7 @@
 //! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets`
 //! and `servers`, the page's own and what it shows of the machine in `dashboard`, words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in
 //! `housekeeping`; `memory` has the allocator give back what is free, `certificate` follows that of TLS. `boot` and `ownership` keep what
-//! the state directory says true; `last_run` tells the other verbs which settings `up` had. `main` parses the command line and calls the four functions below.
+//! the state directory says true; `last_run` tells the other verbs which settings `up` had; `upgrade` is what `up` does while it is being upgraded. `main` parses the command line and calls the four functions below.
 
 mod boot;
 mod bounds;
@@ -34,7 +34,9 @@ mod servers;
 mod shim_link;
 mod sockets;
 mod systemd;
+mod trial;
 mod up;
+mod upgrade;
 
 use anyhow::bail;
 
@@ -42,6 +44,7 @@ pub use down::down;
 pub use examine::examine;
 pub use import::import;
 pub use up::up;
+pub use upgrade::{description, to_be_upgraded, watch_upgrade};
 
 #[expect(clippy::expect_used, reason = "actix wants a runtime, not an error; without one there is nothing to do")]
 fn multi_threaded() -> tokio::runtime::Runtime {

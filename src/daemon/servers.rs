@@ -10,10 +10,12 @@ use crate::credentials::Access;
 use crate::http;
 use crate::tls::Tls;
 use actix_web::dev::ServerHandle;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::context::resting;
 use super::sockets::Sockets;
+use super::trial::when_open;
 
 /// No new connection is accepted, and no client has asked for anything on an open one for this long: those that are left are
 /// idle, and lose nothing when they are closed. Who did ask was answered with `Connection: close`, and comes back on a new
@@ -26,6 +28,8 @@ const QUIET_WITHIN: Duration = Duration::from_secs(3);
 pub(super) struct Servers {
     handles: Vec<ServerHandle>,
     draining: http::Draining,
+    /// Calls that were kept are sent, as soon as they may be.
+    begins: JoinHandle<()>,
 }
 
 impl Servers {
@@ -65,7 +69,8 @@ impl Servers {
         let public = || http::Settings { tls: tls.cloned(), dashboard: page, ..settings(http::ApiFlavor::Public) };
         let provider = settings(http::ApiFlavor::Provider);
         let sends = http::Queued::start(services, &public())?;
-        services.queue.begin(sends.clone(), sends);
+        let queue = services.queue.clone();
+        let begins = when_open(&services.gate, move || queue.begin(sends.clone(), sends));
         let drain = config.drain_timeout;
         let page = dashboard.map(|socket| http::serve_dashboard(socket, drain, services, public())).transpose()?;
         let mut servers = vec![
@@ -78,7 +83,7 @@ impl Servers {
         for server in servers {
             actix::spawn(server);
         }
-        Ok(Self { handles, draining: services.draining.clone() })
+        Ok(Self { handles, draining: services.draining.clone(), begins })
     }
 
     /// Accepts no more, lets every request finish that has come, and ends. Connections that were not accepted stay in the
@@ -87,6 +92,7 @@ impl Servers {
     /// Two steps, because a server that is told to stop drops connections that it has accepted and not yet looked at, and
     /// closes kept-alive ones at once, even where a request has come that it has not read.
     pub(super) async fn drain(self) {
+        self.begins.abort();
         self.draining.raise();
         futures_util::future::join_all(self.handles.iter().map(ServerHandle::pause)).await;
         let since = Instant::now();

@@ -6,6 +6,7 @@
 //! The sockets listen from the start, so clients that come early wait instead of being refused.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use actix::System;
@@ -23,7 +24,7 @@ use super::servers::Servers;
 use super::sockets::Sockets;
 use super::{
     boot, dashboard, housekeeping, last_run, memory, multi_threaded, must_be_root, open_files, ownership, preload,
-    systemd,
+    systemd, trial, upgrade,
 };
 use crate::actors::{LocalEngine, keep_invocations};
 use crate::audit::Audit;
@@ -38,13 +39,17 @@ use crate::routes::{Parking, Routes};
 use crate::scaler::Scaler;
 use crate::store::{Namespaces, Secrets};
 use crate::tls::Tls;
+use crate::upgrade::{Addresses, Home};
 
 /// `actord up`: runs until SIGTERM or SIGINT, then drains.
 ///
 /// # Errors
 /// Why it could not start, in a sentence for the operator.
-pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
+pub fn up(config: &Config, stop_functions: bool, upgrade_dir: &Path) -> anyhow::Result<()> {
     must_be_root()?;
+    // Before anything is taken, of what is handed over and of the data directory: another program may go on from here.
+    let home = Home::new(upgrade_dir);
+    upgrade::settle(&home, config)?;
     if let Some(why) = refuses_user_namespaces(&Root::machine(), config) {
         anyhow::bail!(why);
     }
@@ -63,7 +68,8 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
     ownership::claim(config, &data)?;
     let sockets = (Sockets::open(config)?, dashboard::listen(config));
     let for_good = System::with_tokio_rt(multi_threaded).block_on(async {
-        serve(config, &data, access, sockets, tls).await?;
+        upgrade::have_watched(home.clone(), config.data_dir.clone());
+        serve(config, (&data, &home), access, sockets, tls).await?;
         anyhow::Ok(ends_for_good().await)
     })?;
     // The actors are gone by now, so nothing starts again what is removed here, or freezes what is thawed.
@@ -79,7 +85,7 @@ pub fn up(config: &Config, stop_functions: bool) -> anyhow::Result<()> {
 
 async fn serve(
     config: &Config,
-    data: &DataDir,
+    (data, home): (&DataDir, &Home),
     access: Access,
     (sockets, page): (Sockets, Option<TcpListener>),
     tls: Option<Tls>,
@@ -95,11 +101,12 @@ async fn serve(
     let dashboard = dashboard.unwrap_or_else(|| "none".to_owned());
     // Told of before it is open, so that an end in the meantime can end that, too.
     let opening = OnceLock::new();
+    let gate = trial::gate(home, &config.data_dir);
     let running = systemd::patiently(async {
         systemd::status("waiting for containerd");
         let machine = Machine::open(config, data.host_id(), public.port()).await?;
         // Not before: settings that this machine refuses are not those by which what runs on it is found.
-        if let Err(error) = last_run::note(config, data) {
+        if let Err(error) = last_run::note(config, data, Addresses { public, provider, metrics }) {
             tracing::warn!(%error, "other verbs can't tell which settings this actord has: give them the same");
         }
         systemd::status("importing images");
@@ -131,7 +138,8 @@ async fn serve(
         queue.opened(calls::OPENED).await;
         queue.measure(metrics.registry())?;
         let bodies = http::Bodies::of_at_most(queue.max_body());
-        let (calls, clock) = (Arc::new(queue.clone()), Arc::new(MachineClock));
+        let calls = Arc::new(trial::Held { calls: Arc::new(queue.clone()), gate: gate.clone() });
+        let clock = Arc::new(MachineClock);
         let cron = Cron::start(doors.clone(), routes.clone(), calls, clock, &Handle::current())?;
         cron.measure(metrics.registry())?;
         let services = http::Services {
@@ -143,6 +151,7 @@ async fn serve(
             routes,
             metrics,
             draining: http::Draining::default(),
+            gate,
             queue,
             schedules: cron.handle(),
             bodies,

@@ -19,6 +19,7 @@ use super::finding::Finding;
 use super::source::Root;
 use crate::config::Config;
 use crate::credentials::{PASSWORD_FILE, USER_FILE};
+use crate::process::holder;
 
 /// How long it may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -108,15 +109,6 @@ pub fn running_pid(root: &Root, data_dir: &Path) -> Option<u32> {
     holder(&root.text("/proc/locks").unwrap_or_default(), about.ino())
 }
 
-/// Who holds the exclusive flock of the file with this inode, by the text of `/proc/locks`.
-fn holder(locks: &str, inode: u64) -> Option<u32> {
-    locks.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, "FLOCK", _, "WRITE", pid, file, ..] = words[..] else { return None };
-        (file.rsplit(':').next()? == inode.to_string()).then(|| pid.parse().ok())?
-    })
-}
-
 /// Where a listener on every address is reached from here.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
@@ -158,14 +150,6 @@ mod tests {
 
     fn last(running: &Running) -> State {
         running.check().pop().unwrap().state
-    }
-
-    #[test]
-    fn the_holder_of_the_lock_is_read_from_the_kernels_table() {
-        let locks = "1: POSIX  ADVISORY  WRITE 11 fe:00:42 0 EOF\n2: FLOCK  ADVISORY  READ 12 fe:00:42 0 EOF\n\
-            3: FLOCK  ADVISORY  WRITE 13 fe:00:421 0 EOF\n4: FLOCK  ADVISORY  WRITE 14 fe:00:42 0 EOF\n";
-        assert_eq!(holder(locks, 42), Some(14));
-        assert_eq!(holder(locks, 43), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) mod fuzzed {
     pub(crate) use super::proxy::fuzzed::{answers, forwarding};
     pub(crate) use super::queued::fuzzed::stored_heads;
 }
+mod gate;
 mod guesses;
 mod metrics;
 mod proxies;
@@ -47,6 +48,7 @@ use std::time::Duration;
 use actix_web::web::{self, ServiceConfig};
 pub use api::{Machine, table_of_routes};
 pub use draining::Draining;
+pub use gate::Gate;
 use ipnet::IpNet;
 pub use metrics::Metrics;
 pub use queued::{Bodies, Queued};
@@ -216,6 +218,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Whether actord is about to end.
     pub draining: Draining,
+    /// Whether anything may be changed.
+    pub gate: Gate,
     /// What calls functions without their callers waiting.
     pub queue: Queue,
     /// What is called by the clock.

@@ -67,7 +67,7 @@ pub(super) fn copy(path: &Path) -> Result<Connection, StoreError> {
     pages(&db)?;
     match schema::version(&db)? {
         0 => return Err(StoreError::Damaged("it is empty".into())),
-        schema::KNOWN => {}
+        found if found == schema::known() => {}
         _ => return Ok(db),
     }
     match unreadable(&db)?.first() {

@@ -40,12 +40,18 @@ pub use namespaces::{Namespaces, SecretRefused};
 pub(crate) use record::fuzzed;
 pub use secrets::{NewValue, SecretError, Secrets};
 #[cfg(feature = "testing")]
-pub use testing::Durability;
+pub use testing::{Durability, be_the_next_version};
 
 use crate::function::{Desired, FunctionId};
 use backup_thread::BackupThread;
 use namespace_table::Known;
 use record::Record;
+
+/// The version in which this program lays out what is desired.
+#[must_use]
+pub fn known_schema() -> i64 {
+    schema::known()
+}
 
 /// The desired state of all functions, and the namespaces that they live in. Cheap to clone; writes of all clones follow each other.
 #[derive(Debug, Clone)]
@@ -80,8 +86,8 @@ impl Store {
     pub fn read(path: &Path) -> Result<Vec<(FunctionId, Desired)>, StoreError> {
         let db = check::reader(path)?;
         match schema::version(&db)? {
-            schema::READABLE..=schema::KNOWN => record::all(&db),
-            found => Err(StoreError::Older { found, known: schema::KNOWN }),
+            found if found >= schema::READABLE => record::all(&db),
+            found => Err(StoreError::Older { found, known: schema::known() }),
         }
     }
 

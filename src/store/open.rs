@@ -76,10 +76,10 @@ fn attempt(path: &Path, synchronous: &str) -> Result<Connection, StoreError> {
     if version == 0 && has_copy {
         return Err(StoreError::Damaged("the file is empty".into()));
     }
-    if version > 0 && version < schema::KNOWN {
+    if version > 0 && version < schema::known() {
         let before = files::beside(path, &format!(".v{version}"));
         copy::take(path, &before, sound_copy)?;
-        tracing::info!(from = version, to = schema::KNOWN, before = %before.display(), "migrating the store");
+        tracing::info!(from = version, to = schema::known(), before = %before.display(), "migrating the store");
     }
     prepare(&mut db, synchronous)?;
     repair(&mut db, path)?;

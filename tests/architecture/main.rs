@@ -43,6 +43,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("audit", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable", "process"]),
+    ("upgrade", &["durable", "process"]),
     ("credentials", &["data_dir", "function"]),
     ("telemetry", &["config"]),
     ("stack", &["function", "durable"]),
@@ -59,12 +60,24 @@ const ROOMS: &[(&str, &[&str])] = &[
             "queue",
             "stack",
             "doctor",
+            "upgrade",
             "wire",
         ],
     ),
     (
         "doctor",
-        &["config", "credentials", "function", "store", "store::calls", "host", "host::cni", "host::containerd", "tls"],
+        &[
+            "config",
+            "credentials",
+            "function",
+            "process",
+            "store",
+            "store::calls",
+            "host",
+            "host::cni",
+            "host::containerd",
+            "tls",
+        ],
     ),
     ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "queue", "cron", "stack", "store", "wire"]),
     ("daemon", EVERY_ROOM),
@@ -92,6 +105,7 @@ const EVERY_ROOM: &[&str] = &[
     "store",
     "store::calls",
     "tls",
+    "upgrade",
     "wire",
 ];
 
@@ -134,6 +148,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
     ("shim/events.rs", "when an event happened, to be shown"),
     ("shim/exits.rs", "when a process ended, to be shown"),
     ("store/files.rs", "the name of a damaged file that is kept"),
+    ("upgrade/prepare.rs", "when an upgrade began, to be shown"),
 ];
 
 /// Crates that only some rooms may name, beside the program itself.

@@ -51,6 +51,7 @@ mod system;
 mod timeouts;
 mod tls;
 mod tokens;
+mod trial;
 mod upgrade;
 mod uploads;
 mod versions;

@@ -13,7 +13,7 @@ use actord::function::{
     FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier,
 };
 use actord::host::fake::FakeHost;
-use actord::http::{self, ApiFlavor, Bodies, Draining, Metrics, Services, Settings};
+use actord::http::{self, ApiFlavor, Bodies, Draining, Gate, Metrics, Services, Settings};
 use actord::queue::callback::{Allowed, Place};
 use actord::queue::{self, Queue};
 use actord::routes::{Parking, Routes};
@@ -22,6 +22,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::memory_engine::{Image, MemoryEngine, desired};
 
@@ -183,6 +185,8 @@ pub(crate) struct House {
     pub(crate) script: Arc<Mutex<Script>>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) draining: Draining,
+    /// Until when nothing may be changed, if it is so.
+    pub(crate) closed_until: watch::Sender<Option<Instant>>,
     pub(crate) server: actix_web::dev::ServerHandle,
     services: Arc<Services>,
     settings: Settings,
@@ -228,6 +232,7 @@ impl House {
         let script = Arc::new(Mutex::new(Script::default()));
         let routes = Arc::new(Routes::new(Parking { time: PARKING, waking: WAKING, ..Parking::default() }));
         let draining = Draining::default();
+        let (closed_until, gate) = watch::channel(None);
         let (secrets, namespaces, logs) = rest(engine.clone());
         let scripted = Arc::new(Scripted { engine: engine.clone(), script: script.clone() });
         let mut calls = queue::Settings::usual();
@@ -243,6 +248,7 @@ impl House {
             namespaces: Arc::new(namespaces),
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
+            gate: Gate::of(gate),
             logs: Arc::new(logs),
             machine: Arc::new(actord::wire::MachineView::default()),
             queue: queue.clone(),
@@ -261,7 +267,19 @@ impl House {
         actix_web::rt::spawn(server);
         actix_web::rt::spawn(http::serve_metrics(metrics, &services).unwrap());
         let metrics = metrics_address;
-        Self { address, metrics, engine, script, routes, draining, server: handle, services, settings, _cron: cron }
+        Self {
+            address,
+            metrics,
+            engine,
+            script,
+            routes,
+            draining,
+            closed_until,
+            server: handle,
+            services,
+            settings,
+            _cron: cron,
+        }
     }
 
     /// Begins to serve the dashboard of the same settings, and says where.

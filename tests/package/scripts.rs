@@ -22,7 +22,7 @@ fn a_first_install_enables_and_starts_and_an_upgrade_restarts_the_service_alone(
     let root = Root::installed();
     assert_eq!(root.run("postinst", &["configure"]), "");
     let asked = root.asked();
-    for unit in ["actord.socket", "actord.service"] {
+    for unit in ["actord.socket", "actord.service", "actord-upgrade.service"] {
         assert!(asked.contains(&format!("deb-systemd-helper enable {unit}")), "{asked:?}");
     }
     assert_eq!(asked.last().unwrap(), START);
@@ -34,6 +34,15 @@ fn a_first_install_enables_and_starts_and_an_upgrade_restarts_the_service_alone(
     assert_eq!(root.asked(), [""; 0]);
     assert_eq!(root.run("postinst", &["configure", "0.1.0-1"]), "");
     assert_eq!(invoked(&root), [TAKE_OVER], "the sockets are held all the while");
+}
+
+#[test]
+fn while_an_upgrade_by_actord_is_on_trial_its_watcher_alone_starts_and_ends_programs() {
+    let root = Root::installed();
+    root.put("var/lib/actord-upgrade/trial.json", "{}", 0o600);
+    assert_eq!(root.run("postinst", &["configure", "0.1.0-1"]), "");
+    assert_eq!(root.asked().last().unwrap(), "systemctl --system daemon-reload", "it finds the new units");
+    assert_eq!(invoked(&root), [""; 0]);
 }
 
 #[test]
@@ -118,7 +127,10 @@ fn a_purge_removes_the_functions_by_the_settings_of_the_removed_actord_and_then_
         root.put("run/actord/containerd.pid", "1", 0o600);
         assert_eq!(root.run("postrm", &["purge"]), "");
         let asked = root.asked();
-        assert_eq!(asked, ["deb-systemd-helper purge actord.socket actord.service", &down(&root)]);
+        assert_eq!(
+            asked,
+            ["deb-systemd-helper purge actord.socket actord.service actord-upgrade.service", &down(&root)]
+        );
         for gone in [data, "run/actord", "var/lib/actord-upgrade", "etc/actord"] {
             assert!(!root.has(gone), "{gone} is left");
         }

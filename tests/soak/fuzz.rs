@@ -13,7 +13,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use actord::actors::Settings as Actors;
 use actord::credentials::Credentials;
 use actord::host::fake::Behaviour;
-use actord::http::{self, ApiFlavor, Bodies, Draining, Metrics, Services, Settings};
+use actord::http::{self, ApiFlavor, Bodies, Draining, Gate, Metrics, Services, Settings};
 use actord::queue::{self, Queue};
 use actord::store::Namespaces;
 use tokio::time::Duration;
@@ -95,6 +95,7 @@ async fn fuzz(flavor: ApiFlavor, errors: &str) {
         namespaces: Arc::new(namespaces),
         metrics: Metrics::new().unwrap(),
         draining: Draining::default(),
+        gate: Gate::open(),
         logs: Arc::new(platform.engine.logs()),
         machine: Arc::new(actord::wire::MachineView::default()),
     });

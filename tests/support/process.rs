@@ -40,6 +40,8 @@ pub struct Actord {
     pub metrics: SocketAddr,
     /// More settings, as flags.
     pub settings: Vec<String>,
+    /// What is run: the built program, unless a test says otherwise.
+    pub program: PathBuf,
     process: Option<Child>,
     finished: bool,
 }
@@ -52,7 +54,8 @@ impl Actord {
         let [public, provider, metrics] = free.map(|listener| listener.local_addr().unwrap());
         let run = Run::new();
         fs::create_dir_all(run.directory().join("data/images")).unwrap();
-        Self { run, public, provider, metrics, settings: Vec::new(), process: None, finished: false }
+        let program = env!("CARGO_BIN_EXE_actord").into();
+        Self { run, public, provider, metrics, settings: Vec::new(), program, process: None, finished: false }
     }
 
     /// Everything that it keeps lies below it.
@@ -78,7 +81,7 @@ impl Actord {
     /// `actord VERB` with its settings and a clean environment.
     pub fn command(&self, verb: &str) -> Command {
         let at = |name: &str| self.directory().join(name).display().to_string();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_actord"));
+        let mut command = Command::new(&self.program);
         command.arg(verb).args(["--config", "/dev/null"]);
         for (setting, value) in [
             ("--data-dir", at("data")),

@@ -98,6 +98,11 @@ impl Load {
         }
     }
 
+    /// How many requests were answered, in all.
+    pub(crate) fn answered(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// Lets every client finish its request.
     pub(crate) async fn finish(self) -> Seen {
         self.over.store(true, Ordering::Relaxed);

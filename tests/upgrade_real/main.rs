@@ -1,5 +1,5 @@
 //! actord as a service manager sees it: sockets that are handed over, notices, restarts under load and under
-//! calls that nobody waits for, what an earlier program left. On the real machine.
+//! calls that nobody waits for, what an earlier program left, upgrades and the way back. On the real machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
@@ -19,8 +19,13 @@ mod sample;
 mod children;
 mod from_before;
 mod load;
+mod machine;
 mod manager;
 mod notices;
 mod queue;
 mod restart;
 mod tls;
+mod trial;
+mod trial_cuts;
+mod trial_packages;
+mod trial_schema;

@@ -1,14 +1,16 @@
-//! Plays systemd: holds the sockets, starts actord with them, listens to what it says.
+//! Plays systemd: holds the sockets, starts actord with them, listens to what it says, and starts it again where a test wants
+//! that.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::UnixDatagram;
 use tokio::time::{Instant, sleep};
 
@@ -20,8 +22,13 @@ const FIRST: i32 = 3;
 /// Out of the way of the numbers that they get in the child.
 const HIGH: i32 = 200;
 
+/// From the end of a supervised program to its next start.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// An actord, and its service manager.
 pub(crate) struct Manager {
+    // The first to go: it would start what the sweep after a failed test ends.
+    supervised: Option<Supervised>,
     pub(crate) actord: Actord,
     /// What is started: today's program, unless a test says otherwise.
     pub(crate) program: PathBuf,
@@ -55,54 +62,56 @@ impl Manager {
                 heard.lock().unwrap().extend(text.lines().map(str::to_owned));
             }
         });
-        Self { actord, program: env!("CARGO_BIN_EXE_actord").into(), sockets, said, watchdog: None }
+        let program = env!("CARGO_BIN_EXE_actord").into();
+        Self { supervised: None, actord, program, sockets, said, watchdog: None }
     }
 
     /// Starts actord as systemd does, and waits until it is ready by its own word.
     pub(crate) async fn start(&mut self) {
         let before = self.count("READY=1");
-        let command = self.command();
+        let command = self.unit(&[]).command();
         self.actord.start_by(command).await;
         self.hear("READY=1", before + 1).await;
     }
 
-    fn command(&self) -> Command {
+    /// What it starts, with these settings as well.
+    fn unit(&self, more: &[String]) -> Unit {
         let up = self.actord.command("up");
-        // Whoever is executed keeps the process id; so the shell can say whom the sockets are for.
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(&self.program).args(up.get_args());
+        let arguments = up.get_args().map(|word| word.to_str().unwrap().to_owned());
         let path = std::env::var("PATH").unwrap_or_default();
-        let helpers = self.actord.directory().join("bin");
-        let log = fs::File::options().create(true).append(true).open(self.actord.log()).unwrap();
-        command
-            .env_clear()
-            .env("PATH", format!("{}:{path}", helpers.display()))
-            .env("NOTIFY_SOCKET", self.actord.directory().join("notify"))
-            .env("LISTEN_FDS", "3")
-            .env("LISTEN_FDNAMES", "public:provider:metrics")
-            .stdin(std::process::Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
-        if let Some(period) = self.watchdog {
-            command.env("WATCHDOG_USEC", period.as_micros().to_string());
+        let mut variables = vec![
+            ("PATH", format!("{}:{path}", self.actord.directory().join("bin").display())),
+            ("ACTORD_DASHBOARD_LISTEN", "none".to_owned()),
+            ("NOTIFY_SOCKET", self.actord.directory().join("notify").display().to_string()),
+            ("LISTEN_FDS", "3".to_owned()),
+            ("LISTEN_FDNAMES", "public:provider:metrics".to_owned()),
+        ];
+        variables.extend(self.watchdog.map(|period| ("WATCHDOG_USEC", period.as_micros().to_string())));
+        Unit {
+            program: self.program.clone(),
+            arguments: arguments.chain(more.iter().cloned()).collect(),
+            variables,
+            sockets: self.sockets.iter().map(AsRawFd::as_raw_fd).collect(),
+            log: self.actord.log(),
         }
-        let numbers: Vec<i32> = self.sockets.iter().map(AsRawFd::as_raw_fd).collect();
-        let hand_over = move || {
-            for (target, socket) in (FIRST..).zip(&numbers) {
-                // SAFETY: both numbers are valid for the call; the target's former file is the parent's, closed by exec.
-                #[allow(unsafe_code)]
-                if unsafe { libc::dup2(*socket, target) } < 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        };
-        // SAFETY: between fork and exec only dup2 is called, which is async-signal-safe; nothing allocates.
-        #[allow(unsafe_code)]
-        unsafe {
-            command.pre_exec(hand_over);
-        }
-        command
+    }
+
+    /// Starts the program, with these settings as well, and the same path again after each end, until [`Manager::end`]. Returns
+    /// when it is ready by its own word.
+    pub(crate) async fn supervise(&mut self, more: &[String]) {
+        let before = self.count("READY=1");
+        self.supervised = Some(Supervised::start(self.unit(more)));
+        self.hear("READY=1", before + 1).await;
+    }
+
+    /// What it supervises.
+    pub(crate) fn supervised(&self) -> &Supervised {
+        self.supervised.as_ref().unwrap()
+    }
+
+    /// Asks what it supervises to end, and starts it no more.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        self.supervised.take().unwrap().end().await
     }
 
     /// How often it was told something.
@@ -155,6 +164,126 @@ impl Manager {
     pub(crate) fn sockets(&self) -> Vec<String> {
         let link = |socket: &OwnedFd| fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap();
         self.sockets.iter().map(|socket| link(socket).display().to_string()).collect()
+    }
+}
+
+/// How a program is started.
+struct Unit {
+    program: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+    sockets: Vec<i32>,
+    log: PathBuf,
+}
+
+impl Unit {
+    fn command(&self) -> Command {
+        // Whoever is executed keeps the process id; so the shell can say whom the sockets are for.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "export LISTEN_PID=$$; exec \"$0\" \"$@\""]).arg(&self.program).args(&self.arguments);
+        let log = fs::File::options().create(true).append(true).open(&self.log).unwrap();
+        command
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(std::process::Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        let numbers = self.sockets.clone();
+        let hand_over = move || {
+            for (target, socket) in (FIRST..).zip(&numbers) {
+                // SAFETY: both numbers are valid for the call; the target's former file is the parent's, closed by exec.
+                #[allow(unsafe_code)]
+                if unsafe { libc::dup2(*socket, target) } < 0 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec only dup2 is called, which is async-signal-safe; nothing allocates.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(hand_over);
+        }
+        command
+    }
+}
+
+/// A program that is started again whenever it has ended. Dropping this kills it.
+pub(crate) struct Supervised(Arc<Mutex<Life>>);
+
+#[derive(Default)]
+struct Life {
+    process: Option<Child>,
+    /// Those that were started, in order.
+    started: Vec<u32>,
+    last: Option<ExitStatus>,
+    is_ending: bool,
+}
+
+impl Supervised {
+    fn start(unit: Unit) -> Self {
+        let life = Arc::new(Mutex::new(Life::default()));
+        tokio::spawn(live(unit, life.clone()));
+        Self(life)
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.0.lock().unwrap()
+    }
+
+    /// The process ids of all that were started, in order.
+    pub(crate) fn started(&self) -> Vec<u32> {
+        self.life().started.clone()
+    }
+
+    /// Sends it a signal, if it lives just now.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // Held: nobody takes note of its end meanwhile, so the number is not another's.
+        if let Some(process) = &self.life().process {
+            kill_process(Pid::from_child(process), signal).unwrap();
+        }
+    }
+
+    async fn end(self) -> ExitStatus {
+        self.life().is_ending = true;
+        self.signal(Signal::TERM);
+        until("the supervised program has ended", async || self.life().process.is_none()).await;
+        self.life().last.unwrap()
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        let mut life = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        life.is_ending = true;
+        if let Some(mut process) = life.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+async fn live(unit: Unit, life: Arc<Mutex<Life>>) {
+    loop {
+        {
+            let mut life = life.lock().unwrap();
+            if life.is_ending {
+                return;
+            }
+            let process = unit.command().spawn().unwrap();
+            life.started.push(process.id());
+            life.process = Some(process);
+        }
+        loop {
+            sleep(Duration::from_millis(5)).await;
+            let mut life = life.lock().unwrap();
+            let Some(process) = &mut life.process else { return };
+            if let Some(status) = process.try_wait().unwrap() {
+                (life.process, life.last) = (None, Some(status));
+                break;
+            }
+        }
+        sleep(AGAIN).await;
     }
 }
 

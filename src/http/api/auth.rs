@@ -12,11 +12,11 @@ use actix_web::{Error, HttpMessage as _, HttpResponse, web};
 use super::needs::{Needs, named, row};
 use super::subject::Noted;
 use crate::credentials::{Caller, Denied};
-use crate::http::Settings;
 use crate::http::guesses::Guesses;
 use crate::http::seconds::whole_seconds;
 use crate::http::source::Source;
 use crate::http::text::text;
+use crate::http::{Services, Settings};
 
 /// What is said of credentials that are not known.
 const UNKNOWN: &str = "invalid credentials";
@@ -24,7 +24,7 @@ const UNKNOWN: &str = "invalid credentials";
 /// Lets a request pass that carries credentials by which it may do what it asks for: any other is answered with 401, with 403
 /// where others could, or with 429 where too many wrong ones came from its address.
 pub(super) async fn require(
-    settings: web::Data<Settings>,
+    (settings, services): (web::Data<Settings>, web::Data<Services>),
     guesses: web::Data<Guesses>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -47,6 +47,10 @@ pub(super) async fn require(
             return Ok(request.into_response(refusal));
         }
     };
+    if let Some(refusal) = services.gate.refusal_of(request.method(), request.match_info().as_str()) {
+        noted.answered(refusal.status());
+        return Ok(request.into_response(refusal));
+    }
     request.extensions_mut().insert(caller);
     let answer = next.call(request).await?;
     noted.answered(answer.status());

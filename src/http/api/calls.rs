@@ -183,6 +183,7 @@ params(("name" = String, Path, description = "The call's id", example = "018f2f6
     (status = 404, description = "There is none", content_type = "text/plain", body = String),
     (status = 409, description = "It has ended, or the id fits several", content_type = "text/plain", body = String),
     (status = 429, description = "Too many wrong credentials came from this address", content_type = "text/plain", body = String),
+    (status = 503, description = "An upgrade is on trial", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn cancel_own(
     id: web::Path<String>,
@@ -212,6 +213,9 @@ async fn cancel_for(
     (guesses, source): (&Guesses, Source),
     request: &HttpRequest,
 ) -> Result<HttpResponse, HttpResponse> {
+    if let Some(refusal) = services.gate.refusal() {
+        return Err(refusal);
+    }
     let refused = |error: HttpError| text(error.status, &error.text);
     // What such an id is known to is who made the call: nobody guesses one.
     if let Ok(own) = id.parse::<CallId>() {

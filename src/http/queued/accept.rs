@@ -75,7 +75,7 @@ responses(
     (status = 408, description = "The body did not come in time", content_type = "text/plain", body = String),
     (status = 413, description = "The body is longer than queue-max-body", content_type = "text/plain", body = String),
     (status = 429, description = "Too many tokens that are none came from this address", content_type = "text/plain", body = String),
-    (status = 503, description = "Too many calls wait for the function, or the queue can't be used now", content_type = "text/plain", body = String),
+    (status = 503, description = "Too many calls wait for the function, the queue can't be used now, or an upgrade is on trial", content_type = "text/plain", body = String),
     (status = 507, description = "The disk is full, or the queue has what it may have of it", content_type = "text/plain", body = String),
 ))]
 pub(in crate::http) async fn accept(proxy: &Proxy, request: Request) -> Response<BoxBody> {
@@ -97,6 +97,9 @@ async fn try_accept(proxy: &Proxy, mut request: Request) -> Result<String, Refus
         return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, &line));
     }
     let services = proxy.services();
+    if let Some(refusal) = services.gate.refusal() {
+        return Err(refusal.into());
+    }
     let payload = request.take_payload();
     let sent = connection::sent(&request);
     let target = sent.as_deref().or_else(|| Some(request.uri().path_and_query()?.as_str()));

@@ -67,6 +67,12 @@ use lanes::Lanes;
 use loader::{Load, Readers};
 use writer::{Job, Shared, Writer};
 
+/// The version in which this program lays out calls.
+#[must_use]
+pub fn known_schema() -> i64 {
+    schema::KNOWN
+}
+
 /// How many changes wait for the one that writes before their callers do.
 const WAITING_CHANGES: usize = 4096;
 

@@ -3,6 +3,7 @@
 //! runc makes one under every hierarchy of the machine (several with version 1, one with version 2) and removes them
 //! with the container. What is looked at and removed here is always `<hierarchy>/<our parent>/<instance id>`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::oci::Machine;
 use crate::cgroups::{self, Hierarchy, kill_tree, oom_kills, remove_tree};
 use crate::function::InstanceId;
 use crate::host::HostError;
+use crate::process::{has_ended, stat};
 
 /// The hierarchies of this machine, and the parent of all our groups in them.
 #[derive(Debug, Clone)]
@@ -38,6 +40,14 @@ pub(super) enum Version {
 /// [`HostError::Failed`] when it can't be read which control groups this machine has.
 pub fn thaw_all(cgroup_parent: &str) -> Result<usize, HostError> {
     Ok(Cgroups::of_this_machine(cgroup_parent)?.thaw_all())
+}
+
+/// The first process of every instance below this control group, by the instances' ids: containerd is not asked.
+///
+/// # Errors
+/// [`HostError::Failed`] when it can't be read which control groups this machine has.
+pub fn first_processes(cgroup_parent: &str) -> Result<BTreeMap<String, i32>, HostError> {
+    Ok(Cgroups::of_this_machine(cgroup_parent)?.first_processes())
 }
 
 impl Cgroups {
@@ -137,6 +147,24 @@ impl Cgroups {
         let parents = self.hierarchies.iter().map(|hierarchy| hierarchy.mount.join(&self.parent));
         let groups = parents.flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten());
         groups.filter(|group| thaw_group(&group.path())).count()
+    }
+
+    /// The process of each instance that has been there for the longest.
+    fn first_processes(&self) -> BTreeMap<String, i32> {
+        let parents = self.hierarchies.iter().map(|hierarchy| hierarchy.mount.join(&self.parent));
+        let groups = parents.flat_map(|parent| fs::read_dir(parent).into_iter().flatten().flatten());
+        let mut first: BTreeMap<String, (u64, i32)> = BTreeMap::new();
+        for group in groups {
+            let Ok(id) = group.file_name().into_string() else { continue };
+            let processes = fs::read_to_string(group.path().join("cgroup.procs")).unwrap_or_default();
+            for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+                let Some((_, started)) = stat(pid).filter(|(state, _)| !has_ended(*state)) else { continue };
+                let this = (started, pid.as_raw_nonzero().get());
+                let first = first.entry(id.clone()).or_insert(this);
+                *first = this.min(*first);
+            }
+        }
+        first.into_iter().map(|(id, (_, pid))| (id, pid)).collect()
     }
 
     /// Removes the parent of all groups where it is empty.

@@ -47,7 +47,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use self::cgroup::Cgroups;
-pub use self::cgroup::thaw_all;
+pub use self::cgroup::{first_processes, thaw_all};
 pub use self::dns::Dns;
 use self::first_process::FirstProcesses;
 use self::freezer::Freezer;
