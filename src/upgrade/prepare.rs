@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,8 +68,10 @@ pub async fn prepare(
     machine: &dyn Machine,
 ) -> Result<Marker, Refusal> {
     durable::make_dir(home.path(), 0o700).map_err(|error| named(home.path(), &error))?;
-    let _alone = locked(&home.path().join("begin.lock"))
-        .map_err(|_| Refusal::Not("another `actord upgrade` is about to begin: wait for it".to_owned()))?;
+    let _alone = locked(&home.path().join("begin.lock")).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Refusal::Not("another `actord upgrade` is about to begin: wait for it".to_owned()),
+        _ => error.into(),
+    })?;
     refuse_second(home)?;
     let (program, settings) = started(running.pid)?;
     // Of the one before.
