@@ -15,6 +15,8 @@ mod invocations;
 mod migration;
 mod namespace_table;
 mod namespaces;
+#[cfg(feature = "testing")]
+mod next_version;
 mod open;
 mod record;
 mod schema;
@@ -37,10 +39,12 @@ pub use error::StoreError;
 pub use namespace_table::NamespaceError;
 pub use namespaces::{Namespaces, SecretRefused};
 #[cfg(feature = "testing")]
+pub use next_version::be_the_next_version;
+#[cfg(feature = "testing")]
 pub(crate) use record::fuzzed;
 pub use secrets::{NewValue, SecretError, Secrets};
 #[cfg(feature = "testing")]
-pub use testing::{Durability, be_the_next_version};
+pub use testing::Durability;
 
 use crate::function::{Desired, FunctionId};
 use backup_thread::BackupThread;

@@ -98,8 +98,8 @@ fn add_history(db: &Transaction<'_>) -> Result<(), StoreError> {
 /// The steps of this program, and one more where it stands for the next version of itself.
 fn steps() -> Vec<Step> {
     #[cfg(feature = "testing")]
-    if super::testing::is_next_version() {
-        return [STEPS, &[super::testing::make_next]].concat();
+    if super::next_version::is_next_version() {
+        return [STEPS, &[super::next_version::make_next]].concat();
     }
     STEPS.to_vec()
 }

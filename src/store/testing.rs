@@ -1,9 +1,8 @@
-//! What only tests do to a store: one in memory, a full disk, writes that a power cut loses, tables of a version that is to come.
+//! What only tests do to a store: one in memory, a full disk, writes that a power cut loses.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 
 use super::backup_thread::BackupThread;
 use super::{Store, StoreError, open};
@@ -15,22 +14,6 @@ pub enum Durability {
     Synced,
     /// When the kernel has it: a power cut loses it. For the test that shows that a power cut would be noticed.
     Unsynced,
-}
-
-static IS_NEXT_VERSION: AtomicBool = AtomicBool::new(false);
-
-/// From now on this process stands for a program of the next version: it brings stores to a version that today's refuses.
-pub fn be_the_next_version() {
-    IS_NEXT_VERSION.store(true, Ordering::Relaxed);
-}
-
-pub(super) fn is_next_version() -> bool {
-    IS_NEXT_VERSION.load(Ordering::Relaxed)
-}
-
-/// The step to the next version.
-pub(super) fn make_next(db: &Transaction<'_>) -> Result<(), StoreError> {
-    Ok(db.execute_batch("CREATE TABLE next (name TEXT NOT NULL PRIMARY KEY) STRICT")?)
 }
 
 impl Store {
