@@ -33,6 +33,7 @@ use crate::credentials::Access;
 use crate::cron::{Cron, MachineClock};
 use crate::data_dir::DataDir;
 use crate::doctor::{Root, refuses_user_namespaces};
+use crate::history::History;
 use crate::host::containerd::instances::thaw_all;
 use crate::http;
 use crate::routes::{Parking, Routes};
@@ -132,6 +133,8 @@ async fn serve(
         let (doors, settings) = (Arc::new(engine.clone()), scaler_settings(config));
         let scaler = Scaler::start(doors.clone(), routes.clone(), settings, &Handle::current())?;
         scaler.measure(metrics.registry())?;
+        let history = History::start(doors.clone(), routes.clone(), &Handle::current());
+        history.measure(metrics.registry())?;
         systemd::status("opening the asynchronous calls");
         let queue = calls::open(config, vec![public, provider], doors.clone(), routes.clone())?;
         let queue = opening.get_or_init(|| queue).clone();
@@ -154,6 +157,7 @@ async fn serve(
             gate,
             queue,
             schedules: cron.handle(),
+            history,
             bodies,
         };
         anyhow::Ok((machine, context, engine, scaler, cron, Arc::new(services)))
@@ -179,6 +183,7 @@ async fn serve(
     systemd::stopping("finishing the requests that are under way");
     scaler.stop().await;
     cron.stop().await;
+    services.history.stop().await;
     // No call of the queue begins from here on; others are accepted for as long as somebody listens: they are durable.
     services.queue.end_dispatch();
     let since = Instant::now();

@@ -11,6 +11,7 @@
 //! No call waits for ever, and none is tied to its caller: a door that drops the future cancels nothing that has begun.
 
 mod changes;
+mod instances;
 mod log_lines;
 mod namespace;
 mod refused;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use changes::{Change, ChangeLog, Changed, Changes, Missed};
+pub use instances::InstanceView;
 pub use log_lines::{LogLine, LogLines, LogQuery, LogsRefused, LogsUnreadable};
 pub use namespace::{NamespaceRefused, SecretRefused};
 pub use refused::Refused;
@@ -107,6 +109,21 @@ pub trait Engine: Send + Sync {
     /// The cpu time that a function used, as [`Used::cpu_total`]; none where nothing of it runs, or it can't be read. For
     /// those that look often: it begins no new average for those that [`measure`](Engine::measure).
     async fn cpu_time(&self, id: &FunctionId) -> Option<Duration>;
+
+    /// What these functions use; one of which nothing runs, or that can't be read soon, is left out. For those that look often:
+    /// as [`cpu_time`](Engine::cpu_time) it begins no new average, so [`Used::cpu_millis`] says nothing new.
+    async fn sample(&self, ids: &[FunctionId]) -> Vec<(FunctionId, Used)> {
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.measure(Some(id)).await);
+        }
+        found
+    }
+
+    /// The instances of a function, those that come and go included; none where there is none, or the engine can't tell.
+    fn instances(&self, _id: &FunctionId) -> Vec<InstanceView> {
+        Vec::new()
+    }
 
     /// What is wrong just now with what it needs, one line each: while there is any, new work may be refused. It is what is
     /// known already; nothing is looked at for it.

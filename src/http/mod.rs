@@ -61,6 +61,7 @@ use crate::audit::Audit;
 use crate::credentials::Access;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
 use crate::function::{FunctionId, Resting};
+use crate::history::History;
 use crate::queue::Queue;
 use crate::routes::Routes;
 use crate::tls::Tls;
@@ -224,6 +225,8 @@ pub struct Services {
     pub queue: Queue,
     /// What is called by the clock.
     pub schedules: crate::cron::Handle,
+    /// How much functions were called.
+    pub history: History,
     /// The memory that bodies of such calls may take on their way in.
     pub bodies: Bodies,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::endpoint::Lease;
 use super::function::Function;
+use super::meter::Counts;
 use super::no_endpoint::NoEndpoint;
 use super::wait::Wait;
 use crate::function::{AnswerLimit, FunctionId, Outlook};
@@ -62,9 +63,17 @@ impl FunctionEntry {
         !self.function.state.borrow().once
     }
 
-    /// Counts an invocation, whatever came of it.
-    pub fn count_call(&self) {
+    /// Counts an invocation, whatever came of it: how long it took, and whether it failed.
+    pub fn count_call(&self, took: Duration, is_error: bool) {
         self.function.calls.fetch_add(1, Ordering::Relaxed);
+        self.function.meter.count(took, is_error);
+    }
+
+    /// What its invocations came to since this was last asked. It has one asker, who keeps the history: another one would
+    /// take from it what it is to tell.
+    #[must_use]
+    pub fn take_counts(&self) -> Counts {
+        self.function.meter.take()
     }
 
     /// How often it was invoked, in earlier processes too.
@@ -89,6 +98,12 @@ impl FunctionEntry {
     #[must_use]
     pub fn idle_for(&self) -> Duration {
         self.function.idle_for()
+    }
+
+    /// How many of its instances get requests, frozen ones included.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.function.state.borrow().ready.len()
     }
 
     /// How many of its instances are frozen.

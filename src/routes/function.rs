@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::endpoint::{Endpoint, Taken};
 use super::idle::LastUse;
+use super::meter::Meter;
 use super::queue::Queue;
 use super::route_entry::RouteEntry;
 use super::{Load, Parking};
@@ -33,6 +34,8 @@ pub(super) struct Function {
     /// Invocations that came to an end, and how many of them are kept through a restart.
     pub(super) calls: AtomicU64,
     pub(super) calls_kept: AtomicU64,
+    /// What they came to since that was last taken.
+    pub(super) meter: Meter,
     /// Instances that were retracted and still have requests, so that draining finds them. Locked as `queue` is.
     leaving: Mutex<Vec<Arc<Endpoint>>>,
 }
@@ -51,6 +54,7 @@ impl Function {
             last_use: Arc::new(LastUse::new()),
             calls: AtomicU64::new(0),
             calls_kept: AtomicU64::new(0),
+            meter: Meter::new(),
             leaving: Mutex::default(),
         }
     }

@@ -11,6 +11,7 @@ mod entry;
 mod frozen;
 mod function;
 mod idle;
+pub mod meter;
 mod no_endpoint;
 mod queue;
 mod route_entry;

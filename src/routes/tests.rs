@@ -260,7 +260,7 @@ fn after_its_drain_nobody_holds_a_lease_however_they_race() {
 async fn what_is_held_of_a_function_is_that_function_and_not_its_name() {
     let routes = table(&["f-1"]);
     let known = routes.find(&function()).unwrap();
-    known.count_call();
+    known.count_call(Duration::ZERO, false);
     drop(known.lease().await.unwrap());
     routes.forget(&function());
     assert!(known.is_deleted() && routes.find(&function()).is_none());
@@ -292,7 +292,7 @@ async fn only_counts_that_changed_are_to_be_kept() {
     let routes = table(&[]);
     routes.restore_count(&function(), 5);
     assert!(routes.calls_to_keep().is_empty(), "that is what was kept");
-    routes.find(&function()).unwrap().count_call();
+    routes.find(&function()).unwrap().count_call(Duration::ZERO, false);
     let changed = routes.calls_to_keep();
     assert_eq!(changed.iter().map(|(_, calls)| *calls).collect::<Vec<_>>(), [6]);
     changed[0].0.note_kept(6);

@@ -148,6 +148,7 @@ contract! {
     reads:
         a_list_is_sorted_by_name_and_of_its_namespace
         what_runs_is_measured_and_what_does_not_is_left_out
+        what_serves_is_told_instance_by_instance_until_it_is_gone
         reads_are_answered_while_a_deploy_hangs;
     watch:
         a_deploy_and_a_deletion_are_told_by_numbers_without_a_gap

@@ -1,7 +1,9 @@
 //! What is told of functions.
 
+use std::collections::BTreeSet;
+
 use actord::engine::{Mode, View};
-use actord::function::{Namespace, NamespaceMetadata, Phase};
+use actord::function::{Generation, InstancePhase, Namespace, NamespaceMetadata, Phase};
 use tokio::time::timeout;
 
 use crate::fixture::{LONG, delete, dev, get, id, names, scale, served, serves, spec, until};
@@ -40,10 +42,33 @@ pub async fn what_runs_is_measured_and_what_does_not_is_left_out<S: Subject>(s: 
     assert_eq!(one, [id("g")]);
     assert_eq!(s.engine().cpu_time(&id("nobody")).await, None);
     assert!(s.engine().cpu_time(&id("f")).await.is_some());
+    let sampled = async || {
+        let used = s.engine().sample(&[id("f"), id("nobody")]).await;
+        used.into_iter().map(|(id, used)| (id, used.memory_bytes > 0)).collect::<Vec<_>>()
+    };
+    assert_eq!(sampled().await, [(id("f"), true)]);
     scale(s, "f", 0).await;
     serves(s, "f", 0).await;
     until("one is left", async || measured().await == [(id("g"), true)]).await;
     assert_eq!(s.engine().cpu_time(&id("f")).await, None);
+    assert_eq!(sampled().await, []);
+}
+
+pub async fn what_serves_is_told_instance_by_instance_until_it_is_gone<S: Subject>(s: &mut S) {
+    assert_eq!(s.engine().instances(&id("f")), []);
+    served(s, "f").await;
+    served(s, "g").await;
+    scale(s, "f", 2).await;
+    serves(s, "f", 2).await;
+    let told = s.engine().instances(&id("f"));
+    assert!(told.iter().all(|one| one.phase == InstancePhase::Ready && one.generation == Generation(1)), "{told:?}");
+    let places: BTreeSet<_> = told.iter().map(|one| (&one.id, one.address.is_some())).collect();
+    assert!(places.len() == 2 && places.iter().all(|(_, listens)| *listens), "{told:?}");
+    scale(s, "f", 0).await;
+    until("both are gone", async || s.engine().instances(&id("f")).is_empty()).await;
+    assert_eq!(s.engine().instances(&id("g")).len(), 1);
+    delete(s, "g").await;
+    until("all are gone", async || s.engine().instances(&id("g")).is_empty()).await;
 }
 
 pub async fn reads_are_answered_while_a_deploy_hangs<S: Subject>(s: &mut S) {

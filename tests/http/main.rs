@@ -26,6 +26,8 @@ mod frozen;
 mod function_auth;
 mod guesses;
 mod headers;
+mod history;
+mod instances;
 mod invoke;
 mod kept;
 mod logs;

@@ -8,6 +8,8 @@ use crate::support::{House, ask};
 const ROUTES: &[(&str, &[&str])] = &[
     ("/system/functions", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/function/any", &["GET"]),
+    ("/system/function/any/history", &["GET"]),
+    ("/system/function/any/instances", &["GET"]),
     ("/system/function/any/rollback", &["POST"]),
     ("/system/function/any/invoke", &["POST"]),
     ("/system/function/any/stop", &["POST"]),
@@ -17,6 +19,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/system/session", &["GET", "POST", "DELETE"]),
     ("/system/machine", &["GET"]),
     ("/system/alert", &["POST"]),
+    ("/system/history", &["GET"]),
     ("/system/logs?name=any", &["GET"]),
     ("/system/secrets", &["GET", "POST", "PUT", "DELETE"]),
     ("/system/calls", &["GET", "DELETE"]),

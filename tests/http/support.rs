@@ -8,10 +8,11 @@ use std::time::Duration;
 use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
 use actord::cron::{Cron, MachineClock};
-use actord::engine::{self, Changes, Engine, Mode, Refused, Used, View};
+use actord::engine::{self, Changes, Engine, InstanceView, Mode, Refused, Used, View};
 use actord::function::{
     FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier,
 };
+use actord::history::History;
 use actord::host::fake::FakeHost;
 use actord::http::{self, ApiFlavor, Bodies, Draining, Gate, Metrics, Services, Settings};
 use actord::queue::callback::{Allowed, Place};
@@ -162,6 +163,10 @@ impl Engine for Scripted {
         self.engine.cpu_time(id).await
     }
 
+    fn instances(&self, id: &FunctionId) -> Vec<InstanceView> {
+        self.engine.instances(id)
+    }
+
     fn faults(&self) -> Vec<String> {
         self.script.lock().unwrap().faults.clone()
     }
@@ -187,8 +192,8 @@ pub(crate) struct House {
     pub(crate) draining: Draining,
     /// Until when nothing may be changed, if it is so.
     pub(crate) closed_until: watch::Sender<Option<Instant>>,
+    pub(crate) services: Arc<Services>,
     pub(crate) server: actix_web::dev::ServerHandle,
-    services: Arc<Services>,
     settings: Settings,
     _cron: Cron,
 }
@@ -254,6 +259,7 @@ impl House {
             queue: queue.clone(),
             bodies: Bodies::default(),
             schedules: cron.handle(),
+            history: History::none(),
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();

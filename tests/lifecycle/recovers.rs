@@ -126,7 +126,9 @@ fn what_was_called_last_is_started_first() {
 fn invocation_counts_survive_a_restart_and_not_a_deletion() {
     simulate(async {
         let first = Platform::start().await;
-        let call = |platform: &Platform, name: &str| platform.routes.find(&id(name)).unwrap().count_call();
+        let call = |platform: &Platform, name: &str| {
+            platform.routes.find(&id(name)).unwrap().count_call(Duration::ZERO, false);
+        };
         let calls = |platform: &Platform, name: &str| platform.routes.find(&id(name)).unwrap().calls();
         for name in ["kept", "made-again"] {
             first.deploy(name, "good:1").await.unwrap();

@@ -207,7 +207,7 @@ async fn call(routes: Arc<Routes>, id: FunctionId, takes: Duration) -> bool {
     }
     let answered = lease.is_ok();
     drop(lease);
-    entry.count_call();
+    entry.count_call(Duration::ZERO, false);
     answered
 }
 

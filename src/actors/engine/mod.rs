@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! apply, rollback, scale, keep_down, adjust, rest, delete -> Registry -> the function's actor
-//! get, list, watch -> StatusCache      measure, cpu_time -> host
+//! get, list, instances, watch -> StatusCache      measure, sample, cpu_time -> host
 //! ```
 //! Reads look at what the actors last said of themselves, and wait in no mailbox.
 
@@ -20,7 +20,7 @@ use async_trait::async_trait;
 pub use self::logs::LocalLogs;
 use crate::actors::messages::{Adjust, Apply, Delete, KeepDown, Ping, Rest, Rollback, Scale, To};
 use crate::actors::{Context, Registry, Settings, Supervised};
-use crate::engine::{Changes, Engine, Mode, Refused, Used, View};
+use crate::engine::{Changes, Engine, InstanceView, Mode, Refused, Used, View};
 use crate::function::{Adjusted, FunctionId, Generation, Namespace, Shedding, Spec, Tier};
 use crate::store::StoreError;
 
@@ -123,6 +123,14 @@ impl Engine for LocalEngine {
 
     async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
         self.context.usage.cpu_time(id).await
+    }
+
+    async fn sample(&self, ids: &[FunctionId]) -> Vec<(FunctionId, Used)> {
+        self.context.usage.sample(ids).await
+    }
+
+    fn instances(&self, id: &FunctionId) -> Vec<InstanceView> {
+        self.context.status_cache.instances(id)
     }
 
     fn faults(&self) -> Vec<String> {

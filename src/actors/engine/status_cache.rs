@@ -6,13 +6,15 @@ use dashmap::DashMap;
 
 use crate::actors::function::judgements::Judgements;
 use crate::actors::function::progress::Progress;
-use crate::engine::{ChangeLog, Changed, PullProgress, View};
+use crate::engine::{ChangeLog, Changed, InstanceView, PullProgress, View};
 use crate::function::{Failure, FunctionId, Namespace, Phase, Status, Step, Uptime};
 use crate::host::{Images, Network};
 
 /// The newest status of every function; its actor writes, any caller reads.
 pub(in crate::actors) struct StatusCache {
     statuses: DashMap<FunctionId, Status>,
+    /// The instances of every function that has any.
+    instances: DashMap<FunctionId, Vec<InstanceView>>,
     images: Arc<dyn Images>,
     network: Arc<dyn Network>,
     /// What became of functions, for those who watch.
@@ -31,6 +33,7 @@ impl StatusCache {
         let changes = ChangeLog::starting_after(rand::random::<u64>() >> 12);
         Self {
             statuses: DashMap::new(),
+            instances: DashMap::new(),
             images,
             network,
             changes,
@@ -51,8 +54,23 @@ impl StatusCache {
         }
     }
 
+    /// Its instances come and go without a change of its status, and most changes of that leave them as they are.
+    pub(in crate::actors) fn post_instances(&self, id: &FunctionId, instances: Vec<InstanceView>) {
+        if instances.is_empty() {
+            self.instances.remove(id);
+        } else if self.instances.get(id).is_none_or(|known| *known != instances) {
+            self.instances.insert(id.clone(), instances);
+        }
+    }
+
+    /// The instances of a function.
+    pub(in crate::actors) fn instances(&self, id: &FunctionId) -> Vec<InstanceView> {
+        self.instances.get(id).map(|instances| instances.clone()).unwrap_or_default()
+    }
+
     pub(in crate::actors) fn clear(&self, id: &FunctionId) {
         self.statuses.remove(id);
+        self.instances.remove(id);
         self.judgements.keep(id, None);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Engine::measure  -> instances that were begun -> host, side by side -> UsageTracker: cpu time -> milli-cores since the last sample
-//! Engine::cpu_time -> the same                                        -> UsageTracker: cpu time; every average goes on
+//! Engine::cpu_time, Engine::sample -> the same                        -> UsageTracker: cpu time; every average goes on
 //! ```
 //! A tracker outlives the actors of its function that panic, and goes with the function; it remembers no instance that is
 //! gone.
@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::actors::begun::BegunInstances;
 use crate::actors::host_call::host_call;
@@ -25,7 +25,7 @@ use crate::host::{HostError, Runtime, Usage};
 
 /// A status must not wait for a host that is stuck.
 const WITHIN: Duration = Duration::from_secs(2);
-/// Reads that run side by side for one function.
+/// Reads that run side by side for one function, and functions that are looked at side by side.
 const AT_ONCE: usize = 16;
 /// A shorter time than this says little of how busy a process is, and the kernel does not count finely enough for it.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -178,6 +178,19 @@ impl UsageTrackers {
             Some(async move { tracker.measure(&self.host, instances, Sample::next).await.map(|used| (id, used)) })
         });
         join_all(measured).await.into_iter().flatten().collect()
+    }
+
+    /// What these functions use, of which nothing begins a new average; those that can't be read within two seconds are left out.
+    pub(in crate::actors) async fn sample(&self, ids: &[FunctionId]) -> Vec<(FunctionId, Used)> {
+        let tracked = |id: &FunctionId| {
+            let Tracked { tracker, begun } = self.functions.get(id)?.value().clone();
+            Some((id.clone(), tracker, begun?.list()))
+        };
+        let tracked: Vec<_> = ids.iter().filter_map(tracked).collect();
+        let reads = stream::iter(tracked).map(|(id, tracker, instances)| async move {
+            tracker.measure(&self.host, instances, Sample::counted).await.map(|used| (id, used))
+        });
+        reads.buffer_unordered(AT_ONCE).take_until(sleep(WITHIN)).filter_map(async |read| read).collect().await
     }
 
     /// The cpu time that a function used up; none when nothing of it runs, or it can't be read.

@@ -44,9 +44,9 @@ pub use self::tear_down::{RemovalErrors, tear_down};
 use super::begun::BegunInstances;
 use super::context::Context;
 use super::messages::{ActorExit, SupervisorEvent};
-use crate::engine::Refused;
+use crate::engine::{InstanceView, Refused};
 use crate::function::intents::{Answer, Intents, WaitNumber, Write};
-use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, Lifecycle, Phase};
+use crate::function::{Effect, Event, FunctionId, Generation, InstanceId, InstancePhase, Lifecycle, Phase};
 use crate::routes::FunctionEntry;
 
 /// How long after a failed write the store is asked again to keep what the lifecycle learnt.
@@ -233,7 +233,18 @@ impl Function {
             }
             _ => self.context.routes.forget(&self.me.id),
         }
+        self.context.status_cache.post_instances(&self.me.id, self.shown_instances());
         self.context.status_cache.post(&self.me.id, status);
+    }
+
+    fn shown_instances(&self) -> Vec<InstanceView> {
+        let shown = |(id, generation, phase): (&InstanceId, Generation, InstancePhase)| InstanceView {
+            id: id.clone(),
+            generation,
+            phase,
+            address: self.life.address(id),
+        };
+        self.life.instances().map(shown).collect()
     }
 
     // ---- intents -------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ mod tests;
 mod zero;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use self::backoff::Backoff;
@@ -280,6 +281,12 @@ impl Lifecycle {
     /// Every instance that is known, with its generation and where it stands.
     pub fn instances(&self) -> impl Iterator<Item = (&InstanceId, Generation, InstancePhase)> {
         self.instances.iter().map(|(id, instance)| (id, instance.generation, instance.phase))
+    }
+
+    /// Where an instance listens, once it was ready.
+    #[must_use]
+    pub fn address(&self, id: &InstanceId) -> Option<SocketAddr> {
+        self.instances.get(id)?.address
     }
 
     /// Whether the newest generation would serve with all its replicas if those that are not ready were.

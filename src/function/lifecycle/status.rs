@@ -142,6 +142,21 @@ impl InstancePhase {
     }
 }
 
+impl fmt::Display for InstancePhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "starting",
+            Self::Adopting => "adopting",
+            Self::Ready => "ready",
+            Self::Frozen => "frozen",
+            Self::Spare => "spare",
+            Self::Unready => "not ready",
+            Self::Draining => "draining",
+            Self::Removing => "removing",
+        })
+    }
+}
+
 /// What an instance that is being brought up waits for. The later step is the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {

@@ -15,6 +15,8 @@ mod error;
 mod functions;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
+mod history;
+mod instances;
 mod invoke;
 mod logs;
 mod machine;
@@ -64,11 +66,14 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                         .route(web::delete().to(functions::delete)),
                 )
                 .service(function.route(web::get().to(functions::status)))
+                .service(web::resource("/function/{name}/history").route(web::get().to(history::of_function)))
+                .service(web::resource("/function/{name}/instances").route(web::get().to(instances::list)))
                 .service(web::resource("/function/{name}/rollback").route(web::post().to(functions::rollback)))
                 .service(web::resource("/function/{name}/invoke").route(web::post().to(invoke::invoke)))
                 .service(web::resource("/function/{name}/stop").route(web::post().to(functions::stop)))
                 .service(web::resource("/function/{name}/start").route(web::post().to(functions::start)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
+                .service(web::resource("/history").route(web::get().to(history::all)))
                 .service(web::resource("/logs").route(web::get().to(logs::logs)))
                 .service(
                     web::resource("/calls").route(web::get().to(calls::list)).route(web::delete().to(calls::purge)),

@@ -14,8 +14,8 @@ use utoipa::OpenApi;
 
 use super::needs::{Needs, row};
 use super::{
-    alert, calls, functions, invoke as invoke_as_data, logs, machine, namespaces, schedules, secrets, session, system,
-    tokens,
+    alert, calls, functions, history, instances, invoke as invoke_as_data, logs, machine, namespaces, schedules,
+    secrets, session, system, tokens,
 };
 use crate::http::proxy::invoke;
 use crate::http::queued::accept;
@@ -51,6 +51,9 @@ use crate::http::queued::accept;
         functions::stop,
         functions::start,
         invoke_as_data::invoke,
+        instances::list,
+        history::of_function,
+        history::all,
         alert::receive,
         logs::logs,
         secrets::list,

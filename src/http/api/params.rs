@@ -125,3 +125,11 @@ pub(super) struct RetryCall {
     /// Whether its function is called again, where only the callback failed
     call: Option<bool>,
 }
+
+/// How many values are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Points {
+    /// So many of the newest at most, from 1 to 360
+    points: Option<usize>,
+}

@@ -134,7 +134,7 @@ impl Series {
         total.inc();
         seconds.observe(took.as_secs_f64());
         self.vectors.in_flight.dec();
-        self.vectors.entry.count_call();
+        self.vectors.entry.count_call(took, code == 0 || code >= 500);
     }
 }
 

@@ -16,10 +16,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use actord::engine::{ChangeLog, Changed, Changes, Engine, LogLine, Mode, Refused, Used, View};
+use actord::engine::{ChangeLog, Changed, Changes, Engine, InstanceView, LogLine, Mode, Refused, Used, View};
 use actord::function::{
-    Adjusted, Desired, Failure, FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Phase,
-    RefusedUpdate, SecretName, Spec, Status, Tier, Uptime,
+    Adjusted, Desired, Failure, FunctionId, Generation, InstanceId, InstancePhase, Namespace, NamespaceMetadata,
+    Outlook, Phase, RefusedUpdate, SecretName, Spec, Status, Tier, Uptime,
 };
 use actord::routes::Routes;
 use async_trait::async_trait;
@@ -452,6 +452,18 @@ impl Engine for MemoryEngine {
 
     async fn cpu_time(&self, id: &FunctionId) -> Option<Duration> {
         self.measure(Some(id)).await.first().map(|(_, used)| used.cpu_total)
+    }
+
+    fn instances(&self, id: &FunctionId) -> Vec<InstanceView> {
+        let kept = self.0.kept.lock().unwrap();
+        let Some(function) = kept.functions.get(id) else { return Vec::new() };
+        let shown = |instance: &InstanceId| InstanceView {
+            id: instance.clone(),
+            generation: function.serving.unwrap_or_default(),
+            phase: if function.frozen.contains(instance) { InstancePhase::Frozen } else { InstancePhase::Ready },
+            address: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1))),
+        };
+        function.instances.iter().map(shown).collect()
     }
 
     fn watch(&self, after: Option<u64>) -> Changes {
