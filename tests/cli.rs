@@ -28,7 +28,7 @@ fn it_says_its_version_and_its_verbs() {
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
     for verb in
-        "up down export import image doctor completion apply ls describe rm invoke scale logs secret namespace version"
+        "up down export import image doctor completion apply ls describe rm invoke scale logs events secret namespace version"
             .split(' ')
     {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
@@ -67,7 +67,7 @@ fn bash_takes_the_completion_and_completes_a_verb_by_it() {
 
 #[test]
 fn every_verb_that_asks_a_gateway_explains_itself_with_an_example() {
-    let verbs = "apply/ls/describe/rm/invoke/scale/logs/secret ls/secret create/secret update/secret rm/namespace ls/\
+    let verbs = "apply/ls/describe/rm/invoke/scale/logs/events/secret ls/secret create/secret update/secret rm/namespace ls/\
                  namespace get/namespace create/namespace update/namespace rm";
     for verb in verbs.split('/') {
         let words: Vec<&str> = verb.split(' ').chain(["--help"]).collect();

@@ -68,6 +68,7 @@ fn proxy(listener: std::net::TcpListener, backend: SocketAddr) -> ! {
             queue: Queue::in_memory(Arc::new(engine.clone()), routes, calls).await.unwrap(),
             bodies: Bodies::default(),
             schedules: actord::cron::Handle::default(),
+            events: actord::events::Events::none(),
             history: actord::history::History::none(),
             logs: Arc::new(engine),
             machine: Arc::new(actord::wire::MachineView::default()),

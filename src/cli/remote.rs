@@ -9,6 +9,7 @@ use super::calls::CallsVerb;
 use super::client::{ClientError, ExitWith, eprint_line};
 use super::cron::CronVerb;
 use super::describe::DescribeArgs;
+use super::events::EventsArgs;
 use super::invoke::InvokeArgs;
 use super::logs::LogsArgs;
 use super::ls::LsArgs;
@@ -110,6 +111,16 @@ Example:
 
 A follow that breaks off, as when actord is restarted, is taken up again where it was.")]
     Logs(Box<LogsArgs>),
+    /// Show what becomes of functions, as it happens, until Ctrl-C
+    #[command(after_help = "\
+Example:
+  actord events -A
+  actord events --name hello --output json
+
+Deploys, phases, steps of a start, restarts, numbers of replicas and why, refused updates, asynchronous calls that came to
+nothing, and what is wrong with the machine. `--output json` has the bytes of pulls and the load as well, and the id of each
+event. What is broken off, as when actord is restarted, is taken up again; where something was missed, that is said.")]
+    Events(Box<EventsArgs>),
     /// List, create, update and remove secrets
     #[command(subcommand)]
     Secret(SecretVerb),
@@ -155,6 +166,7 @@ impl RemoteVerb {
             Self::Stop(stop) => stop.stop().await,
             Self::Start(start) => start.start().await,
             Self::Logs(logs) => logs.run().await,
+            Self::Events(events) => events.run().await,
             Self::Secret(secret) => secret.run().await,
             Self::Namespace(namespace) => namespace.run().await,
             Self::Token(token) => token.run().await,

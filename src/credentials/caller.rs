@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::token::{Scope, Token};
+use super::token::{Reach, Scope, Token};
 use crate::function::Namespace;
 
 /// Whom a request is from.
@@ -49,6 +49,15 @@ impl Caller {
         match self {
             Self::Admin(_) => true,
             Self::Token(token) => token.has(scope),
+        }
+    }
+
+    /// Whether what it may do, it may do in every namespace, and so what is of none.
+    #[must_use]
+    pub fn reaches_all(&self) -> bool {
+        match self {
+            Self::Admin(_) => true,
+            Self::Token(token) => token.namespaces == Reach::All,
         }
     }
 

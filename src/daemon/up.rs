@@ -33,6 +33,7 @@ use crate::credentials::Access;
 use crate::cron::{Cron, MachineClock};
 use crate::data_dir::DataDir;
 use crate::doctor::{Root, refuses_user_namespaces};
+use crate::events::Events;
 use crate::history::History;
 use crate::host::containerd::instances::thaw_all;
 use crate::http;
@@ -145,10 +146,13 @@ async fn serve(
         let clock = Arc::new(MachineClock);
         let cron = Cron::start(doors.clone(), routes.clone(), calls, clock, &Handle::current())?;
         cron.measure(metrics.registry())?;
+        let places = Arc::new(namespaces.clone());
+        let events = Events::start(doors.clone(), places.clone(), queue.clone(), history.loads(), &Handle::current());
+        events.measure(metrics.registry())?;
         let services = http::Services {
             engine: doors,
-            secrets: Arc::new(namespaces.clone()),
-            namespaces: Arc::new(namespaces),
+            secrets: Arc::new(namespaces),
+            namespaces: places,
             logs: Arc::new(engine.logs()),
             machine: Arc::new(dashboard::Looks::new(config.clone(), machine.images.clone(), Handle::current())),
             routes,
@@ -157,6 +161,7 @@ async fn serve(
             gate,
             queue,
             schedules: cron.handle(),
+            events,
             history,
             bodies,
         };
@@ -184,6 +189,7 @@ async fn serve(
     scaler.stop().await;
     cron.stop().await;
     services.history.stop().await;
+    services.events.stop().await;
     // No call of the queue begins from here on; others are accepted for as long as somebody listens: they are durable.
     services.queue.end_dispatch();
     let since = Instant::now();

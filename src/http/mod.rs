@@ -53,6 +53,7 @@ use ipnet::IpNet;
 pub use metrics::Metrics;
 pub use queued::{Bodies, Queued};
 pub use server::{serve, serve_dashboard, serve_metrics};
+use tokio::sync::Semaphore;
 
 use self::api::system;
 use self::guesses::Guesses;
@@ -60,11 +61,15 @@ use self::guesses::Guesses;
 use crate::audit::Audit;
 use crate::credentials::Access;
 use crate::engine::{Engine, Logs, Namespaces, Secrets};
+use crate::events::Events;
 use crate::function::{FunctionId, Resting};
 use crate::history::History;
 use crate::queue::Queue;
 use crate::routes::Routes;
 use crate::tls::Tls;
+
+/// The most streams of events that are open on a listener.
+const EVENT_STREAMS: usize = 64;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,6 +169,8 @@ pub struct Settings {
     pub connections: ConnectionLimits,
     /// The proxies whose `X-Forwarded-*` are believed and passed on. A gateway on this machine is one for the provider's listener.
     pub trusted_proxies: Vec<IpNet>,
+    /// Places for streams of events: each is a connection and a task for as long as its client likes.
+    pub event_streams: Arc<Semaphore>,
     /// The certificate that it shows; none: it does not speak TLS.
     pub tls: Option<Tls>,
     /// Where the dashboard listens, for those who look for it here; it speaks TLS where this does. None: there is none.
@@ -190,6 +197,7 @@ impl Settings {
             reading: ReadingLimits::default(),
             connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
             tls: None,
             dashboard: None,
             release: Release {
@@ -225,6 +233,8 @@ pub struct Services {
     pub queue: Queue,
     /// What is called by the clock.
     pub schedules: crate::cron::Handle,
+    /// What becomes of everything.
+    pub events: Events,
     /// How much functions were called.
     pub history: History,
     /// The memory that bodies of such calls may take on their way in.

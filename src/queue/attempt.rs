@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use super::budget::{BESIDE, Reserved};
 use super::context::{Context, Senders};
+use super::ends::{self, End};
 use super::lane;
 use super::retry::{self, Came, Hold, Next};
 use super::room::Place;
@@ -238,7 +239,8 @@ impl Try {
             Settled::Delivered { .. } => Some(State::Done),
             Settled::Again { .. } | Settled::ToCallback { .. } => None,
         };
-        let mut written = self.context.settle(&self.calls, self.head.seq, settled, end);
+        let told = end_without_answer(call, &settled).into_iter().collect();
+        let mut written = self.context.settle(&self.calls, self.head.seq, settled, (end, told));
         match written.or_refused().await {
             Some(notice) => Outcome::Settled(notice),
             None => Outcome::Unsettled(written),
@@ -258,6 +260,17 @@ impl Try {
             None => Settled::Dead { attempt, reason, answer },
         }
     }
+}
+
+/// What is said of a call by which it is known now that no answer will come. Its callback tells it as well, and ends later.
+fn end_without_answer(call: &Summary, settled: &Settled) -> Option<ends::Ended> {
+    let reason = match settled {
+        Settled::Dead { .. } if matches!(call.verdict, Some(Verdict::Dead { .. })) => return None,
+        Settled::Dead { reason, .. } | Settled::ToCallback { verdict: Verdict::Dead { reason }, .. } => reason.clone(),
+        _ => return None,
+    };
+    let (function, call) = (call.function.clone(), Some(call.id));
+    Some(ends::Ended { function, call, how: End::Dead, reason: Some(reason), count: 1 })
 }
 
 /// When a try began.

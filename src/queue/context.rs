@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Settings;
 use super::budget::{BESIDE, Budget};
 use super::disk::Disk;
+use super::ends::Ends;
 use super::gate::Gate;
 use super::metrics::Metrics;
 use super::policy::Policies;
@@ -48,6 +49,7 @@ pub(super) struct Context {
     pub(super) room: Arc<Room>,
     pub(super) under_way: UnderWay,
     pub(super) metrics: Metrics,
+    pub(super) ends: Ends,
     pub(super) disk: Disk,
     /// When the first deadline is that was accepted, in ticks.
     pub(super) deadlines: watch::Sender<i64>,
@@ -82,6 +84,7 @@ impl Context {
             budget: Budget::new(),
             under_way: UnderWay::default(),
             metrics: Metrics::new()?,
+            ends: Ends::new(),
             deadlines: watch::Sender::new(i64::MAX),
             run: watch::Sender::new(Run::Running),
             idle: watch::Sender::new(true),

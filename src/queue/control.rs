@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::accept::{New, NotAccepted};
 use super::context::LaneShown;
+use super::ends::{End, Ended};
 use super::gate::Gate;
 use super::view::Moment;
 use super::{Inner, Queue, Standing, ticks};
@@ -203,7 +204,9 @@ impl Queue {
         }
         // Only then: what is given back before it is on the disk would be sent again.
         self.inner.context.under_way.cancel(call.seq);
-        self.inner.context.left(&[call.seq], Some(State::Cancelled));
+        let told =
+            Ended { function: call.function.clone(), call: Some(id), how: End::Cancelled, reason: None, count: 1 };
+        self.inner.context.left(&[call.seq], Some(State::Cancelled), vec![told]);
         tracing::info!(call = %id, function = %call.function, "the call was cancelled");
         Ok(())
     }
@@ -216,7 +219,12 @@ impl Queue {
         let calls = self.usable()?;
         let call = calls.by_id(id).await.map_err(Unusable::from)?.ok_or(NotRetried::Gone)?.call;
         match calls.revive(call.seq, how).await.map_err(Unusable::from)? {
-            Revived::Waits(_) => Ok(()),
+            Revived::Waits(_) => {
+                let (function, call) = (call.function, Some(id));
+                let told = Ended { function, call, how: End::Revived, reason: None, count: 1 };
+                self.inner.context.ends.tell(told);
+                Ok(())
+            }
             Revived::NotDead => Err(NotRetried::NotDead),
             Revived::Gone => Err(NotRetried::Gone),
         }

@@ -1,13 +1,15 @@
 //! What the dispatcher has to wait for, in tasks of its own: no lane holds up another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attempt::LATE;
 use super::context::Context;
+use super::ends::{End, Ended};
 use super::lane;
 use super::policy::Policy;
 use crate::function::FunctionId;
-use crate::store::calls::{Calls, Done, Head, Heads, LaneId, Notice, Op, Seq, State, StoreError, Why};
+use crate::store::calls::{Calls, Done, Head, Heads, LaneId, LaneKey, Notice, Op, Seq, State, StoreError, Why};
 
 const DELETED: &str = "its function was deleted";
 /// So many calls of a lane are ended together.
@@ -53,13 +55,12 @@ pub(super) async fn deadlines(context: &Context, calls: &Calls) -> Back {
     loop {
         let now = calls.ticks().now();
         let ended = async {
-            let late: Vec<Seq> = calls.overdue(now).await?;
-            let waiting: Box<[Seq]> = late.into_iter().filter(|seq| context.only_waits(*seq)).collect();
-            let count = waiting.len();
-            if count > 0 {
-                context.end(calls, waiting, LATE, "deadline").await?;
+            let late = calls.overdue(now).await?;
+            let waiting: Vec<_> = late.into_iter().filter(|(seq, _)| context.only_waits(*seq)).collect();
+            if !waiting.is_empty() {
+                context.end(calls, &waiting, LATE, "deadline").await?;
             }
-            Ok::<_, StoreError>(count)
+            Ok::<_, StoreError>(waiting.len())
         };
         match ended.await {
             Ok(0) => break,
@@ -77,7 +78,7 @@ pub(super) async fn deadlines(context: &Context, calls: &Calls) -> Back {
 pub(super) async fn bury(context: &Context, calls: &Calls, lane: LaneId, function: FunctionId) -> Back {
     let mut after: Option<Head> = None;
     let mut ended = 0_usize;
-    let mut seqs: Vec<Seq> = Vec::new();
+    let mut ends: Vec<(Seq, LaneId)> = Vec::new();
     loop {
         if context.routes.find(&function).is_some() {
             break;
@@ -93,11 +94,11 @@ pub(super) async fn bury(context: &Context, calls: &Calls, lane: LaneId, functio
         after = heads.heads.last().copied().or(after);
         // Those under way may still be answered, by instances that finish what they have.
         let waiting = heads.heads.into_iter().map(|head| head.seq).filter(|seq| context.only_waits(*seq));
-        seqs.extend(waiting);
-        if seqs.len() >= TOGETHER || is_last && !seqs.is_empty() {
-            ended += seqs.len();
-            let batch = std::mem::take(&mut seqs).into_boxed_slice();
-            if let Err(error) = context.end(calls, batch, DELETED, "deleted").await {
+        ends.extend(waiting.map(|seq| (seq, lane)));
+        if ends.len() >= TOGETHER || is_last && !ends.is_empty() {
+            ended += ends.len();
+            let batch = std::mem::take(&mut ends);
+            if let Err(error) = context.end(calls, &batch, DELETED, "deleted").await {
                 tracing::error!(%function, %error, "calls of a deleted function can't be ended: it is tried again");
                 return Back::Buried(lane, false);
             }
@@ -119,15 +120,28 @@ impl Context {
         !self.under_way.contains(call) && !self.settling.contains(call)
     }
 
-    /// Ends calls that wait.
-    async fn end(&self, calls: &Calls, seqs: Box<[Seq]>, reason: &str, kind: &str) -> Result<(), StoreError> {
+    /// Ends calls that wait, each with the lane of its function.
+    async fn end(&self, calls: &Calls, waiting: &[(Seq, LaneId)], reason: &str, kind: &str) -> Result<(), StoreError> {
+        let seqs: Box<[Seq]> = waiting.iter().map(|(seq, _)| *seq).collect();
         let rules = self.settings.rules.clone();
         let callbacks = Arc::new(move |url: &str| lane::of_callback(url, &rules));
         let why = Why { reason: reason.to_owned(), callbacks };
         if let Done::Some(ended, _) = calls.commit(Op::End(seqs.clone(), why)).await? {
             self.metrics.dead(kind, ended);
-            self.left(&seqs, Some(State::Dead));
+            let told = if ended > 0 { dead(calls, waiting, reason) } else { Vec::new() };
+            self.left(&seqs, Some(State::Dead), told);
         }
         Ok(())
     }
+}
+
+/// What is said of calls that became dead letters together: of each function once.
+fn dead(calls: &Calls, ended: &[(Seq, LaneId)], reason: &str) -> Vec<Ended> {
+    let mut counts = BTreeMap::<LaneId, u64>::new();
+    ended.iter().for_each(|(_, lane)| *counts.entry(*lane).or_default() += 1);
+    let told = counts.into_iter().filter_map(|(lane, count)| {
+        let LaneKey::Function(function) = calls.lane(lane)?.key.clone() else { return None };
+        Some(Ended { function, call: None, how: End::Dead, reason: Some(reason.to_owned()), count })
+    });
+    told.collect()
 }

@@ -18,6 +18,7 @@ mod delivery;
 mod disk;
 mod dispatcher;
 mod ended;
+mod ends;
 mod errand;
 pub mod fairness;
 #[cfg(feature = "testing")]
@@ -50,7 +51,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -60,6 +61,7 @@ use self::context::{Context, Run, Senders};
 pub use self::control::{Depth, Fire, Fired, NotCancelled, NotFound, NotRetried, Unusable};
 pub use self::disk::LEFT as LEFT_TO_OTHERS;
 use self::dispatcher::Dispatcher;
+pub use self::ends::{End, Ended};
 pub use self::gate::Gate;
 pub use self::lane::of_url as callback_lane;
 use self::seam::{Deliver, Invoke, Reply, Sending};
@@ -224,6 +226,12 @@ impl Queue {
         let sends = self.inner.senders.borrow().clone();
         let silent = sends.and_then(|sends| sends.invoke.fault()).map(|why| format!("queue: {why}"));
         unusable.into_iter().chain(stuck).chain(silent).collect()
+    }
+
+    /// The calls that end without an answer from now on, and dead letters that are sent again. Nothing waits for who listens.
+    #[must_use]
+    pub fn ends(&self) -> broadcast::Receiver<Ended> {
+        self.inner.context.ends.listen()
     }
 
     /// Writes down under `registry` what it does.

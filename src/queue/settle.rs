@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::context::Context;
+use super::ends::Ended;
 use super::settling::{Progress, Written};
 use crate::store::calls::{Calls, Notice, Seq, Settled, State};
 
@@ -56,8 +57,15 @@ impl Drop for Unwritten {
 }
 
 impl Context {
-    /// Writes down what came of a call; `end` is what it has become, if it has ended by that.
-    pub(super) fn settle(self: &Arc<Self>, calls: &Calls, call: Seq, settled: Settled, end: Option<State>) -> Written {
+    /// Writes down what came of a call; `end` is what it has become, if it has ended by that, and `news` what is said of it to
+    /// whoever listens.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        calls: &Calls,
+        call: Seq,
+        settled: Settled,
+        (end, news): (Option<State>, Vec<Ended>),
+    ) -> Written {
         let (told, progress) = watch::channel(Progress::UnderWay);
         let mut unwritten = Unwritten::begin(self.clone(), call, progress.clone());
         let calls = calls.clone();
@@ -70,7 +78,7 @@ impl Context {
                 () = calls.damaged() => None,
                 notice = unwritten.write(&calls, &settled, &told) => {
                     if !waits {
-                        context.left(&[call], end);
+                        context.left(&[call], end, news);
                     }
                     if unwritten.is_refused {
                         tracing::info!(call = call.0, "what came of a call is written down again");

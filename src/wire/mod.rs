@@ -9,6 +9,7 @@
 
 mod alert;
 mod calls;
+mod events;
 mod function;
 mod function_label;
 #[cfg(feature = "testing")]
@@ -29,6 +30,7 @@ mod tokens;
 
 pub use alert::{Alert, AlertLabels, Alerts};
 pub use calls::{Call, CallAnswer, CallAttempt, CallPage, CallSummary, FunctionQueue, PurgedCalls, ShownHeader};
+pub use events::{EventData, FunctionLoad, Step};
 pub use function::{FunctionDeployment, FunctionStatus, KeptGeneration, Lifecycle, NextTier, Refusal, Usage};
 pub use function_label::FUNCTION_LABEL;
 pub use history::{CallsOfFunction, FunctionHistory, NamespaceHistory};

@@ -10,6 +10,7 @@ mod deploys;
 mod doctor;
 mod ends;
 mod environment;
+mod events;
 mod full_disks;
 mod invoke;
 mod logs;

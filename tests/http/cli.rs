@@ -2,6 +2,7 @@
 
 mod apply;
 mod ask;
+mod events;
 mod keep;
 mod queue;
 mod rollback;

@@ -21,6 +21,7 @@ mod connections;
 mod conversations;
 mod dashboard;
 mod deploy;
+mod events;
 mod faults;
 mod frozen;
 mod function_auth;

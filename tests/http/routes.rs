@@ -19,6 +19,7 @@ const ROUTES: &[(&str, &[&str])] = &[
     ("/system/session", &["GET", "POST", "DELETE"]),
     ("/system/machine", &["GET"]),
     ("/system/alert", &["POST"]),
+    ("/system/events?name=-", &["GET"]),
     ("/system/history", &["GET"]),
     ("/system/logs?name=any", &["GET"]),
     ("/system/secrets", &["GET", "POST", "PUT", "DELETE"]),

@@ -9,6 +9,7 @@ use actord::actors::LocalLogs;
 use actord::credentials::Credentials;
 use actord::cron::{Cron, MachineClock};
 use actord::engine::{self, Changes, Engine, InstanceView, Mode, Refused, Used, View};
+use actord::events::Events;
 use actord::function::{
     FunctionId, Generation, InstanceId, Namespace, NamespaceMetadata, Outlook, Spec, SpecDraft, Tier,
 };
@@ -246,11 +247,13 @@ impl House {
         let (kept, clock) = (Arc::new(queue.clone()), Arc::new(MachineClock));
         let runtime = tokio::runtime::Handle::current();
         let cron = Cron::start(scripted.clone(), routes.clone(), kept, clock, &runtime).unwrap();
+        let (namespaces, history) = (Arc::new(namespaces), History::none());
+        let events = Events::start(scripted.clone(), namespaces.clone(), queue.clone(), history.loads(), &runtime);
         let services = Arc::new(Services {
             engine: scripted,
             secrets: Arc::new(secrets),
             routes: routes.clone(),
-            namespaces: Arc::new(namespaces),
+            namespaces,
             metrics: Metrics::new().unwrap(),
             draining: draining.clone(),
             gate: Gate::of(gate),
@@ -259,7 +262,8 @@ impl House {
             queue: queue.clone(),
             bodies: Bodies::default(),
             schedules: cron.handle(),
-            history: History::none(),
+            events,
+            history,
         });
         let mut settings = Settings::new(Credentials { user: "admin".into(), password: "secret-pw".into() }, flavor);
         settings.release.sha = "abc".into();
@@ -468,12 +472,19 @@ pub(crate) async fn ask(address: SocketAddr, head: &str, body: &str) -> Reply {
     read_reply(&mut client).await
 }
 
-/// Reads to the end of the connection.
+/// Reads to the end of the connection; of actord's stream of events, which has none, the head.
 pub(crate) async fn read_reply(client: &mut TcpStream) -> Reply {
     let mut bytes = Vec::new();
-    let end = tokio::time::timeout(Duration::from_secs(10), client.read_to_end(&mut bytes)).await;
-    end.expect("the connection was not closed").ok();
+    let reading =
+        async { while !is_endless(&bytes) && client.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+    tokio::time::timeout(Duration::from_secs(10), reading).await.expect("the connection was not closed");
     Reply::parse(&bytes)
+}
+
+fn is_endless(answer: &[u8]) -> bool {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").map(|end| &answer[..end]);
+    // A function's own stream has an end.
+    head.is_some_and(|head| String::from_utf8_lossy(head).to_ascii_lowercase().contains("\r\nx-accel-buffering: no"))
 }
 
 /// What a client got.

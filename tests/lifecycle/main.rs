@@ -11,6 +11,7 @@ mod checks;
 mod crashes;
 mod deploys;
 mod ends;
+mod events;
 mod freezing;
 mod history;
 mod images;

@@ -11,6 +11,7 @@ mod callbacks;
 mod cancel;
 mod dead;
 mod deadlines;
+mod ends;
 mod fairness;
 mod full_disk;
 mod gates;

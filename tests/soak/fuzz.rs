@@ -89,6 +89,7 @@ async fn fuzz(flavor: ApiFlavor, errors: &str) {
         queue: Queue::in_memory(engine.clone(), platform.routes.clone(), calls).await.unwrap(),
         bodies: Bodies::default(),
         schedules: actord::cron::Handle::default(),
+        events: actord::events::Events::none(),
         history: actord::history::History::none(),
         engine,
         secrets: Arc::new(namespaces.clone()),

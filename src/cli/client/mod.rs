@@ -13,6 +13,7 @@ mod login;
 mod output;
 mod own;
 mod shown;
+mod sse;
 mod url;
 
 pub use args::{GatewayArgs, NamespaceArg};
@@ -23,3 +24,4 @@ pub(super) use http::Client;
 pub use output::Output;
 pub(super) use output::{Table, eprint_line, print, print_json, print_line};
 pub(super) use shown::Shown;
+pub(super) use sse::{Frame, Frames};

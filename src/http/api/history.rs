@@ -91,7 +91,7 @@ fn each<T>(points: &[Point], value: impl Fn(&Point) -> T) -> Vec<T> {
 }
 
 /// Hundredths of a millisecond are finer than they are known.
-fn known(millis: f32) -> Option<f32> {
+pub(super) fn known(millis: f32) -> Option<f32> {
     (!millis.is_nan()).then(|| (millis * 100.0).round() / 100.0)
 }
 

@@ -12,6 +12,8 @@ mod auth;
 mod call_shown;
 mod calls;
 mod error;
+mod event_shown;
+mod events;
 mod functions;
 #[cfg(feature = "testing")]
 pub(super) mod fuzzed;
@@ -29,6 +31,7 @@ mod request;
 mod schedules;
 mod secrets;
 mod session;
+mod sse;
 mod status;
 mod subject;
 pub(super) mod system;
@@ -73,6 +76,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig, settings: &Settings, guesses: &
                 .service(web::resource("/function/{name}/stop").route(web::post().to(functions::stop)))
                 .service(web::resource("/function/{name}/start").route(web::post().to(functions::start)))
                 .service(web::resource("/scale-function/{name}").route(web::post().to(functions::scale)))
+                .service(web::resource("/events").route(web::get().to(events::stream)))
                 .service(web::resource("/history").route(web::get().to(history::all)))
                 .service(web::resource("/logs").route(web::get().to(logs::logs)))
                 .service(

@@ -55,6 +55,7 @@ pub(super) const TABLE: &[(&[&str], &str, Needs)] = {
         (&["POST"], "/system/function/{name}/start", Of(Write)),
         (&["POST"], "/system/scale-function/{name}", Of(Write)),
         (&["POST"], "/system/alert", Of(Write)),
+        (&["GET"], "/system/events", Of(Read)),
         (&["GET"], "/system/history", Of(Read)),
         (&["GET"], "/system/logs", Of(Read)),
         (&["GET"], "/system/secrets", Of(Read)),

@@ -14,8 +14,8 @@ use utoipa::OpenApi;
 
 use super::needs::{Needs, row};
 use super::{
-    alert, calls, functions, history, instances, invoke as invoke_as_data, logs, machine, namespaces, schedules,
-    secrets, session, system, tokens,
+    alert, calls, events, functions, history, instances, invoke as invoke_as_data, logs, machine, namespaces,
+    schedules, secrets, session, system, tokens,
 };
 use crate::http::proxy::invoke;
 use crate::http::queued::accept;
@@ -54,6 +54,7 @@ use crate::http::queued::accept;
         instances::list,
         history::of_function,
         history::all,
+        events::stream,
         alert::receive,
         logs::logs,
         secrets::list,

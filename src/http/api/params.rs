@@ -133,3 +133,16 @@ pub(super) struct Points {
     /// So many of the newest at most, from 1 to 360
     points: Option<usize>,
 }
+
+/// Which events are asked for.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListEvents {
+    /// Only those of this namespace; all that the caller reaches if it is left out
+    namespace: Option<String>,
+    /// Only those of functions of this name
+    name: Option<String>,
+    /// Those after the one with this id
+    #[param(example = "3f9a01bc-17")]
+    after: Option<String>,
+}

@@ -47,11 +47,11 @@ impl Calls {
         self.read(Reader::Dispatch, read::soonest_deadline).await
     }
 
-    /// Some of the calls that wait although their deadline has passed.
+    /// Some of the calls that wait although their deadline has passed, each with the lane of its function.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn overdue(&self, until: i64) -> Result<Vec<Seq>, StoreError> {
+    pub async fn overdue(&self, until: i64) -> Result<Vec<(Seq, LaneId)>, StoreError> {
         self.read(Reader::Dispatch, move |db| read::overdue(db, until)).await
     }
 

@@ -32,7 +32,8 @@ pub(super) const NEXT: &str =
 pub(super) const SOONEST: &str =
     "SELECT deadline FROM calls WHERE state = 0 AND deadline IS NOT NULL ORDER BY deadline LIMIT 1";
 pub(super) const OVER: &str =
-    "SELECT seq FROM calls WHERE state = 0 AND deadline IS NOT NULL AND deadline <= ?1 ORDER BY deadline LIMIT ?2";
+    "SELECT seq, function FROM calls WHERE state = 0 AND deadline IS NOT NULL AND deadline <= ?1
+     ORDER BY deadline LIMIT ?2";
 pub(super) const CALLERS: &str = "SELECT c.id, l.namespace FROM calls c CROSS JOIN lanes l ON l.lane = c.function
      WHERE c.caller_id = ?1 ORDER BY c.seq DESC";
 pub(super) const WAITS: &str = "c.seq = ?1 AND c.state = 0";
@@ -132,10 +133,11 @@ pub(super) fn soonest_deadline(db: &Connection) -> Result<Option<i64>, StoreErro
     Ok(db.prepare_cached(SOONEST)?.query_row([], |row| row.get(0)).optional()?)
 }
 
-/// Calls that wait although it is too late for them.
-pub(super) fn overdue(db: &Connection, until: i64) -> Result<Vec<Seq>, StoreError> {
+/// Calls that wait although it is too late for them, and the lanes of their functions.
+pub(super) fn overdue(db: &Connection, until: i64) -> Result<Vec<(Seq, LaneId)>, StoreError> {
     let mut statement = db.prepare_cached(OVER)?;
-    let found = statement.query_map((until, OVERDUE), |row| row.get(0).map(Seq))?;
+    let read = |row: &rusqlite::Row<'_>| Ok((Seq(row.get(0)?), LaneId(row.get(1)?)));
+    let found = statement.query_map((until, OVERDUE), read)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

@@ -154,8 +154,9 @@ async fn deadlines_are_found_at_their_time() {
         kept.push(calls.accept(NewCall { deadline, ..call("echo", "") }).await.unwrap().head.seq);
     }
     assert_eq!(calls.soonest_deadline().await.unwrap(), Some(100));
+    let lane = calls.function(&"echo".parse().unwrap()).unwrap().id;
     assert_eq!(calls.overdue(99).await.unwrap(), []);
-    assert_eq!(calls.overdue(200).await.unwrap(), [kept[2], kept[3]]);
+    assert_eq!(calls.overdue(200).await.unwrap(), [(kept[2], lane), (kept[3], lane)]);
     calls.cancel(kept[2]).await.unwrap();
-    assert_eq!(calls.overdue(200).await.unwrap(), [kept[3]]);
+    assert_eq!(calls.overdue(200).await.unwrap(), [(kept[3], lane)]);
 }
