@@ -17,6 +17,7 @@ use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::{App, Error};
 
 use super::connection::{Answer, Exchange};
+use super::draining::Draining;
 use super::proxy::invoke::invoke;
 use super::proxy::{FunctionBody, Proxy, is_call};
 use super::queued::accept::{accept, is_queued};
@@ -26,6 +27,7 @@ type Body = Answer<EitherBody<FunctionBody, BoxBody>>;
 
 /// Makes what answers, once for each worker.
 pub(super) fn front<A, R>(
+    draining: Draining,
     rooms: A,
 ) -> impl ServiceFactory<
     Request,
@@ -43,15 +45,22 @@ where
     fn_factory(move || {
         let (app, proxy) = rooms();
         let routes = map_config(app, |()| AppConfig::default()).new_service(());
+        // The worker's own: a count that all workers share would be touched by each request.
+        let draining = Rc::new(draining.clone());
         async move {
             let (routes, proxy) = (Rc::new(routes.await?), proxy.map(Rc::new));
-            let answer = move |request| answer(request, routes.clone(), proxy.clone());
+            let answer = move |request| answer(request, routes.clone(), proxy.clone(), draining.clone());
             actix_service::IntoServiceFactory::into_factory(fn_service(answer)).new_service(()).await
         }
     })
 }
 
-async fn answer<S>(mut request: Request, routes: Rc<S>, proxy: Option<Rc<Proxy>>) -> Result<Response<Body>, Infallible>
+async fn answer<S>(
+    mut request: Request,
+    routes: Rc<S>,
+    proxy: Option<Rc<Proxy>>,
+    draining: Rc<Draining>,
+) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request, Response = ServiceResponse, Error = Error>,
 {
@@ -67,8 +76,6 @@ where
             Err(error) => Response::<BoxBody>::from(error).map_body(|_, body| EitherBody::right(body)),
         },
     };
-    if let Some(proxy) = &proxy {
-        proxy.draining().close_connection(&mut answer);
-    }
+    draining.close_connection(&mut answer);
     Ok(exchange.end(answer).await)
 }

@@ -132,7 +132,7 @@ where
     let builder = builder.disable_signals().listen(format!("http-{address}"), listener, move || {
         let (door, ending, rooms) = (door.clone(), ending.clone(), rooms.clone());
         fn_factory(move || {
-            let (door, ending, front) = (door.clone(), ending.clone(), front(rooms.clone()));
+            let (door, ending, front) = (door.clone(), ending.clone(), front(door.draining.clone(), rooms.clone()));
             async move {
                 let front = Rc::new(front.new_service(()).await?);
                 let answers = front.clone();

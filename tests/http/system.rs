@@ -96,15 +96,20 @@ async fn health_is_an_empty_200_for_get_and_head() {
 async fn an_actord_that_drains_says_close_on_every_answer() {
     let house = House::public().await;
     house.publish("echo", crate::support::mirror().await);
+    let dashboard = house.dashboard();
     house.draining.raise();
-    for (path, status) in [
-        ("/healthz", 200),
-        ("/nothing", 404),
-        ("/system/functions", 401),
-        ("/function/echo", 200),
-        ("/function/x", 404),
+    for (listener, path, status) in [
+        (house.address, "/healthz", 200),
+        (house.address, "/nothing", 404),
+        (house.address, "/system/functions", 401),
+        (house.address, "/function/echo", 200),
+        (house.address, "/function/x", 404),
+        (dashboard, "/", 200),
+        (dashboard, "/nothing", 404),
+        (dashboard, "/system/functions", 401),
+        (house.metrics, "/metrics", 200),
     ] {
-        let mut client = tokio::net::TcpStream::connect(house.address).await.unwrap();
+        let mut client = tokio::net::TcpStream::connect(listener).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
         tokio::io::AsyncWriteExt::write_all(&mut client, request.as_bytes()).await.unwrap();
         let reply = crate::support::read_reply(&mut client).await;

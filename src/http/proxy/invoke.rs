@@ -40,7 +40,7 @@ use crate::http::metrics::{Invocation, Series};
 use crate::http::seconds::whole_seconds;
 use crate::http::source::Source;
 use crate::http::text::text;
-use crate::http::{ApiFlavor, Draining, Services, Settings, connection};
+use crate::http::{ApiFlavor, Services, Settings, connection};
 use crate::routes::{FunctionEntry, Lease};
 
 /// What the path of every call begins with.
@@ -209,11 +209,6 @@ impl Proxy {
     /// The longest time in which a client may send nothing of a body.
     pub(in crate::http) fn upload_idle(&self) -> Duration {
         self.upload_idle
-    }
-
-    /// Whether actord is about to end.
-    pub(in crate::http) fn draining(&self) -> &Draining {
-        &self.services.draining
     }
 
     /// The answer to a request that its function did not answer. Clients tell it by its header from a function's own.
