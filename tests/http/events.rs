@@ -1,5 +1,6 @@
 //! `/system/events`: frames, who hears what, and how a stream ends.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actord::history::Point;
@@ -9,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::sessions::begin;
 use crate::support::{AUTH, House, Reply};
 use crate::tokens::token;
 
@@ -23,7 +25,11 @@ struct Listener {
 impl Listener {
     /// Asks with these headers, and waits until the stream has begun.
     async fn start(house: &House, query: &str, headers: &str) -> Self {
-        let mut client = TcpStream::connect(house.address).await.unwrap();
+        Self::at(house.address, query, headers).await
+    }
+
+    async fn at(listener: SocketAddr, query: &str, headers: &str) -> Self {
+        let mut client = TcpStream::connect(listener).await.unwrap();
         let ask = format!("GET /system/events{query} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
         client.write_all(ask.as_bytes()).await.unwrap();
         let mut listener = Self { client, got: Vec::new() };
@@ -134,6 +140,24 @@ async fn a_token_is_told_of_its_namespaces_alone_and_of_nothing_once_revoked() {
     let told = some.ends().await;
     assert!(!told.contains("\"function\":\"c\""), "{told}");
     all.gets("\"function\":\"c\"").await;
+    assert_eq!(refused(&house, "", &header).await.status, 401);
+}
+
+#[actix_web::test]
+async fn a_page_is_told_of_nothing_once_its_person_signed_out() {
+    let house = House::public().await;
+    let dashboard = house.dashboard();
+    let ((_, header), (_, other)) = (begin(&house, AUTH).await, begin(&house, AUTH).await);
+    let mut page = Listener::at(dashboard, "", &header).await;
+    let mut stays = Listener::at(dashboard, "", &other).await;
+    house.add("a", "i");
+    page.gets("\"function\":\"a\"").await;
+    let out = format!("DELETE /system/session HTTP/1.1\r\nHost: h\r\n{header}");
+    assert_eq!(house.ask(&out, "").await.status, 202);
+    house.add("b", "i");
+    let told = page.ends().await;
+    assert!(!told.contains("\"function\":\"b\""), "{told}");
+    stays.gets("\"function\":\"b\"").await;
     assert_eq!(refused(&house, "", &header).await.status, 401);
 }
 

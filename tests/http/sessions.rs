@@ -12,7 +12,7 @@ async fn by(house: &House, line: &str, header: &str) -> Reply {
 }
 
 /// Begins a session: what is told of it, and the header that carries it.
-async fn begin(house: &House, header: &str) -> (Value, String) {
+pub(crate) async fn begin(house: &House, header: &str) -> (Value, String) {
     let reply = by(house, "POST /system/session", header).await;
     assert_eq!(reply.status, 201, "{reply:?}");
     assert_eq!(reply.header("cache-control").as_deref(), Some("no-store"));
