@@ -41,8 +41,9 @@ fn while_an_upgrade_by_actord_is_on_trial_its_watcher_alone_starts_and_ends_prog
     let root = Root::installed();
     root.put("var/lib/actord-upgrade/trial.json", "{}", 0o600);
     assert_eq!(root.run("postinst", &["configure", "0.1.0-1"]), "");
-    assert_eq!(root.asked().last().unwrap(), "systemctl --system daemon-reload", "it finds the new units");
-    assert_eq!(invoked(&root), [""; 0]);
+    let asked = root.asked();
+    assert_eq!(asked.last().unwrap(), "systemctl --system daemon-reload", "it finds the new units");
+    assert!(!asked.iter().any(|call| call.starts_with("deb-systemd-invoke")), "{asked:?}");
 }
 
 #[test]
