@@ -142,6 +142,7 @@ impl Driver {
             (one.missed, one.overlap, one.kept_down) = (asked.missed, asked.overlap, desired.kept_down);
             followed.push(one);
         }
+        self.with.metrics.follow(id);
         self.functions.insert(id.clone(), followed);
         self.forget_schedules(id, before);
     }

@@ -56,6 +56,14 @@ impl Metrics {
         registry.register(Box::new(self.restarts.clone()))
     }
 
+    /// A function has a schedule from now on. What is counted of it is there before the first: an increase from nothing is
+    /// none to who reads counters.
+    pub(super) fn follow(&self, id: &FunctionId) {
+        for counter in [&self.fired, &self.missed, &self.skipped] {
+            counter.with_label_values(&[&id.to_string()]);
+        }
+    }
+
     pub(super) fn fired(&self, id: &FunctionId, late: Duration) {
         let name = id.to_string();
         self.fired.with_label_values(&[&name]).inc();
@@ -85,5 +93,38 @@ impl Metrics {
             let _ = counter.remove_label_values(&[&name]);
         }
         let _ = self.lateness.remove_label_values(&[&name]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_of_a_schedule_is_there_from_its_beginning_and_goes_with_it() {
+        let (metrics, registry) = (Metrics::new().unwrap(), Registry::new());
+        metrics.register(&registry).unwrap();
+        let series = || {
+            let of = |family: &prometheus::proto::MetricFamily| {
+                family
+                    .get_metric()
+                    .iter()
+                    .any(|one| one.get_label().iter().any(|label| label.value() == "tick.openfaas-fn"))
+            };
+            registry
+                .gather()
+                .iter()
+                .filter(|family| of(family))
+                .map(|family| family.name().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let id = "tick.openfaas-fn".parse().unwrap();
+        metrics.follow(&id);
+        assert_eq!(series(), ["actord_cron_fired_total", "actord_cron_missed_total", "actord_cron_skipped_total"]);
+        metrics.missed(&id, 2);
+        metrics.follow(&id);
+        assert_eq!(metrics.missed.with_label_values(&["tick.openfaas-fn"]).get(), 2);
+        metrics.forget(&id);
+        assert_eq!(series(), [""; 0]);
     }
 }

@@ -74,6 +74,11 @@ impl Machine {
         }
     }
 
+    /// Measures what the host tells of itself.
+    pub(super) fn measure(&self, registry: &prometheus::Registry) -> Result<(), prometheus::Error> {
+        self.disks.measure(registry)
+    }
+
     /// Removes what all instances shared, and our containerd itself. Goes on after an error.
     pub(super) async fn remove_shared(self) -> Result<(), HostError> {
         let mut errors = Vec::new();

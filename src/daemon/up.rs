@@ -125,6 +125,7 @@ async fn serve(
         let metrics = http::Metrics::new()?;
         dashboard::measure(&access, metrics.registry())?;
         context.measure(metrics.registry())?;
+        machine.measure(metrics.registry())?;
         store.measure(metrics.registry())?;
         if let Some(tls) = &tls {
             tls.measure(metrics.registry())?;

@@ -4,10 +4,13 @@
 //! a deploy or update -> room() -> enough on each disk: it is written, pulled, started
 //!                              -> else: refused in words, before anything is written
 //! ```
+//! Each look is written down for the metrics: no scrape asks a disk, which may not answer.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use prometheus::{IntGaugeVec, Opts, Registry};
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use super::HostError;
@@ -46,29 +49,76 @@ pub struct Directory {
     pub path: PathBuf,
 }
 
-/// The disks that these directories lie on. Images lie in the first of them.
+/// The disks that these directories lie on. Images lie in the first of them. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct LocalDisks(Vec<Directory>);
+pub struct LocalDisks {
+    directories: Vec<Directory>,
+    /// Where what is seen is written down, once that is wanted.
+    meters: Arc<OnceLock<Meters>>,
+}
+
+/// What the last look saw, by directory.
+#[derive(Debug)]
+struct Meters {
+    free: IntGaugeVec,
+    size: IntGaugeVec,
+}
 
 impl LocalDisks {
     /// Looks at nothing yet.
     #[must_use]
     pub fn new(directories: Vec<Directory>) -> Self {
-        Self(directories)
+        Self { directories, meters: Arc::default() }
+    }
+
+    /// Writes down under `registry` what every look from now on sees.
+    ///
+    /// # Errors
+    /// When the names are taken.
+    pub fn measure(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        let gauge = |name, help| IntGaugeVec::new(Opts::new(name, help), &["directory"]);
+        let meters = Meters {
+            free: gauge("actord_disk_free_bytes", "Room for others than root on the disk of a directory of actord's")?,
+            size: gauge("actord_disk_size_bytes", "How much that is when nothing is on the disk")?,
+        };
+        registry.register(Box::new(meters.free.clone()))?;
+        registry.register(Box::new(meters.size.clone()))?;
+        // A second call is refused by the metrics' registry already.
+        let _ = self.meters.set(meters);
+        Ok(())
+    }
+}
+
+impl Meters {
+    fn note(&self, directory: &Directory, free: Free) {
+        let name = directory.name.trim_end_matches(" directory");
+        let number = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.free.with_label_values(&[name]).set(number(free.bytes));
+        self.size.with_label_values(&[name]).set(number(free.size));
     }
 }
 
 #[async_trait]
 impl Disks for LocalDisks {
     async fn room(&self) -> Result<(), HostError> {
-        let directories = self.0.clone();
-        blocking(move || directories.iter().try_for_each(|directory| enough(directory, Free::of(&directory.path)?)))
-            .await
+        let Self { directories, meters } = self.clone();
+        blocking(move || {
+            // A disk that is full does not hide the others.
+            let looks = directories.iter().map(|directory| {
+                let free = Free::of(&directory.path)?;
+                if let Some(meters) = meters.get() {
+                    meters.note(directory, free);
+                }
+                enough(directory, free)
+            });
+            looks.fold(Ok(()), Result::and)
+        })
+        .await
     }
 
     async fn used_percent(&self) -> Result<u8, HostError> {
         let unknown = || HostError::Failed("it is not known where images lie".to_owned());
-        let path = self.0.first().ok_or_else(unknown)?.path.clone();
+        let path = self.directories.first().ok_or_else(unknown)?.path.clone();
         blocking(move || {
             let failed = |error| HostError::Failed(format!("look for room in {}: {error}", path.display()));
             let about = statvfs(&path).map_err(failed)?;
@@ -97,6 +147,8 @@ async fn blocking<T: Send + 'static>(
 pub(super) struct Free {
     /// For whoever is not root: the file system keeps some back.
     pub(super) bytes: u64,
+    /// What that could be at most.
+    size: u64,
     /// None where the file system does not count them.
     inodes: Option<u64>,
 }
@@ -117,8 +169,10 @@ impl Free {
                 path.display()
             )));
         }
+        let used = about.f_blocks.saturating_sub(about.f_bfree);
         Ok(Self {
             bytes: about.f_bavail.saturating_mul(about.f_frsize),
+            size: used.saturating_add(about.f_bavail).saturating_mul(about.f_frsize),
             inodes: Some(about.f_favail).filter(|_| about.f_files > 0),
         })
     }
@@ -153,7 +207,7 @@ mod tests {
             (0, Some(1000), Some("0 KiB are free")),
             (NEEDED, Some(3), Some("3 are left")),
         ] {
-            match (enough(&directory, Free { bytes, inodes }), full) {
+            match (enough(&directory, Free { bytes, size: 0, inodes }), full) {
                 (Ok(()), None) => {}
                 (Err(HostError::Full(words)), Some(part)) => {
                     assert!(words.contains("state directory /run/actord") && words.contains(part), "{words}");
@@ -170,6 +224,22 @@ mod tests {
         {
             assert_eq!(percent(used, available), expected, "{used} {available}");
         }
+    }
+
+    #[tokio::test]
+    async fn every_look_is_written_down_also_behind_a_disk_that_is_full() {
+        let directory = |name, path: &str| Directory { name, path: path.into() };
+        // /proc has no blocks at all.
+        let disks = LocalDisks::new(vec![directory("data directory", "/proc/self"), directory("state directory", "/")]);
+        let registry = Registry::new();
+        disks.measure(&registry).unwrap();
+        assert!(disks.measure(&registry).is_err());
+        assert!(matches!(disks.room().await, Err(HostError::Full(words)) if words.contains("/proc/self")));
+        let meters = disks.meters.get().unwrap();
+        let seen = |gauge: &IntGaugeVec, name| gauge.with_label_values(&[name]).get();
+        assert_eq!((seen(&meters.free, "data"), seen(&meters.size, "data")), (0, 0));
+        let (free, size) = (seen(&meters.free, "state"), seen(&meters.size, "state"));
+        assert!(0 < free && free <= size, "{free} of {size}");
     }
 
     #[tokio::test]

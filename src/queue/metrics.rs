@@ -161,7 +161,7 @@ struct Depths {
     depth: IntGaugeVec,
     oldest: IntGaugeVec,
     dead: IntGaugeVec,
-    dropped: IntGaugeVec,
+    dropped: IntCounterVec,
     bytes: IntGauge,
 }
 
@@ -186,9 +186,11 @@ impl Depths {
                 &[FUNCTION],
             )?,
             dead: gauges("actord_queue_dead", "Dead letters that are kept", &[FUNCTION])?,
-            dropped: gauges(
-                "actord_queue_dead_dropped_total",
-                "Dead letters that went for others because they took too much room",
+            dropped: IntCounterVec::new(
+                Opts::new(
+                    "actord_queue_dead_dropped_total",
+                    "Dead letters that went for others because they took too much room",
+                ),
                 &[FUNCTION],
             )?,
             bytes: IntGauge::new("actord_queue_bytes", "What calls, their answers and dead letters take on the disk")?,
@@ -200,9 +202,10 @@ impl Depths {
     }
 
     fn look(&self) {
-        for gauge in [&self.pending, &self.depth, &self.oldest, &self.dead, &self.dropped] {
+        for gauge in [&self.pending, &self.depth, &self.oldest, &self.dead] {
             gauge.reset();
         }
+        self.dropped.reset();
         let Some(queue) = self.queue.upgrade() else { return };
         let Some(calls) = queue.calls() else { return };
         self.bytes.set(i64::try_from(calls.bytes()).unwrap_or(i64::MAX));
@@ -218,7 +221,7 @@ impl Depths {
             }
             self.oldest.with_label_values(&[name]).set(count(depth.oldest.map_or(0, |oldest| oldest.as_secs())));
             self.dead.with_label_values(&[name]).set(count(depth.dead));
-            self.dropped.with_label_values(&[name]).set(count(depth.dropped));
+            self.dropped.with_label_values(&[name]).inc_by(depth.dropped);
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod api;
+mod boards;
 mod callbacks;
 mod crashes;
 mod cron;

@@ -80,14 +80,14 @@ async fn prometheus_scrapes_the_metrics_and_finds_them_by_their_names_and_labels
     actord.finish().await;
 }
 
-fn tool(name: &str) -> PathBuf {
+pub(crate) fn tool(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/usr/bin").join(name);
     assert!(path.exists(), "{} is missing: run config/setup --test", path.display());
     path
 }
 
 /// promtool reads a page as Prometheus does, and also knows what good names are.
-fn no_complaint_of_promtool(page: &[u8]) {
+pub(crate) fn no_complaint_of_promtool(page: &[u8]) {
     let mut check = Command::new(tool("promtool"));
     let check = check.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut check = check.spawn().unwrap();
@@ -99,19 +99,32 @@ fn no_complaint_of_promtool(page: &[u8]) {
     assert_eq!(mine.collect::<Vec<_>>(), Vec::<&str>::new());
 }
 
+/// How a Prometheus scrapes.
+pub(crate) struct Scrape<'a> {
+    /// How often, and how often it evaluates rules.
+    pub(crate) every: &'static str,
+    pub(crate) rules: Option<&'a Path>,
+}
+
 /// A Prometheus that scrapes one place.
-struct Prometheus {
+pub(crate) struct Prometheus {
     process: Child,
     address: SocketAddr,
 }
 
 impl Prometheus {
     fn start(directory: &Path, target: SocketAddr) -> Self {
+        Self::start_with(directory, target, &Scrape { every: "5s", rules: None })
+    }
+
+    pub(crate) fn start_with(directory: &Path, target: SocketAddr, Scrape { every, rules }: &Scrape<'_>) -> Self {
         let directory = directory.join("prometheus");
         fs::create_dir(&directory).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let rules: Vec<_> = rules.iter().collect();
         let config = format!(
-            "global: {{scrape_interval: 5s, scrape_timeout: 5s}}\n\
+            "global: {{scrape_interval: {every}, scrape_timeout: {every}, evaluation_interval: {every}}}\n\
+             rule_files: {rules:?}\n\
              scrape_configs: [{{job_name: actord, static_configs: [{{targets: ['{target}']}}]}}]\n"
         );
         fs::write(directory.join("prometheus.yml"), config).unwrap();
@@ -129,15 +142,22 @@ impl Prometheus {
     }
 
     /// What it answers to a question, once it answers at all; nothing before.
-    async fn ask(&self, path: &str) -> Value {
+    pub(crate) async fn ask(&self, path: &str) -> Value {
         match client::ask(self.address, Request::get(path)).await {
             Ok(answer) if answer.status == 200 => {
                 let answer: Value = serde_json::from_slice(&answer.body).unwrap();
                 assert_eq!(answer["status"], "success", "{answer:#}");
                 answer["data"].clone()
             }
+            Ok(answer) if answer.status == 400 => panic!("{path}: {}", answer.text()),
             _ => Value::Null,
         }
+    }
+
+    /// What an expression comes to now. One that it does not understand fails the test.
+    pub(crate) async fn query(&self, expression: &str) -> Value {
+        let escaped: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        self.ask(&format!("/api/v1/query?query={escaped}")).await
     }
 }
 
