@@ -171,3 +171,16 @@ fn the_map_shows_the_rooms_and_arrows_that_the_test_of_the_architecture_holds() 
     assert!(held.len() > 15, "{held:?}");
     assert_eq!(shown, held);
 }
+
+#[test]
+fn the_page_of_examples_names_each_of_them_and_files_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/examples.md")).unwrap();
+    let folders = fs::read_dir(root.join("config/examples")).unwrap();
+    let folders: BTreeSet<_> = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| [")?.split_once("](#"));
+    assert_eq!(rows.map(|(name, _)| name.to_owned()).collect::<BTreeSet<_>>(), folders);
+    let links: Vec<_> = text.split("](../").skip(1).map(|rest| rest.split(')').next().unwrap()).collect();
+    let lost: Vec<_> = links.iter().filter(|link| !root.join(link).exists()).collect();
+    assert!(links.len() > folders.len() && lost.is_empty(), "{lost:?} of {links:?}");
+}

@@ -12,6 +12,7 @@ mod doctor;
 mod ends;
 mod environment;
 mod events;
+mod examples;
 mod full_disks;
 mod invoke;
 mod logs;
