@@ -7,6 +7,7 @@ use std::path::Path;
 /// Files of the product that start a program, and the Debian packages that it is of; none: it is no part of what must be there.
 const STARTS: &[(&str, &[&str], &str)] = &[
     ("daemon/for_good.rs", &[], "asks systemctl, where there is one, whether the machine shuts down"),
+    ("daemon/upgrade.rs", &[], "becomes the program that an upgrade put in its place"),
     ("doctor/source.rs", &[], "asks programs for their versions, and says which are missing"),
     (
         "host/cni/exec.rs",
@@ -17,6 +18,10 @@ const STARTS: &[(&str, &[&str], &str)] = &[
     ("host/containerd/images/credentials.rs", &[], "runs the helper that the operator's own file of credentials names"),
     ("host/containerd/instances/own_shim.rs", &[], "starts this program as a shim"),
     ("shim/bootstrap.rs", &[], "starts this program as a shim"),
+    ("upgrade/deb.rs", &[], "installs a package by dpkg, which is where packages are"),
+    ("upgrade/describe.rs", &[], "asks a program that is to take this one's place what it is"),
+    ("upgrade/service.rs", &[], "asks systemctl, where there is one, to start what an upgrade needs"),
+    ("upgrade/start.rs", &[], "starts the kept program as the watcher"),
 ];
 
 fn sources(directory: &Path, found: &mut Vec<(String, String)>) {
