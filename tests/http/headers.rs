@@ -93,11 +93,11 @@ async fn the_provider_port_stamps_nothing_because_the_gateway_did() {
 }
 
 #[actix_web::test]
-async fn all_headers_of_the_answer_arrive_but_those_of_its_hop() {
+async fn all_headers_of_the_answer_arrive_but_those_of_its_hop_and_a_workers_way_to_all_paths() {
     let house = House::public().await;
     let answer = "HTTP/1.1 200 Fine\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-Duration-Seconds: 0.1\r\n\
                   Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive, X-Secret\r\nX-Secret: s\r\n\
-                  Keep-Alive: timeout=5\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok";
+                  Keep-Alive: timeout=5\r\nService-Worker-Allowed: /\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\nok";
     house.publish("echo", answering(move |_| answer.into()).await);
     let reply = house.get("/function/echo").await;
     assert_eq!(reply.headers("set-cookie"), ["a=1", "b=2"]);
@@ -106,6 +106,7 @@ async fn all_headers_of_the_answer_arrive_but_those_of_its_hop() {
     assert_eq!(reply.headers("content-type"), ["a/b"]);
     assert_eq!(reply.headers("content-length"), ["2"]);
     assert_eq!((reply.header("x-secret"), reply.header("keep-alive")), (None, None));
+    assert_eq!(reply.header("service-worker-allowed"), None);
     assert_eq!(reply.text(), "ok");
 }
 

@@ -58,9 +58,11 @@ pub(super) async fn require(
 }
 
 /// A browser that is asked for credentials in the usual way asks its user, and sends what it is told with each later request to
-/// the same address: also with those of a page that a function answered there. Only browsers say what they ask for something as.
+/// the same address: also with those of a page that a function answered there. Only browsers say what they ask for something as,
+/// and that alone where an address is secure in their eyes; all of them are called Mozilla everywhere.
 pub(super) fn without_prompt(sent: &HeaderMap, mut refusal: HttpResponse) -> HttpResponse {
-    if sent.contains_key("sec-fetch-mode") {
+    let agent = sent.get(header::USER_AGENT).map_or(&[][..], |agent| agent.as_bytes());
+    if sent.contains_key("sec-fetch-mode") || agent.starts_with(b"Mozilla/") {
         refusal.headers_mut().remove(header::WWW_AUTHENTICATE);
     }
     refusal

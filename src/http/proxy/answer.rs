@@ -1,4 +1,5 @@
-//! The head of a function's answer, from its bytes to what the client gets of it: everything but what belongs to one hop.
+//! The head of a function's answer, from its bytes to what the client gets of it: everything but what belongs to one hop,
+//! and what would let its script speak for other functions.
 
 use std::mem::MaybeUninit;
 use std::time::Duration;
@@ -195,6 +196,10 @@ fn places(bytes: &[u8], headers: &[Header<'_>]) -> impl Iterator<Item = (Span, S
     all.into_iter()
 }
 
+/// By this a script of a function's would become a worker of the whole origin: it would stand between a browser and all other
+/// functions, and `/ui/`. Without it a worker has the paths beside its script, which are the function's own.
+const WORKERS_SCOPE: &str = "service-worker-allowed";
+
 /// The answer as the client gets it, without its body. Values stay where they were read to.
 fn for_client(
     status: StatusCode,
@@ -209,7 +214,7 @@ fn for_client(
         let Ok(name) = HeaderName::from_bytes(&head[from..to]) else { continue };
         // The length is written anew from the body, except for an answer that has none (304).
         let dropped = is_hop_by_hop(&name) || facts.named.iter().any(|hop| hop == name.as_str());
-        if dropped && !(is_switched && name == actix_web::http::header::UPGRADE) {
+        if (dropped && !(is_switched && name == actix_web::http::header::UPGRADE)) || name.as_str() == WORKERS_SCOPE {
             continue;
         }
         if let Ok(value) = HeaderValue::from_maybe_shared(head.slice(begin..end)) {
