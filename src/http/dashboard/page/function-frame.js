@@ -20,6 +20,7 @@ export function frame({ params, signal }, open, content) {
 	const { namespace, name } = params;
 	const id = key(namespace, name);
 	const state = badge('');
+	const needs = PAGES.find(([path]) => path === open)[2];
 	const missing = h(
 		'p',
 		{ class: 'trouble', hidden: true },
@@ -65,7 +66,7 @@ export function frame({ params, signal }, open, content) {
 		title: PAGES.find(([path]) => path === open)[1] === 'Overview' ? name : `${name}: ${open}`,
 		heading: h('span', null, name, h('small', null, ` ${namespace}`)),
 		beside: h('div', { class: 'beside' }, state, deeds),
-		element: h('div', { id: 'function' }, ways, missing, content),
+		element: h('div', { id: 'function' }, ways, missing, needs && !can.write ? barred() : content),
 	};
 }
 
@@ -159,6 +160,9 @@ export async function rollBack(id, generation, image) {
 		},
 	});
 }
+
+/** What is said to who may look only. */
+export const barred = () => sentence('You may look, and not change anything: this needs the scope write.');
 
 /** Where a page has nothing but a sentence. */
 export const sentence = (text) => {

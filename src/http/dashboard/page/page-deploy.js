@@ -2,7 +2,7 @@
 
 import { change, functionPath, get, isLeft } from './api.js';
 import { busy, changes, field, h, plainInput, put, replace, show } from './dom.js';
-import { frame, sentence } from './function-frame.js';
+import { barred, frame, sentence } from './function-frame.js';
 import { done, say } from './notices.js';
 import { pairs } from './pairs.js';
 import { specified } from './page-function.js';
@@ -28,11 +28,7 @@ async function known() {
 }
 
 export function deployPage({ signal }) {
-	const place = h(
-		'div',
-		null,
-		can.write ? sentence('Asking actord …') : sentence('You may look, and not change anything: deploying needs the scope write.'),
-	);
+	const place = h('div', null, can.write ? sentence('Asking actord …') : barred());
 	return {
 		title: 'Deploy a function',
 		element: place,
@@ -58,6 +54,7 @@ export function updatePage(context) {
 	return {
 		...frame(context, 'update', place),
 		begin: () =>
+			can.write &&
 			run(
 				async () => {
 					const [about, status] = await Promise.all([known(), get(functionPath(name), { namespace }, signal)]);
@@ -74,13 +71,13 @@ function form({ about, namespaces, status, signal }) {
 	const name = text('service', status?.name, { required: true, maxlength: 63, pattern: LABEL, readonly: updates });
 	const namespace = h(
 		'select',
-		{ name: 'namespace', disabled: updates, change: () => run(secretNames, () => {}) },
+		{ name: 'namespace', disabled: updates, change: () => offerSecrets() },
 		namespaces.map((each) => h('option', null, each)),
 	);
 	const image = text('image', status?.image, { required: true, placeholder: 'docker.io/me/hello:1' });
 	const process = text('envProcess', status?.envProcess);
 	const env = pairs({ legend: 'Environment', given: Object.entries(status?.envVars ?? {}) });
-	const secrets = h('fieldset', null, h('legend', null, 'Secrets'));
+	const secrets = h('fieldset', null, h('legend', null, 'Secrets'), h('p', { class: 'help' }));
 	const quantity = (of, unit, example) => text(`${of}.${unit}`, status?.[of]?.[unit], { placeholder: example });
 	const limits = { memory: quantity('limits', 'memory', '128Mi'), cpu: quantity('limits', 'cpu', '500m') };
 	const requests = { memory: quantity('requests', 'memory', '64Mi'), cpu: quantity('requests', 'cpu', '100m') };
@@ -110,12 +107,17 @@ function form({ about, namespaces, status, signal }) {
 	const wrong = h('p', { class: 'wrong', role: 'alert' });
 	const progress = h('div', { class: 'progress', hidden: true });
 	const press = changes(updates ? 'Update' : 'Deploy', null, { type: 'submit', class: 'main' });
-	run(secretNames, () => {});
+	const checked = () => [...secrets.querySelectorAll('input:checked')].map((input) => input.value);
+	const offerSecrets = () => run(secretNames, (error) => put(secrets.lastChild, `They can’t be listed: ${error.message}`));
+	// Until they are offered a function keeps those that it has.
+	let offered = false;
+	offerSecrets();
 
 	/** Offers the names that there are; those that the function has, and that are not there any more, stay. */
 	async function secretNames() {
 		const chosen = new Set([...(status?.secrets ?? []), ...checked()]);
 		const listed = await get('/system/secrets', { namespace: namespace.value }, signal);
+		offered = true;
 		const names = [...new Set([...listed.map((each) => each.name), ...(status?.secrets ?? [])])].sort();
 		replace(
 			secrets,
@@ -132,8 +134,6 @@ function form({ about, namespaces, status, signal }) {
 					),
 		);
 	}
-
-	const checked = () => [...secrets.querySelectorAll('input:checked')].map((input) => input.value);
 
 	function spec() {
 		const kept = specified(status ?? {});
@@ -152,7 +152,7 @@ function form({ about, namespaces, status, signal }) {
 			image: image.value.trim(),
 			envProcess: process.value.trim() || undefined,
 			envVars: Object.fromEntries(env.get()),
-			secrets: checked(),
+			secrets: offered ? checked() : status?.secrets,
 			labels: trimmed(labels.get()),
 			annotations: trimmed(annotations.get()),
 			limits: amounts(limits, 'limits'),

@@ -59,17 +59,26 @@ export function logsPage(context) {
 	let timer = 0;
 	let at = -1;
 	let hits = [];
-	// A follow that is begun anew asks from the last line's time on: the lines of that very moment come twice.
-	let last = { time: '', lines: new Set() };
+	// A follow that is begun anew asks from the last line's time on: the lines of that very moment come once more, also those that
+	// are the same as each other.
+	let last = { time: '', marks: [] };
+	let again = [];
 
 	function take(line) {
 		if (line === '') return;
 		const said = parsed(line);
 		if (!said) return;
 		const mark = `${said.instance} ${said.text}`;
-		if (said.timestamp < last.time || (said.timestamp === last.time && last.lines.has(mark))) return;
-		if (said.timestamp !== last.time) last = { time: said.timestamp, lines: new Set() };
-		last.lines.add(mark);
+		const seen = said.timestamp === last.time ? again.indexOf(mark) : -1;
+		if (seen >= 0) {
+			again.splice(seen, 1);
+			return;
+		}
+		if (said.timestamp > last.time) {
+			last = { time: said.timestamp, marks: [] };
+			again = [];
+		}
+		if (said.timestamp === last.time) last.marks.push(mark);
 		waiting.push(said);
 		if (waiting.length > KEPT) waiting = waiting.slice(-KEPT);
 		timer ||= setTimeout(write, WRITE);
@@ -186,6 +195,7 @@ export function logsPage(context) {
 		while (!signal.aborted) {
 			const query = { name, namespace, follow: 'true', ...(last.time ? { since: last.time } : { tail: TAIL }) };
 			current = new AbortController();
+			again = [...last.marks];
 			try {
 				await read('/system/logs', query, AbortSignal.any([signal, current.signal]), {
 					opened: () => {
