@@ -22,7 +22,7 @@ BENCH = $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short) $(if $(OUT),--out $(
 	$(if $(BEFORE),--before $(BENCH_BEFORE) --before-name $(BEFORE)) \
 	$(if $(SETTINGS),--settings "$(SETTINGS)") $(if $(BEFORE_SETTINGS),--before-settings "$(BEFORE_SETTINGS)")
 
-.PHONY: help run stop test soak audit bench bench-readme setup build release reproduce sbom sample install deb test-package test-arm64 ten-minutes clean
+.PHONY: help run stop test screenshots soak audit bench bench-readme setup build release reproduce sbom sample install deb test-package test-arm64 ten-minutes clean
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 21
@@ -42,6 +42,10 @@ test: ## set up, then formatting, lints and all tests (TESTS="-E 'test(name)'" f
 	cargo clippy --locked --all-targets --quiet -- -D warnings; \
 	config/run-tests $(TESTS); \
 	echo "all good in $$(( $$(date +%s) - started )) s"
+
+screenshots: ## write pictures of each page of the dashboard, light, dark and narrow: target/screenshots (OUT=DIR); some minutes
+	@config/setup --test
+	ACTORD_PICTURES=$(abspath $(or $(OUT),$(TARGET)/screenshots)) cargo test --locked --test browser pages -- --nocapture
 
 soak: $(ACTORD_BEFORE) ## the long forms of the tests under fire, a while each (ROUNDS=100, SEED= of a kill storm, BEFORE=COMMIT)
 	@config/setup --soak

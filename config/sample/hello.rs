@@ -22,7 +22,7 @@
 //! | `/next?to=`                | the request's body, with that URL as `X-Callback-Url`                           |
 //! | `/upgrade`                 | with an `Upgrade` header: 101, then every byte back                             |
 //! | `/log?lines=&bytes=&to=`   | after writing that many lines of that length to its standard output (or `stderr`) |
-//! | `/file?path=`              | a file's content, or a directory's names                                        |
+//! | `/file?path=&type=&header=` | a file's content, or a directory's names, as that type and with that header     |
 //! | `/alloc?mb=`               | after taking that much memory, for good                                         |
 //! | `/exit?code=`              | none: the process exits                                                         |
 //! | `/crash`                   | none: the process aborts                                                        |
@@ -411,6 +411,8 @@ struct Answer<'a> {
     close: bool,
     version: String,
     next: Option<String>,
+    /// One more header, as it is to be written.
+    more: Option<String>,
 }
 
 impl<'a> Answer<'a> {
@@ -423,6 +425,7 @@ impl<'a> Answer<'a> {
             close: request.wants_close(),
             version: String::new(),
             next: None,
+            more: None,
         }
     }
 
@@ -442,6 +445,9 @@ impl<'a> Answer<'a> {
         }
         if let Some(next) = &self.next {
             head += &format!("X-Callback-Url: {next}\r\n");
+        }
+        if let Some(more) = &self.more {
+            head += &format!("{more}\r\n");
         }
         match length {
             Some(length) => head += &format!("Content-Length: {length}\r\n"),
@@ -559,7 +565,14 @@ fn answer(request: &mut Request<'_>, to: &mut Answer<'_>, settings: &Settings) -
         "/file" => {
             let path = request.query.get("path").map_or("/", String::as_str);
             match read(path) {
-                Ok(text) => to.text(200, &text),
+                Ok(text) => match request.query.get("type") {
+                    Some(kind) => {
+                        to.more = request.query.get("header").cloned();
+                        to.head(200, kind, Some(text.len() as u64))?;
+                        if to.head_only { Ok(()) } else { to.to.write_all(text.as_bytes()) }
+                    }
+                    None => to.text(200, &text),
+                },
                 Err(error) if error.kind() == io::ErrorKind::NotFound => to.text(404, &format!("{path}: {error}\n")),
                 Err(error) => to.text(500, &format!("{path}: {error}\n")),
             }
