@@ -1,5 +1,6 @@
-//! `actord image import`: image archives for a containerd that runs already.
+//! `actord image import`: image archives for a containerd that runs already. `actord bundle create`: its images as archives.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -17,18 +18,10 @@ use crate::host::containerd::images::ContainerdImages;
 /// # Errors
 /// Which archive could not be read or imported, that no containerd runs, or that it can't be known which one is meant.
 pub fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
-    let host_id = DataDir::host_id_of(&config.data_dir)?;
-    let config = &last_run::for_images(config)?;
+    let otherwise =
+        format!(", or put the archive into {} to be imported at its next start", config.images_dir().display());
     multi_threaded().block_on(async {
-        if config.containerd.is_none() && Daemon::adopt(daemon_options(config)).await?.is_none() {
-            let directory = config.images_dir();
-            bail!(
-                "no containerd of ours runs: start `actord up`, or put the archive into {} to be imported at its next \
-                 start",
-                directory.display()
-            );
-        }
-        let images = ContainerdImages::new(connect(config, &host_id)?, images_options(config));
+        let images = images_of_the_running(config, &otherwise).await?;
         let archives = match path.is_dir() {
             true => preload::archives(path).with_context(|| format!("read {}", path.display()))?,
             false => vec![path.to_owned()],
@@ -46,4 +39,30 @@ pub fn import(config: &Config, path: &Path) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Writes images of an actord that runs into archives of a directory, one for each digest. Returns the digests of the
+/// references.
+///
+/// # Errors
+/// Which image is not there or can't be written, that no containerd runs, or that it can't be known which one is meant.
+pub fn export_images(
+    config: &Config,
+    references: &BTreeSet<String>,
+    directory: &Path,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    multi_threaded().block_on(async {
+        let images = images_of_the_running(config, "").await?;
+        Ok(images.export(references, directory).await?)
+    })
+}
+
+/// The images of the actord that runs. `otherwise`: what can be done beside starting it.
+async fn images_of_the_running(config: &Config, otherwise: &str) -> anyhow::Result<ContainerdImages> {
+    let host_id = DataDir::host_id_of(&config.data_dir)?;
+    let config = &last_run::for_images(config, otherwise)?;
+    if config.containerd.is_none() && Daemon::adopt(daemon_options(config)).await?.is_none() {
+        bail!("no containerd of ours runs: start `actord up`{otherwise}");
+    }
+    Ok(ContainerdImages::new(connect(config, &host_id)?, images_options(config)))
 }

@@ -128,13 +128,13 @@ fn read(data_dir: &Path) -> anyhow::Result<Option<Run>> {
 }
 
 /// The settings to import images with: those of the actord that runs with this data directory, whatever was given. Where
-/// none runs, the given ones, if they are those of the last.
-pub(super) fn for_images(config: &Config) -> anyhow::Result<Config> {
+/// none runs, the given ones, if they are those of the last. `otherwise`: what can be done beside starting it.
+pub(super) fn for_images(config: &Config, otherwise: &str) -> anyhow::Result<Config> {
     let running = running_pid(&Root::machine(), &config.data_dir);
-    chosen(config, running, read(&config.data_dir)?)
+    chosen(config, running, read(&config.data_dir)?, otherwise)
 }
 
-fn chosen(config: &Config, running: Option<u32>, noted: Option<Run>) -> anyhow::Result<Config> {
+fn chosen(config: &Config, running: Option<u32>, noted: Option<Run>, otherwise: &str) -> anyhow::Result<Config> {
     let (data, given) = (config.data_dir.display(), Places::of(config));
     match (running, noted) {
         (Some(pid), Some(run)) if run.pid == pid => {
@@ -146,14 +146,12 @@ fn chosen(config: &Config, running: Option<u32>, noted: Option<Run>) -> anyhow::
         }
         (Some(pid), _) => bail!(
             "pid {pid} has {data} and does not say with which settings: it starts, it ends, or it is older than this \
-             program. Try again, or put the archive into {} and restart actord",
-            config.images_dir().display()
+             program. Try again{otherwise}"
         ),
         (None, Some(run)) => match Places::of(&run.settings.for_images(config)).differences(&given) {
             Some((theirs, ours)) => bail!(
                 "no actord runs with {data}; the last one had {theirs}, and these settings say {ours}. Start `actord up` \
-                 first, or put the archive into {} to be imported at its next start",
-                config.images_dir().display()
+                 first{otherwise}"
             ),
             None => Ok(config.clone()),
         },
@@ -190,6 +188,10 @@ mod tests {
 
     fn run(pid: u32, arguments: &str) -> Option<Run> {
         Some(Run { pid, settings: Places::of(&config(arguments)), addresses: None })
+    }
+
+    fn chosen(config: &Config, running: Option<u32>, noted: Option<Run>) -> anyhow::Result<Config> {
+        super::chosen(config, running, noted, ", or put the archive into /var/lib/actord/images")
     }
 
     const OTHERS: [(&str, &str); 6] = [

@@ -3,12 +3,12 @@
 //! ```text
 //! up:     lock, credentials, sockets -> containerd -> archives -> recovery -> requests ... SIGTERM -> drain (-> thaw)
 //! down:   lock -> everything that actord made on this machine is removed
-//! import: archives -> the containerd that runs          examine: this machine -> findings
+//! import: archives -> the containerd that runs -> archives: export_images          examine: this machine -> findings
 //! ```
 //! `up` is [`mod@up`], with the host from `machine` and `shim_link`, image archives from `preload`, listeners from `sockets`
 //! and `servers`, the page's own and what it shows of the machine in `dashboard`, words to the service manager in `systemd`, what it has in mind in `for_good`, and the periodic jobs begun in
 //! `housekeeping`; `memory` has the allocator give back what is free, `certificate` follows that of TLS. `boot` and `ownership` keep what
-//! the state directory says true; `last_run` tells the other verbs which settings `up` had; `upgrade` is what `up` does while it is being upgraded. `main` parses the command line and calls the four functions below.
+//! the state directory says true; `last_run` tells the other verbs which settings `up` had; `upgrade` is what `up` does while it is being upgraded. `main` parses the command line and calls the functions below.
 
 mod boot;
 mod bounds;
@@ -42,7 +42,7 @@ use anyhow::bail;
 
 pub use down::down;
 pub use examine::examine;
-pub use import::import;
+pub use import::{export_images, import};
 pub use up::up;
 pub use upgrade::{description, to_be_upgraded, watch_upgrade};
 

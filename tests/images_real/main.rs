@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod credentials;
+mod export;
 mod faults;
 mod given_up;
 mod import;

@@ -21,7 +21,7 @@ use crate::host::HostError;
 use crate::host::containerd::connection::Lease;
 
 /// The annotations that name an image, the better one first.
-const NAME: &str = "io.containerd.image.name";
+pub(super) const NAME: &str = "io.containerd.image.name";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// What images are called that have no name in their archive: `localhost/`, and the archive's file name.

@@ -3,7 +3,7 @@
 //! ```text
 //! reference -> local?  record -> signatures -> content -> snapshot there ----------------> Image
 //!           -> pull:   registry (credentials, certs_d, mirrors) -> resolve -> signatures -> content -> unpack -> record -> Image
-//! archive   -> import: tarball -> content -> unpack -> record
+//! archive   -> import: tarball -> content -> unpack -> record      export: record -> content -> archive
 //! for user namespaces, between unpack and record: remap, a copy of the image's files with other owners
 //! ```
 
@@ -16,6 +16,7 @@ mod credentials;
 mod digest;
 mod docker_saved;
 mod docker_v1;
+mod export;
 mod fault;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzed;
@@ -189,14 +190,7 @@ impl ContainerdImages {
         }
         let recorded = recorded.map(|recorded| recorded.target);
         let recorded_digest = recorded.as_ref().map(|target| target.digest.clone());
-        let target = match (recorded, reference.digest()) {
-            (Some(target), Some(digest)) if target.digest != digest => self.by_digest(digest).await?,
-            (Some(target), _) => Some(target),
-            // Content is known by its digest whatever name it came under.
-            (None, Some(digest)) => self.by_digest(digest).await?,
-            (None, None) => None,
-        };
-        let Some(target) = target else { return Ok(Local::Absent) };
+        let Some(target) = self.stands_for(recorded, reference).await? else { return Ok(Local::Absent) };
         if let Some(demand) = demand {
             match demand.met_here(&self.containerd, &target.digest).await {
                 Err(HostError::Image(why)) => return Ok(Local::Unsigned(why)),
@@ -252,6 +246,17 @@ impl ContainerdImages {
         let (target, manifest, config, snapshot) =
             tokio::join!(has(target), has(&image.digest), has(config), self.has_snapshots(image));
         target && manifest && config && snapshot.unwrap_or(false)
+    }
+
+    /// What a reference stands for on this machine, where its name is recorded as this.
+    async fn stands_for(&self, recorded: Option<Target>, reference: &Reference) -> Result<Option<Target>, HostError> {
+        match (recorded, reference.digest()) {
+            (Some(target), Some(digest)) if target.digest != digest => self.by_digest(digest).await,
+            (Some(target), _) => Ok(Some(target)),
+            // Content is known by its digest whatever name it came under.
+            (None, Some(digest)) => self.by_digest(digest).await,
+            (None, None) => Ok(None),
+        }
     }
 
     /// What a digest names in the content store, if it is there.
