@@ -7,7 +7,7 @@
 //! `tests/fuzz/` makes the bytes. A target is one more line here, one there, and a seed: docs/contributing.md.
 
 use crate::host::{cni, containerd};
-use crate::{cron, function, http, queue, stack, store, wire};
+use crate::{bundle, cron, function, http, queue, stack, store, wire};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = targets! {
     "callbacks" => queue::fuzzed::callbacks,
     "schedules" => cron::fuzzed::schedules,
     "stacks" => stack::fuzzed::stacks,
+    "bundle-manifests" => bundle::fuzzed::manifests,
     "rows" => store::fuzzed::rows,
     "auth-headers" => http::fuzzed::auth_headers,
     "request-heads" => http::fuzzed::request_heads,

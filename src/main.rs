@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use actord::cli::{Cli, ImageVerb, Verb};
+use actord::cli::{BundleVerb, Cli, ImageVerb, Verb};
 use actord::doctor::State;
 use actord::upgrade::Home;
 use actord::{config, daemon, shim, telemetry};
@@ -64,6 +64,13 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             daemon::import(&import.config, &import.path)
         }
         Verb::Image(ImageVerb::Pack(pack)) => Ok(pack.run()?),
+        Verb::Bundle(BundleVerb::Create(create)) => {
+            telemetry::init(&create.config.log_level, create.config.log_format)?;
+            let images = |wanted: &_, directory: &_| daemon::export_images(&create.config, wanted, directory);
+            println!("{}", create.run(images)?);
+            Ok(())
+        }
+        Verb::Bundle(BundleVerb::Apply(apply)) => return Ok(apply.run()),
         Verb::Doctor(doctor) => {
             let findings = daemon::examine(&doctor.config)?;
             print!("{}", doctor.output.show(&findings));

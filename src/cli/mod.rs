@@ -2,6 +2,7 @@
 
 mod apply;
 mod awaited;
+mod bundle;
 mod calls;
 mod calls_file;
 mod client;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use apply::ApplyArgs;
+pub use bundle::{BundleApplyArgs, BundleCreateArgs, BundleVerb};
 pub use calls::{CallsCancelArgs, CallsLsArgs, CallsPurgeArgs, CallsRetryArgs, CallsShowArgs, CallsVerb, Purged};
 pub use calls_file::CallsFileError;
 pub use client::{ClientError, ExitWith, GatewayArgs, NamespaceArg, Output};
@@ -94,6 +96,9 @@ pub enum Verb {
     /// Import and pack images
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Put everything for a machine without a network into one file, and apply it there
+    #[command(subcommand)]
+    Bundle(BundleVerb),
     /// Say what is wrong with this machine for actord, and how to mend it. Give it the same settings as `up`
     Doctor(Box<DoctorArgs>),
     /// Print what a shell needs to complete actord's verbs and flags

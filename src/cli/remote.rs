@@ -1,5 +1,6 @@
 //! The verbs that ask a gateway, and how one of them is run.
 
+use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -139,17 +140,7 @@ impl RemoteVerb {
     /// Does it, tells what went wrong, and returns the exit code.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(self.perform()),
-            Err(error) => Err(ClientError::Local(format!("can't start: {error}"))),
-        };
-        let exit = done.unwrap_or_else(|error| {
-            if !error.is_closed_pipe() {
-                eprint_line(&format!("actord: {error}"));
-            }
-            error.exit()
-        });
-        ExitCode::from(exit as u8)
+        to_the_end(self.perform())
     }
 
     async fn perform(self) -> Result<ExitWith, ClientError> {
@@ -173,4 +164,19 @@ impl RemoteVerb {
             Self::Password(password) => password.run().await,
         }
     }
+}
+
+/// Runs a verb to its end, tells what went wrong, and returns the exit code.
+pub(super) fn to_the_end(verb: impl Future<Output = Result<ExitWith, ClientError>>) -> ExitCode {
+    let done = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(verb),
+        Err(error) => Err(ClientError::Local(format!("can't start: {error}"))),
+    };
+    let exit = done.unwrap_or_else(|error| {
+        if !error.is_closed_pipe() {
+            eprint_line(&format!("actord: {error}"));
+        }
+        error.exit()
+    });
+    ExitCode::from(exit as u8)
 }

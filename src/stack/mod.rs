@@ -7,11 +7,13 @@
 //! secrets/<namespace>/<name>    their values, only where the export asks for them
 //! ```
 //! Reading takes every `*.yml` and `*.yaml` of a directory, written by us or by hand; the other files may be missing.
-//! [`read_stack_files`] reads stack files alone, to be deployed, and fills in the variables that they name.
+//! [`read_stack_files`] reads stack files alone, to be deployed, and fills in the variables that they name. [`gather`] does so for
+//! another machine that is to read them.
 
 mod function;
 #[cfg(feature = "testing")]
 pub(crate) mod fuzzed;
+mod gather;
 mod read;
 mod state_file;
 mod substitute;
@@ -24,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use function::lines;
+pub use gather::{Gathered, gather};
 pub use read::{read, read_stack_files};
 pub use substitute::Variables;
 pub use write::{write, write_with};

@@ -74,7 +74,7 @@ fn read_stacks(stacks: &[PathBuf], prepare: Preparation<'_>, check: Check<'_>) -
     Ok(all)
 }
 
-fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
+pub(super) fn stack_files(dir: &Path) -> Result<Vec<PathBuf>, StackError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(StackError::io("read", dir))? {
         let path = entry.map_err(StackError::io("read", dir))?.path();
@@ -149,7 +149,7 @@ fn secrets(dir: &Path) -> Result<SecretValues, StackError> {
     Ok(secrets)
 }
 
-fn text(path: &Path) -> Result<String, StackError> {
+pub(super) fn text(path: &Path) -> Result<String, StackError> {
     match path == Path::new("-") {
         true => io::read_to_string(io::stdin()).map_err(StackError::io("read", "standard input")),
         false => fs::read_to_string(path).map_err(StackError::io("read", path)),
@@ -174,7 +174,7 @@ fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn wrong(path: &Path, reason: String) -> StackError {
+pub(super) fn wrong(path: &Path, reason: String) -> StackError {
     let path = if path == Path::new("-") { Path::new("standard input") } else { path };
     StackError::Content { path: path.to_owned(), reason }
 }

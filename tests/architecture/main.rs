@@ -45,6 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("scaler", &["function", "engine", "routes"]),
     ("shim", &["cgroups", "process"]),
     ("archive", &[]),
+    ("bundle", &["durable"]),
     ("audit", &[]),
     ("config", &["function", "host"]),
     ("data_dir", &["durable", "process"]),
@@ -57,6 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &[
             "config",
             "archive",
+            "bundle",
             "credentials",
             "function",
             "data_dir",
@@ -84,7 +86,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
-    ("fuzz_targets", &["function", "host::cni", "host::containerd", "http", "queue", "cron", "stack", "store", "wire"]),
+    (
+        "fuzz_targets",
+        &["bundle", "function", "host::cni", "host::containerd", "http", "queue", "cron", "stack", "store", "wire"],
+    ),
     ("daemon", EVERY_ROOM),
 ];
 

@@ -3,6 +3,7 @@
 
 mod api;
 mod boards;
+mod bundle;
 mod callbacks;
 mod crashes;
 mod cron;

@@ -44,6 +44,7 @@ fuzz! {
     any_address_of_a_callback_is_refused_or_leads_where_it_may: "callbacks", 10_000;
     any_schedule_is_refused_or_due_when_its_fields_say: "schedules", 2_000;
     any_stack_file_is_refused_or_read_as_it_is_exported: "stacks", 2_000;
+    any_manifest_of_a_bundle_is_refused_or_leads_into_a_directory_alone: "bundle-manifests", 4_000;
     any_row_of_the_store_is_damaged_or_written_as_it_is_read: "rows", 4_000;
     no_header_but_the_right_one_is_let_in: "auth-headers", 10_000;
     any_request_is_refused_or_framed_as_actix_frames_it: "request-heads", 10_000;

@@ -6,6 +6,9 @@ use std::path::Path;
 
 /// Files of the product that start a program, and the Debian packages that it is of; none: it is no part of what must be there.
 const STARTS: &[(&str, &[&str], &str)] = &[
+    ("bundle/debs.rs", &[], "reads the package for another machine by dpkg-deb"),
+    ("bundle/programs.rs", &[], "has apt and dpkg bring packages together, or in: those are every Debian's"),
+    ("cli/bundle/apply.rs", &[], "starts this program for its other verbs"),
     ("daemon/for_good.rs", &[], "asks systemctl, where there is one, whether the machine shuts down"),
     ("daemon/upgrade.rs", &[], "becomes the program that an upgrade put in its place"),
     ("doctor/source.rs", &[], "asks programs for their versions, and says which are missing"),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::bundle::BundleError;
 use crate::stack::StackError;
 
 /// The exit codes of the client verbs. Each is one fact that a script can act on.
@@ -46,6 +47,9 @@ pub enum ClientError {
     /// A stack file can't be used.
     #[error(transparent)]
     Stack(#[from] StackError),
+    /// A bundle can't be made or applied.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// There is no gateway, or the connection to it broke.
     #[error("{0}")]
     Unreachable(String),
@@ -70,10 +74,12 @@ impl ClientError {
     #[must_use]
     pub fn exit(&self) -> ExitWith {
         match self {
-            Self::Usage(_) | Self::Stack(_) => ExitWith::Usage,
+            Self::Usage(_) | Self::Stack(_) | Self::Bundle(BundleError::Broken { .. } | BundleError::Unfit(_)) => {
+                ExitWith::Usage
+            }
             Self::Unreachable(_) => ExitWith::Unreachable,
             Self::Answer { status, .. } => ExitWith::of_status(*status),
-            Self::Local(_) | Self::Output(_) => ExitWith::Failed,
+            Self::Local(_) | Self::Bundle(_) | Self::Output(_) => ExitWith::Failed,
         }
     }
 
