@@ -7,10 +7,23 @@ const PATIENCE = 20_000;
 
 let credentials = null;
 let refused = () => {};
+const waiting = new Set();
 
 /** Sends this as `Authorization` from now on; null: nothing. */
 export function useCredentials(header) {
 	credentials = header;
+	if (!header) return;
+	for (const go of waiting) go();
+	waiting.clear();
+}
+
+/** Until somebody is signed in: a page that was open when a session ended asks on then. */
+function signedIn(signal) {
+	return new Promise((go, no) => {
+		signal?.throwIfAborted();
+		waiting.add(go);
+		signal?.addEventListener('abort', () => waiting.delete(go) && no(signal.reason), { once: true });
+	});
 }
 
 /** Calls back when the credentials do not hold any more. */
@@ -26,15 +39,6 @@ export class ApiError extends Error {
 		this.status = status;
 		this.retryAfter = retryAfter;
 	}
-
-	/** Whether this actord has no such route. To a token an unknown route is a 403 that asks for the password. */
-	get isMissing() {
-		return (
-			this.status === 405 ||
-			(this.status === 404 && this.message.includes('page not found')) ||
-			(this.status === 403 && this.message.includes('needs the user with the password'))
-		);
-	}
 }
 
 /** Whether an error only says that the page which asked is gone. */
@@ -48,6 +52,11 @@ export function address(path, query) {
 
 /** Sends a request and gives the answer back once its head is there. Any status from 400 on is thrown. */
 export async function send(method, path, { query, json, signal, patience, authorization, headers } = {}) {
+	if (!credentials && !authorization && path.startsWith('/system/')) {
+		// A change that somebody asked for is never done for who signs in next.
+		if (method !== 'GET') throw new ApiError(401, 'you are not signed in any more');
+		await signedIn(signal);
+	}
 	const signals = [signal, patience && AbortSignal.timeout(patience)].filter(Boolean);
 	const sent = { ...headers };
 	const known = authorization ?? credentials;
@@ -74,7 +83,8 @@ export async function send(method, path, { query, json, signal, patience, author
 	const text = (await answer.text().catch(() => '')).trim().slice(0, 4000);
 	const retryAfter = Number(answer.headers.get('Retry-After')) || undefined;
 	if (answer.status === 503 && retryAfter && text.includes('on trial')) onTrial(retryAfter);
-	if (answer.status === 401 && authorization === undefined) refused(text);
+	// It may be that somebody has signed in again meanwhile.
+	if (answer.status === 401 && known === credentials) refused();
 	throw new ApiError(answer.status, text || word(answer.status), retryAfter);
 }
 
@@ -87,16 +97,6 @@ export async function get(path, query, signal) {
 		if (signal?.aborted) throw error;
 		lost();
 		throw new ApiError(0, 'the answer of actord broke off');
-	}
-}
-
-/** The same, or null where this actord has no such route. */
-export async function getIfThere(path, query, signal) {
-	try {
-		return await get(path, query, signal);
-	} catch (error) {
-		if (error instanceof ApiError && error.isMissing) return null;
-		throw error;
 	}
 }
 

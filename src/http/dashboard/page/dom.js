@@ -102,12 +102,27 @@ export const searchField = (name, label, attributes) =>
 /** A text as it was written, that can be scrolled by keyboard, too. */
 export const written = (label, text) => h('pre', { class: 'body', tabindex: '0', role: 'region', 'aria-label': label }, text);
 
+const known = ([, value]) => value !== undefined && value !== null && value !== '' && value !== false;
+const fact = ([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value));
+
 /** A list of what is known: terms and texts or elements. What is not known is left out. */
-export function facts(pairs) {
-	const known = pairs.filter(([, value]) => value !== undefined && value !== null && value !== '' && value !== false);
-	return h(
-		'dl',
-		{ class: 'facts' },
-		known.map(([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value))),
-	);
+export const facts = (pairs) => h('dl', { class: 'facts' }, pairs.filter(known).map(fact));
+
+/** The same of texts alone, to be set again and again: what stays as it is is not touched, so that it can be marked and copied. */
+export function liveFacts() {
+	const element = h('div');
+	const rows = new Map();
+	return {
+		element,
+		set(pairs) {
+			if (!element.firstChild) element.append(facts([]));
+			for (const pair of pairs) {
+				const row = rows.get(pair[0]) ?? fact(pair);
+				rows.set(pair[0], row);
+				put(row.lastChild, pair[1]);
+				show(row, known(pair));
+				if (!row.parentNode) element.firstChild.append(row);
+			}
+		},
+	};
 }

@@ -12,11 +12,13 @@ import { to } from './router.js';
 import { can } from './session.js';
 import { onEvent } from './store.js';
 import { table } from './table.js';
-import { repeat, run, wrongLine } from './tasks.js';
+import { repeat, run, seldom, wrongLine } from './tasks.js';
 
 const STATES = ['waiting', 'retrying', 'callback', 'dead', 'done', 'cancelled'];
 const PAGE = 100;
 const ASK = 5000;
+/** However many calls end: to look is two questions to the queue's file. */
+const LOOK = 1000;
 
 const bare = (name, namespace) => (name.endsWith(`.${namespace}`) ? name.slice(0, -namespace.length - 1) : name);
 
@@ -95,7 +97,8 @@ export function callsPage({ query, signal }) {
 		if (removed) run(look, wrong.failed);
 	}
 
-	onEvent((event) => event === 'call' && run(look, wrong.failed), signal);
+	const soon = seldom(LOOK, signal, () => run(look, wrong.failed));
+	onEvent((event) => event === 'call' && soon(), signal);
 
 	async function begin() {
 		await run(async () => {
@@ -239,6 +242,7 @@ export function callPage({ params: { id }, signal }) {
 
 	function failed(error) {
 		if (error.status === 0) return;
+		last = '';
 		show(retry, false);
 		show(cancel, false);
 		replace(place, sentence(error.message));

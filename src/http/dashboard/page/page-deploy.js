@@ -9,8 +9,8 @@ import { specified } from './page-function.js';
 import { pulled } from './page-functions.js';
 import { to } from './router.js';
 import { can } from './session.js';
-import { key, look, onEvent, store } from './store.js';
-import { run, sleep } from './tasks.js';
+import { key, look, onEvent } from './store.js';
+import { run } from './tasks.js';
 
 const LABEL = '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$';
 
@@ -249,8 +249,8 @@ function form({ about, namespaces, status, signal }) {
 
 const trimmed = (given) => Object.fromEntries(given.map(([name, value]) => [name, value.trim()]));
 
-/** Says how the start gets on, from events; where there are none the function is asked each second. */
-async function watch(id, element, signal) {
+/** Says how the start gets on. */
+function watch(id, element, signal) {
 	const step = h('span', null, 'sent: waiting for an instance');
 	const bar = h('progress', { max: 1, 'aria-label': 'Pull of the image' });
 	replace(element, step, bar);
@@ -271,15 +271,4 @@ async function watch(id, element, signal) {
 		else if (event === 'pull') write('pulling', data.waitingFor, data);
 		else if (event === 'phase') write(data.phase, data.reason);
 	}, signal);
-	const [namespace, name] = id.split('/');
-	while (!signal.aborted) {
-		await sleep(1000, signal);
-		if (signal.aborted || store.mode === 'events') continue;
-		const life = await get(functionPath(name), { namespace }, signal).then(
-			(status) => status.lifecycle,
-			() => null,
-		);
-		if (life?.step)
-			write(life.step, life.waitingFor, life.pulled === undefined ? undefined : { pulled: life.pulled, total: life.pullTotal });
-	}
 }

@@ -1,8 +1,8 @@
 // One function: why it is in its state, its instances and generations, the last hour in graphs, what happened, its spec.
 
-import { functionPath, get, getIfThere } from './api.js';
+import { functionPath, get } from './api.js';
 import { chart } from './chart.js';
-import { changes, facts, h, put, replace, show } from './dom.js';
+import { changes, facts, h, liveFacts, put, replace, show } from './dom.js';
 import { away, bytes, clock, many, millis, moment, number, rate, span } from './format.js';
 import { frame, rollBack } from './function-frame.js';
 import { pulled } from './page-functions.js';
@@ -10,7 +10,7 @@ import { badge, isWell, tier } from './phase.js';
 import { can } from './session.js';
 import { key, onEvent, store, subscribe } from './store.js';
 import { table } from './table.js';
-import { run, sleep } from './tasks.js';
+import { run, seldom, sleep } from './tasks.js';
 
 /** The status is asked for at most this often while events come. */
 const LOOK = 500;
@@ -23,9 +23,9 @@ export function functionPage(context) {
 	} = context;
 	const id = key(namespace, name);
 	const reason = h('p', { class: 'reason' });
-	const now = h('div');
+	const now = liveFacts();
 	const refusal = h('div');
-	const state = h('section', { id: 'state' }, h('h2', { class: 'unseen' }, 'State'), reason, now, refusal);
+	const state = h('section', { id: 'state' }, h('h2', { class: 'unseen' }, 'State'), reason, now.element, refusal);
 	const progress = h('progress', { max: 1, 'aria-label': 'Pull of the image' });
 	const pull = h('div', { class: 'pull', hidden: true }, h('span'), progress);
 	const instances = instanceTable();
@@ -40,20 +40,16 @@ export function functionPage(context) {
 		happened: h('section', { hidden: true }, h('h2', null, 'Since this page was opened'), happened),
 	};
 	let status = null;
-	let hasInstances = true;
-	let hasHistory = true;
 
 	async function look() {
 		const query = { namespace };
 		const [about, running] = await Promise.all([
 			get(functionPath(name), { namespace, usage: 1 }, signal),
-			hasInstances ? getIfThere(functionPath(name, 'instances'), query, signal) : null,
+			get(functionPath(name, 'instances'), query, signal),
 		]);
 		put(wrong, '');
 		status = about;
-		hasInstances = running !== null;
-		show(sections.instances, hasInstances);
-		if (running) instances.set(running);
+		instances.set(running);
 		const kept = about.lifecycle?.generations ?? [];
 		show(sections.generations, kept.length > 0);
 		generations.set(kept.map((each) => ({ ...each, asked: each.generation === about.lifecycle.generation })));
@@ -63,11 +59,9 @@ export function functionPage(context) {
 	}
 
 	async function past() {
-		if (!hasHistory || document.hidden) return;
-		const answer = await getIfThere(functionPath(name, 'history'), { namespace }, signal);
-		hasHistory = answer !== null;
-		show(graphs.element, hasHistory);
-		if (answer) graphs.set(answer);
+		if (document.hidden) return;
+		graphs.set(await get(functionPath(name, 'history'), { namespace }, signal));
+		show(graphs.element, true);
 	}
 
 	function failed(error) {
@@ -82,42 +76,37 @@ export function functionPage(context) {
 		put(reason, fn.reason);
 		show(reason, Boolean(fn.reason));
 		reason.dataset.tone = isWell(fn.phase) ? 'rest' : 'bad';
-		replace(
-			now,
-			facts([
-				['State', fn.since ? `${fn.phase} for ${span((Date.now() - fn.since) / 1000)}` : fn.phase],
-				['Step', fn.step && (fn.waitingFor ? `${fn.step}: ${fn.waitingFor}` : fn.step)],
-				['Next try', fn.retryAt > Date.now() && `in ${span((fn.retryAt - Date.now()) / 1000)}`],
-				[
-					'Replicas',
-					`${fn.ready} of ${fn.replicas} ready${life.asked === undefined ? '' : `, ${life.asked} asked for`}${fn.spares ? `, ${many(fn.spares, 'spare')}` : ''}`,
-				],
-				['Because', life.scaledBecause],
-				['Remark', life.remark],
-				[
-					'Tier',
-					fn.next
-						? `${tier(fn)}, ${fn.next.tier === 'frozen' ? 'freezes' : 'stops'} in ${span((fn.next.at - Date.now()) / 1000)} if nothing calls it`
-						: tier(fn),
-				],
-				[
-					'Generation',
-					fn.generation &&
-						(fn.serving !== undefined && fn.serving !== fn.generation ? `${fn.generation}; ${fn.serving} serves` : fn.generation),
-				],
-				['Asked for', life.askedImage && h('code', null, life.askedImage)],
-				['Restarts', fn.restarts || undefined],
-				['Readiness', life.judged],
-				[
-					'Calls',
-					fn.rate === undefined
-						? `${status.invocationCount ?? 0} in all`
-						: `${rate(fn.rate)}, ${status.invocationCount ?? 0} in all`,
-				],
-				['Uses', status.usage && `${number(status.usage.cpu ?? 0)} milli-cores, ${bytes(status.usage.totalMemoryBytes ?? 0)}`],
-				['Deployed', moment(status.createdAt) !== '–' && `${moment(status.createdAt)}, ${away(status.createdAt)}`],
-			]),
-		);
+		now.set([
+			['State', fn.since ? `${fn.phase} for ${span((Date.now() - fn.since) / 1000)}` : fn.phase],
+			['Step', fn.step && (fn.waitingFor ? `${fn.step}: ${fn.waitingFor}` : fn.step)],
+			['Next try', fn.retryAt > Date.now() && `in ${span((fn.retryAt - Date.now()) / 1000)}`],
+			[
+				'Replicas',
+				`${fn.ready} of ${fn.replicas} ready${life.asked === undefined ? '' : `, ${life.asked} asked for`}${fn.spares ? `, ${many(fn.spares, 'spare')}` : ''}`,
+			],
+			['Because', life.scaledBecause],
+			['Remark', life.remark],
+			[
+				'Tier',
+				fn.next
+					? `${tier(fn)}, ${fn.next.tier === 'frozen' ? 'freezes' : 'stops'} in ${span((fn.next.at - Date.now()) / 1000)} if nothing calls it`
+					: tier(fn),
+			],
+			[
+				'Generation',
+				fn.generation &&
+					(fn.serving !== undefined && fn.serving !== fn.generation ? `${fn.generation}; ${fn.serving} serves` : fn.generation),
+			],
+			['Asked for', life.askedImage],
+			['Restarts', fn.restarts || undefined],
+			['Readiness', life.judged],
+			[
+				'Calls',
+				fn.rate === undefined ? `${status.invocationCount ?? 0} in all` : `${rate(fn.rate)}, ${status.invocationCount ?? 0} in all`,
+			],
+			['Uses', status.usage && `${number(status.usage.cpu ?? 0)} milli-cores, ${bytes(status.usage.totalMemoryBytes ?? 0)}`],
+			['Deployed', moment(status.createdAt) !== '–' && `${moment(status.createdAt)}, ${away(status.createdAt)}`],
+		]);
 		show(pull, Boolean(fn.pull));
 		if (!fn.pull) return;
 		put(pull.firstChild, pulled(fn.pull));
@@ -125,15 +114,7 @@ export function functionPage(context) {
 		else progress.removeAttribute('value');
 	}
 
-	let planned = false;
-	function plan() {
-		if (planned) return;
-		planned = true;
-		sleep(LOOK, signal).then(() => {
-			planned = false;
-			if (!signal.aborted) run(look, failed);
-		});
-	}
+	const plan = seldom(LOOK, signal, () => run(look, failed));
 
 	function tell({ event, data }) {
 		show(sections.happened, true);
@@ -164,8 +145,6 @@ export function functionPage(context) {
 	subscribe((changed, some) => {
 		if (!some && !changed.has(id)) return;
 		writeNow();
-		// Without events the list is all that tells of changes.
-		if (store.mode === 'polling') plan();
 	}, signal);
 
 	async function begin() {
@@ -179,7 +158,7 @@ export function functionPage(context) {
 			if (round % (USAGE / 1000) === 0) {
 				run(look, failed);
 				// A function whose load stays as it is gets no event of it.
-				if (store.mode !== 'events' || round % 60 === 0) run(past, failed);
+				if (round % 60 === 0) run(past, failed);
 			}
 		}
 	}

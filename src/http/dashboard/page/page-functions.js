@@ -117,7 +117,7 @@ export function functionsPage({ signal }) {
 	}
 
 	function faults() {
-		const lines = [...store.faults, ...(store.paused ? ['asynchronous calls are paused: memory or the disk is short'] : [])];
+		const lines = [...store.faults, ...(store.paused ? ['asynchronous calls are paused: memory is short'] : [])];
 		trouble.replaceChildren(
 			h('strong', null, 'actord is not well'),
 			h(

@@ -52,10 +52,7 @@ export function invokePage(context) {
 			} catch (error) {
 				if (isLeft(error)) return;
 				show(answer, false);
-				put(
-					wrong,
-					error.isMissing ? 'This actord can’t call functions for a page yet: actord invoke does it from a shell.' : error.message,
-				);
+				put(wrong, error.message);
 			}
 		});
 	}

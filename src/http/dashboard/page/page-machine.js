@@ -1,6 +1,6 @@
 // The machine: disks, memory, images, and what doctor finds. For who has the password: findings name paths and processes.
 
-import { getIfThere, get } from './api.js';
+import { get } from './api.js';
 import { facts, h, replace } from './dom.js';
 import { bytes, many, moment, number, span } from './format.js';
 import { sentence } from './function-frame.js';
@@ -32,21 +32,8 @@ export function machinePage({ signal }) {
 	});
 
 	async function look() {
-		const machine = await getIfThere('/system/machine', {}, signal);
+		write(await get('/system/machine', {}, signal));
 		wrong.say('');
-		if (machine) {
-			write(machine);
-			return;
-		}
-		const info = await get('/system/info', {}, signal);
-		replace(
-			about,
-			facts([
-				['actord', `${info.version?.release ?? ''} ${info.version?.sha?.slice(0, 7) ?? ''}`],
-				['Architecture', info.arch],
-			]),
-			sentence('This actord does not tell of the machine. actord doctor does, from a shell.'),
-		);
 	}
 
 	function write(machine) {

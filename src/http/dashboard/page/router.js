@@ -11,7 +11,7 @@ export function page(pattern, build) {
 	pages.push([pattern.split('/'), build]);
 }
 
-export function route(hash = location.hash) {
+function route(hash = location.hash) {
 	const [path, query] = hash.replace(/^#/, '').split('?');
 	const parts = path.split('/');
 	for (const [pattern, build] of pages) {

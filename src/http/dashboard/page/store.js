@@ -1,21 +1,20 @@
 // What is known of all functions. Events change single rows; after a break, or where there are no events, all are listed.
 //
 //   /system/events -> event() -> functions -> dirty keys -> one frame -> who subscribed
-//   reset, no such route -> list() of each namespace
+//   reset, a stream that is refused -> list() of each namespace
 //
 // An answer may be older than an event that came while it was under way: what an event touched later is asked for again.
 
-import { get, getIfThere, functionPath, isLeft } from './api.js';
-import { state as link } from './link.js';
+import { get, functionPath, isLeft } from './api.js';
 import { follow } from './stream.js';
-import { sleep } from './tasks.js';
 
-/** Where there are no events, this is how often all is listed. */
-const POLL = 5000;
-/** One function is asked for at most this often. */
+/** What was touched is asked for this much later, together. */
 const LOOK = 500;
-/** From so many on, one list costs less than the questions. */
-const LIST_FROM = 20;
+/** In a time so many functions are asked for one by one; of more all are listed, once in that time. */
+const LOOKS = 20;
+const LOOKS_TIME = 5000;
+/** After so long no older answer comes any more. */
+const FORGOTTEN = 60_000;
 /** So many rows are written in a frame, when loads of all come at once. */
 const ROWS = 80;
 const KEPT_LOADS = 30;
@@ -26,8 +25,6 @@ export const store = {
 	namespaces: [],
 	faults: [],
 	paused: false,
-	/** 'events', 'polling' (no such route), or 'asking' until that is known. */
-	mode: 'asking',
 	listed: false,
 	error: null,
 	/** The last events of all functions, the newest last: `{ event, data }`. */
@@ -40,11 +37,17 @@ const subscribers = new Set();
 const readers = new Set();
 const dirty = new Set();
 const gone = new Map();
-const looks = new Map();
+const looks = new Set();
+let looking = 0;
+/** When functions were asked for one by one, in this time. */
+let asks = [];
 let frame = 0;
 let whole = false;
 let running = null;
 let listing = null;
+let listedAt = -Infinity;
+/** A list is wanted that is newer than the one under way; 'past': with the history. */
+let again = null;
 
 /** Calls back once a frame with the keys that changed, and whether some came or went. */
 export function subscribe(listener, signal) {
@@ -52,7 +55,7 @@ export function subscribe(listener, signal) {
 	signal?.addEventListener('abort', () => subscribers.delete(listener));
 }
 
-/** Calls back at each event, and with `break` when the stream of them broke. */
+/** Calls back at each event with the phase before it, and with `break` when the stream of them broke. */
 export function onEvent(listener, signal) {
 	readers.add(listener);
 	signal?.addEventListener('abort', () => readers.delete(listener));
@@ -64,7 +67,6 @@ export function begin() {
 	const { signal } = running;
 	follow(signal, {
 		opened: (goesOn) => {
-			store.mode = 'events';
 			// Listed after the stream is open: nothing falls between the two. One that goes on by its id missed nothing.
 			if (!goesOn || !store.listed) list();
 		},
@@ -73,12 +75,7 @@ export function begin() {
 			tell('break', {});
 			if (!error?.status) return;
 			// Refused, because too many are read: until it is tried again it is as if there were none.
-			store.mode = 'polling';
 			list();
-		},
-		missing: () => {
-			store.mode = 'polling';
-			poll(signal);
 		},
 	});
 }
@@ -89,48 +86,54 @@ export function end() {
 	running = null;
 	store.functions.clear();
 	for (const map of [dirty, gone, looks]) map.clear();
-	Object.assign(store, { namespaces: [], faults: [], paused: false, mode: 'asking', listed: false, error: null, events: [] });
+	clearTimeout(looking);
+	looking = 0;
+	asks = [];
+	again = null;
+	Object.assign(store, { namespaces: [], faults: [], paused: false, listed: false, error: null, events: [] });
 }
 
-async function poll(signal) {
-	while (!signal.aborted) {
-		if (!document.hidden) await list();
-		// While actord does not answer it is asked a little more often: people wait for it.
-		await sleep(link.downSince === null ? POLL : 2000, signal);
-	}
-}
-
-/** Lists all functions of all namespaces; who asks while that goes on gets the same answer. */
-export function list() {
+/** Lists all functions of all namespaces, and their history; once more if that is asked for meanwhile. */
+function list(past = true) {
 	const { signal } = running ?? {};
 	if (!signal) return Promise.resolve();
-	listing ??= all(signal)
+	if (listing?.signal === signal) {
+		again ??= { past: false };
+		again.past ||= past;
+		return listing.done;
+	}
+	const mine = { signal };
+	listing = mine;
+	mine.done = all(signal, past)
 		.catch((error) => {
 			if (isLeft(error) || signal.aborted) return;
 			store.error = error;
 			mark(null);
 		})
 		.finally(() => {
+			if (listing !== mine) return;
 			listing = null;
+			const next = again;
+			again = null;
+			if (next) list(next.past);
 		});
-	return listing;
+	return mine.done;
 }
 
-async function all(signal) {
+async function all(signal, past) {
 	const asked = performance.now();
+	listedAt = asked;
 	const namespaces = await get('/system/namespaces', {}, signal);
 	const answers = await Promise.all(namespaces.map((namespace) => get('/system/functions', { namespace }, signal)));
-	const pasts =
-		store.mode === 'events'
-			? await Promise.all(
-					namespaces.map((namespace) => getIfThere('/system/history', { namespace, points: KEPT_LOADS }, signal).catch(() => null)),
-				)
-			: [];
+	const pasts = past
+		? await Promise.all(
+				namespaces.map((namespace) => get('/system/history', { namespace, points: KEPT_LOADS }, signal).catch(() => null)),
+			)
+		: [];
 	if (signal.aborted) return;
 	const seen = new Set();
 	for (const status of answers.flat()) {
 		const id = key(status.namespace, status.name);
-		if ((gone.get(id) ?? 0) > asked) continue;
 		seen.add(id);
 		observe(status, asked);
 	}
@@ -138,7 +141,6 @@ async function all(signal) {
 		if (!seen.has(id) && fn.touched < asked) forget(id);
 	}
 	pasts.forEach((past, at) => past && remember(namespaces[at], past));
-	gone.clear();
 	Object.assign(store, { namespaces, listed: true, error: null });
 	mark(null);
 }
@@ -146,15 +148,23 @@ async function all(signal) {
 /** What a status says, in the form that events change. */
 function observe(status, asked) {
 	const id = key(status.namespace, status.name);
+	if (gone.get(id) > asked) return;
 	const known = store.functions.get(id);
-	const fn = known ?? { key: id, name: status.name, namespace: status.namespace, touched: 0, calls: [], failed: [], counted: null };
+	// An older list that does not have it yet does not take it away.
+	const fn = known ?? {
+		key: id,
+		name: status.name,
+		namespace: status.namespace,
+		touched: asked,
+		calls: [],
+		failed: [],
+	};
 	if (known && known.touched > asked) {
 		look(id);
 		return;
 	}
 	const life = status.lifecycle ?? {};
 	const replicas = status.replicas ?? 0;
-	count(fn, status.invocationCount ?? 0, asked);
 	const phase = life.phase ?? (replicas === 0 ? 'stopped' : 'ready');
 	Object.assign(fn, {
 		status,
@@ -179,16 +189,6 @@ function observe(status, asked) {
 	mark(id, !known);
 }
 
-/** Where nobody tells loads, the rate is what was counted between two lists. */
-function count(fn, calls, now) {
-	if (store.mode === 'polling' && fn.counted && now > fn.counted.at) {
-		fn.rate = Math.max(0, calls - fn.counted.calls) / ((now - fn.counted.at) / 1000);
-		push(fn.calls, fn.rate);
-		fn.loads = (fn.loads ?? 0) + 1;
-	}
-	fn.counted = { calls, at: now };
-}
-
 function push(kept, value) {
 	kept.push(value);
 	if (kept.length > KEPT_LOADS) kept.shift();
@@ -209,30 +209,35 @@ function remember(namespace, { step, functions }) {
 	}
 }
 
-/** Asks for one function anew, at most twice a second; for many at once all are listed. */
+/** Has a function asked for anew, soon. Of many all are listed, which costs less, and only a while after the last time. */
 export function look(id) {
-	if (looks.has(id) || !running) return;
-	looks.set(
-		id,
-		setTimeout(async () => {
-			looks.delete(id);
-			if (looks.size > LIST_FROM) {
-				for (const timer of looks.values()) clearTimeout(timer);
-				looks.clear();
-				list();
-				return;
-			}
-			const { signal } = running ?? {};
-			if (!signal) return;
-			const [namespace, name] = id.split('/');
-			const asked = performance.now();
-			try {
-				observe(await get(functionPath(name), { namespace }, signal), asked);
-			} catch (error) {
-				if (error.status === 404) forget(id);
-			}
-		}, LOOK),
-	);
+	if (!running) return;
+	looks.add(id);
+	looking ||= setTimeout(askForThem, LOOK);
+}
+
+function askForThem() {
+	const now = performance.now();
+	asks = asks.filter((at) => at > now - LOOKS_TIME);
+	const many = looks.size + asks.length > LOOKS;
+	const early = listedAt + LOOKS_TIME - now;
+	looking = many && early > 0 ? setTimeout(askForThem, early) : 0;
+	if (looking) return;
+	if (many) list(false);
+	else looks.forEach(askFor);
+	looks.clear();
+}
+
+async function askFor(id) {
+	const { signal } = running;
+	const [namespace, name] = id.split('/');
+	const asked = performance.now();
+	asks.push(asked);
+	try {
+		observe(await get(functionPath(name), { namespace }, signal), asked);
+	} catch (error) {
+		if (error.status === 404 && !signal.aborted) forget(id);
+	}
 }
 
 function forget(id) {
@@ -244,7 +249,11 @@ function forget(id) {
 function take(event, data) {
 	const id = data.function && key(data.namespace, data.function);
 	const fn = id && store.functions.get(id);
+	const before = fn?.phase;
 	if (event === 'reset') {
+		// What is not well now is told next: this may be another actord.
+		Object.assign(store, { faults: [], paused: false });
+		mark(null);
 		list();
 	} else if (event === 'load') {
 		loads(data);
@@ -256,7 +265,9 @@ function take(event, data) {
 		store.paused = Boolean(data.paused);
 		mark(null);
 	} else if (event === 'deleted') {
-		gone.set(id, performance.now());
+		const now = performance.now();
+		gone.set(id, now);
+		for (const [each, at] of gone) if (at < now - FORGOTTEN) gone.delete(each);
 		forget(id);
 	} else if (id && !fn) {
 		if (event !== 'call') look(id);
@@ -269,11 +280,11 @@ function take(event, data) {
 		store.events.push({ event, data });
 		if (store.events.length > KEPT_EVENTS) store.events.shift();
 	}
-	tell(event, data, id);
+	tell(event, data, id, before);
 }
 
-function tell(event, data, id) {
-	for (const reader of readers) reader(event, data, id);
+function tell(event, data, id, before) {
+	for (const reader of readers) reader(event, data, id, before);
 }
 
 function apply(fn, event, data) {
@@ -364,8 +375,6 @@ function timed(began, rows) {
 	const took = performance.now() - began;
 	times.renders.push({ took, rows });
 	if (times.renders.length > 5000) times.renders.splice(0, 2500);
-	performance.measure('render', { start: began, end: began + took });
-	performance.clearMeasures('render');
 }
 
 if (globalThis.PerformanceObserver?.supportedEntryTypes?.includes('longtask')) {

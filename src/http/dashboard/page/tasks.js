@@ -23,16 +23,33 @@ export async function repeat(every, signal, work, failed) {
 
 export function sleep(time, signal) {
 	return new Promise((done) => {
-		const timer = setTimeout(done, time);
-		signal?.addEventListener(
-			'abort',
-			() => {
-				clearTimeout(timer);
-				done();
-			},
-			{ once: true },
-		);
+		const end = () => {
+			clearTimeout(timer);
+			// A page that is open for weeks sleeps a million times.
+			signal?.removeEventListener('abort', end);
+			done();
+		};
+		const timer = setTimeout(end, time);
+		signal?.addEventListener('abort', end);
+		if (signal?.aborted) end();
 	});
+}
+
+/** A function that has this done soon, at most once in such a time and never twice at once, however often it is called. */
+export function seldom(every, signal, work) {
+	let wanted = false;
+	let busy = false;
+	return async () => {
+		wanted = true;
+		if (busy) return;
+		busy = true;
+		while (wanted && !signal.aborted) {
+			await sleep(every, signal);
+			wanted = false;
+			if (!signal.aborted) await work();
+		}
+		busy = false;
+	};
 }
 
 /** A line for what failed. That actord does not answer is said by the bar at the top. */
