@@ -5,11 +5,12 @@ import { choice, h, put, searchField, show } from './dom.js';
 import { clock, many } from './format.js';
 import { frame } from './function-frame.js';
 import { onEvent } from './store.js';
-import { parsed, read } from './stream.js';
-import { sleep } from './tasks.js';
+import { keepUp, parsed, read } from './stream.js';
 
 const KEPT = 5000;
 const TAIL = 200;
+/** So many lines are asked for once more where a log goes on: one may be begun before others and ended after them. */
+const AGAIN = 100;
 /** Lines are written together this often: to lay out thousands of them takes a while. */
 const WRITE = 100;
 
@@ -59,26 +60,21 @@ export function logsPage(context) {
 	let timer = 0;
 	let at = -1;
 	let hits = [];
-	// A follow that is begun anew asks from the last line's time on: the lines of that very moment come once more, also those that
-	// are the same as each other.
-	let last = { time: '', marks: [] };
-	let again = [];
+	/** Of each instance that wrote what is kept its option, and how many lines: a crash loop has ever new ones. */
+	const writers = new Map();
+	/** What is kept and comes once more, where a log goes on: how many there are of each. Times may go back, and be the same. */
+	let doubles = new Map();
 
 	function take(line) {
 		if (line === '') return;
 		const said = parsed(line);
 		if (!said) return;
-		const mark = `${said.instance} ${said.text}`;
-		const seen = said.timestamp === last.time ? again.indexOf(mark) : -1;
-		if (seen >= 0) {
-			again.splice(seen, 1);
+		const mark = markOf(said);
+		const left = doubles.get(mark);
+		if (left) {
+			doubles.set(mark, left - 1);
 			return;
 		}
-		if (said.timestamp > last.time) {
-			last = { time: said.timestamp, marks: [] };
-			again = [];
-		}
-		if (said.timestamp === last.time) last.marks.push(mark);
 		waiting.push(said);
 		if (waiting.length > KEPT) waiting = waiting.slice(-KEPT);
 		timer ||= setTimeout(write, WRITE);
@@ -93,18 +89,33 @@ export function logsPage(context) {
 		list.append(...fresh.map((each) => each.element));
 		// What is being read does not go away so soon.
 		const over = kept.length - (follows ? KEPT : 2 * KEPT);
-		if (over > 0) kept.splice(0, over).forEach((each) => each.element.remove());
+		if (over > 0)
+			kept.splice(0, over).forEach(({ said, element }) => {
+				element.remove();
+				counted(said.instance, -1);
+			});
 		show(empty, kept.length === 0);
 		if (search.value) count();
 		else put(status, `${many(kept.length, 'line')}${kept.length >= KEPT ? ', older ones are not kept here' : ''}`);
 		if (follows) toEnd();
 	}
 
-	function row(said) {
-		if (said.instance && ![...instance.options].some((option) => option.value === said.instance)) {
-			instance.append(h('option', { value: said.instance }, said.instance));
-			show(instance, instance.options.length > 2);
+	/** One can be chosen while lines of it are kept. */
+	function counted(name, by) {
+		const writer = writers.get(name) ?? { option: h('option', { value: name }, name), lines: 0 };
+		writer.lines += by;
+		if (writer.lines === by) {
+			writers.set(name, writer);
+			instance.append(writer.option);
+		} else if (writer.lines === 0 && !writer.option.selected) {
+			writers.delete(name);
+			writer.option.remove();
 		}
+		show(instance, writers.size > 1);
+	}
+
+	function row(said) {
+		counted(said.instance, 1);
 		const time = new Date(said.timestamp);
 		const fraction = String(time.getMilliseconds()).padStart(3, '0');
 		return h(
@@ -190,32 +201,30 @@ export function logsPage(context) {
 	let current = new AbortController();
 	onEvent((event) => event === 'break' && current.abort(), signal);
 
-	async function begin() {
-		let wait = 500;
-		while (!signal.aborted) {
-			const query = { name, namespace, follow: 'true', ...(last.time ? { since: last.time } : { tail: TAIL }) };
+	/** From where on the log is asked for: from the earliest of the last lines, or, at first, so many from its end. */
+	function place() {
+		const all = [...kept.map(({ said }) => said), ...waiting];
+		doubles = new Map();
+		for (const mark of all.map(markOf)) doubles.set(mark, (doubles.get(mark) ?? 0) + 1);
+		if (all.length === 0) return { tail: TAIL };
+		return { since: new Date(Math.min(...all.slice(-AGAIN).map(({ timestamp }) => new Date(timestamp)))).toISOString() };
+	}
+
+	const begin = () =>
+		keepUp(signal, async (sight) => {
 			current = new AbortController();
-			again = [...last.marks];
 			try {
-				await read('/system/logs', query, AbortSignal.any([signal, current.signal]), {
-					opened: () => {
-						wait = 500;
-					},
+				await read('/system/logs', { name, namespace, follow: 'true', ...place() }, AbortSignal.any([sight, current.signal]), {
 					line: take,
 					silence: 0,
 				});
 			} catch (error) {
-				if (signal.aborted) return;
-				if (error instanceof ApiError && error.status !== 0 && error.status !== 503) {
-					put(status, error.message);
-					// One that is deployed again has a log again.
-					wait = 5000;
-				}
+				if (!(error instanceof ApiError) || error.status === 0) return;
+				if (error.status !== 503) put(status, error.message);
+				// One that is deployed again has a log again.
+				return error.retryAfter ?? 5;
 			}
-			await sleep(wait, signal);
-			wait = Math.min(wait * 2, 5000);
-		}
-	}
+		});
 
 	const tools = h(
 		'div',
@@ -231,6 +240,8 @@ export function logsPage(context) {
 	);
 	return { ...frame(context, 'logs', h('div', { class: 'logs' }, tools, h('div', { class: 'over' }, list, empty, resume))), begin };
 }
+
+const markOf = ({ timestamp, instance, text }) => `${timestamp} ${instance} ${text}`;
 
 /** A line without its end, and without the colours that a terminal would show. */
 const plain = ({ text = '' }) => text.replace(/\r?\n$/, '').replace(/\x1b\[[0-9;]*[A-Za-z]/g, '');
