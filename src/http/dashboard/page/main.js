@@ -2,10 +2,11 @@
 
 import { onRefused, send } from './api.js';
 import { h, put, replace, show } from './dom.js';
-import { moment, span } from './format.js';
+import { clock, moment, span } from './format.js';
 import { keep, kept } from './kept.js';
 import { onLink, state as link } from './link.js';
 import { clear, say } from './notices.js';
+import { isWell } from './phase.js';
 import { callPage, callsPage } from './page-calls.js';
 import { deployPage, updatePage } from './page-deploy.js';
 import { functionPage } from './page-function.js';
@@ -46,7 +47,13 @@ router.page('/schedules', schedulesPage);
 router.page('/secrets', secretsPage);
 router.page('/machine', machinePage);
 
+/** So long before its end a session is said to end. */
+const SOON = 10 * 60_000;
+
 let isOpen = false;
+/** What was open when a session ended, with all that was typed there: for the same one, who goes on with it. */
+let left = null;
+let ending = 0;
 
 /** What was asked on a page is not asked on another one. */
 const closeDialogs = () => document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
@@ -56,6 +63,10 @@ function navigate() {
 	if (!isOpen) return;
 	closeDialogs();
 	router.show(main);
+	tellPlace();
+}
+
+function tellPlace() {
 	const here = location.hash.split('/')[1];
 	for (const link of top.querySelectorAll('nav a')) {
 		const place = link.hash.split('/')[1];
@@ -84,7 +95,34 @@ function enter() {
 		h('button', { type: 'button', class: 'quiet', click: leave }, 'Sign out'),
 	);
 	show(top, true);
-	navigate();
+	if (left?.who === session.who && left.address === location.hash) {
+		goOn(left);
+		tellPlace();
+	} else navigate();
+	left = null;
+	clearTimeout(ending);
+	const time = timeLeft() - SOON;
+	// Browsers take no longer times, and a later end needs no word.
+	if (time < 2 ** 31)
+		ending = setTimeout(() => {
+			writeBar();
+			say('Your sign-in ends soon');
+		}, time);
+	writeBar();
+}
+
+const timeLeft = () => (session?.endsAt ? new Date(session.endsAt) - Date.now() : Infinity);
+
+function goOn({ nodes, title, dialogs, focus, scrolled }) {
+	replace(main, nodes);
+	document.title = title;
+	for (const dialog of dialogs) {
+		document.body.append(dialog);
+		dialog.open = false;
+		dialog.showModal();
+	}
+	scrollTo(0, scrolled);
+	(focus?.isConnected ? focus : main.querySelector('h1')).focus({ preventScroll: true });
 }
 
 function reach() {
@@ -93,18 +131,32 @@ function reach() {
 }
 
 async function leave() {
-	await signOut();
-	signedOut('You are signed out.');
+	isOpen = false;
+	signedOut((await signOut()) ?? 'You are signed out.');
 }
 
-/** Asks to sign in. The address stays, and so does what it leads to. */
-function signedOut(why) {
+/** Asks to sign in. The address stays, and so does what it leads to; `goesOn`: also what was typed there, for the same one. */
+function signedOut(why, goesOn = false) {
 	isOpen = false;
-	router.close();
+	const dialogs = [...document.querySelectorAll('dialog')];
+	left = goesOn && {
+		who: session?.who,
+		address: location.hash,
+		title: document.title,
+		nodes: [...main.childNodes],
+		dialogs,
+		focus: document.activeElement,
+		scrolled: scrollY,
+	};
+	if (goesOn) dialogs.forEach((dialog) => dialog.remove());
+	else {
+		closeDialogs();
+		router.close();
+	}
 	store.end();
 	clear();
-	closeDialogs();
 	show(top, false);
+	writeBar();
 	const page = signInPage(why, enter);
 	document.title = 'Sign in · actord';
 	const heading = h('h1', { tabindex: '-1' }, 'Sign in to actord');
@@ -113,9 +165,9 @@ function signedOut(why) {
 }
 
 onRefused(() => {
-	if (!isOpen) return;
+	if (isOpen)
+		signedOut('Your sign-in does not hold any more: sign in again to go on where you were. What you typed is kept.', true);
 	forget();
-	signedOut('Your sign-in does not hold any more: sign in again to go on where you were.');
 });
 
 /* The colours: as the machine has them, or one of the two. */
@@ -147,6 +199,7 @@ let newer = false;
 function writeBar() {
 	const down = link.downSince !== null;
 	const trial = !down && link.trialUntil !== null;
+	const ends = isOpen && timeLeft() > 0 && timeLeft() <= SOON;
 	if (down)
 		put(
 			bar,
@@ -154,9 +207,15 @@ function writeBar() {
 		);
 	else if (trial)
 		put(bar, `An upgrade is on trial for ${span((link.trialUntil - Date.now()) / 1000)}: nothing is changed until then.`);
+	else if (ends)
+		replace(
+			bar,
+			`Your sign-in ends at ${clock(new Date(session.endsAt))}. `,
+			h('button', { type: 'button', click: () => signedOut('Sign in again, and go on where you were.', true) }, 'Sign in again'),
+		);
 	else if (newer)
 		replace(bar, 'A newer page is there. ', h('button', { type: 'button', click: () => location.reload() }, 'Reload'));
-	show(bar, down || trial || newer);
+	show(bar, down || trial || ends || newer);
 	bar.dataset.tone = down ? 'bad' : 'warn';
 	clearInterval(ticking);
 	if (down || trial) ticking = setInterval(writeBar, 1000);
@@ -182,10 +241,19 @@ async function isNewer() {
 	writeBar();
 }
 
-/* What is read out: functions that change their state. */
+/* What is read out: functions that get into trouble, and out of it. That they freeze and thaw is no news. */
 
-store.onEvent((event, data, id) => {
-	if (event === 'phase' && data.phase !== 'starting') say(`${id.split('/')[1]} is ${data.phase}`);
+const ill = new Set();
+
+store.onEvent((event, data, id, before) => {
+	if (event === 'phase' && data.phase !== 'starting') {
+		if (before && !isWell(before)) ill.add(id);
+		const well = isWell(data.phase);
+		if (well === ill.has(id)) say(`${id.split('/')[1]} is ${data.phase}`);
+		if (well) ill.delete(id);
+		else ill.add(id);
+	}
+	if (event === 'deleted') ill.delete(id);
 	// A restart may be over before anything was found out to be gone.
 	if (event === 'reset') isNewer();
 });

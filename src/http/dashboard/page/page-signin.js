@@ -7,6 +7,7 @@ import { signIn } from './session.js';
 export function signInPage(why, entered) {
 	const user = h('input', { name: 'user', value: 'admin', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false' });
 	const secret = h('input', { name: 'secret', type: 'password', autocomplete: 'current-password', required: true });
+	const stays = h('input', { type: 'checkbox', name: 'stays' });
 	const wrong = h('p', { class: 'wrong', role: 'alert' });
 	const press = h('button', { type: 'submit', class: 'main' }, 'Sign in');
 	const form = h(
@@ -15,6 +16,7 @@ export function signInPage(why, entered) {
 		why && h('p', null, why),
 		field('User', user),
 		field('Password or token', secret, 'A token begins with actord_; the user does not matter then.'),
+		h('label', { class: 'check' }, stays, 'A screen that stays open: keep the token in this tab. It may read only.'),
 		wrong,
 		h('div', { class: 'actions' }, press),
 		h(
@@ -45,7 +47,7 @@ export function signInPage(why, entered) {
 		put(wrong, '');
 		await busy(press, async () => {
 			try {
-				await signIn(user.value.trim(), typed);
+				await signIn(user.value.trim(), typed, stays.checked);
 				secret.value = '';
 				entered();
 			} catch (error) {

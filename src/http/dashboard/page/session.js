@@ -1,7 +1,8 @@
 // Who is signed in, and what that one may do. The password or token is sent once; from then on a session is held, which
 // ends by itself. It stays in sessionStorage, so that a reload keeps it and another tab does not have it.
 
-import { ApiError, send, useCredentials } from './api.js';
+import { send, useCredentials } from './api.js';
+import { moment } from './format.js';
 import { keep, kept, tab } from './kept.js';
 import { parsed } from './stream.js';
 
@@ -27,40 +28,35 @@ export function resume() {
 	return session;
 }
 
-/** Begins a session. A text that begins with `actord_` is a token, else it is the user's password. */
-export async function signIn(user, secret) {
+/**
+ * Begins a session. A text that begins with `actord_` is a token, else it is the user's password. `stays`: no session, since that
+ * has an end: the token itself is held, which has to be one that may look only.
+ */
+export async function signIn(user, secret, stays) {
 	const isToken = secret.startsWith('actord_');
 	const authorization = isToken ? `Bearer ${secret}` : `Basic ${base64(`${user}:${secret}`)}`;
-	try {
-		const answer = await send('POST', '/system/session', { authorization });
-		const { token, ...about } = await answer.json();
-		hold({ ...about, authorization: `Bearer ${token}` });
-	} catch (error) {
-		if (!(error instanceof ApiError) || ![403, 404, 405].includes(error.status)) throw error;
-		hold(await withoutSession(authorization, isToken ? 'token' : user, !isToken));
-	}
-	return session;
+	const before = session;
+	const about =
+		(!stays && (await begun(authorization, isToken))) || (await send('GET', '/system/session', { authorization }).then(told));
+	if (stays && (about.admin || String(about.scopes) !== 'read'))
+		throw new Error('Only a token that may read, and nothing else, is kept: actord token create --all-namespaces --read');
+	hold({ authorization, ...about });
+	// Who signs in again before the end needs the old one no more.
+	if (before?.endsAt && before.authorization !== session.authorization)
+		send('DELETE', '/system/session', { authorization: before.authorization }).catch(() => {});
 }
 
-/** An actord without sessions, or a text that is a session's already: what was typed is sent each time. */
-async function withoutSession(authorization, who, admin) {
-	const about = await send('GET', '/system/session', { authorization }).then(
-		(answer) => answer.json(),
-		(error) => {
-			if (error instanceof ApiError && [403, 404, 405].includes(error.status)) return null;
-			throw error;
-		},
-	);
-	if (about) return { ...about, authorization };
-	await send('GET', '/system/info', { authorization });
-	const scopes = ['read'];
-	// Asks for nothing that can be done. Who may not write is told that first, with 403; who may, that a number is missing.
-	const may = await send('POST', '/system/scale-function/none', { authorization, json: {} }).then(
-		() => true,
-		(error) => error.status === 400,
-	);
-	if (may) scopes.push('write');
-	return { authorization, who, admin, scopes, namespaces: ['*'] };
+const told = (answer) => answer.json();
+
+/** A new session, or null if the text that was typed is a session's: such a one begins none. */
+async function begun(authorization, isToken) {
+	try {
+		const { token, ...about } = await send('POST', '/system/session', { authorization }).then(told);
+		return { ...about, authorization: `Bearer ${token}` };
+	} catch (error) {
+		if (isToken && error.status === 403) return null;
+		throw error;
+	}
 }
 
 function hold(about) {
@@ -72,11 +68,19 @@ function hold(about) {
 /** Forgets the credentials here. */
 export const forget = () => hold(null);
 
-/** Ends the session at actord, too. That it can't be reached keeps nobody signed in here. */
+/** Ends the session, at actord, too: gives back what is to be said of it if that failed. Nobody stays signed in here. */
 export async function signOut() {
-	const leaving = send('DELETE', '/system/session', { patience: 3000 }).catch(() => {});
+	const until = session.endsAt ? ` until ${moment(session.endsAt)}` : '';
+	const ending = send('DELETE', '/system/session', { patience: 3000 });
 	hold(null);
-	await leaving;
+	try {
+		await ending;
+	} catch (error) {
+		// It has ended by itself, or it is a token that was held.
+		if (error.status === 401 || error.status === 404) return null;
+		return `You are signed out here, but not at actord (${error.message}): a copy of this session holds${until}. Rotating what you signed in with ends it.`;
+	}
+	return null;
 }
 
 /** Base64 of the text's UTF-8: btoa takes bytes alone. */
