@@ -16,6 +16,7 @@ mod pages;
 mod read_only;
 mod restart;
 mod stage;
+mod stays;
 mod tab;
 
 #[path = "../support/actord.rs"]
