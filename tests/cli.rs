@@ -28,7 +28,7 @@ fn it_says_its_version_and_its_verbs() {
     assert_eq!(String::from_utf8(actord(&["version"]).stdout).unwrap(), version);
     let help = String::from_utf8(actord(&["--help"]).stdout).unwrap();
     for verb in
-        "up down export import image doctor completion apply ls describe rm invoke scale logs events secret namespace version"
+        "up down upgrade export import image doctor completion apply ls describe rm invoke scale logs events secret namespace version"
             .split(' ')
     {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");

@@ -291,7 +291,8 @@ impl Watcher<'_> {
             Ok(instances) => tracing::info!(instances, "what was frozen goes on"),
             Err(error) => tracing::error!(error, "what is frozen is thawed by its next call"),
         }
-        if marker.schema_changed {
+        // Without copies nothing was ever changed.
+        if marker.schema_changed && !marker.copies.is_empty() {
             kept::restore_data(&self.home.databases(), &marker.copies, &marker.data_dir)?;
         }
         self.mark(marker, Step::GoingBack { restored: true })
@@ -313,7 +314,9 @@ impl Watcher<'_> {
     }
 
     async fn finish(&mut self, marker: &Marker, end: &End) -> io::Result<bool> {
-        Last::write(self.home, marker, end)?;
+        if let Err(error) = Last::write(self.home, marker, end) {
+            tracing::error!(%error, ?end, "what came of the upgrade is not noted");
+        }
         for left in [self.home.databases(), self.home.path().join("next")] {
             if let Err(error) = kept::discard(&left) {
                 tracing::warn!(%error, "it goes at the next upgrade");

@@ -4,7 +4,7 @@
 mod report;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -67,13 +67,7 @@ impl UpgradeArgs {
     /// # Errors
     /// Why nothing is upgraded, or why what goes on can't be seen any more.
     pub fn run(&self, running: &Running, machine: &dyn Machine) -> Result<ExitCode, UpgradeError> {
-        let home = Home::new(&self.upgrade_dir);
-        let wanted = Wanted {
-            file: self.file.clone().unwrap_or_default(),
-            before: self.before.clone(),
-            replace_packaged: self.replace_packaged,
-            trial: self.trial_time,
-        };
+        let (home, wanted) = (Home::new(&self.upgrade_dir), self.wanted()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let marker = prepare(&home, running, &wanted, machine).await?;
@@ -83,5 +77,32 @@ impl UpgradeArgs {
             let outcome = report.follow(&home).await?;
             Ok(if outcome == Outcome::Passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
+    }
+
+    /// What is asked for. Files are named as those find them who look from elsewhere: dpkg is run in `/`.
+    fn wanted(&self) -> io::Result<Wanted> {
+        Ok(Wanted {
+            file: std::path::absolute(self.file.as_deref().unwrap_or(Path::new("")))?,
+            before: self.before.as_deref().map(std::path::absolute).transpose()?,
+            replace_packaged: self.replace_packaged,
+            trial: self.trial_time,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::{Cli, Verb};
+
+    #[test]
+    fn files_are_named_as_those_find_them_who_look_from_elsewhere() {
+        let words = ["actord", "upgrade", "./new.deb", "--before", "kept/old.deb"];
+        let Verb::Upgrade(upgrade) = Cli::try_parse_from(words).unwrap().verb else { panic!("another verb") };
+        let (wanted, here) = (upgrade.wanted().unwrap(), std::env::current_dir().unwrap());
+        assert_eq!(wanted.file, here.join("new.deb"));
+        assert_eq!(wanted.before, Some(here.join("kept/old.deb")));
+        assert_eq!(wanted.trial.as_secs(), 60);
     }
 }
