@@ -4,7 +4,7 @@
 //! Stage: actord with containerd and functions <- :8083 <- Chromium <- Tab: presses, types, and waits for what is to be seen
 //! ```
 //! `make screenshots` runs `pages` alone, which then writes pictures of what it looks at.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that can't be set up has failed")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't be set up has failed")]
 
 mod axe;
 mod chromium;

@@ -109,7 +109,8 @@ impl Tab {
 
     /// A picture of what is seen, or of the whole page.
     pub(crate) async fn picture(&self, whole: bool) -> Vec<u8> {
-        let wanted = ScreenshotParams::builder().capture_beyond_viewport(whole).full_page(whole).build();
+        // Not the crate's `full_page`: that forgets how large the page was made.
+        let wanted = ScreenshotParams::builder().capture_beyond_viewport(whole).build();
         self.page.screenshot(wanted).await.unwrap()
     }
 
