@@ -2,6 +2,7 @@
 //! does harm costs those that are under way when it does.
 
 use crate::machine::Machine;
+use crate::manager::until;
 use crate::process::Actord;
 
 /// Upgrades to a program that fails, under load; the old one has to be there again, with all functions. Returns how many
@@ -71,6 +72,24 @@ async fn a_good_program_stays_and_no_request_fails_also_where_the_caller_leaves(
     println!("a good upgrade: {seen}");
     assert_eq!(seen.failed, [""; 0], "{}", machine.story());
     assert_eq!(machine.manager.functions(), before, "the function's process was left alone");
+    machine.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_frozen_is_thawed_before_the_old_program_goes_on() {
+    let machine = Machine::start().await;
+    let sleepy = r#"{"service":"sleepy","image":"docker.io/test/hello:1","annotations":{"actord.freeze-after":"1s"}}"#;
+    machine.manager.ask("POST", "/system/functions", sleepy).await;
+    let before = machine.manager.functions();
+    until("the function is frozen", async || {
+        machine.manager.ask("GET", "/system/function/sleepy", "").await.contains(r#""phase":"frozen""#)
+    })
+    .await;
+    let said = machine.upgrade(&machine.other("no-start"), &[]).await;
+    assert_eq!(machine.outcome().await.0, "went-back", "{said:?}\n{}", machine.story());
+    assert!(machine.story().contains("what was frozen goes on instances=1"), "{}", machine.story());
+    assert_eq!(machine.status("GET", "/function/sleepy/version", "").await, 200);
+    assert_eq!(machine.manager.functions(), before, "its process was left alone");
     machine.finish().await;
 }
 
