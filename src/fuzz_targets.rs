@@ -7,7 +7,7 @@
 //! `tests/fuzz/` makes the bytes. A target is one more line here, one there, and a seed: docs/contributing.md.
 
 use crate::host::{cni, containerd};
-use crate::{bundle, cron, function, http, queue, stack, store, wire};
+use crate::{bundle, cli, cron, events, function, http, queue, stack, store, wire};
 
 /// One of them.
 #[derive(Debug, Clone, Copy)]
@@ -52,4 +52,6 @@ pub const TARGETS: &[Target] = targets! {
     "forwarding" => http::fuzzed::forwarding,
     "answers" => http::fuzzed::answers,
     "stored-heads" => http::fuzzed::stored_heads,
+    "event-ids" => events::fuzzed::ids,
+    "event-streams" => cli::fuzzed::event_streams,
 };

@@ -12,6 +12,8 @@ mod describe;
 mod doctor;
 mod events;
 mod export;
+#[cfg(feature = "testing")]
+pub(crate) use client::fuzzed;
 mod import;
 mod invoke;
 mod logs;

@@ -13,6 +13,8 @@
 
 mod driver;
 mod event;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod id;
 mod judge;
 mod latest;
@@ -161,7 +163,11 @@ impl Events {
 
     fn of(loads: watch::Receiver<Loads>) -> Self {
         // By chance, since a clock may be set back. Zero is nobody's: it stands for an id that can't be read.
-        let ring = Ring::new(rand::random::<u32>().max(1));
+        Self::of_boot(rand::random::<u32>().max(1), loads)
+    }
+
+    fn of_boot(boot: u32, loads: watch::Receiver<Loads>) -> Self {
+        let ring = Ring::new(boot);
         let shared = Shared { ring, pulls: watch::Sender::default(), loads, metrics: OnceLock::new() };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new(), end: CancellationToken::new() }
     }

@@ -88,7 +88,20 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     (
         "fuzz_targets",
-        &["bundle", "function", "host::cni", "host::containerd", "http", "queue", "cron", "stack", "store", "wire"],
+        &[
+            "bundle",
+            "function",
+            "host::cni",
+            "host::containerd",
+            "http",
+            "queue",
+            "cron",
+            "events",
+            "stack",
+            "store",
+            "cli",
+            "wire",
+        ],
     ),
     ("daemon", EVERY_ROOM),
 ];

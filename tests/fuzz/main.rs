@@ -51,6 +51,8 @@ fuzz! {
     any_request_goes_to_the_function_as_one_head: "forwarding", 10_000;
     any_answer_goes_to_the_client_as_one_head: "answers", 10_000;
     any_stored_head_is_damaged_or_the_headers_that_were_kept: "stored-heads", 10_000;
+    any_id_of_an_event_is_refused_or_gone_on_after_without_a_gap: "event-ids", 20_000;
+    any_stream_of_events_is_read_as_the_same_in_whatever_pieces_it_comes: "event-streams", 10_000;
 }
 
 #[test]

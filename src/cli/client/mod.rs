@@ -8,6 +8,8 @@
 mod args;
 mod environment;
 mod error;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzed;
 mod http;
 mod login;
 mod output;

@@ -1,6 +1,6 @@
 //! Server-sent events, as they come in pieces.
 
-/// The longest line that is waited for: no event has one.
+/// The longest line that is waited for, and the most that an event says: none has so much.
 const LONGEST: usize = 4 << 20;
 
 /// An event.
@@ -25,36 +25,39 @@ pub(in crate::cli) struct Frames {
 impl Frames {
     /// The events that are whole with this piece.
     pub(in crate::cli) fn push(&mut self, piece: &[u8]) -> Vec<Frame> {
+        let begun = self.pending.len();
         self.pending.extend_from_slice(piece);
-        let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n') else {
+        // What has come before has no end of a line, and is not looked at again: a long line may come byte by byte.
+        let Some(end) = piece.iter().rposition(|byte| *byte == b'\n') else {
             if self.pending.len() > LONGEST {
                 self.pending.clear();
             }
             return Vec::new();
         };
-        let rest = self.pending.split_off(end + 1);
+        let rest = self.pending.split_off(begun + end + 1);
         let lines = std::mem::replace(&mut self.pending, rest);
         lines.split_inclusive(|byte| *byte == b'\n').filter_map(|line| self.line(line)).collect()
     }
 
     /// The event that this line ends, if it is one's end.
     fn line(&mut self, line: &[u8]) -> Option<Frame> {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line));
+        let line = line.trim_end_matches('\r');
         if line.is_empty() {
             let frame = std::mem::take(&mut self.frame);
             return std::mem::take(&mut self.has_data).then_some(frame);
         }
-        let (key, value) = line.split_once(':').unwrap_or((&*line, ""));
+        let (key, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match key {
             "id" => self.frame.id = Some(value.to_owned()),
             "event" => value.clone_into(&mut self.frame.event),
             "data" => {
-                if std::mem::replace(&mut self.has_data, true) {
-                    self.frame.data.push('\n');
+                let is_next = std::mem::replace(&mut self.has_data, true);
+                if self.frame.data.len() + value.len() < LONGEST {
+                    self.frame.data.extend(is_next.then_some('\n'));
+                    self.frame.data.push_str(value);
                 }
-                self.frame.data.push_str(value);
             }
             // A comment, or what we don't know.
             _ => {}
