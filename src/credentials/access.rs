@@ -134,10 +134,10 @@ impl Access {
     }
 
     /// Begins a session of the one whose password or token an `Authorization` header carries; its text is told this once.
-    /// Blocks, until it is on the disk.
+    /// Blocks, until it is on the disk, if it can be.
     ///
     /// # Errors
-    /// [`ChangeError`].
+    /// When who asks is not known any more.
     pub fn begin_session(&self, header: &[u8]) -> Result<(Arc<Session>, String), ChangeError> {
         self.change_sessions(|known| {
             let sent = Sent::read(header);
@@ -263,9 +263,16 @@ impl Access {
         self.change_and(keep, act)
     }
 
-    /// As [`Access::change_and`], of a change of sessions.
+    /// As [`Access::change_and`], of a change of sessions. No promise is lost with one, so it holds in memory where it can't be
+    /// kept: on a full disk somebody must be able to sign in, and out. The next change writes all of them.
     fn change_sessions<T>(&self, act: impl FnOnce(&mut Known) -> Result<T, ChangeError>) -> Result<T, ChangeError> {
-        self.change_and(|known: &Known, directory: &Path, _: &T| known.sessions.write(directory), act)
+        let keep = |known: &Known, directory: &Path, _: &T| {
+            if let Err(error) = known.sessions.write(directory) {
+                tracing::error!(%error, "sessions hold and end as they are asked to, but a restart finds those that were kept before");
+            }
+            Ok(())
+        };
+        self.change_and(keep, act)
     }
 
     /// Changes a copy of the table, keeps that on the disk, and then puts it in the place of the table.

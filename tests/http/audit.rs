@@ -106,6 +106,19 @@ async fn sessions_and_calls_by_hand_are_in_it_and_no_text_of_one() {
 }
 
 #[actix_web::test]
+async fn a_token_pushes_nothing_out_of_it_by_beginning_sessions() {
+    let home = tempfile::tempdir().unwrap();
+    let (house, audit) = house(&home, false).await;
+    let (_, header) = token(&house, &["read"], &["dev"]).await;
+    for _ in 0..30 {
+        crate::sessions::begin(&house, &header).await;
+    }
+    let found: Vec<String> = entries(&home, &audit).await.iter().map(said).collect();
+    let begun = found.iter().filter(|line| line.contains("POST /system/session")).count();
+    assert_eq!(begun, 20, "{found:?}");
+}
+
+#[actix_web::test]
 async fn reads_and_calls_are_not_in_it_but_who_is_kept_out_and_who_guesses() {
     let home = tempfile::tempdir().unwrap();
     let (house, audit) = house(&home, true).await;

@@ -182,6 +182,31 @@ async fn nothing_is_told_to_another_origin_that_asks_first() {
 }
 
 #[actix_web::test]
+async fn a_page_of_another_address_changes_and_reads_nothing_by_what_a_browser_has_kept() {
+    let house = House::public().await;
+    let dashboard = house.dashboard();
+    for address in [house.address, dashboard] {
+        for (says, status) in [
+            ("", 200),
+            ("Origin: http://h\r\n", 200),
+            ("Origin: HTTPS://H\r\n", 200),
+            ("Origin: http://h:8080\r\n", 403),
+            ("Origin: http://evil\r\n", 403),
+            ("Origin: null\r\n", 403),
+            ("Origin: https://page.example\r\nX-Forwarded-Host: page.example\r\n", 200),
+        ] {
+            for line in ["GET /system/functions", "GET /system/session"] {
+                let reply = ask(address, &format!("{line} HTTP/1.1\r\nHost: h\r\n{says}{AUTH}"), "").await;
+                assert_eq!(reply.status, status, "{line} {says:?}: {reply:?}");
+            }
+        }
+        let posted = format!("POST /system/password/rotate HTTP/1.1\r\nHost: h\r\nOrigin: http://evil\r\n{AUTH}");
+        assert_eq!(ask(address, &posted, "").await.status, 403);
+        assert_eq!(house.system("GET /system/functions", "").await.status, 200, "it is the password as before");
+    }
+}
+
+#[actix_web::test]
 async fn a_browser_is_never_asked_for_the_password_by_itself() {
     for flavor in [ApiFlavor::Public, ApiFlavor::Provider] {
         let house = House::with(flavor, |_| {}).await;
@@ -198,9 +223,15 @@ async fn a_browser_is_never_asked_for_the_password_by_itself() {
                 let head = format!("GET {path} HTTP/1.1\r\nHost: h\r\n{credentials}");
                 let client = ask(address, &head, "").await;
                 assert_eq!(client.status, 401, "{client:?}");
-                assert_eq!(client.header("www-authenticate").as_deref(), Some("Basic realm=\"Restricted\""));
+                let asks = (address == house.address).then(|| "Basic realm=\"Restricted\"".to_owned());
+                assert_eq!(client.header("www-authenticate"), asks, "only browsers come to the dashboard");
                 // What it says over plain HTTP to another machine, and to this one or by TLS.
-                for says in ["User-Agent: Mozilla/5.0 (X11)", "User-Agent: Mozilla/5.0\r\nSec-Fetch-Mode: navigate"] {
+                for says in [
+                    "User-Agent: Mozilla/5.0 (X11)",
+                    "User-Agent: Mozilla/5.0\r\nSec-Fetch-Mode: navigate",
+                    "User-Agent: other\r\nAccept-Language: de",
+                    "Upgrade-Insecure-Requests: 1",
+                ] {
                     let browser = ask(address, &format!("{head}{says}\r\n"), "").await;
                     assert_eq!((browser.status, browser.header("www-authenticate")), (401, None), "{browser:?}");
                     assert_eq!(browser.text(), client.text());

@@ -68,6 +68,19 @@ async fn none_prolongs_itself_and_one_that_was_ended_is_refused() {
 }
 
 #[actix_web::test]
+async fn a_session_makes_no_credentials_that_outlive_it() {
+    let house = House::public().await;
+    let (_, session) = begin(&house, AUTH).await;
+    let (id, _) = token(&house, &["read"], &["dev"]).await;
+    for line in ["POST /system/tokens", "POST /system/password/rotate", &format!("POST /system/tokens/{id}/rotate")] {
+        let reply = by(&house, line, &session).await;
+        assert_eq!((reply.status, reply.text().contains("by the password itself")), (403, true), "{line}: {reply:?}");
+    }
+    assert_eq!(by(&house, &format!("DELETE /system/tokens/{id}"), &session).await.status, 202, "it may take some away");
+    assert_eq!(by(&house, "GET /system/tokens", AUTH).await.status, 200, "the password is what it was");
+}
+
+#[actix_web::test]
 async fn a_session_ends_with_the_password_or_token_that_began_it_and_is_no_guess_then() {
     let house = House::public().await;
     let (id, text) = token(&house, &["read"], &["*"]).await;

@@ -160,6 +160,26 @@ fn sessions_hold_over_a_restart() {
 }
 
 #[test]
+fn where_nothing_can_be_written_one_signs_in_and_out_all_the_same() {
+    let home = tempfile::tempdir().unwrap();
+    let access = Access::open(home.path()).unwrap();
+    let who = basic(&format!("admin:{}", Credentials::read(home.path()).unwrap().password));
+    let file = home.path().join("sessions.json");
+    // A directory is in the way of the file.
+    std::fs::create_dir_all(file.join("x")).unwrap();
+    let (session, text) = access.begin_session(who.as_bytes()).unwrap();
+    let (stays, other) = access.begin_session(who.as_bytes()).unwrap();
+    let (bearer, other) = (format!("Bearer {text}"), format!("Bearer {other}"));
+    assert_eq!(access.session(bearer.as_bytes()), Some(session));
+    assert!(access.end_session(bearer.as_bytes()).unwrap());
+    assert_eq!(access.caller(bearer.as_bytes()), Err(Denied::Wrong), "what has ended is refused at once");
+    std::fs::remove_dir_all(&file).unwrap();
+    access.begin_session(who.as_bytes()).unwrap();
+    let again = Access::open(home.path()).unwrap();
+    assert_eq!((again.session(other.as_bytes()), again.sessions()), (Some(stays), 2), "the next change keeps all");
+}
+
+#[test]
 fn a_password_that_was_rotated_is_refused_at_once_and_the_new_one_lies_where_it_was() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = tempfile::tempdir().unwrap();

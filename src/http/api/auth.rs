@@ -7,7 +7,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::needs::{Needs, named, row};
 use super::subject::Noted;
@@ -17,6 +17,9 @@ use crate::http::seconds::whole_seconds;
 use crate::http::source::Source;
 use crate::http::text::text;
 use crate::http::{Services, Settings};
+
+/// What no client but a browser sends. A page can leave out none of them all.
+const OF_BROWSERS: [&str; 4] = ["sec-fetch-mode", "accept-language", "origin", "upgrade-insecure-requests"];
 
 /// What is said of credentials that are not known.
 const UNKNOWN: &str = "invalid credentials";
@@ -47,6 +50,11 @@ pub(super) async fn require(
             return Ok(request.into_response(refusal));
         }
     };
+    if is_of_another_page(request.request()) {
+        let line = "a page of another address asks for this: only the dashboard's own may";
+        noted.answered(StatusCode::FORBIDDEN);
+        return Ok(request.into_response(text(StatusCode::FORBIDDEN, line)));
+    }
     if let Some(refusal) = services.gate.refusal_of(request.method(), request.match_info().as_str()) {
         noted.answered(refusal.status());
         return Ok(request.into_response(refusal));
@@ -59,13 +67,25 @@ pub(super) async fn require(
 
 /// A browser that is asked for credentials in the usual way asks its user, and sends what it is told with each later request to
 /// the same address: also with those of a page that a function answered there. Only browsers say what they ask for something as,
-/// and that alone where an address is secure in their eyes; all of them are called Mozilla everywhere.
+/// and that alone where an address is secure in their eyes; all of them are called Mozilla everywhere, and name their languages.
 pub(super) fn without_prompt(sent: &HeaderMap, mut refusal: HttpResponse) -> HttpResponse {
     let agent = sent.get(header::USER_AGENT).map_or(&[][..], |agent| agent.as_bytes());
-    if sent.contains_key("sec-fetch-mode") || agent.starts_with(b"Mozilla/") {
+    if agent.starts_with(b"Mozilla/") || OF_BROWSERS.iter().any(|name| sent.contains_key(*name)) {
         refusal.headers_mut().remove(header::WWW_AUTHENTICATE);
     }
     refusal
+}
+
+/// Whether a page of another address makes its reader's browser ask, by credentials that the browser has kept: it says where such
+/// a page is from, whatever that does. A proxy in between may call this address otherwise, and no page can speak for it without
+/// asking first, which is refused.
+fn is_of_another_page(request: &HttpRequest) -> bool {
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return false };
+    let Some((_, origin)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else { return true };
+    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let own = header(header::HOST).or_else(|| Some(request.uri().authority()?.as_str()));
+    let is_own = |own: &str| own.trim().eq_ignore_ascii_case(origin);
+    !own.into_iter().chain(header(header::HeaderName::from_static("x-forwarded-host"))).any(is_own)
 }
 
 /// Whom a request is from, after the wait that its source has to have, and if that one may do what it needs.

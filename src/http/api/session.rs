@@ -32,8 +32,7 @@ pub(super) async fn get(request: HttpRequest, access: web::Data<Access>) -> Answ
 /// that it was asked for with holds. Its text is told in this answer and never again. It opens no function.
 #[utoipa::path(post, path = "/system/session", operation_id = "begin_session", tag = "tokens", responses(
     (status = 201, description = "The session", body = BegunSession),
-    (status = 500, description = "It can't be kept: the line says why", content_type = "text/plain", body = String),
-    (status = 507, description = "The disk is full: nothing was changed", content_type = "text/plain", body = String),
+    (status = 500, description = "It could not be begun: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn begin(request: HttpRequest, access: web::Data<Access>) -> Answer {
     let (caller, header) = (caller(&request)?, sent(&request).to_owned());
@@ -52,8 +51,7 @@ pub(super) async fn begin(request: HttpRequest, access: web::Data<Access>) -> An
 #[utoipa::path(delete, path = "/system/session", operation_id = "end_session", tag = "tokens", responses(
     (status = 202, description = "It is refused from now on"),
     (status = 404, description = "It is no session that asks", content_type = "text/plain", body = String),
-    (status = 500, description = "That can't be kept: the line says why", content_type = "text/plain", body = String),
-    (status = 507, description = "The disk is full: nothing was changed", content_type = "text/plain", body = String),
+    (status = 500, description = "It could not be ended: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn end(request: HttpRequest, access: web::Data<Access>) -> Answer {
     let (caller, header) = (caller(&request)?, sent(&request).to_owned());

@@ -20,6 +20,8 @@ const METHOD_MAX: usize = 16;
 const NAME_MAX: usize = 63 + 1 + 63;
 /// The route whose `{name}` is a namespace.
 const NAMESPACE: &str = "/system/namespace/";
+/// The route of sessions.
+const SESSION: &str = "/system/session";
 
 /// A namespace, and a name in it.
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ pub(super) struct Noted {
     is_known: bool,
     /// Whether these are the password's.
     is_admin: bool,
+    /// Whether it begins or ends a session.
+    is_of_session: bool,
 }
 
 impl Noted {
@@ -59,7 +63,15 @@ impl Noted {
             status: None,
         };
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        Self { audit: audit.clone(), entry: Some(entry), subject, changes, is_known: false, is_admin: false }
+        Self {
+            audit: audit.clone(),
+            entry: Some(entry),
+            subject,
+            changes,
+            is_known: false,
+            is_admin: false,
+            is_of_session: false,
+        }
     }
 
     /// It is from this one, or from nobody that is known. From here on a change of one that is known is noted whatever comes
@@ -84,6 +96,7 @@ impl Noted {
         if let Some(entry) = &mut self.entry {
             pattern.clone_into(&mut entry.route);
         }
+        self.is_of_session = pattern == SESSION;
         let mut subject = self.subject.borrow_mut();
         let name = name.filter(|name| is_plain(name)).map(str::to_owned);
         if pattern.starts_with(NAMESPACE) {
@@ -112,7 +125,8 @@ impl Drop for Noted {
         let is_refused = entry.status.is_some_and(|status| (400..500).contains(&status));
         match (self.is_known, entry.status) {
             (true, None) if !self.changes => {}
-            (true, _) if is_refused && !self.is_admin => self.audit.note_some(entry),
+            // Sessions are what every token may begin and end, as often as it likes.
+            (true, _) if (is_refused || self.is_of_session) && !self.is_admin => self.audit.note_some(entry),
             (true, _) => self.audit.note(entry),
             (false, Some(_)) => self.audit.note_some(entry),
             (false, None) => {}

@@ -39,6 +39,7 @@ request_body = CreateTokenRequest, responses(
     (status = 500, description = "It can't be kept: the line says why", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn create(request: HttpRequest, body: Payload, access: web::Data<Access>) -> Answer {
+    by_no_session(&request, &access)?;
     let sent: CreateTokenRequest = wire::read(&read(body, BODY_MAX).await?)?;
     let namespaces = Reach::try_from(sent.namespaces)?;
     let scopes = sent.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?;
@@ -61,6 +62,7 @@ responses(
     (status = 507, description = "The disk is full: nothing was changed", content_type = "text/plain", body = String),
 ))]
 pub(super) async fn rotate(id: web::Path<String>, request: HttpRequest, access: web::Data<Access>) -> Answer {
+    by_no_session(&request, &access)?;
     let caller = caller(&request)?;
     let made = change(&access, move |access| access.rotate(&id)).await?;
     info!(token = made.0.id, by = caller.name(), "token rotated");
@@ -90,11 +92,24 @@ pub(super) async fn revoke(id: web::Path<String>, request: HttpRequest, access: 
     (status = 500, description = "It can't be kept: the line says why", content_type = "text/plain", body = String),
     (status = 507, description = "The disk is full: nothing was changed", content_type = "text/plain", body = String),
 ))]
-pub(super) async fn rotate_password(access: web::Data<Access>) -> Answer {
+pub(super) async fn rotate_password(request: HttpRequest, access: web::Data<Access>) -> Answer {
+    by_no_session(&request, &access)?;
     let Credentials { user, password } = change(&access, Access::rotate_password).await?;
     info!(user, "password rotated");
     let answer = RotatedPassword { user, password };
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// Refuses who asks by a session: what outlives it is not made by it, so that one that was stolen is worth no more than its hours.
+fn by_no_session(request: &HttpRequest, access: &Access) -> Result<(), HttpError> {
+    let sent = request.headers().get(header::AUTHORIZATION).map_or(&b""[..], header::HeaderValue::as_bytes);
+    match access.session(sent) {
+        None => Ok(()),
+        Some(_) => {
+            let line = "a session makes no credentials: ask by the password itself, as `actord token` and `actord password` do";
+            Err(HttpError::new(StatusCode::FORBIDDEN, line))
+        }
+    }
 }
 
 /// A change waits for the disk, off the workers. A client that leaves does not undo it.

@@ -34,6 +34,8 @@ pub(in crate::http) async fn protect(
     for (name, value) in ALL {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    // The page asks for the password itself. A browser that did so would keep it for whatever is at this name.
+    headers.remove(header::WWW_AUTHENTICATE);
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
