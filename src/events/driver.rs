@@ -11,8 +11,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::Shared;
 use super::event::What;
-use super::judge::judge;
-use super::latest::Followed;
+use super::judge::{judge, short};
+use super::latest::{Followed, Health};
 use crate::engine::{Change, Changed, Engine, Missed, Namespaces, View};
 use crate::function::{FunctionId, Phase, Shedding, Status, Step};
 use crate::queue::{End, Ended, Queue};
@@ -38,8 +38,6 @@ pub(super) struct Driver {
     /// Where each start was when it was last told of, and what it waited for.
     steps: BTreeMap<FunctionId, (Step, Option<String>)>,
     pulls: Followed,
-    faults: Vec<String>,
-    paused: bool,
 }
 
 impl Driver {
@@ -58,8 +56,6 @@ impl Driver {
             known: None,
             steps: BTreeMap::new(),
             pulls: Followed::default(),
-            faults: Vec::new(),
-            paused: false,
         }
     }
 
@@ -76,7 +72,14 @@ impl Driver {
         loop {
             let starting = self.starting();
             tokio::select! {
-                change = changes.next() => self.note(change).await,
+                change = changes.next() => match change {
+                    Ok(Change { id, what, .. }) => self.judge(id, what).await,
+                    Err(Missed { .. }) => {
+                        // What is still kept of them is older than the list that comes now, and would be told back and forth.
+                        changes = self.engine.watch(None);
+                        self.list().await;
+                    }
+                },
                 ended = self.ends.recv(), if has_queue => match ended {
                     Err(RecvError::Closed) => has_queue = false,
                     ended => self.note_call(ended),
@@ -119,13 +122,6 @@ impl Driver {
         Some(all)
     }
 
-    async fn note(&mut self, change: Result<Change, Missed>) {
-        match change {
-            Ok(Change { id, what, .. }) => self.judge(id, what).await,
-            Err(Missed { .. }) => self.list().await,
-        }
-    }
-
     async fn judge(&mut self, id: FunctionId, now: Changed) {
         let known = self.known.get_or_insert_default();
         let mut told = judge(known.get(&id), &now);
@@ -147,6 +143,7 @@ impl Driver {
     fn note_call(&self, ended: Result<Ended, RecvError>) {
         let (function, what) = match ended {
             Ok(Ended { function, call, how, reason, count }) => {
+                let reason = reason.as_deref().map(short);
                 (Some(function), What::Call { id: call, ended: how, reason, count })
             }
             Err(RecvError::Lagged(count)) => {
@@ -176,22 +173,22 @@ impl Driver {
             let now = (step, waits_for);
             if self.steps.insert(id.clone(), now.clone()).as_ref() != Some(&now) {
                 let (step, waits_for) = now;
-                self.shared.push(Some(id), What::Step { step, waits_for });
+                self.shared.push(Some(id), What::Step { step, waits_for: waits_for.as_deref().map(short) });
             }
         }
         self.pulls.tell(&self.shared.pulls, Instant::now());
     }
 
     fn look_at_faults(&mut self) {
-        let mut faults = self.engine.faults();
-        faults.extend(self.queue.faults());
-        if faults != self.faults {
-            self.faults.clone_from(&faults);
-            self.shared.push(None, What::Faults(faults));
+        let faults = self.engine.faults().into_iter().chain(self.queue.faults());
+        let faults: Vec<_> = faults.map(|fault| short(&fault)).collect();
+        let health = Health { faults, paused: self.engine.shedding() >= Shedding::Calls };
+        let before = self.shared.health.send_replace(Arc::new(health.clone()));
+        if health.faults != before.faults {
+            self.shared.push(None, What::Faults(health.faults));
         }
-        let paused = self.engine.shedding() >= Shedding::Calls;
-        if std::mem::replace(&mut self.paused, paused) != paused {
-            self.shared.push(None, What::Paused(paused));
+        if health.paused != before.paused {
+            self.shared.push(None, What::Paused(health.paused));
         }
     }
 }

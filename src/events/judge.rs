@@ -82,7 +82,8 @@ fn reason<'a>(status: &'a Status, desired: &'a Desired) -> Option<&'a str> {
     failure.or(desired.failed.as_deref()).filter(|_| !desired.kept_down)
 }
 
-fn short(text: &str) -> String {
+/// A text as it is kept.
+pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(TEXT_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -29,6 +29,15 @@ pub struct Pull {
     pub waits_for: Option<String>,
 }
 
+/// What is wrong with the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// What is wrong with what actord needs, in words.
+    pub faults: Vec<String>,
+    /// Whether asynchronous calls wait because memory is short.
+    pub paused: bool,
+}
+
 /// The pulls of all functions.
 pub(super) type Pulls = Arc<BTreeMap<FunctionId, Pull>>;
 

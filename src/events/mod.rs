@@ -39,8 +39,8 @@ use tokio_util::task::TaskTracker;
 use self::driver::Driver;
 pub use self::event::{Because, Event, What};
 pub use self::id::{EventId, NoEventId};
-pub use self::latest::Pull;
 use self::latest::Pulls;
+pub use self::latest::{Health, Pull};
 use self::metrics::Metrics;
 pub use self::reader::{Reader, Told};
 use self::ring::Ring;
@@ -106,6 +106,8 @@ pub struct Events {
 struct Shared {
     ring: Ring,
     pulls: watch::Sender<Pulls>,
+    /// How the machine is: told to who begins to listen, since events tell changes of it alone.
+    health: watch::Sender<Arc<Health>>,
     loads: watch::Receiver<Loads>,
     /// None as long as nobody wants to know.
     metrics: OnceLock<Metrics>,
@@ -168,7 +170,13 @@ impl Events {
 
     fn of_boot(boot: u32, loads: watch::Receiver<Loads>) -> Self {
         let ring = Ring::new(boot);
-        let shared = Shared { ring, pulls: watch::Sender::default(), loads, metrics: OnceLock::new() };
+        let shared = Shared {
+            ring,
+            pulls: watch::Sender::default(),
+            health: watch::Sender::default(),
+            loads,
+            metrics: OnceLock::new(),
+        };
         Self { shared: Arc::new(shared), tasks: TaskTracker::new(), end: CancellationToken::new() }
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::event::Event;
 use super::id::EventId;
-use super::latest::{Pull, Pulls};
+use super::latest::{Health, Pull, Pulls};
 use super::ring::Found;
 use super::{Filter, Shared, Why};
 use crate::function::FunctionId;
@@ -21,6 +21,8 @@ pub enum Told {
     Pulls(Vec<(FunctionId, Pull)>),
     /// So busy were these functions in the last step: those that were called, and those that have just fallen silent.
     Loads(Vec<(FunctionId, Point)>),
+    /// So the machine is when it is begun to listen, if anything is wrong with it.
+    Health(Arc<Health>),
     /// Look at everything anew: something was missed. What comes next comes after the event with this id.
     Reset(Why, EventId),
 }
@@ -40,6 +42,8 @@ pub struct Reader {
     seen_round: u64,
     /// What it is told first.
     reset: Option<Why>,
+    /// Whether it is still to be told how the machine is.
+    is_new: bool,
     /// Whether it was cut off.
     is_over: bool,
 }
@@ -69,6 +73,7 @@ impl Reader {
             seen_pulls: Pulls::default(),
             seen_round,
             reset,
+            is_new: true,
             is_over: false,
         }
     }
@@ -97,6 +102,12 @@ impl Reader {
         if let Some(why) = self.reset.take() {
             return Some(self.reset(why));
         }
+        if std::mem::take(&mut self.is_new) && self.filter.wants(None) {
+            let health = self.shared.health.borrow().clone();
+            if *health != Health::default() {
+                return Some(Told::Health(health));
+            }
+        }
         // Before it is looked at what there is: what comes meanwhile is news then.
         self.told.mark_unchanged();
         loop {
@@ -118,9 +129,15 @@ impl Reader {
         self.new_pulls().or_else(|| self.new_loads())
     }
 
+    /// What it has looked at all up to, whether it was told of it or not.
+    #[must_use]
+    pub fn place(&self) -> EventId {
+        EventId { boot: self.shared.ring.boot(), number: self.seen }
+    }
+
     fn reset(&self, why: Why) -> Told {
         self.shared.count_reset(why);
-        Told::Reset(why, EventId { boot: self.shared.ring.boot(), number: self.seen })
+        Told::Reset(why, self.place())
     }
 
     fn new_pulls(&mut self) -> Option<Told> {

@@ -70,6 +70,7 @@ fn told(reader: &mut Reader) -> Vec<String> {
             let loads: BTreeMap<_, _> = loads.iter().map(|(id, point)| (id.name.as_str(), point.calls)).collect();
             format!("loads {loads:?}")
         }
+        Told::Health(health) => format!("health {:?} {}", health.faults, health.paused),
         Told::Reset(why, id) => format!("{} {}", why.word(), id.number),
     });
     shown.collect()
@@ -105,6 +106,25 @@ async fn an_id_that_is_gone_or_of_an_earlier_process_gets_one_reset_and_then_wha
         assert_eq!(first[0], format!("{why} {}", newest - 1), "and goes on from there");
     }
     assert_eq!(told(&mut house.read(Some(house.id(8)))).len(), ring::KEPT, "the oldest that is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_to_listen_is_told_what_is_wrong_with_the_machine_once_and_after_what_was_missed() {
+    let house = House::new();
+    let other = EventId { boot: house.id(0).boot ^ 1, number: 3 };
+    assert_eq!(told(&mut house.read(Some(other))), ["earlier 0"], "nothing is wrong");
+    let health = Health { faults: vec!["the disk is full".into()], paused: true };
+    house.events.shared.health.send_replace(Arc::new(health));
+    let mut reader = house.read(Some(other));
+    assert_eq!(told(&mut reader), ["earlier 0", "health [\"the disk is full\"] true"]);
+    house.delete("f", 1);
+    assert_eq!(told(&mut reader), ["1"]);
+    assert_eq!(reader.place(), house.id(1));
+    let filter = Filter { name: Some("f".parse().unwrap()), ..Filter::default() };
+    assert_eq!(told(&mut house.events.read(None, filter.clone())), [""; 0], "it is no function's");
+    let mut of_another = house.events.read(None, filter);
+    house.events.shared.push(Some(id("g")), What::Deleted);
+    assert_eq!((told(&mut of_another), of_another.place()), (Vec::new(), house.id(2)), "it has passed over it");
 }
 
 #[tokio::test(start_paused = true)]

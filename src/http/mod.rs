@@ -38,6 +38,7 @@ mod room;
 mod seconds;
 mod server;
 mod source;
+mod streams;
 mod text;
 mod unacknowledged;
 
@@ -53,7 +54,7 @@ use ipnet::IpNet;
 pub use metrics::Metrics;
 pub use queued::{Bodies, Queued};
 pub use server::{serve, serve_dashboard, serve_metrics};
-use tokio::sync::Semaphore;
+pub use streams::Streams;
 
 use self::api::system;
 use self::guesses::Guesses;
@@ -67,9 +68,6 @@ use crate::history::History;
 use crate::queue::Queue;
 use crate::routes::Routes;
 use crate::tls::Tls;
-
-/// The most streams of events that are open on a listener.
-const EVENT_STREAMS: usize = 64;
 
 /// Which peer a listener stands for; they disagree on `/system/info`, on the proxy's errors and on its extra headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,8 +167,8 @@ pub struct Settings {
     pub connections: ConnectionLimits,
     /// The proxies whose `X-Forwarded-*` are believed and passed on. A gateway on this machine is one for the provider's listener.
     pub trusted_proxies: Vec<IpNet>,
-    /// Places for streams of events: each is a connection and a task for as long as its client likes.
-    pub event_streams: Arc<Semaphore>,
+    /// Places for streams of events.
+    pub event_streams: Streams,
     /// The certificate that it shows; none: it does not speak TLS.
     pub tls: Option<Tls>,
     /// Where the dashboard listens, for those who look for it here; it speaks TLS where this does. None: there is none.
@@ -197,7 +195,7 @@ impl Settings {
             reading: ReadingLimits::default(),
             connections: ConnectionLimits::default(),
             trusted_proxies: Vec::new(),
-            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
+            event_streams: Streams::default(),
             tls: None,
             dashboard: None,
             release: Release {

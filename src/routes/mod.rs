@@ -79,6 +79,12 @@ impl Routes {
         Self { functions: DashMap::new(), parking }
     }
 
+    /// How long a call waits at most for an instance that is started for it.
+    #[must_use]
+    pub fn waking(&self) -> Duration {
+        self.parking.waking
+    }
+
     /// Makes the function known, and says what a request can expect that finds no instance ready. Those that wait are
     /// answered if it is nothing to wait for.
     pub fn announce(&self, function: &FunctionId, outlook: Outlook<Instant>) {

@@ -144,6 +144,43 @@ async fn a_token_is_told_of_its_namespaces_alone_and_of_nothing_once_revoked() {
 }
 
 #[actix_web::test]
+async fn who_comes_later_is_told_what_is_wrong_with_the_machine_if_it_may_know_that() {
+    let house = House::public().await;
+    let (_, some) = token(&house, &["read"], &["dev"]).await;
+    let mut first = Listener::start(&house, "", AUTH).await;
+    house.script.lock().unwrap().faults = vec!["store: the disk is full".into()];
+    first.gets("event: faults\n").await;
+    let mut second = Listener::start(&house, "?after=00000000-1", AUTH).await;
+    let told = events(&second.gets("event: faults\n").await);
+    let names: Vec<_> = told.iter().map(|(id, name, _)| (id.is_some(), name.as_str())).collect();
+    assert_eq!(names, [(true, "reset"), (false, "faults")]);
+    assert_eq!(told[1].2["faults"], json!(["store: the disk is full"]));
+    for (query, header) in [("", some.as_str()), ("?namespace=dev", AUTH)] {
+        let mut other = Listener::start(&house, query, header).await;
+        house.add("b.dev", "i");
+        let told = other.gets("\"function\":\"b\"").await;
+        assert!(!told.contains("faults"), "{told}");
+        house.engine.remove(&"b.dev".parse().unwrap());
+    }
+}
+
+#[actix_web::test]
+async fn one_token_leaves_places_to_others() {
+    let house = House::public().await;
+    let (_, some) = token(&house, &["read"], &["dev"]).await;
+    let mut all = Vec::new();
+    for _ in 0..16 {
+        all.push(Listener::start(&house, "", &some).await);
+    }
+    let reply = refused(&house, "", &some).await;
+    assert_eq!((reply.status, reply.header("retry-after").as_deref()), (503, Some("5")), "{reply:?}");
+    assert!(reply.text().contains("by this token"), "{reply:?}");
+    let (_, other) = token(&house, &["read"], &["dev"]).await;
+    Listener::start(&house, "", &other).await;
+    Listener::start(&house, "", AUTH).await;
+}
+
+#[actix_web::test]
 async fn a_page_is_told_of_nothing_once_its_person_signed_out() {
     let house = House::public().await;
     let dashboard = house.dashboard();

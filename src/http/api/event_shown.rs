@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::history::known;
-use crate::events::{Because, Event, EventId, Pull, What, Why};
+use crate::events::{Because, Event, EventId, Health, Pull, What, Why};
 use crate::function::{FunctionId, Namespace};
 use crate::history::{Point, STEP};
 use crate::http::seconds::whole_seconds;
@@ -67,6 +67,14 @@ fn what(what: &What, common: EventData) -> EventData {
         What::Faults(faults) => EventData { faults: Some(faults.clone()), ..common },
         What::Paused(paused) => EventData { paused: Some(*paused), ..common },
     }
+}
+
+/// What is wrong with the machine just now, in the words of the events that tell when it begins and ends.
+pub(super) fn health(health: &Health, now: Timestamp) -> Vec<(&'static str, EventData)> {
+    let faults = (!health.faults.is_empty()).then(|| What::Faults(health.faults.clone()));
+    let paused = health.paused.then_some(What::Paused(true));
+    let common = || EventData { time: Some(now.to_string()), ..EventData::default() };
+    faults.into_iter().chain(paused).map(|is| (is.word(), what(&is, common()))).collect()
 }
 
 /// How far a pull is.

@@ -13,17 +13,17 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use jiff::Timestamp;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::HttpError;
-use super::needs::enter;
+use super::needs::{self, enter};
 use super::params::ListEvents;
 use super::request::{Answer, Context, last_in_query};
 use super::{event_shown, sse};
 use crate::credentials::{Access, Caller};
 use crate::events::{EventId, Filter, Reader, Told};
 use crate::function::{FunctionName, Namespace};
+use crate::http::streams::Place;
 use crate::http::text::text;
 use crate::http::{Draining, Services, Settings};
 
@@ -53,11 +53,13 @@ const LAST_EVENT_ID: &str = "last-event-id";
 pub(super) async fn stream(request: HttpRequest, (services, settings): Context) -> Answer {
     let filter = filter(&services, &request).await?;
     let after = after(&request)?;
-    let Ok(place) = settings.event_streams.clone().try_acquire_owned() else {
-        let line = "too many streams of events are open on this listener: some must end first";
-        let mut refusal = text(StatusCode::SERVICE_UNAVAILABLE, line);
-        refusal.headers_mut().insert(header::RETRY_AFTER, COME_BACK);
-        return Ok(refusal);
+    let place = match settings.event_streams.take(&needs::caller(&request)?) {
+        Ok(place) => place,
+        Err(line) => {
+            let mut refusal = text(StatusCode::SERVICE_UNAVAILABLE, line);
+            refusal.headers_mut().insert(header::RETRY_AFTER, COME_BACK);
+            return Ok(refusal);
+        }
     };
     let sent = request.headers().get(header::AUTHORIZATION).map(|sent| sent.as_bytes().to_owned());
     let begun = Stream {
@@ -115,7 +117,7 @@ struct Stream {
     sent: Vec<u8>,
     /// When something is to be sent again.
     beat_at: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Stream {
@@ -131,7 +133,7 @@ impl Stream {
                 tracing::info!("events are not told any more to credentials that do not hold any more");
                 return None;
             };
-            let Ok(told) = told else { return Some(Bytes::from_static(sse::BEAT)) };
+            let Ok(told) = told else { return Some(sse::beat(&self.reader.place().to_string()).into()) };
             let (mut next, now, mut portion) = (Some(told?), Timestamp::now(), Vec::new());
             while let Some(told) = next {
                 write(&mut portion, &caller, told, now);
@@ -170,6 +172,12 @@ fn write(portion: &mut Vec<u8>, caller: &Caller, told: Told, now: Timestamp) {
             loads.retain(|(id, _)| caller.reaches(&id.namespace));
             event_shown::loads(&loads).iter().for_each(|load| sse::frame(portion, None, "load", load));
         }
+        Told::Health(health) if caller.reaches_all() => {
+            for (name, data) in event_shown::health(&health, now) {
+                sse::frame(portion, None, name, &data);
+            }
+        }
+        Told::Health(_) => {}
         Told::Reset(why, id) => {
             sse::frame(portion, Some(&id.to_string()), "reset", &event_shown::reset(why));
         }

@@ -15,8 +15,9 @@ use crate::function::FunctionId;
 use crate::history::{MOST, Point, STEP, Series};
 use crate::wire::{CallsOfFunction, FunctionHistory, NamespaceHistory};
 
-/// The list's small graphs.
+/// The list's small graphs, and the most of each: they are of all functions together.
 const MINUTES: usize = 30;
+const MINUTES_MOST: usize = 60;
 
 /// How much a function was called in the last hour, and what that took
 ///
@@ -57,6 +58,8 @@ pub(super) async fn of_function(
 }
 
 /// How much all functions of a namespace were called in the last minutes
+///
+/// At most the newest 60 values of each.
 #[utoipa::path(get, path = "/system/history", operation_id = "history", tag = "functions", params(InNamespace, Points),
 responses(
     (status = 200, description = "Values of ten seconds each, the oldest first", body = NamespaceHistory),
@@ -64,7 +67,7 @@ responses(
 ))]
 pub(super) async fn all(request: HttpRequest, (services, _): Context) -> Answer {
     let namespace = namespace(&services, "", &request).await?;
-    let all = services.history.all(&namespace, points(&request, MINUTES)?);
+    let all = services.history.all(&namespace, points(&request, MINUTES)?.min(MINUTES_MOST));
     let end = end(all.iter().map(|(_, series)| series));
     let functions = all.into_iter().map(|(name, Series { points, .. })| {
         let last = points.last().copied().unwrap_or(Point::NOTHING);

@@ -36,8 +36,8 @@ use crate::wire::{self, InvokeAnswer, InvokeRequest};
 /// So much of an answer's body is told.
 const KEPT: usize = 256 << 10;
 
-/// A function may have to be started first, which takes so long beside the time for its answer.
-const START: Duration = Duration::from_secs(75);
+/// Beside the time for its answer and that for its start, which it may need first.
+const MORE: Duration = Duration::from_secs(15);
 
 /// What actord says of a call, and nobody else.
 const OURS: [&str; 2] = ["x-actord-call", "x-actord-chain"];
@@ -73,9 +73,11 @@ pub(super) async fn invoke(
     let from = guesses.client(request.peer_addr(), request.headers());
     let sending = sending(id.clone(), sent, entry.asks_for_token(), from)?;
     info!(function = %id, by = caller.name(), "call asked for");
-    let limit = entry.limit().or(settings.upstream_timeout);
-    let Ok(reply) = timeout(limit + START, services.queue.call_now(&sending)).await else {
-        let line = format!("function {id} did not end its answer within {:?}", limit + START);
+    let limit = entry.limit().or(settings.upstream_timeout) + services.routes.waking() + MORE;
+    let Ok(reply) = timeout(limit, services.queue.call_now(&sending)).await else {
+        let line = format!(
+            "function {id} was not started and did not end its answer within {limit:?}: `actord describe {id}` says how it stands"
+        );
         return Err(HttpError::new(StatusCode::GATEWAY_TIMEOUT, line));
     };
     let Reply { came, answer, took, .. } = reply.ok_or_else(|| HttpError::busy("no function can be called yet"))?;

@@ -4,8 +4,11 @@ use serde::Serialize;
 
 /// What a stream begins with, so that whoever hands it on passes its head on at once.
 pub(super) const HELLO: &[u8] = b": hello\n\n";
-/// What says that a stream is well on which nothing happens.
-pub(super) const BEAT: &[u8] = b":\n\n";
+/// What says that a stream is well on which nothing happens. Whoever comes back goes on after this id: those that it did not hear
+/// of are passed over as well.
+pub(super) fn beat(id: &str) -> String {
+    format!("id: {id}\n\n")
+}
 
 /// Adds an event. Its data is one line, since JSON has no line ends outside of its texts, and escapes those in them.
 pub(super) fn frame(portion: &mut Vec<u8>, id: Option<&str>, event: &str, data: &impl Serialize) {
@@ -29,9 +32,9 @@ mod tests {
         let mut portion = HELLO.to_vec();
         frame(&mut portion, Some("3f9a01bc-17"), "phase", &json!({"reason": "a\nb\r\n\ndata: c"}));
         frame(&mut portion, None, "pull", &json!({"pulled": 1}));
-        portion.extend_from_slice(BEAT);
+        portion.extend_from_slice(beat("3f9a01bc-19").as_bytes());
         let expected = ": hello\n\nid: 3f9a01bc-17\nevent: phase\ndata: {\"reason\":\"a\\nb\\r\\n\\ndata: c\"}\n\n\
-                        event: pull\ndata: {\"pulled\":1}\n\n:\n\n";
+                        event: pull\ndata: {\"pulled\":1}\n\nid: 3f9a01bc-19\n\n";
         assert_eq!(String::from_utf8(portion).unwrap(), expected);
     }
 }
