@@ -20,11 +20,13 @@ const WORKER: &str = include_str!("worker.js");
 /// The name of the browser's own for this machine.
 const NAME: &str = "gateway.test";
 
-/// How many changes were made, as the audit log has them, and how many requests on the three ports were answered with 401.
+/// How many changes were made, as the audit log has them, and how many requests on the three ports were refused: with
+/// 401, or with 403 where they come from another origin's page.
 async fn seen(actord: &Actord) -> (usize, f64) {
     let log = std::fs::read_to_string(actord.data().join("audit/audit.log")).unwrap();
     let metrics = client::ask(actord.metrics, Request::get("/metrics")).await.unwrap().text();
-    let of_requests = |line: &&str| line.contains("http_requests_total{") && line.contains("=\"401\"");
+    let refused = |line: &&str| line.contains("=\"401\"") || line.contains("=\"403\"");
+    let of_requests = |line: &&str| line.contains("http_requests_total{") && refused(line);
     let counts =
         metrics.lines().filter(of_requests).map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
     (log.lines().filter(|line| line.contains("\"outcome\":\"done\"")).count(), counts.sum())
