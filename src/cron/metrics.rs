@@ -62,6 +62,7 @@ impl Metrics {
         for counter in [&self.fired, &self.missed, &self.skipped] {
             counter.with_label_values(&[&id.to_string()]);
         }
+        self.lateness.with_label_values(&[&id.to_string()]);
     }
 
     pub(super) fn fired(&self, id: &FunctionId, late: Duration) {
@@ -120,7 +121,15 @@ mod tests {
         };
         let id = "tick.openfaas-fn".parse().unwrap();
         metrics.follow(&id);
-        assert_eq!(series(), ["actord_cron_fired_total", "actord_cron_missed_total", "actord_cron_skipped_total"]);
+        assert_eq!(
+            series(),
+            [
+                "actord_cron_fired_total",
+                "actord_cron_lateness_seconds",
+                "actord_cron_missed_total",
+                "actord_cron_skipped_total"
+            ]
+        );
         metrics.missed(&id, 2);
         metrics.follow(&id);
         assert_eq!(metrics.missed.with_label_values(&["tick.openfaas-fn"]).get(), 2);

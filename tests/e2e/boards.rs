@@ -143,16 +143,23 @@ async fn boards_and_alerts_find_on_a_running_actord_what_they_ask_for() {
 
     let questions = questions(&house.actord.metrics.to_string());
     assert!(questions.len() > 100, "{questions:#?}");
-    let page = house.page().await;
-    no_complaint_of_promtool(page.as_bytes());
-    let there = names(&page);
-    for (place, question) in &questions {
-        for Selector { metric, .. } in selectors(question) {
-            assert!(metric == "up" || there.contains(metric.as_str()), "{place}: {metric} is not on the page:\n{page}");
-        }
-    }
+    no_complaint_of_promtool(house.page().await.as_bytes());
 
     let begun = Instant::now();
+    // What was counted a moment ago may be told a moment later.
+    loop {
+        let page = house.page().await;
+        let there = names(&page);
+        let asked = questions.iter().flat_map(|(place, question)| {
+            selectors(question).into_iter().map(move |Selector { metric, .. }| (place, metric))
+        });
+        let missing: Vec<_> = asked.filter(|(_, metric)| metric != "up" && !there.contains(metric.as_str())).collect();
+        if missing.is_empty() {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{missing:?} are not on the page:\n{page}");
+        sleep(Duration::from_millis(100)).await;
+    }
     loop {
         let mut without = Vec::new();
         for (place, question) in &questions {
