@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use actord::function::{InstanceId, SpecDraft};
 use actord::host::{HostError, IdMapping, InstanceConfig, Runtime as _};
@@ -87,13 +87,15 @@ async fn an_image_of_any_user_sees_the_same_in_a_user_namespace_as_without() {
 }
 
 impl World {
-    /// The one file of this name that instances wrote into their own layers.
-    fn written(&self, name: &str) -> PathBuf {
-        let snapshots = self.options.containerd_root.join("io.containerd.snapshotter.v1.overlayfs/snapshots");
-        let layers = fs::read_dir(snapshots).unwrap().map(|layer| layer.unwrap().path().join("fs").join(name));
-        let found: Vec<_> = layers.filter(|path| path.exists()).collect();
-        assert_eq!(found.len(), 1, "{found:?}");
-        found[0].clone()
+    /// Where the machine has a file that this instance wrote into its own layer. That of one that was removed a moment ago may still
+    /// be beside it.
+    fn written(&self, id: &InstanceId, name: &str) -> PathBuf {
+        let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", self.pid(id))).unwrap();
+        let root = mounts.lines().find(|mount| mount.split(' ').nth(4) == Some("/")).unwrap();
+        let (_, layer) = root.split_once("upperdir=").unwrap_or_else(|| panic!("{root}"));
+        let layer = Path::new(layer.split(',').next().unwrap());
+        assert!(layer.starts_with(&self.options.containerd_root), "{root}");
+        layer.join(name)
     }
 
     async fn says(&self, id: &InstanceId, line: &str) {
@@ -116,7 +118,7 @@ async fn root_in_an_instance_and_all_that_it_makes_is_nobodys_on_the_machine() {
         let id = world.up(&creation).await;
         world.says(&id, "written").await;
         assert_eq!(on_the_machine(world.pid(&id)), (300_000, 300_000, "0 300000 65536".to_owned()), "{runtime}");
-        let about = fs::metadata(world.written("written")).unwrap();
+        let about = fs::metadata(world.written(&id, "written")).unwrap();
         assert_eq!((about.uid(), about.gid()), (300_000, 300_000), "{runtime}");
         let counted = world.runtime.written(&id, u64::MAX).await.unwrap();
         assert!((3 << 20..4 << 20).contains(&counted), "{runtime}: {counted}");
