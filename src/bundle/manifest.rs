@@ -71,8 +71,8 @@ impl Manifest {
         let Form { format } = serde_json::from_slice(bytes).map_err(wrong)?;
         if format != FORMAT {
             return Err(format!(
-                "its form is {format}, and this actord reads {FORMAT}: apply it by the program in it, `tar -xOf BUNDLE install \
-                 | sh -s BUNDLE`"
+                "its form is {format}, and this actord reads {FORMAT}: apply it by the program in it, `tar --force-local -xOf \
+                 BUNDLE install | sh -s BUNDLE`"
             ));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(wrong)?;

@@ -18,7 +18,7 @@ Example:
 
 On the other machine, bare and without a network, as root:
 
-  tar -xOf shop.tar install | sh -s shop.tar
+  tar --force-local -xOf shop.tar install | sh -s shop.tar
 
 Variables in the stack files are filled in here. Secrets are not taken along: they are made on the other machine. What is
 printed is the sum of the bundle, for `sha256sum -c`.")]
