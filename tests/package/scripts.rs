@@ -39,11 +39,33 @@ fn a_first_install_enables_and_starts_and_an_upgrade_restarts_the_service_alone(
 #[test]
 fn while_an_upgrade_by_actord_is_on_trial_its_watcher_alone_starts_and_ends_programs() {
     let root = Root::installed();
-    root.put("var/lib/actord-upgrade/trial.json", "{}", 0o600);
+    for file in ["trial.json", "trial.lock"] {
+        root.put(&format!("var/lib/actord-upgrade/{file}"), "{}", 0o600);
+    }
+    let watched = File::open(root.path("var/lib/actord-upgrade/trial.lock")).unwrap();
+    rustix::fs::flock(&watched, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     assert_eq!(root.run("postinst", &["configure", "0.1.0-1"]), "");
     let asked = root.asked();
     assert_eq!(asked.last().unwrap(), "systemctl --system daemon-reload", "it finds the new units");
     assert!(!asked.iter().any(|call| call.starts_with("deb-systemd-invoke")), "{asked:?}");
+}
+
+#[test]
+fn what_is_left_of_an_upgrade_that_nobody_watches_holds_up_no_other() {
+    let root = Root::installed();
+    root.put("bin/sleep", "#!/bin/sh\necho \"sleep $*\" >>\"$DPKG_ROOT/calls\"\n", 0o755);
+    root.put("var/lib/actord-upgrade/trial.json", "{", 0o600);
+    for lock in [None, Some("trial.lock")] {
+        if let Some(lock) = lock {
+            root.put(&format!("var/lib/actord-upgrade/{lock}"), "7", 0o600);
+        }
+        let said = root.run("postinst", &["configure", "0.1.0-1"]);
+        assert!(said.contains("nobody watches") && said.contains("trial.json"), "{said}");
+        let asked = root.asked();
+        assert_eq!(asked.last().unwrap(), TAKE_OVER, "{asked:?}");
+        let waited = asked.iter().filter(|call| *call == "sleep 1").count();
+        assert!(waited > 5, "a watcher that was killed is started again within seconds: {asked:?}");
+    }
 }
 
 #[test]
