@@ -28,24 +28,41 @@ pub(super) fn gate(home: &Home, data_dir: &Path) -> Gate {
     gate_while(move || Ok(home.marker_of(&data_dir)?.and_then(|marker| marker.nothing_durable_for(uptime()))))
 }
 
-/// A gate that is closed while `left` says how long that will be. It is asked now and then, until it says nothing: a gate that
-/// was opened stays open. What can't be read at the start is no upgrade; later it may be one that goes back yet.
+/// A gate that is closed while `left` says how long that will be, or can't be told: what is taken then may be lost by going back.
+/// It is asked now and then, until it says nothing: a gate that was opened stays open.
 fn gate_while(left: impl Fn() -> io::Result<Option<Duration>> + Send + 'static) -> Gate {
-    let Ok(Some(first)) = left() else { return Gate::open() };
-    tracing::info!(seconds = first.as_secs(), "an upgrade is on trial: nothing is changed until it is over");
-    let (sender, closed_until) = watch::channel(Some(Instant::now() + first));
+    let mut first = left();
+    match &first {
+        Ok(None) => return Gate::open(),
+        Ok(Some(left)) => {
+            tracing::info!(seconds = left.as_secs(), "an upgrade is on trial: nothing is changed until it is over");
+        }
+        Err(error) => tell(error),
+    }
+    let closed = |left: Duration| Some(Instant::now() + left);
+    let (sender, closed_until) = watch::channel(closed(first.as_ref().ok().copied().flatten().unwrap_or(LOOK)));
     tokio::spawn(async move {
         loop {
             sleep(LOOK).await;
-            let Ok(left) = left() else { continue };
-            sender.send_replace(left.map(|left| Instant::now() + left));
-            if left.is_none() {
-                tracing::info!("the upgrade is no longer on trial: changes and calls are taken");
-                return;
+            let next = left();
+            match (&first, &next) {
+                (Ok(_), Err(error)) => tell(error),
+                (_, Ok(None)) => {
+                    tracing::info!("no upgrade is on trial: changes and calls are taken");
+                    sender.send_replace(None);
+                    return;
+                }
+                (_, Ok(Some(left))) => drop(sender.send_replace(closed(*left))),
+                (Err(_), Err(_)) => drop(sender.send_replace(closed(LOOK))),
             }
+            first = next;
         }
     });
     Gate::of(closed_until)
+}
+
+fn tell(error: &io::Error) {
+    tracing::error!(%error, "it can't be read whether an upgrade is on trial: nothing is changed until it can");
 }
 
 /// Does something as soon as the gate is open.
@@ -133,10 +150,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_trial_it_is_open_and_nothing_waits() {
         let home = tempfile::tempdir().unwrap();
-        for gate in [gate(&Home::new(home.path()), home.path()), gate_while(|| Err(io::Error::other("no upgrade's")))] {
-            assert_eq!(gate.left(), None);
-            when_open(&gate, || ()).await.unwrap();
+        let gate = gate(&Home::new(home.path()), home.path());
+        assert_eq!(gate.left(), None);
+        when_open(&gate, || ()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_it_can_t_be_read_whether_there_is_a_trial_it_is_closed_from_the_beginning() {
+        for then in [Says::Over, Says::OnTrial] {
+            let (marker, left) = marker();
+            marker.send_replace(Says::Nothing);
+            let gate = gate_while(left);
+            assert!(timeout(MINUTE * 10, gate.opened()).await.is_err(), "the table of files may be full");
+            assert!(gate.left().is_some());
+            marker.send_replace(then);
+            let is_open = timeout(MINUTE, gate.opened()).await.is_ok();
+            assert_eq!(is_open, matches!(then, Says::Over), "{then:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_marker_that_no_actord_wrote_closes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("trial.json"), "{").unwrap();
+        assert_eq!(gate(&Home::new(home.path()), home.path()).left(), None);
     }
 
     /// What reached those that keep calls.

@@ -34,10 +34,11 @@ impl Home {
         &self.0
     }
 
-    /// What is under way, if anything is.
+    /// What is under way, if anything is. A file that no actord wrote whole says nothing of that, and would be in the way of
+    /// all that comes: it is put aside, and told of.
     ///
     /// # Errors
-    /// When the file is there and can't be read, or no actord wrote it.
+    /// When the file is there and can't be read; `InvalidData` if it is damaged and can't be put aside.
     pub fn marker(&self) -> io::Result<Option<Marker>> {
         let path = self.marker_path();
         let bytes = match fs::read(&path) {
@@ -45,7 +46,30 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(named(&path, &error)),
         };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| named(&path, &error.into()))
+        match serde_json::from_slice(&bytes) {
+            Ok(marker) => Ok(Some(marker)),
+            Err(error) => self.put_aside(&io::Error::new(io::ErrorKind::InvalidData, error)).map(|()| None),
+        }
+    }
+
+    fn put_aside(&self, error: &io::Error) -> io::Result<()> {
+        let (path, aside) = (self.marker_path(), self.0.join("trial.json.damaged"));
+        match fs::rename(&path, &aside) {
+            // Somebody else did.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => return Err(named(&path, error)),
+            Ok(()) => {}
+        }
+        tracing::error!(
+            %error,
+            "{} is damaged and now called {}: nobody knows any more how far an upgrade had come. See which version runs (actord \
+             version, dpkg -s actord), and upgrade or install again the one that should; copies of what was kept before are in \
+             {} until the next upgrade begins, if it had come that far",
+            path.display(),
+            aside.display(),
+            self.databases().display()
+        );
+        durable::sync_dir(&self.0)
     }
 
     /// What is under way with this data directory, if anything is.
@@ -137,4 +161,36 @@ pub(super) fn holder(path: &Path) -> Option<i32> {
 /// The system's word, with the file's name before it.
 pub(super) fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upgrade::marker::Step;
+    use crate::upgrade::marker::testing::marker;
+
+    #[test]
+    fn a_marker_that_is_none_is_put_aside_and_is_in_nobody_s_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        assert_eq!(home.marker().unwrap(), None);
+        for damaged in ["", "{", "{}", "\0\0\0"] {
+            fs::write(dir.path().join("trial.json"), damaged).unwrap();
+            assert_eq!(home.marker_of(Path::new("/var/lib/actord")).unwrap(), None, "{damaged:?}");
+            assert_eq!(fs::read_to_string(dir.path().join("trial.json.damaged")).unwrap(), damaged);
+            assert!(!dir.path().join("trial.json").exists(), "{damaged:?}");
+        }
+        let whole = marker(Step::Prepared, false);
+        home.mark(&whole).unwrap();
+        assert_eq!(home.marker().unwrap(), Some(whole));
+    }
+
+    #[test]
+    fn one_that_can_t_be_read_now_is_left_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("trial.json")).unwrap();
+        let error = Home::new(dir.path()).marker().unwrap_err();
+        assert!(error.to_string().contains("trial.json"), "{error}");
+        assert!(dir.path().join("trial.json").exists());
+    }
 }
