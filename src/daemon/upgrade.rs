@@ -116,8 +116,8 @@ impl Machine for ThisMachine {
         thaw_all(cgroup_parent).map_err(|error| error.to_string())
     }
 
-    fn processes(&self, cgroup_parent: &str) -> BTreeMap<String, i32> {
-        first_processes(cgroup_parent).unwrap_or_default()
+    fn processes(&self, cgroup_parent: &str) -> Result<BTreeMap<String, i32>, String> {
+        first_processes(cgroup_parent).map_err(|error| error.to_string())
     }
 
     fn authorization(&self, data_dir: &Path) -> Option<String> {

@@ -1,10 +1,12 @@
 //! What healthy means. Pure: a trial is judged by what is seen of it, look by look.
 //!
 //! ```text
-//! an end, another process in its place, a function's process gone            -> back, at once
-//! not healthy by half of the trial (30 s at most), or twice in a row later   -> back
-//! healthy without a break until the trial is over                            -> passed
+//! an end, another process in its place                                        -> back, at once
+//! processes of several functions gone at once, or of one that did not end by itself -> back, at once
+//! not healthy by half of the trial (30 s at most), or for ten seconds later   -> back
+//! healthy, but for shorter breaks, until the trial is over                    -> passed
 //! ```
+//! A break may be nobody's fault: functions wake, crash by themselves and start again, whoever runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,11 +14,18 @@ use std::time::Duration;
 use super::marker::{Before, Function, function_of, instance_prefix};
 use super::step::Verdict;
 
-/// How long a new program may take until it is healthy, and after a boot of the machine, where all functions start anew; and how
-/// many looks in a row may fail later: one may meet a machine that is busy.
+/// How long a new program may take until it is healthy, and after a boot of the machine, where all functions start anew.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const STARTS_ALL_WITHIN: Duration = Duration::from_secs(300);
-const FAILURES: u32 = 2;
+/// How long something may be wrong later, and how long a function may take that is being started.
+const LASTS: Duration = Duration::from_secs(10);
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+/// How soon it has to be told that a function's process ended by itself, where anything is told. Functions whose processes go
+/// within `AT_ONCE` of each other did not.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How long an answer may take: as long as the old program was given before.
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the API says.
 #[derive(Debug, Clone, Default)]
@@ -51,16 +60,43 @@ pub(super) struct Trial {
     length: Duration,
     /// The process that is on trial.
     pub(super) pid: Option<i32>,
-    was_healthy: bool,
-    failures: u32,
-    /// Instances that went for a reason that their function's status gives.
-    explained: BTreeSet<String>,
+    /// When it was healthy last.
+    well_at: Option<Duration>,
+    gone: BTreeMap<String, Gone>,
+}
+
+/// An instance whose first process is gone.
+#[derive(Debug)]
+struct Gone {
+    /// When that was seen.
+    at: Duration,
+    why: Why,
+}
+
+/// Why a process is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Unknown,
+    /// Somebody asked for something else of its function, or it had more instances than it needs.
+    Asked,
+    /// It ended by itself, which its function's status says.
+    ByItself,
+    /// It did not, which its function's status says.
+    Killed,
+}
+
+/// What is not well, and for how long it may be so.
+struct Fault {
+    why: String,
+    lasts: Duration,
+    /// How long that may take at the start.
+    starts: Duration,
 }
 
 impl Trial {
     /// A trial that begins. `pid`: the process that becomes the new program, if there is one.
     pub(super) fn new(before: Before, commit: String, length: Duration, pid: Option<i32>) -> Self {
-        Self { before, commit, length, pid, was_healthy: false, failures: 0, explained: BTreeSet::new() }
+        Self { before, commit, length, pid, well_at: None, gone: BTreeMap::new() }
     }
 
     fn ready_within(&self) -> Duration {
@@ -69,7 +105,17 @@ impl Trial {
 
     /// Whether the new program has served at all.
     pub(super) fn was_healthy(&self) -> bool {
-        self.was_healthy
+        self.well_at.is_some()
+    }
+
+    /// How long an answer is waited for now.
+    pub(super) fn answers_within(&self) -> Duration {
+        if self.was_healthy() { ANSWERS_WITHIN } else { ANSWERS_WITHIN.min(self.ready_within() / 2) }
+    }
+
+    /// The instances that are followed and were there at the last look, with their first processes.
+    pub(super) fn followed(&self) -> impl Iterator<Item = (&String, i32)> {
+        self.before.processes.iter().filter(|(id, _)| !self.gone.contains_key(*id)).map(|(id, pid)| (id, *pid))
     }
 
     /// What the trial has come to by one more look.
@@ -82,197 +128,107 @@ impl Trial {
             (None, found) => self.pid = found,
             _ => {}
         }
-        let functions = look.answer.as_ref().map(|answer| &answer.functions);
-        let unexplained = look.gone.iter().filter(|instance| !self.explained.contains(*instance));
-        let (explained, killed): (Vec<&String>, Vec<&String>) =
-            unexplained.partition(|instance| functions.is_ok_and(|functions| self.explains(instance, functions)));
-        if let Some(instance) = killed.first() {
-            return Verdict::Failed(format!(
-                "the process of instance {instance} is gone, and its function has not changed"
-            ));
+        if let Some(why) = self.killed(look) {
+            return Verdict::Failed(why);
         }
-        let explained: Vec<String> = explained.into_iter().cloned().collect();
-        self.explained.extend(explained);
-        match self.fault(look) {
-            None => {
-                (self.was_healthy, self.failures) = (true, 0);
-                if look.at >= self.length { Verdict::Passed } else { Verdict::Undecided }
-            }
-            Some(why) if self.was_healthy => {
-                self.failures += 1;
-                if self.failures < FAILURES { Verdict::Undecided } else { Verdict::Failed(why) }
-            }
-            Some(why) if look.at > self.ready_within() => {
+        let Some(Fault { why, lasts, starts }) = self.fault(look) else {
+            self.well_at = Some(look.at);
+            return if look.at >= self.length { Verdict::Passed } else { Verdict::Undecided };
+        };
+        match self.well_at.map(|well_at| look.at.saturating_sub(well_at)) {
+            Some(since) if since > lasts => Verdict::Failed(format!("{why}, for {} s", since.as_secs())),
+            None if look.at > starts => {
                 Verdict::Failed(format!("it was not healthy {} s after its start: {why}", look.at.as_secs()))
             }
-            Some(_) => Verdict::Undecided,
+            _ => Verdict::Undecided,
         }
     }
 
+    /// Says so if processes of functions are gone that would be there with the old program.
+    fn killed(&mut self, look: &Look) -> Option<String> {
+        for instance in &look.gone {
+            self.gone.entry(instance.clone()).or_insert(Gone { at: look.at, why: Why::Unknown });
+        }
+        if let Ok(answer) = &look.answer {
+            for (instance, gone) in &mut self.gone {
+                if gone.why == Why::Unknown {
+                    gone.why = why_gone(&self.before, instance, &answer.functions);
+                }
+            }
+        }
+        let unasked = || self.gone.iter().filter(|(_, gone)| gone.why != Why::Asked);
+        // Who asks for many changes at once is told of by an answer.
+        let told_within = if look.answer.is_ok() { TOLD_WITHIN } else { LASTS };
+        let is_late = |gone: &Gone| look.at.saturating_sub(gone.at) > told_within;
+        for (instance, gone) in unasked() {
+            let beside = unasked().find(|(other, its)| {
+                function_of(other) != function_of(instance) && its.at.abs_diff(gone.at) <= AT_ONCE
+            });
+            if let Some((other, _)) = beside
+                && (look.answer.is_ok() || is_late(gone))
+            {
+                return Some(format!("the processes of instances {instance} and {other} were gone at once"));
+            }
+            if gone.why == Why::Killed || gone.why == Why::Unknown && is_late(gone) {
+                return Some(format!(
+                    "the process of instance {instance} is gone: its function has not changed, and it did not end by itself"
+                ));
+            }
+        }
+        None
+    }
+
     /// Why it is not healthy.
-    fn fault(&self, look: &Look) -> Option<String> {
+    fn fault(&self, look: &Look) -> Option<Fault> {
+        let (lasts, starts) = (LASTS.min(self.length / 2), self.ready_within());
+        let fault = |why: String| Some(Fault { why, lasts, starts });
         let answer = match &look.answer {
             Ok(answer) => answer,
-            Err(why) => return Some(why.clone()),
+            Err(why) => return fault(why.clone()),
         };
         if look.holder.is_none() {
-            return Some("no process has the data directory".to_owned());
+            return fault("no process has the data directory".to_owned());
         }
         if answer.commit != self.commit {
-            return Some(format!("commit {} answers, not {}", answer.commit, self.commit));
+            return fault(format!("commit {} answers, not {}", answer.commit, self.commit));
         }
         // What is said of one and the same thing may have other numbers in it.
         let about = |fault: &String| fault.split(':').next().map(str::to_owned);
         let known: BTreeSet<Option<String>> = self.before.faults.iter().map(about).collect();
-        if let Some(fault) = answer.faults.iter().find(|fault| !known.contains(&about(fault))) {
-            return Some(format!("a fault that was not there before: {fault}"));
+        if let Some(new) = answer.faults.iter().find(|fault| !known.contains(&about(fault))) {
+            return fault(format!("a fault that was not there before: {new}"));
         }
-        let is_ready = |name: &String| {
-            answer.functions.get(name).is_some_and(|function| function.available > 0 || function.replicas == 0)
-        };
-        let lost = self.before.ready.keys().find(|name| !is_ready(name))?;
-        Some(format!("function {lost} was ready before and is not"))
+        let is_ready = |function: &Function| function.available > 0 || function.replicas == 0;
+        let now = |name: &String| answer.functions.get(name);
+        let lost = || self.before.ready.keys().filter(|name| !now(name).is_some_and(is_ready));
+        let is_starting = |name: &&String| now(name).is_some_and(|function| function.is_starting);
+        let why = |name: &String| format!("function {name} was ready before and is not");
+        if let Some(name) = lost().find(|name| !is_starting(name)) {
+            return fault(why(name));
+        }
+        let name = lost().next()?;
+        Some(Fault { why: why(name), lasts: lasts.max(STARTS_WITHIN), starts: starts.max(STARTS_WITHIN) })
     }
+}
 
-    /// Whether an instance may be gone: somebody asked for something else of its function, or it had more than it needs.
-    fn explains(&self, instance: &str, functions: &BTreeMap<String, Function>) -> bool {
-        let Some(named) = function_of(instance) else { return false };
-        self.before.ready.iter().any(|(id, before)| {
-            instance_prefix(id) == named
-                && functions.get(id).is_some_and(|now| {
-                    now.replicas < before.replicas || now.spares < before.spares || now.is_another_than(before)
-                })
-        })
+/// Why an instance is gone, by what is told of its function.
+fn why_gone(before: &Before, instance: &str, functions: &BTreeMap<String, Function>) -> Why {
+    let Some(named) = function_of(instance) else { return Why::Unknown };
+    let alike = before.ready.iter().filter(|(id, _)| instance_prefix(id) == named);
+    let both: Vec<_> = alike.filter_map(|(id, before)| Some((before, functions.get(id)?))).collect();
+    let is_asked = |(before, now): &(&Function, &Function)| {
+        now.replicas < before.replicas || now.spares < before.spares || now.is_another_than(before)
+    };
+    if both.iter().any(is_asked) {
+        return Why::Asked;
+    }
+    let ends = both.iter().filter(|(before, now)| now.ended != before.ended).filter_map(|(_, now)| now.ended.as_ref());
+    match ends.map(|end| end.is_by_itself).reduce(|one, other| one && other) {
+        Some(true) => Why::ByItself,
+        Some(false) => Why::Killed,
+        None => Why::Unknown,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TRIAL: Duration = Duration::from_secs(60);
-
-    fn function(replicas: u64) -> Function {
-        let spec = [("image".to_owned(), "a sum".to_owned())].into();
-        Function { replicas, available: replicas, spares: 0, spec }
-    }
-
-    fn before() -> Before {
-        Before {
-            ready: [("env.openfaas-fn".to_owned(), function(2))].into(),
-            faults: ["disk: full".to_owned()].into(),
-            processes: [("env-1".to_owned(), 11), ("env-2".to_owned(), 12)].into(),
-            is_of_an_earlier_boot: false,
-        }
-    }
-
-    fn answer(functions: Function) -> Answer {
-        let functions = [("env.openfaas-fn".to_owned(), functions)].into();
-        Answer { commit: "new".into(), faults: BTreeSet::new(), functions }
-    }
-
-    fn well(seconds: u64) -> Look {
-        let (at, answer) = (Duration::from_secs(seconds), Ok(answer(function(2))));
-        Look { at, lives: true, holder: Some(7), gone: BTreeSet::new(), answer }
-    }
-
-    fn judged(looks: &[Look]) -> Vec<Verdict> {
-        let mut trial = Trial::new(before(), "new".into(), TRIAL, Some(7));
-        looks.iter().map(|look| trial.judge(look)).collect()
-    }
-
-    fn fails(looks: &[Look], word: &str) {
-        let verdicts = judged(looks);
-        let (last, earlier) = verdicts.split_last().unwrap();
-        assert!(earlier.iter().all(|verdict| *verdict == Verdict::Undecided), "{earlier:?}");
-        assert!(matches!(last, Verdict::Failed(why) if why.contains(word)), "{last:?} says {word}");
-    }
-
-    #[test]
-    fn it_passes_when_it_was_healthy_until_the_end_and_not_before() {
-        let looks: Vec<Look> = (0..=60).map(well).collect();
-        let verdicts = judged(&looks);
-        assert!(verdicts[..60].iter().all(|verdict| *verdict == Verdict::Undecided));
-        assert_eq!(verdicts[60], Verdict::Passed);
-    }
-
-    #[test]
-    fn an_end_or_another_process_in_its_place_is_the_end_of_it() {
-        fails(&[well(1), Look { lives: false, holder: None, ..well(2) }], "it ended (pid 7)");
-        fails(&[well(1), Look { holder: Some(8), ..well(2) }], "pid 8 took the place of pid 7");
-    }
-
-    #[test]
-    fn whoever_comes_first_is_on_trial_where_nobody_was_there_to_become_it() {
-        let mut trial = Trial::new(before(), "new".into(), TRIAL, None);
-        assert_eq!(trial.judge(&Look { holder: None, lives: false, ..well(1) }), Verdict::Undecided);
-        assert_eq!(trial.judge(&well(2)), Verdict::Undecided);
-        assert_eq!(trial.pid, Some(7));
-        assert!(matches!(trial.judge(&Look { lives: false, ..well(3) }), Verdict::Failed(_)));
-    }
-
-    #[test]
-    fn one_that_does_not_become_healthy_has_half_a_minute() {
-        let silent = |at| Look { answer: Err("no answer".into()), ..well(at) };
-        fails(&[silent(1), silent(30), silent(31)], "not healthy 31 s after its start: no answer");
-        assert_eq!(judged(&[silent(1), silent(29), well(30)]).pop(), Some(Verdict::Undecided));
-    }
-
-    #[test]
-    fn after_a_boot_of_the_machine_functions_may_take_longer_and_must_all_be_ready() {
-        let before = Before { is_of_an_earlier_boot: true, ..before() };
-        let mut trial = Trial::new(before, "new".into(), TRIAL, None);
-        let starts = |at| Look { answer: Ok(answer(Function { available: 0, ..function(2) })), ..well(at) };
-        for at in [1, 31, 70] {
-            assert_eq!(trial.judge(&starts(at)), Verdict::Undecided);
-        }
-        assert_eq!(trial.judge(&well(80)), Verdict::Passed);
-    }
-
-    #[test]
-    fn one_look_may_fail_and_two_in_a_row_may_not() {
-        let silent = |at| Look { answer: Err("no answer".into()), ..well(at) };
-        assert_eq!(judged(&[well(1), silent(2), well(3), silent(4), well(60)]).pop(), Some(Verdict::Passed));
-        fails(&[well(1), silent(2), silent(3)], "no answer");
-    }
-
-    #[test]
-    fn what_was_well_before_must_be_well_and_what_was_not_need_not() {
-        let with = |change: &dyn Fn(&mut Answer)| {
-            let mut answer = answer(function(2));
-            change(&mut answer);
-            move |at| Look { answer: Ok(answer.clone()), ..well(at) }
-        };
-        let old = with(&|answer| _ = answer.faults.insert("disk: fuller".into()));
-        assert_eq!(judged(&[old(1), old(60)]).pop(), Some(Verdict::Passed));
-        let new = with(&|answer| _ = answer.faults.insert("store: slow".into()));
-        fails(&[well(1), new(2), new(3)], "store: slow");
-        let other = with(&|answer| answer.commit = "old".into());
-        fails(&[other(1), other(31)], "commit old answers, not new");
-        let lost = with(&|answer| answer.functions.clear());
-        fails(&[well(1), lost(2), lost(3)], "env.openfaas-fn");
-        let starts = with(&|answer| answer.functions.values_mut().for_each(|function| function.available = 0));
-        fails(&[well(1), starts(2), starts(3)], "env.openfaas-fn");
-        let idle = with(&|answer| _ = answer.functions.insert("env.openfaas-fn".into(), function(0)));
-        assert_eq!(judged(&[well(1), idle(60)]).pop(), Some(Verdict::Passed), "it rests");
-    }
-
-    #[test]
-    fn a_function_s_process_that_is_gone_is_the_end_of_it_unless_somebody_asked_for_that() {
-        let gone = |at| Look { gone: ["env-2".to_owned()].into(), ..well(at) };
-        fails(&[well(1), gone(2)], "env-2");
-        let silent = Look { answer: Err("no answer".into()), ..gone(2) };
-        fails(&[well(1), silent], "env-2");
-        let with = |part: &str, sum: &str| {
-            let mut function = function(2);
-            function.spec.insert(part.into(), sum.into());
-            function
-        };
-        for changed in [function(1), with("image", "another"), Function { spec: BTreeMap::new(), ..function(2) }] {
-            let asked = Look { answer: Ok(answer(changed.clone())), ..gone(2) };
-            assert_eq!(judged(&[well(1), asked, gone(3), gone(60)]).pop(), Some(Verdict::Passed), "{changed:?}");
-        }
-        let shows_more = Look { answer: Ok(answer(with("new", "sum"))), ..gone(2) };
-        fails(&[well(1), shows_more], "env-2");
-    }
-}
+mod tests;

@@ -20,6 +20,8 @@ pub enum Outcome {
     WentBack,
     /// The old program was never replaced.
     NotBegun,
+    /// An operator installed another version during the trial, or removed the package: that is how it is now.
+    Replaced,
 }
 
 /// What came of the last upgrade.
@@ -57,6 +59,10 @@ impl Last {
             End::Passed => (Outcome::Passed, None),
             End::WentBack => (Outcome::WentBack, marker.reason.clone()),
             End::NotBegun(why) => (Outcome::NotBegun, Some(why.clone())),
+            End::Replaced => (
+                Outcome::Replaced,
+                Some("another version of the package was installed during the trial, or it was removed".to_owned()),
+            ),
         };
         let Marker { id, from, to, .. } = marker.clone();
         let bytes = serde_json::to_vec_pretty(&Self { id, from, to, outcome, reason })?;

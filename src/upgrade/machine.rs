@@ -12,7 +12,10 @@ pub trait Machine {
     /// Why that could not be done.
     fn thaw(&self, cgroup_parent: &str) -> Result<usize, String>;
     /// The first process of every instance below this control group.
-    fn processes(&self, cgroup_parent: &str) -> BTreeMap<String, i32>;
+    ///
+    /// # Errors
+    /// Why that could not be read: of what runs then nothing is known.
+    fn processes(&self, cgroup_parent: &str) -> Result<BTreeMap<String, i32>, String>;
     /// What the API of this data directory is asked with.
     fn authorization(&self, data_dir: &Path) -> Option<String>;
     /// Which boot of the machine this is.

@@ -41,7 +41,7 @@ pub struct Marker {
     pub unit: Option<String>,
     /// Which boot of the machine `step` was written in.
     pub boot_id: String,
-    /// How long the new one has to be healthy without a break.
+    /// How long the new one has to be healthy, but for short breaks.
     pub trial: Duration,
     /// When it began, to be shown.
     pub begun: Timestamp,
@@ -109,8 +109,24 @@ pub struct Function {
     pub available: u64,
     /// How many are ready beyond those.
     pub spares: u64,
+    /// Whether one is being started.
+    pub is_starting: bool,
+    /// How a process of it ended, as long as that is told.
+    pub ended: Option<Ended>,
+    /// Whether that is what its instances do again and again.
+    pub crashes: bool,
     /// What it was asked to be: a sum of each part that lists show of it. Not the parts: there are secrets in them.
     pub spec: BTreeMap<String, String>,
+}
+
+/// How a function's process ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ended {
+    /// Whether by itself: by a status that is not zero, a fault of its own, or because it took too much memory.
+    pub is_by_itself: bool,
+    /// A sum of what is told of it.
+    pub sum: String,
 }
 
 impl Function {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! check -> Prepared -> Stopping -> Copied -> Switched -> Trial ---------------------> Passed -> (nothing left)
-//!   |         |            |     (only where    |          | not healthy without a break     ^
+//!   |         |            |     (only where    |          | not healthy                     ^
 //!   v         +-- gives up: the old one runs ---+          v                                 |
 //! refused                                             GoingBack -> Back: the old one runs ---+
 //! ```
@@ -26,6 +26,7 @@ mod health;
 mod home;
 mod kept;
 mod last;
+mod look;
 mod machine;
 mod marker;
 mod park;

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use super::ask::ask;
 use super::deb;
 use super::describe::describe;
-use super::home::{Home, named};
+use super::health::ANSWERS_WITHIN;
+use super::home::{Home, holder, named};
 use super::kept;
 use super::machine::Machine;
 use super::marker::{Addresses, Before, Build, Function, Marker, PROTOCOL, Step, function_of, instance_prefix};
@@ -24,8 +25,6 @@ use super::refusal::Refusal;
 use super::start::start_watcher;
 use crate::durable;
 
-/// How long the actord that runs may take to answer a question.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 const ELF: &[u8] = b"\x7fELF";
 const AR: &[u8] = b"!<arch>\n";
 
@@ -53,7 +52,7 @@ pub struct Wanted {
     pub before: Option<PathBuf>,
     /// Whether a program may take the place of one that a package brought.
     pub replace_packaged: bool,
-    /// How long the new program has to be healthy without a break.
+    /// How long the new program has to be healthy, but for short breaks.
     pub trial: Duration,
 }
 
@@ -74,8 +73,6 @@ pub async fn prepare(
     })?;
     refuse_second(home)?;
     let (program, settings) = started(running.pid)?;
-    // Of the one before.
-    let _ = fs::remove_file(home.log());
     for left in [home.databases(), home.path().join("next")] {
         kept::discard(&left)?;
     }
@@ -85,6 +82,7 @@ pub async fn prepare(
     let kept = home.kept();
     kept::put_program(Path::new(&format!("/proc/{}/exe", running.pid)), &kept)?;
     let next = home.next("actord");
+    wanted.before.as_deref().map_or(Ok(()), must_be_file)?;
     let package = match kind(&wanted.file)? {
         Kind::Program => {
             kept::put_program(&wanted.file, &next)?;
@@ -139,6 +137,8 @@ pub async fn prepare(
         copies: BTreeMap::new(),
         reason: None,
     };
+    // Of the one before: only one that begins has something to say instead.
+    let _ = fs::remove_file(home.log());
     home.mark(&marker)?;
     Ok(marker)
 }
@@ -195,6 +195,7 @@ enum Kind {
 
 fn kind(file: &Path) -> Result<Kind, Refusal> {
     let mut head = Vec::new();
+    must_be_file(file)?;
     File::open(file).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(|error| named(file, &error))?;
     if head.starts_with(ELF) {
         return Ok(Kind::Program);
@@ -203,6 +204,14 @@ fn kind(file: &Path) -> Result<Kind, Refusal> {
         return Ok(Kind::Package);
     }
     Err(Refusal::Not(format!("{} is neither a program nor a Debian package", file.display())))
+}
+
+/// Whoever opened a pipe would wait for somebody who writes into it.
+fn must_be_file(file: &Path) -> Result<(), Refusal> {
+    if fs::metadata(file).map_err(|error| named(file, &error))?.is_file() {
+        return Ok(());
+    }
+    Err(Refusal::Not(format!("{} is no regular file: give the file itself", file.display())))
 }
 
 async fn build(program: &Path) -> Result<Build, String> {
@@ -233,7 +242,9 @@ fn compare(from: &Build, to: &Build) -> Result<bool, Refusal> {
 /// What is so now, and must be so afterwards.
 async fn before(running: &Running, machine: &dyn Machine) -> Result<Before, Refusal> {
     let authorization = machine.authorization(&running.data_dir);
-    let answer = ask(running.addresses.provider, authorization.as_deref(), ANSWERS_WITHIN).await;
+    let lock = running.data_dir.join("lock");
+    let is_it = || holder(&lock) == Some(running.pid);
+    let answer = ask(running.addresses.provider, authorization.as_deref(), ANSWERS_WITHIN, &is_it).await;
     let answer = answer.map_err(|why| {
         let at = running.addresses.provider;
         Refusal::Not(format!(
@@ -241,21 +252,26 @@ async fn before(running: &Running, machine: &dyn Machine) -> Result<Before, Refu
              it first (actord doctor)"
         ))
     })?;
-    let ready = answer.functions.into_iter().filter(|(_, function)| function.available > 0).collect();
-    let mut processes = machine.processes(&running.cgroup_parent);
+    // One that crashes again and again will do so whoever runs.
+    let is_followed = |function: &Function| function.available > 0 && !function.crashes;
+    let ready = answer.functions.into_iter().filter(|(_, function)| is_followed(function)).collect();
+    let processes = machine.processes(&running.cgroup_parent);
+    let mut processes = processes
+        .map_err(|why| Refusal::Not(format!("it can't be told whether functions keep their processes: {why}")))?;
     keep_settled(&ready, &mut processes);
     Ok(Before { ready, faults: answer.faults, processes, is_of_an_earlier_boot: false })
 }
 
-/// Leaves out instances of functions that are being changed: some of them will go, whoever runs.
+/// Leaves out instances of functions that are being changed: some of them will go, whoever runs. Instances are called by their
+/// functions' names, which several namespaces may have.
 fn keep_settled(ready: &BTreeMap<String, Function>, processes: &mut BTreeMap<String, i32>) {
     let count = |name: &str| processes.keys().filter(|instance| function_of(instance) == Some(name)).count() as u64;
-    let settled: BTreeSet<String> = ready
-        .iter()
-        .map(|(id, function)| (instance_prefix(id), function))
-        .filter(|(name, function)| count(name) == function.available + function.spares)
-        .map(|(name, _)| name)
-        .collect();
+    let mut served = BTreeMap::<String, u64>::new();
+    for (id, function) in ready {
+        *served.entry(instance_prefix(id)).or_default() += function.available + function.spares;
+    }
+    let settled: BTreeSet<&str> =
+        served.iter().filter(|(name, served)| count(name) == **served).map(|(name, _)| name.as_str()).collect();
     processes.retain(|instance, _| function_of(instance).is_some_and(|name| settled.contains(name)));
 }
 
@@ -266,12 +282,22 @@ mod tests {
     #[test]
     fn instances_are_followed_of_functions_that_are_as_they_will_be() {
         let function = |available, spares| Function { replicas: available, available, spares, ..Function::default() };
-        let ready = [("env.a", function(1, 1)), ("b--b.a", function(1, 0)), ("updated.a", function(1, 0))];
+        let ready = [
+            ("env.a", function(1, 1)),
+            ("b--b.a", function(1, 0)),
+            ("updated.a", function(1, 0)),
+            ("both.a", function(1, 0)),
+            ("both.b", function(2, 0)),
+        ];
         let ready = ready.map(|(name, function)| (name.to_owned(), function)).into();
-        let processes = ["env-1", "env-2", "b-b-1", "updated-1", "updated-2", "fails-1", "odd"];
+        let processes =
+            ["env-1", "env-2", "b-b-1", "updated-1", "updated-2", "fails-1", "odd", "both-1", "both-2", "both-3"];
         let mut processes = processes.map(|id| (id.to_owned(), 7)).into();
         keep_settled(&ready, &mut processes);
-        assert_eq!(processes.into_keys().collect::<Vec<_>>(), ["b-b-1", "env-1", "env-2"]);
+        assert_eq!(
+            processes.into_keys().collect::<Vec<_>>(),
+            ["b-b-1", "both-1", "both-2", "both-3", "env-1", "env-2"]
+        );
     }
 
     fn build(sha256: &str, store: i64) -> Build {
@@ -309,6 +335,17 @@ mod tests {
             assert_eq!(found, expected);
         }
         assert!(kind(&dir.path().join("none")).is_err_and(|error| error.to_string().contains("none")));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once_and_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        for file in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
+            let refused = kind(file).err().unwrap().to_string();
+            assert!(refused.contains("no regular file") && refused.contains(file.to_str().unwrap()), "{refused}");
+        }
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub(super) enum Place {
     To,
     /// Neither, or half of one: a package is being installed.
     Other,
+    /// In a trial: dpkg is at work, or has installed another version than both, or none.
+    Changing,
+    Operators,
 }
 
 /// What a trial has come to.
@@ -60,6 +63,8 @@ pub(super) enum End {
     Passed,
     WentBack,
     NotBegun(String),
+    /// The trial is void: an operator installed another version, or removed the package.
+    Replaced,
 }
 
 /// What to do next.
@@ -114,6 +119,8 @@ pub(super) fn next(marker: &Marker, seen: &Seen) -> Act {
             Place::From if !seen.is_mine && !is_package => cut(),
             _ => Act::GoBack("the new program could not be put in its place".to_owned()),
         },
+        Step::Trial { .. } if seen.program == Place::Operators => Act::Finish(End::Replaced),
+        Step::Trial { .. } if seen.program == Place::Changing => Act::Wait,
         Step::Trial { .. } if seen.program != Place::To => {
             Act::GoBack("the program was replaced during its trial".to_owned())
         }

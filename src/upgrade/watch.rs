@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::ask::ask;
-use super::deb;
-use super::health::{Look, Trial};
+use super::deb::{self, Installed};
+use super::health::Trial;
 use super::home::{Home, holder};
 use super::kept;
 use super::last::Last;
+use super::look::{is_something_gone, is_still, look};
 use super::machine::Machine;
 use super::marker::{Marker, Step, uptime};
 use super::park::locked;
@@ -24,9 +25,8 @@ use crate::process;
 
 /// How often it looks; and at what needs no question, in between.
 const OFTEN: Duration = Duration::from_millis(250);
+const NOW_AND_THEN: Duration = Duration::from_millis(100);
 const GLANCE: Duration = Duration::from_millis(25);
-/// How long an answer may take.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a new program that goes may take to finish what it has: one that served has requests, one that did not has none.
 const GRACE: Duration = Duration::from_secs(30);
 const LITTLE_GRACE: Duration = Duration::from_secs(5);
@@ -97,8 +97,16 @@ impl Watcher<'_> {
         let alone = *self.alone.get_or_insert_with(Instant::now);
         let is_on_trial = matches!(marker.step, Step::Trial { .. });
         let verdict = if is_on_trial { self.judge(marker).await } else { Verdict::Undecided };
+        let program = match (self.place(marker)?, &marker.from.deb, &marker.to.deb) {
+            (Place::Other, Some(before), Some(after)) if is_on_trial => match deb::installed(before, after).await {
+                Installed::Changing => Place::Changing,
+                Installed::Another => Place::Operators,
+                Installed::Ours => Place::Other,
+            },
+            (place, ..) => place,
+        };
         Ok(Seen {
-            program: self.place(marker)?,
+            program,
             is_parked: parked.is_some(),
             runs,
             is_mine: self.is_mine,
@@ -145,26 +153,8 @@ impl Watcher<'_> {
 
     async fn judge(&mut self, marker: &Marker) -> Verdict {
         let Some((trial, begun)) = &mut self.trial else { return Verdict::Undecided };
-        let pid = trial.pid;
-        let lives = || pid.is_some_and(process::lives);
-        let gone = || {
-            let there = self.machine.processes(&marker.cgroup_parent);
-            let all = marker.before.processes.iter().filter(|(id, pid)| there.get(*id) != Some(*pid));
-            all.map(|(id, _)| id.clone()).collect::<BTreeSet<String>>()
-        };
-        // What needs no question is seen soon, whatever takes its time to answer.
-        let ends = async {
-            while pid.is_none() || lives() {
-                sleep(GLANCE).await;
-            }
-        };
-        let authorization = self.machine.authorization(&marker.data_dir);
-        let answer = tokio::select! {
-            answer = ask(marker.addresses.provider, authorization.as_deref(), ANSWERS_WITHIN) => answer,
-            () = ends => Err("it ended".to_owned()),
-        };
-        let holder = holder(&marker.data_dir.join("lock"));
-        trial.judge(&Look { at: begun.elapsed(), lives: lives(), holder, gone: gone(), answer })
+        let seen = look(self.machine, marker, trial, *begun).await;
+        trial.judge(&seen)
     }
 
     /// Does it. Returns whether that was the last.
@@ -199,7 +189,7 @@ impl Watcher<'_> {
                 self.mark(&mut marker, Step::GoingBack { restored: false })?;
             }
             Act::PutBack => {
-                let done = self.put_old(&marker).await;
+                let done = self.put_old(&mut marker).await;
                 self.again(done).await?;
             }
             Act::End => {
@@ -222,7 +212,8 @@ impl Watcher<'_> {
         let begun = Instant::now();
         while begun.elapsed() < OFTEN {
             let ended = |(trial, _): &(Trial, Instant)| trial.pid.is_some_and(|pid| !process::lives(pid));
-            if self.trial.as_ref().is_some_and(ended) {
+            let is_gone = |(trial, _): &(Trial, Instant)| begun.elapsed() >= NOW_AND_THEN && is_something_gone(trial);
+            if self.trial.as_ref().is_some_and(|trial| ended(trial) || is_gone(trial)) {
                 return;
             }
             if matches!(marker.step, Step::Stopping) && holder(&self.home.parked()).is_some() {
@@ -249,8 +240,7 @@ impl Watcher<'_> {
             marker.before.is_of_an_earlier_boot = true;
         } else if marker.step == Step::Switched {
             // Those that ended while nobody but the old one was there are none of the new one's.
-            let there = self.machine.processes(&marker.cgroup_parent);
-            marker.before.processes.retain(|id, pid| there.get(id) == Some(pid));
+            marker.before.processes.retain(|id, pid| is_still(id, *pid));
         }
         let parked = holder(&self.home.parked());
         let pid = parked.or_else(|| holder(&marker.data_dir.join("lock")));
@@ -267,13 +257,20 @@ impl Watcher<'_> {
         }
     }
 
-    async fn put_old(&mut self, marker: &Marker) -> io::Result<()> {
-        if let Some(package) = &marker.from.deb {
-            match deb::install(package).await {
-                Err(error) if self.failures < TRIES / 2 => return Err(io::Error::other(error)),
+    async fn put_old(&mut self, marker: &mut Marker) -> io::Result<()> {
+        if let Some(package) = marker.from.deb.clone() {
+            match deb::install(&package).await {
+                // Who has dpkg's lock has had it for long by now.
+                Err(error) if self.failures < TRIES / 2 && deb::at_work().is_none() => {
+                    return Err(io::Error::other(error));
+                }
                 // The program serves, whatever else is wrong with the package.
                 Err(error) => {
-                    tracing::error!(error, "only the program is put back: repair the package by apt install -f");
+                    tracing::error!(error, "only the program is put back");
+                    note(marker, &package);
+                    if let Err(error) = self.home.mark(marker) {
+                        tracing::error!(%error, "that is not noted");
+                    }
                 }
                 Ok(()) => {}
             }
@@ -325,9 +322,38 @@ impl Watcher<'_> {
         let parked = holder(&self.home.parked());
         let is_alone = parked.is_none() && self.running(marker, None).is_empty();
         self.home.unmark()?;
-        if is_alone {
+        if *end == End::Replaced {
+            // The package's own script left that to who watches.
+            service::restart(marker.unit.as_deref(), holder(&marker.data_dir.join("lock"))).await;
+        } else if is_alone {
             service::start(marker.unit.as_deref()).await;
         }
         Ok(true)
+    }
+}
+
+/// What came of it says that the package was not put back, and how that is done.
+fn note(marker: &mut Marker, package: &Path) {
+    let left = format!("the program is put back, its package is not: dpkg --install {}", package.display());
+    if !marker.reason.as_ref().is_some_and(|reason| reason.contains(&left)) {
+        marker.reason = Some(marker.reason.take().map_or(left.clone(), |reason| format!("{reason}; {left}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upgrade::marker::testing::marker;
+
+    #[test]
+    fn what_came_of_it_says_once_that_a_package_was_not_put_back_and_how_it_is() {
+        let mut marker = marker(Step::GoingBack { restored: false }, false);
+        marker.reason = Some("it ended (pid 7)".into());
+        for _ in 0..2 {
+            note(&mut marker, Path::new("/kept/actord.deb"));
+            let expected =
+                "it ended (pid 7); the program is put back, its package is not: dpkg --install /kept/actord.deb";
+            assert_eq!(marker.reason.as_deref(), Some(expected));
+        }
     }
 }

@@ -170,6 +170,6 @@ impl Said {
 }
 
 /// Whether two files have the same bytes.
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     std::process::Command::new("cmp").arg("-s").args([one, other]).status().unwrap().success()
 }

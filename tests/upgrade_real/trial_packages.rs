@@ -6,7 +6,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{FlockOperation, fcntl_lock};
+
 use crate::machine::{Machine, Said};
+use crate::manager::until;
 
 const OLD: &str = "0.1.0-1";
 
@@ -141,6 +144,52 @@ async fn a_deb_whose_program_fails_goes_back_by_the_one_before_and_a_good_one_st
     let seen = load.finish().await;
     println!("a package that fails, and one that is good: {seen}");
     assert_eq!(seen.failed, [""; 0], "{}", machine.story());
+    assert_eq!(machine.manager.functions(), before, "the function's process was left alone");
+    packaged.machine.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deb_is_refused_while_somebody_else_installs_packages() {
+    let packaged = Packaged::start().await;
+    let machine = &packaged.machine;
+    let old = packaged.package(OLD, &machine.program);
+    let new = packaged.package("0.2.0-1", &machine.other("good"));
+    let lock = fs::File::create(packaged.directory.join("dpkg/lock-frontend")).unwrap();
+    fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let refused = packaged.upgrade(&new, &["--before", old.to_str().unwrap()]).await;
+    let pid = format!("pid {}", std::process::id());
+    for word in ["somebody else installs packages now", &pid, "wait"] {
+        assert!(!refused.is_good && refused.text.contains(word), "{word}: {refused:?}");
+    }
+    assert_eq!(machine.step(), None);
+    drop(lock);
+    assert!(machine.runs_today());
+    packaged.machine.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_installs_by_dpkg_during_a_trial_stays() {
+    let packaged = Packaged::start().await;
+    let machine = &packaged.machine;
+    let before = machine.manager.functions();
+    let old = packaged.package(OLD, &machine.program);
+    let new = packaged.package("0.2.0-1", &machine.other("good"));
+    let program = machine.other("good too");
+    let others = packaged.package("0.3.0-1", &program);
+    let said = async {
+        machine.reaches("trial").await;
+        // Where its dpkg has the test's files, as the watcher sees them.
+        let watcher = machine.watchers()[0].to_string();
+        output(Command::new("nsenter").args(["--mount", "--target", &watcher, "dpkg", "--install"]).arg(&others));
+    };
+    let more = ["--before", old.to_str().unwrap()];
+    let (said, ()) = tokio::join!(packaged.upgrade(&new, &more), said);
+    let (outcome, reason) = machine.outcome().await;
+    assert_eq!(outcome, "replaced", "{reason}: {said:?}\n{}", machine.story());
+    assert!(said.text.contains(&reason) && reason.contains("another version"), "{said:?}");
+    assert_eq!(packaged.installed(), "0.3.0-1 installed", "{}", machine.story());
+    until("the operator's program runs", async || machine.runs(&program)).await;
+    until("the function answers", async || machine.status("GET", "/function/hello/version", "").await == 200).await;
     assert_eq!(machine.manager.functions(), before, "the function's process was left alone");
     packaged.machine.finish().await;
 }

@@ -29,7 +29,7 @@ pub struct UpgradeArgs {
     #[arg(long)]
     pub replace_packaged: bool,
 
-    /// How long the new program has to be healthy without a break
+    /// How long the new program has to be healthy, but for short breaks
     #[arg(long, hide = true, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     pub trial_time: Duration,
 

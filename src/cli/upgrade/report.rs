@@ -64,7 +64,7 @@ impl<'a> Report<'a> {
         }
         let last = Last::read(home)?.filter(|last| last.id == self.upgrade.id);
         let last = last.ok_or_else(|| io::Error::other("what came of the upgrade was not noted"))?;
-        println!("{}", told(&last));
+        println!("{}", told(&last, home));
         Ok(last.outcome)
     }
 
@@ -83,7 +83,7 @@ impl<'a> Report<'a> {
             self.shown = Some(words);
             match (&marker.step, &marker.reason) {
                 (Step::GoingBack { .. }, Some(reason)) => println!("{words}: {reason}"),
-                (Step::Trial { .. }, _) => println!("{words}: {} s without a break", marker.trial.as_secs()),
+                (Step::Trial { .. }, _) => println!("{words} for {} s", marker.trial.as_secs()),
                 _ => println!("{words}"),
             }
         }
@@ -96,17 +96,24 @@ fn named(build: &Build) -> String {
 }
 
 /// What came of it, in a sentence.
-fn told(last: &Last) -> String {
+fn told(last: &Last, home: &Home) -> String {
     let (from, to, reason) = (named(&last.from), named(&last.to), last.reason.as_deref().unwrap_or("unknown"));
     match last.outcome {
         Outcome::Passed => format!("{to} runs"),
-        Outcome::WentBack => format!("{from} runs again, with what it kept: {reason}"),
+        Outcome::WentBack => format!(
+            "{from} runs again, with what it kept: {reason}\nwhat went on is in {} or in journalctl -u actord-upgrade, what the \
+             new program said in journalctl -u actord: once the cause is gone, upgrade again",
+            home.log().display()
+        ),
         Outcome::NotBegun => format!("{from} was not replaced: {reason}"),
+        Outcome::Replaced => format!("{to} is not on trial any more: {reason}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -118,7 +125,14 @@ mod tests {
             (
                 Outcome::WentBack,
                 Some("it ended (pid 7)"),
-                "0.1.0 (0123456789ab) runs again, with what it kept: it ended (pid 7)",
+                "0.1.0 (0123456789ab) runs again, with what it kept: it ended (pid 7)\nwhat went on is in /home/watch.log or in \
+                 journalctl -u actord-upgrade, what the new program said in journalctl -u actord: once the cause is gone, \
+                 upgrade again",
+            ),
+            (
+                Outcome::Replaced,
+                Some("it was removed"),
+                "0.2.0 (0123456789ab) is not on trial any more: it was removed",
             ),
             (Outcome::NotBegun, Some("no room"), "0.1.0 (0123456789ab) was not replaced: no room"),
         ] {
@@ -129,7 +143,7 @@ mod tests {
                 outcome,
                 reason: reason.map(str::to_owned),
             };
-            assert_eq!(told(&last), expected);
+            assert_eq!(told(&last, &Home::new(Path::new("/home"))), expected);
         }
     }
 }

@@ -252,3 +252,21 @@ fn without_a_cut_it_is_passed_or_goes_back_as_the_trial_says() {
         }
     }
 }
+
+#[test]
+fn another_version_of_the_package_that_an_operator_installs_during_a_trial_stays() {
+    let on_trial = marker(Step::Trial { since_boot: Duration::ZERO, pid: None }, false);
+    let mut world = World::new(false, true);
+    (world.step, world.mine) = (Some(on_trial.step.clone()), true);
+    for (program, verdict, expected) in [
+        (Place::Changing, Verdict::Failed("half of it".into()), Act::Wait),
+        (Place::Operators, Verdict::Failed("it ended".into()), Act::Finish(End::Replaced)),
+        (Place::Operators, Verdict::Undecided, Act::Finish(End::Replaced)),
+    ] {
+        (world.program, world.verdict) = (program, verdict);
+        for is_mine in [true, false] {
+            world.mine = is_mine;
+            assert_eq!(next(&on_trial, &world.seen(Duration::ZERO)), expected, "{program:?}");
+        }
+    }
+}
