@@ -1,7 +1,7 @@
 //! An upgrade under load, and the way back from a program that fails: one that never serves costs nobody a request, and one that
 //! does harm costs those that are under way when it does.
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Said};
 use crate::manager::until;
 use crate::process::Actord;
 
@@ -72,6 +72,27 @@ async fn a_good_program_stays_and_no_request_fails_also_where_the_caller_leaves(
     println!("a good upgrade: {seen}");
     assert_eq!(seen.failed, [""; 0], "{}", machine.story());
     assert_eq!(machine.manager.functions(), before, "the function's process was left alone");
+    machine.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_crashes_by_itself_during_a_trial_is_started_again_and_undoes_nothing() {
+    let machine = Machine::start().await;
+    let before = machine.manager.functions();
+    let good = machine.other("good");
+    let caller = machine.begin(&good, &[]);
+    machine.reaches("trial").await;
+    let answers = async || machine.status("GET", "/function/hello/version", "").await == 200;
+    until("the new program serves", async || machine.runs(&good) && answers().await).await;
+    // Whatever its caller is told of that.
+    let _ = machine.manager.actord.call("POST", "/function/hello/exit?code=7", "").await;
+    until("its process is gone", async || machine.manager.functions() != before).await;
+    assert_eq!(machine.step().as_deref(), Some("trial"), "{}", machine.story());
+    until("it is started again", answers).await;
+
+    let said = Said::by(caller).await;
+    assert_eq!(machine.outcome().await, ("passed".to_owned(), String::new()), "{said:?}\n{}", machine.story());
+    assert!(machine.runs(&good) && answers().await, "{}", machine.story());
     machine.finish().await;
 }
 
