@@ -34,7 +34,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Verb::Down(down) => {
             telemetry::init(&down.config.log_level, down.config.log_format)?;
-            daemon::down(&down.config)
+            daemon::down(&down.config, &down.upgrade_dir)
         }
         Verb::Upgrade(upgrade) if upgrade.describe => {
             println!("{}", serde_json::to_string(&daemon::description())?);
@@ -45,7 +45,7 @@ fn run(verb: Verb) -> anyhow::Result<ExitCode> {
             if upgrade.watch {
                 daemon::watch_upgrade(&Home::new(&upgrade.upgrade_dir))
             } else {
-                let (running, machine) = daemon::to_be_upgraded(&upgrade.config)?;
+                let (running, machine) = daemon::to_be_upgraded(&upgrade.config, &Home::new(&upgrade.upgrade_dir))?;
                 return Ok(upgrade.run(&running, &machine)?);
             }
         }

@@ -435,3 +435,36 @@ fn pack_names_the_file_that_it_can_not_read() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nonexistent"), "{}", stderr(&output));
 }
+
+#[test]
+fn what_an_upgrade_that_is_under_way_might_undo_is_refused_with_what_to_wait_for() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, stacks, upgrade) = (home.path().join("data"), home.path().join("stacks"), home.path().join("upgrade"));
+    for made in [&data, &stacks, &upgrade] {
+        std::fs::create_dir(made).unwrap();
+    }
+    std::fs::write(stacks.join("stack.yml"), "functions:\n  env:\n    image: me/env:1\n").unwrap();
+    let address = "127.0.0.1:1";
+    let marker = json!({
+        "protocol": 1, "id": "one", "step": "copied", "schema_changed": true, "data_dir": data, "cgroup_parent": "/actord",
+        "from": { "version": "0.1.0" }, "to": { "version": "0.2.0" }, "program": "/usr/bin/actord", "settings": [],
+        "addresses": { "public": address, "provider": address, "metrics": address }, "unit": null, "boot_id": "boot",
+        "trial": { "secs": 60, "nanos": 0 }, "begun": "2026-01-02T03:04:05Z", "before": {},
+    });
+    let file = upgrade.join("trial.json");
+    std::fs::write(&file, marker.to_string()).unwrap();
+    let more = ["--upgrade-dir", upgrade.to_str().unwrap()];
+    let arguments = ["bundle", "apply", "/nowhere/bundle.tar", "--data-dir", data.to_str().unwrap()];
+    let apply = || actord(&[&arguments[..], &more].concat());
+    for refused in [import(&data, &stacks, &more), apply()] {
+        assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+        for word in ["from 0.1.0 to 0.2.0 is under way", "trial.json is gone"] {
+            assert!(stderr(&refused).contains(word), "{word}: {}", stderr(&refused));
+        }
+    }
+    assert!(!data.join("actord.db").exists(), "nothing was opened");
+
+    std::fs::remove_file(&file).unwrap();
+    assert!(import(&data, &stacks, &more).status.success());
+    assert!(stderr(&apply()).contains("/nowhere/bundle.tar"), "it goes on to the bundle");
+}

@@ -23,6 +23,7 @@ use crate::queue::wall;
 use crate::stack::{self, Found, SecretValues, StackError};
 use crate::store::calls::{Bounds, Calls};
 use crate::store::{SecretError, Secrets, Store, StoreError};
+use crate::upgrade::{HOME, Home, Refusal, refuse_meanwhile};
 
 /// `actord import`.
 #[derive(Debug, Args)]
@@ -35,6 +36,10 @@ pub struct ImportArgs {
     #[arg(long)]
     pub replace: bool,
 
+    /// Where upgrades keep what they need: of no use but to tests, which run many actords on one machine
+    #[arg(long, hide = true, value_name = "DIR", default_value = HOME)]
+    pub upgrade_dir: PathBuf,
+
     /// The settings.
     #[command(flatten)]
     pub config: Config,
@@ -43,6 +48,9 @@ pub struct ImportArgs {
 /// Why nothing was imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// It might be undone, or the store of another program than the one that will serve.
+    #[error(transparent)]
+    Upgrade(#[from] Refusal),
     /// The directory is not a desired state.
     #[error(transparent)]
     Stack(#[from] StackError),
@@ -76,7 +84,11 @@ impl ImportArgs {
         // To its last line, before anything is changed.
         let calls = self.dir.join(calls_file::NAME);
         calls_file::read(&calls, self.config.queue_max_body, |_| Ok(()))?;
+        let home = Home::new(&self.upgrade_dir);
+        refuse_meanwhile(&home, &self.config.data_dir)?;
         let _ours = DataDir::open(&self.config.data_dir)?;
+        // None can begin from here on: only an actord that has the directory is upgraded.
+        refuse_meanwhile(&home, &self.config.data_dir)?;
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(ImportError::Runtime)?;
         let path = self.config.store_path();

@@ -146,6 +146,10 @@ pub struct DownArgs {
     /// The settings.
     #[command(flatten)]
     pub config: Config,
+
+    /// Where upgrades keep what they need: of no use but to tests, which run many actords on one machine
+    #[arg(long, hide = true, value_name = "DIR", default_value = HOME)]
+    pub upgrade_dir: PathBuf,
 }
 
 /// `actord image import`.

@@ -1,6 +1,7 @@
 //! The way down for all functions at once: `actord down`, and `actord up --stop-functions` at its end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use actix::System;
@@ -18,15 +19,20 @@ use crate::function::InstanceId;
 use crate::host::containerd::instances::thaw_all;
 use crate::routes::Routes;
 use crate::store::Secrets;
+use crate::upgrade::{Home, refuse_meanwhile};
 
 /// `actord down`: removes every function and all that actord made on this machine, with their logs; other
 /// data stays.
 ///
 /// # Errors
 /// What could not be removed is named; the next try goes on from there.
-pub fn down(config: &Config) -> anyhow::Result<()> {
+pub fn down(config: &Config, upgrade_dir: &Path) -> anyhow::Result<()> {
     must_be_root()?;
+    let home = Home::new(upgrade_dir);
+    refuse_meanwhile(&home, &config.data_dir)?;
     let data = DataDir::open(&config.data_dir)?;
+    // None can begin from here on: only an actord that has the directory is upgraded.
+    refuse_meanwhile(&home, &config.data_dir)?;
     last_run::must_be_of_the_last(config, &data)?;
     boot::forget_earlier(&config.state_dir, config.boot_id_path())?;
     ownership::claim(config, &data)?;

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::credentials::{self, Credentials};
 use crate::host::containerd::instances::{first_processes, thaw_all};
 use crate::store;
-use crate::upgrade::{Build, Home, Machine, PROTOCOL, Parked, Running, park, start_watcher, watch};
+use crate::upgrade::{Build, Home, Machine, PROTOCOL, Parked, Running, park, refuse_second, start_watcher, watch};
 
 /// How often it is looked whether somebody watches, while an upgrade is under way and while none is.
 const LOOK: Duration = Duration::from_secs(1);
@@ -39,12 +39,13 @@ pub(super) fn settle(home: &Home, config: &Config) -> anyhow::Result<()> {
             let error = Command::new(&program).arg0(name).args(arguments).exec();
             Err(error).with_context(|| format!("execute {}", program.display()))
         }
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(error.into()),
-        // Of a file that can't be read nobody knows what to wait for.
-        Err(error) => {
+        // Of a file that nobody wrote so it is not known what to wait for. Whatever else is wrong, what is kept may just be copied
+        // or put back: whoever starts this program tries again.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             tracing::error!(%error, "what an upgrade left can't be read: going on without it");
             Ok(())
         }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -85,9 +86,11 @@ pub fn description() -> Build {
 /// The actord that runs with these settings, and this machine.
 ///
 /// # Errors
-/// When none runs, or it can't be upgraded.
-pub fn to_be_upgraded(config: &Config) -> anyhow::Result<(Running, impl Machine + use<>)> {
+/// When an upgrade is under way, none runs, or it can't be upgraded.
+pub fn to_be_upgraded(config: &Config, home: &Home) -> anyhow::Result<(Running, impl Machine + use<>)> {
     must_be_root()?;
+    // First: in the middle of one, who runs says nothing of itself, or is nobody.
+    refuse_second(home)?;
     let (pid, cgroup_parent, addresses) = last_run::running(&config.data_dir)?;
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     // Where systemd is not what started the machine, a group's name says nothing of who starts what.

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::marker::Marker;
@@ -154,8 +153,7 @@ impl Home {
 
 /// Who holds the lock of a file.
 pub(super) fn holder(path: &Path) -> Option<i32> {
-    let about = fs::metadata(path).ok()?;
-    process::holder(&fs::read_to_string("/proc/locks").ok()?, about.ino())
+    process::flock_holder(path)
 }
 
 /// The system's word, with the file's name before it.

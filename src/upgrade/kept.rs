@@ -108,15 +108,28 @@ pub(super) fn copy_data(data_dir: &Path, to: &Path) -> io::Result<BTreeMap<Strin
     Ok(sums)
 }
 
+/// Fails where a copy is not whole any more, or gone. One that has taken its place is as good.
+pub(super) fn must_be_whole(copies: &Path, sums: &BTreeMap<String, String>, data_dir: &Path) -> io::Result<()> {
+    for (name, wanted) in sums {
+        let (copied, place) = (copies.join(name), data_dir.join(name));
+        match sum(&copied) {
+            Ok(found) if found == *wanted => {}
+            Ok(_) => return Err(io::Error::other(format!("{} was damaged since it was made", copied.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if sum(&place).ok().as_ref() != Some(wanted) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Puts the copies in their places, while no actord uses what is there. Can be done again whenever it was cut off.
 pub(super) fn restore_data(copies: &Path, sums: &BTreeMap<String, String>, data_dir: &Path) -> io::Result<()> {
     // Before the first of them takes its place: copies that are no longer whole are no way back.
-    for (name, wanted) in sums {
-        let copied = copies.join(name);
-        if sum(&copied)? != *wanted {
-            return Err(io::Error::other(format!("{} was damaged since it was made", copied.display())));
-        }
-    }
+    must_be_whole(copies, sums, data_dir)?;
     let is_side_of = |name: &str| DATABASES.iter().any(|database| name == format!("{database}-shm"));
     for name in files(data_dir)?.into_iter().filter(|name| !sums.contains_key(name)) {
         remove(&data_dir.join(name))?;
@@ -129,15 +142,31 @@ pub(super) fn restore_data(copies: &Path, sums: &BTreeMap<String, String>, data_
     }
     for name in sums.keys() {
         let (place, copied) = (data_dir.join(name), copies.join(name));
-        put_data(&copied, &place).map_err(|error| named(&place, &error))?;
+        if copied.exists() {
+            put_data(&copied, &place).map_err(|error| named(&place, &error))?;
+        }
     }
     durable::sync_dir(data_dir)
 }
 
+/// By its name where it is on the same disk: that needs no room. Else the copy stays, and where there is no room for both what is
+/// there goes first: it is void, and the copy is the truth.
 fn put_data(copied: &Path, place: &Path) -> io::Result<()> {
+    match durable::put(copied, place) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        put => return put,
+    }
     let draft = durable::draft(place);
-    copy(copied, &draft)?;
-    durable::put(&draft, place)
+    let from_afar = || copy(copied, &draft).and_then(|()| durable::put(&draft, place));
+    match from_afar() {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            remove(&draft)?;
+            remove(place)?;
+            from_afar()
+        }
+        put => put,
+    }
+    .inspect_err(|_| drop(remove(&draft)))
 }
 
 /// Removes a directory of ours with all that is in it.
@@ -215,6 +244,46 @@ mod tests {
             assert!(!data.path().join("actord.db-shm").exists());
         }
         assert_eq!(fs::read_to_string(data.path().join("host-id")).unwrap(), "of no version");
+    }
+
+    #[test]
+    fn copies_need_no_room_to_take_their_places_and_may_be_cut_off_between_two() {
+        let data = data(&[("actord.db", "store"), ("calls.db", "calls")]);
+        let before = content(data.path());
+        let copies = data.path().join("home/databases");
+        let sums = copy_data(data.path(), &copies).unwrap();
+        let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+        let copied = inode(&copies.join("actord.db"));
+        for name in ["actord.db", "calls.db"] {
+            fs::write(data.path().join(name), "newer").unwrap();
+        }
+        // The first one has its place already.
+        fs::rename(copies.join("actord.db"), data.path().join("actord.db")).unwrap();
+        restore_data(&copies, &sums, data.path()).unwrap();
+        assert_eq!(content(data.path()), before);
+        assert_eq!(inode(&data.path().join("actord.db")), copied, "it is the copy itself");
+        must_be_whole(&copies, &sums, data.path()).unwrap();
+
+        fs::write(data.path().join("actord.db"), "newer").unwrap();
+        let lost = must_be_whole(&copies, &sums, data.path()).unwrap_err();
+        assert!(lost.kind() == io::ErrorKind::NotFound && lost.to_string().contains("databases/actord.db"), "{lost}");
+    }
+
+    #[test]
+    fn copies_on_another_disk_are_put_in_their_places_and_stay() {
+        let data = data(&[("actord.db", "store")]);
+        let before = content(data.path());
+        let Ok(other) = tempfile::tempdir_in("/dev/shm") else { panic!("no second file system") };
+        let dev = |path: &Path| fs::metadata(path).unwrap().dev();
+        assert_ne!(dev(other.path()), dev(data.path()), "they are two disks");
+        let copies = other.path().join("databases");
+        let sums = copy_data(data.path(), &copies).unwrap();
+        for _ in 0..2 {
+            fs::write(data.path().join("actord.db"), "newer").unwrap();
+            restore_data(&copies, &sums, data.path()).unwrap();
+            assert_eq!(content(data.path()), before);
+        }
+        assert_eq!(fs::read_dir(data.path()).unwrap().count(), 2, "no draft is left");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub enum Outcome {
     WentBack,
     /// The old program was never replaced.
     NotBegun,
+    /// What is in the program's place stays, and did not pass.
+    Stays,
     /// An operator installed another version during the trial, or removed the package: that is how it is now.
     Replaced,
 }
@@ -59,9 +61,10 @@ impl Last {
             End::Passed => (Outcome::Passed, None),
             End::WentBack => (Outcome::WentBack, marker.reason.clone()),
             End::NotBegun(why) => (Outcome::NotBegun, Some(why.clone())),
+            End::Stays(why) => (Outcome::Stays, Some(why.clone())),
             End::Replaced => (
                 Outcome::Replaced,
-                Some("another version of the package was installed during the trial, or it was removed".to_owned()),
+                Some("another version was installed during the trial, or the program was removed".to_owned()),
             ),
         };
         let Marker { id, from, to, .. } = marker.clone();

@@ -50,6 +50,9 @@ pub struct Marker {
     /// The sums of the copies of what is kept, by their names.
     #[serde(default)]
     pub copies: BTreeMap<String, String>,
+    /// The file that was put in the program's place, by device and inode.
+    #[serde(default)]
+    pub placed: Option<(u64, u64)>,
     /// Why it goes back or was given up.
     #[serde(default)]
     pub reason: Option<String>,
@@ -236,6 +239,7 @@ pub(super) mod testing {
             begun: Timestamp::UNIX_EPOCH,
             before: Before::default(),
             copies: BTreeMap::new(),
+            placed: None,
             reason: None,
         }
     }

@@ -15,13 +15,14 @@
 //! /var/lib/actord-upgrade/trial.json     the marker        trial.lock   flock of the watcher, with its pid
 //!                         parked         flock of an `up` that waits, with its pid
 //!                         kept/actord    the old program   next/        the new one, as it was given
-//!                         databases/     copies, while a trial of another schema goes on
+//!                         databases/     copies, while a trial of another schema goes on, and where it did not pass and stays
 //!                         debs/          packages as they were installed      last.json   what came of the last one
 //! ```
 
 mod ask;
 mod deb;
 mod describe;
+mod ended;
 mod health;
 mod home;
 mod kept;
@@ -42,7 +43,7 @@ pub use last::{Last, Outcome};
 pub use machine::Machine;
 pub use marker::{Addresses, Before, Build, Function, Marker, PROTOCOL, Step, uptime};
 pub use park::{Parked, park};
-pub use prepare::{Running, Wanted, prepare};
-pub use refusal::Refusal;
+pub use prepare::{Running, Wanted, prepare, refuse_second};
+pub use refusal::{Refusal, refuse_meanwhile};
 pub use start::{begin, start_watcher};
 pub use watch::watch;

@@ -135,6 +135,7 @@ pub async fn prepare(
         begun: Timestamp::now(),
         before: before(running, machine).await?,
         copies: BTreeMap::new(),
+        placed: None,
         reason: None,
     };
     // Of the one before: only one that begins has something to say instead.
@@ -143,7 +144,11 @@ pub async fn prepare(
     Ok(marker)
 }
 
-fn refuse_second(home: &Home) -> Result<(), Refusal> {
+/// Refuses another upgrade while one is under way, and has that one watched.
+///
+/// # Errors
+/// [`Refusal`], with what to wait for.
+pub fn refuse_second(home: &Home) -> Result<(), Refusal> {
     let Some(marker) = home.marker()? else { return Ok(()) };
     let (from, to, data) = (&marker.from.version, &marker.to.version, marker.data_dir.display());
     let watched = match home.watcher() {

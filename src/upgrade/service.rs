@@ -1,26 +1,20 @@
 //! Who starts actord: systemd, by its unit's name, or somebody who starts what has ended once more. Of the latter nothing is
 //! known, and nothing asked.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::home::PATH;
-use super::marker::Marker;
-use crate::process;
 
 /// systemd answers in milliseconds where it is only asked to begin something.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-/// How long the kernel may take to end what it was told to.
-const KILLED_WITHIN: Duration = Duration::from_secs(10);
-const OFTEN: Duration = Duration::from_millis(20);
+/// How often it is asked again that does not answer, and after which time.
+const TRIES: u32 = 5;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Asks the program that runs to end, and to be started again.
 pub(super) async fn restart(unit: Option<&str>, pid: Option<i32>) {
@@ -34,12 +28,69 @@ pub(super) async fn restart(unit: Option<&str>, pid: Option<i32>) {
     }
 }
 
-/// Has systemd start what it may have given up.
+/// What systemd means to do with a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It keeps it running, or starts it now or in a moment.
+    Kept,
+    /// It was told to stop it, and not to start it since.
+    Stopped,
+    /// It has given it up.
+    Failed,
+}
+
+/// Whether the unit was told to stop, and not to start since: by an operator, or because the machine ends.
+pub(super) async fn is_stopped(unit: Option<&str>) -> bool {
+    let Some(unit) = unit else { return false };
+    for _ in 0..TRIES {
+        match state(unit).await {
+            Ok(state) => return state == State::Stopped,
+            // Where the machine ends, it is too busy to answer and this process is about to end as well.
+            Err(reason) => tracing::warn!(reason, "it is asked again"),
+        }
+        sleep(AGAIN).await;
+    }
+    false
+}
+
+/// Has systemd start what it has given up. What was stopped stays so.
 pub(super) async fn start(unit: Option<&str>) {
-    if let Some(unit) = unit
-        && let Err(reason) = systemctl(&["start", "--no-block", unit]).await
-    {
+    let Some(unit) = unit else { return };
+    match state(unit).await {
+        Ok(State::Kept) => return,
+        Ok(State::Stopped) => {
+            tracing::info!(unit, "it was stopped meanwhile, and stays so: systemctl start brings it back");
+            return;
+        }
+        Ok(State::Failed) => {}
+        Err(reason) => tracing::warn!(reason, "it is started in any case"),
+    }
+    // Without it a unit that was started too often is refused.
+    if let Err(reason) = systemctl(&["reset-failed", unit]).await {
+        tracing::warn!(reason, "it may have been started too often to be started now");
+    }
+    if let Err(reason) = systemctl(&["start", "--no-block", unit]).await {
         tracing::error!(reason, "actord may have to be started by hand");
+    }
+}
+
+/// What systemd has in mind, by the state of the unit and by its jobs.
+async fn state(unit: &str) -> Result<State, String> {
+    let jobs = systemctl(&["list-jobs", "--no-legend", "--no-pager", "--plain", "--full"]).await?;
+    let active = systemctl(&["show", "--property=ActiveState", unit]).await?;
+    Ok(told(&active, &jobs, unit))
+}
+
+/// A unit that is kept running is never inactive: it fails, or is about to be started again.
+fn told(active: &str, jobs: &str, unit: &str) -> State {
+    let mut of_unit = jobs.lines().map(|job| job.split_ascii_whitespace().skip(1)).filter_map(|mut words| {
+        let is_it = words.next() == Some(unit);
+        words.next().filter(|_| is_it)
+    });
+    match (of_unit.next(), active.trim()) {
+        (Some("stop"), _) | (None, "ActiveState=inactive") => State::Stopped,
+        (None, "ActiveState=failed") => State::Failed,
+        _ => State::Kept,
     }
 }
 
@@ -48,7 +99,8 @@ pub(super) async fn start_unit(unit: &str) -> bool {
     systemctl(&["start", "--no-block", unit]).await.is_ok()
 }
 
-async fn systemctl(arguments: &[&str]) -> Result<(), String> {
+/// Returns what it says.
+async fn systemctl(arguments: &[&str]) -> Result<String, String> {
     let words = arguments.join(" ");
     let mut command = Command::new("systemctl");
     command.args(arguments).env_clear().env("PATH", PATH).stdin(Stdio::null()).kill_on_drop(true);
@@ -56,43 +108,48 @@ async fn systemctl(arguments: &[&str]) -> Result<(), String> {
     let answer = answer.map_err(|_| format!("systemctl {words}: no answer within {ANSWERS_WITHIN:?}"))?;
     let answer = answer.map_err(|error| format!("systemctl {words}: {error}"))?;
     if answer.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
     }
     Err(format!("systemctl {words}: {}: {}", answer.status, String::from_utf8_lossy(&answer.stderr).trim()))
 }
 
-fn send(pid: Option<i32>, signal: Signal) {
+pub(super) fn send(pid: Option<i32>, signal: Signal) {
     if let Some(pid) = pid.and_then(Pid::from_raw) {
         // It may have ended by itself.
         let _ = kill_process(pid, signal);
     }
 }
 
-/// The processes with the command line of this upgrade's actord that are not the program which lies in its place: one of that
-/// waits, or will.
-pub(super) fn strangers(marker: &Marker) -> BTreeSet<i32> {
-    let which = |path: &Path| fs::metadata(path).map(|about| (about.dev(), about.ino())).ok();
-    let program = which(&marker.program);
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let is_one = |pid: &i32| {
-        let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-        let words = line.strip_suffix(b"\0").unwrap_or(&line).split(|byte| *byte == 0);
-        words.eq(marker.settings.iter().map(String::as_bytes))
-            && which(Path::new(&format!("/proc/{pid}/exe"))) != program
-            && process::lives(*pid)
-    };
-    pids.filter(is_one).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Ends processes: asks, waits for `grace`, insists.
-pub(super) async fn end(pids: &BTreeSet<i32>, grace: Duration) {
-    for (signal, wait) in [(Signal::TERM, grace), (Signal::KILL, KILLED_WITHIN)] {
-        let left = || pids.iter().copied().filter(|pid| process::lives(*pid));
-        left().for_each(|pid| send(Some(pid), signal));
-        let begun = Instant::now();
-        while left().next().is_some() && begun.elapsed() < wait {
-            sleep(OFTEN).await;
+    #[test]
+    fn what_an_operator_stopped_is_told_from_what_ended_by_itself_and_from_what_is_given_up() {
+        let (stop, start) = ("7 actord.service stop running\n", "8 actord.service start waiting\n");
+        let other = "9 other-actord.service stop running\n10 actord.socket stop waiting\n";
+        for (active, jobs, expected) in [
+            ("active", "", State::Kept),
+            ("active", stop, State::Stopped),
+            ("deactivating", stop, State::Stopped),
+            ("active", other, State::Kept),
+            ("inactive", "", State::Stopped),
+            ("inactive", other, State::Stopped),
+            ("inactive", start, State::Kept),
+            ("inactive", "8 actord.service restart running\n", State::Kept),
+            // It ended, and is started again in a second.
+            ("activating", "", State::Kept),
+            ("deactivating", "", State::Kept),
+            ("failed", "", State::Failed),
+            ("failed", start, State::Kept),
+            ("failed", "No jobs running.\n", State::Failed),
+        ] {
+            assert_eq!(told(&format!("ActiveState={active}\n"), jobs, "actord.service"), expected, "{active} {jobs}");
         }
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_unit_nobody_stopped_it() {
+        assert!(!is_stopped(None).await);
     }
 }

@@ -6,9 +6,9 @@
 //! | Prepared | the old program | goes on, in the same boot of the machine; else gives up |
 //! | Stopping, Copied | the old program and its store, which nobody changed | gives up |
 //! | Switched | either program, the old one's store | the old one: gives up; the new one: its trial; in a package: goes back |
-//! | Trial | the new program | its trial once more |
+//! | Trial | the new program | its trial once more; while an operator has stopped actord, nothing |
 //! | Passed | the new program | clears up |
-//! | GoingBack, Back | either program; the copies | all of it once more: each part is a rename, or repeats itself |
+//! | GoingBack, Back | either program; the copies, or what they became | all of it once more: each part is a rename, or repeats itself |
 
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(super) enum Place {
     To,
     /// Neither, or half of one: a package is being installed.
     Other,
+    /// None.
+    Gone,
     /// In a trial: dpkg is at work, or has installed another version than both, or none.
     Changing,
     Operators,
@@ -47,6 +49,8 @@ pub(super) struct Seen {
     pub(super) is_parked: bool,
     /// Whether one runs that does not wait.
     pub(super) runs: bool,
+    /// Whether the service manager was told to stop actord and not to start it since: by an operator, by the machine's end.
+    pub(super) is_stopped: bool,
     /// Whether this watcher wrote the step, or found it.
     pub(super) is_mine: bool,
     /// Whether the step was written in this boot of the machine.
@@ -63,6 +67,8 @@ pub(super) enum End {
     Passed,
     WentBack,
     NotBegun(String),
+    /// What is in the program's place stays, and did not pass.
+    Stays(String),
     /// The trial is void: an operator installed another version, or removed the package.
     Replaced,
 }
@@ -82,7 +88,7 @@ pub(super) enum Act {
     Try,
     /// Mark Passed.
     Pass,
-    /// Mark GoingBack.
+    /// Mark GoingBack; or Passed, with the reason, where there is no way back any more.
     GoBack(String),
     /// Put the old program in its place.
     PutBack,
@@ -101,6 +107,8 @@ pub(super) fn next(marker: &Marker, seen: &Seen) -> Act {
     let give_up = |why: &str| Act::Finish(End::NotBegun(why.to_owned()));
     let cut = || give_up("it was cut off before the program was replaced");
     let is_package = marker.to.deb.is_some();
+    // By an operator: what is kept is the old one's again, but no program is installed once more.
+    let is_removed = seen.program == Place::Gone && seen.is_stopped;
     match &marker.step {
         Step::Prepared if !seen.same_boot => give_up("the machine was started anew before it began"),
         Step::Prepared => Act::Stop,
@@ -119,8 +127,15 @@ pub(super) fn next(marker: &Marker, seen: &Seen) -> Act {
             Place::From if !seen.is_mine && !is_package => cut(),
             _ => Act::GoBack("the new program could not be put in its place".to_owned()),
         },
+        // Whoever stops actord means that, and no program is tried meanwhile; what they put in its place is theirs. But for the
+        // old one, which needs its store.
         Step::Trial { .. } if seen.program == Place::Operators => Act::Finish(End::Replaced),
         Step::Trial { .. } if seen.program == Place::Changing => Act::Wait,
+        Step::Trial { .. } if seen.is_stopped => match seen.program {
+            Place::From => Act::GoBack("the old program was put in its place while actord was stopped".to_owned()),
+            Place::Other | Place::Gone if !is_package => Act::Finish(End::Replaced),
+            _ => Act::Wait,
+        },
         Step::Trial { .. } if seen.program != Place::To => {
             Act::GoBack("the program was replaced during its trial".to_owned())
         }
@@ -130,9 +145,9 @@ pub(super) fn next(marker: &Marker, seen: &Seen) -> Act {
             Verdict::Passed => Act::Pass,
             Verdict::Failed(why) => Act::GoBack(why.clone()),
         },
-        Step::Passed => Act::Finish(End::Passed),
+        Step::Passed => Act::Finish(marker.reason.clone().map_or(End::Passed, End::Stays)),
         // First: who is started from here on is the old one, and waits.
-        Step::GoingBack { .. } if seen.program != Place::From => Act::PutBack,
+        Step::GoingBack { .. } if seen.program != Place::From && !is_removed => Act::PutBack,
         Step::GoingBack { .. } if seen.runs => Act::End,
         Step::GoingBack { restored: false } => Act::Restore,
         Step::GoingBack { restored: true } => Act::Return,

@@ -1,32 +1,35 @@
 //! The watcher: looks, asks what comes next ([`super::step`]), and does it. All that it knows beyond the marker may be lost
-//! with it at any time.
+//! with it at any time. The way back and the end are in [`back`].
+
+mod back;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::deb::{self, Installed};
+use super::ended::{end, server, strangers};
 use super::health::Trial;
 use super::home::{Home, holder};
 use super::kept;
-use super::last::Last;
 use super::look::{is_something_gone, is_still, look};
 use super::machine::Machine;
 use super::marker::{Marker, Step, uptime};
 use super::park::locked;
 use super::service;
 use super::step::{Act, End, Place, Seen, Verdict, next};
-use crate::process;
+use crate::process::{self, which};
 
 /// How often it looks; and at what needs no question, in between.
 const OFTEN: Duration = Duration::from_millis(250);
 const NOW_AND_THEN: Duration = Duration::from_millis(100);
 const GLANCE: Duration = Duration::from_millis(25);
+/// How often it is looked whether an actord that an operator stopped is started again.
+const SELDOM: Duration = Duration::from_secs(2);
 /// How long a new program that goes may take to finish what it has: one that served has requests, one that did not has none.
 const GRACE: Duration = Duration::from_secs(30);
 const LITTLE_GRACE: Duration = Duration::from_secs(5);
@@ -55,6 +58,9 @@ pub async fn watch(home: &Home, machine: &dyn Machine) -> io::Result<()> {
         alone: None,
         sum: None,
         trial: None,
+        asked: None,
+        is_suspended: false,
+        is_anew: false,
         failures: 0,
         reinstalled: false,
     };
@@ -82,6 +88,12 @@ struct Watcher<'a> {
     /// The sum of the program that is there, with what tells whether it is still that file.
     sum: Option<((u64, u64, i64, u64), String)>,
     trial: Option<(Trial, Instant)>,
+    /// Who was asked to end.
+    asked: Option<i32>,
+    /// Whether the trial waits for somebody who stopped actord.
+    is_suspended: bool,
+    /// Whether it did, and begins anew.
+    is_anew: bool,
     /// How often the way back has failed.
     failures: u32,
     reinstalled: bool,
@@ -98,17 +110,21 @@ impl Watcher<'_> {
         let is_on_trial = matches!(marker.step, Step::Trial { .. });
         let verdict = if is_on_trial { self.judge(marker).await } else { Verdict::Undecided };
         let program = match (self.place(marker)?, &marker.from.deb, &marker.to.deb) {
-            (Place::Other, Some(before), Some(after)) if is_on_trial => match deb::installed(before, after).await {
-                Installed::Changing => Place::Changing,
-                Installed::Another => Place::Operators,
-                Installed::Ours => Place::Other,
-            },
+            (place @ (Place::Other | Place::Gone), Some(before), Some(after)) if is_on_trial => {
+                match deb::installed(before, after).await {
+                    Installed::Changing => Place::Changing,
+                    Installed::Another => Place::Operators,
+                    Installed::Ours => place,
+                }
+            }
             (place, ..) => place,
         };
+        let is_stopped = self.is_stopped(marker, program, &verdict).await;
         Ok(Seen {
             program,
             is_parked: parked.is_some(),
             runs,
+            is_stopped,
             is_mine: self.is_mine,
             same_boot: marker.boot_id == self.boot_id,
             here: self.since.elapsed(),
@@ -121,15 +137,34 @@ impl Watcher<'_> {
     fn running(&self, marker: &Marker, parked: Option<i32>) -> BTreeSet<i32> {
         let mut all: BTreeSet<i32> = holder(&marker.data_dir.join("lock")).into_iter().collect();
         if matches!(marker.step, Step::GoingBack { .. }) {
-            all.extend(service::strangers(marker));
+            all.extend(strangers(marker));
         }
         all.into_iter().filter(|pid| Some(*pid) != parked).collect()
+    }
+
+    /// Whether an operator stopped actord, or the machine ends: asked where it matters. That is no fault of a program on trial,
+    /// and its trial begins anew when it is started.
+    async fn is_stopped(&mut self, marker: &Marker, program: Place, verdict: &Verdict) -> bool {
+        let matters = match marker.step {
+            Step::Trial { .. } => self.is_suspended || program != Place::To || matches!(verdict, Verdict::Failed(_)),
+            Step::GoingBack { .. } => program == Place::Gone,
+            _ => false,
+        };
+        let is_stopped = matters && service::is_stopped(marker.unit.as_deref()).await;
+        if matches!(marker.step, Step::Trial { .. }) && is_stopped != self.is_suspended {
+            let unit = marker.unit.as_deref().unwrap_or_default();
+            tracing::info!(unit, is_stopped, "the trial waits for as long as actord is stopped, and begins anew then");
+            (self.is_suspended, self.trial) = (is_stopped, None);
+            self.is_mine &= is_stopped;
+            self.is_anew = !is_stopped;
+        }
+        is_stopped
     }
 
     fn place(&mut self, marker: &Marker) -> io::Result<Place> {
         let about = match fs::metadata(&marker.program) {
             Ok(about) => about,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Gone),
             Err(error) => return Err(error),
         };
         let which = (about.dev(), about.ino(), about.mtime(), about.len());
@@ -163,43 +198,51 @@ impl Watcher<'_> {
         match act {
             Act::Wait => self.wait(&marker).await,
             Act::Stop => {
-                let running = holder(&marker.data_dir.join("lock"));
+                self.asked = holder(&marker.data_dir.join("lock"));
                 self.mark(&mut marker, Step::Stopping)?;
-                service::restart(unit.as_deref(), running).await;
+                service::restart(unit.as_deref(), self.asked).await;
             }
-            Act::Copy => match kept::copy_data(&marker.data_dir, &home.databases()) {
-                Ok(sums) => {
-                    marker.copies = sums;
-                    self.mark(&mut marker, Step::Copied)?;
+            Act::Copy => {
+                let Some(ours) = alone(&marker).await else { return Ok(false) };
+                let copied = kept::copy_data(&marker.data_dir, &home.databases());
+                drop(ours);
+                match copied {
+                    Ok(sums) => {
+                        marker.copies = sums;
+                        self.mark(&mut marker, Step::Copied)?;
+                    }
+                    Err(error) => return self.finish(&marker, &End::NotBegun(error.to_string())).await,
                 }
-                Err(error) => return self.finish(&marker, &End::NotBegun(error.to_string())).await,
-            },
+            }
             Act::Switch => {
                 self.mark(&mut marker, Step::Switched)?;
                 if let Err(error) = self.put_new(&marker).await {
-                    marker.reason = Some(format!("the new program could not be put in its place: {error}"));
-                    self.mark(&mut marker, Step::GoingBack { restored: false })?;
+                    self.go_back(&mut marker, format!("the new program could not be put in its place: {error}"))?;
                 }
             }
             Act::Try => self.begin_trial(&mut marker)?,
             Act::Pass => self.mark(&mut marker, Step::Passed)?,
-            Act::GoBack(why) => {
-                tracing::warn!(why, "going back to {}", marker.from.version);
-                marker.reason = Some(why);
-                self.mark(&mut marker, Step::GoingBack { restored: false })?;
-            }
+            Act::GoBack(why) => self.go_back(&mut marker, why)?,
             Act::PutBack => {
                 let done = self.put_old(&mut marker).await;
-                self.again(done).await?;
+                self.again(&mut marker, done).await?;
             }
             Act::End => {
-                let running = self.running(&marker, holder(&home.parked()));
+                let others = strangers(&marker).into_iter().chain(server(&marker));
+                let parked = holder(&home.parked());
+                let running: BTreeSet<i32> = others.filter(|pid| Some(*pid) != parked).collect();
                 let served = self.trial.as_ref().is_some_and(|(trial, _)| trial.was_healthy());
-                service::end(&running, if served { GRACE } else { LITTLE_GRACE }).await;
+                end(&running, if served { GRACE } else { LITTLE_GRACE }).await;
+                // Who is no server of ours ends by itself.
+                if running.is_empty() {
+                    sleep(OFTEN).await;
+                }
             }
             Act::Restore => {
+                let Some(ours) = alone(&marker).await else { return Ok(false) };
                 let done = self.restore(&mut marker);
-                self.again(done).await?;
+                drop(ours);
+                self.again(&mut marker, done).await?;
             }
             Act::Return => self.mark(&mut marker, Step::Back)?,
             Act::Finish(end) => return self.finish(&marker, &end).await,
@@ -208,7 +251,17 @@ impl Watcher<'_> {
     }
 
     /// Until the next look, or until something is seen that needs no question.
-    async fn wait(&self, marker: &Marker) {
+    async fn wait(&mut self, marker: &Marker) {
+        if self.is_suspended {
+            return sleep(SELDOM).await;
+        }
+        // One that had begun before the step was marked, and was not there yet when that one was asked.
+        if marker.step == Step::Stopping
+            && let Some(pid) = server(marker).filter(|pid| self.asked != Some(*pid))
+        {
+            self.asked = Some(pid);
+            service::restart(marker.unit.as_deref(), Some(pid)).await;
+        }
         let begun = Instant::now();
         while begun.elapsed() < OFTEN {
             let ended = |(trial, _): &(Trial, Instant)| trial.pid.is_some_and(|pid| !process::lives(pid));
@@ -225,11 +278,18 @@ impl Watcher<'_> {
 
     fn mark(&mut self, marker: &mut Marker, step: Step) -> io::Result<()> {
         if !matches!(step, Step::Trial { .. } | Step::GoingBack { .. }) {
-            self.trial = None;
+            (self.trial, self.is_suspended) = (None, false);
         }
         marker.step = step;
         marker.boot_id.clone_from(&self.boot_id);
-        self.home.mark(marker)?;
+        if let Err(error) = self.home.mark(marker) {
+            // Who stands on a full disk gives up what is not needed from here on.
+            let is_before = matches!(marker.step, Step::Stopping | Step::Copied | Step::Switched);
+            if is_before || kept::discard(&self.home.path().join("next")).is_err() {
+                return Err(error);
+            }
+            self.home.mark(marker)?;
+        }
         (self.is_mine, self.since) = (true, Instant::now());
         Ok(())
     }
@@ -238,14 +298,16 @@ impl Watcher<'_> {
         if marker.boot_id != self.boot_id {
             marker.before.processes.clear();
             marker.before.is_of_an_earlier_boot = true;
-        } else if marker.step == Step::Switched {
-            // Those that ended while nobody but the old one was there are none of the new one's.
+        } else if marker.step == Step::Switched || self.is_anew {
+            // Those that ended while nobody but the old one was there, or nobody at all, are none of the new one's.
             marker.before.processes.retain(|id, pid| is_still(id, *pid));
         }
         let parked = holder(&self.home.parked());
         let pid = parked.or_else(|| holder(&marker.data_dir.join("lock")));
+        marker.placed = which(&marker.program);
         self.mark(marker, Step::Trial { since_boot: uptime(), pid })?;
         let (before, commit) = (marker.before.clone(), marker.to.commit.clone());
+        self.is_anew = false;
         self.trial = Some((Trial::new(before, commit, marker.trial, pid), Instant::now()));
         Ok(())
     }
@@ -256,104 +318,17 @@ impl Watcher<'_> {
             None => kept::put_program(&self.home.next("actord"), &marker.program),
         }
     }
-
-    async fn put_old(&mut self, marker: &mut Marker) -> io::Result<()> {
-        if let Some(package) = marker.from.deb.clone() {
-            match deb::install(&package).await {
-                // Who has dpkg's lock has had it for long by now.
-                Err(error) if self.failures < TRIES / 2 && deb::at_work().is_none() => {
-                    return Err(io::Error::other(error));
-                }
-                // The program serves, whatever else is wrong with the package.
-                Err(error) => {
-                    tracing::error!(error, "only the program is put back");
-                    note(marker, &package);
-                    if let Err(error) = self.home.mark(marker) {
-                        tracing::error!(%error, "that is not noted");
-                    }
-                }
-                Ok(()) => {}
-            }
-            self.reinstalled = true;
-            if kept::sum(&marker.program)? == marker.from.sha256 {
-                return Ok(());
-            }
-        }
-        kept::put_program(&self.home.kept(), &marker.program)
-    }
-
-    /// Nothing is frozen that nobody thaws, and what is kept is the old one's.
-    fn restore(&mut self, marker: &mut Marker) -> io::Result<()> {
-        match self.machine.thaw(&marker.cgroup_parent) {
-            Ok(instances) => tracing::info!(instances, "what was frozen goes on"),
-            Err(error) => tracing::error!(error, "what is frozen is thawed by its next call"),
-        }
-        // Without copies nothing was ever changed.
-        if marker.schema_changed && !marker.copies.is_empty() {
-            kept::restore_data(&self.home.databases(), &marker.copies, &marker.data_dir)?;
-        }
-        self.mark(marker, Step::GoingBack { restored: true })
-    }
-
-    /// Has a part of the way back that failed done again, but not for ever.
-    async fn again(&mut self, done: io::Result<()>) -> io::Result<()> {
-        let Err(error) = done else {
-            self.failures = 0;
-            return Ok(());
-        };
-        self.failures += 1;
-        tracing::error!(%error, "a part of the way back failed; it is tried again");
-        if self.failures > TRIES {
-            return Err(error);
-        }
-        sleep(AGAIN).await;
-        Ok(())
-    }
-
-    async fn finish(&mut self, marker: &Marker, end: &End) -> io::Result<bool> {
-        if let Err(error) = Last::write(self.home, marker, end) {
-            tracing::error!(%error, ?end, "what came of the upgrade is not noted");
-        }
-        for left in [self.home.databases(), self.home.path().join("next")] {
-            if let Err(error) = kept::discard(&left) {
-                tracing::warn!(%error, "it goes at the next upgrade");
-            }
-        }
-        let parked = holder(&self.home.parked());
-        let is_alone = parked.is_none() && self.running(marker, None).is_empty();
-        self.home.unmark()?;
-        if *end == End::Replaced {
-            // The package's own script left that to who watches.
-            service::restart(marker.unit.as_deref(), holder(&marker.data_dir.join("lock"))).await;
-        } else if is_alone {
-            service::start(marker.unit.as_deref()).await;
-        }
-        Ok(true)
-    }
 }
 
-/// What came of it says that the package was not put back, and how that is done.
-fn note(marker: &mut Marker, package: &Path) {
-    let left = format!("the program is put back, its package is not: dpkg --install {}", package.display());
-    if !marker.reason.as_ref().is_some_and(|reason| reason.contains(&left)) {
-        marker.reason = Some(marker.reason.take().map_or(left.clone(), |reason| format!("{reason}; {left}")));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::upgrade::marker::testing::marker;
-
-    #[test]
-    fn what_came_of_it_says_once_that_a_package_was_not_put_back_and_how_it_is() {
-        let mut marker = marker(Step::GoingBack { restored: false }, false);
-        marker.reason = Some("it ended (pid 7)".into());
-        for _ in 0..2 {
-            note(&mut marker, Path::new("/kept/actord.deb"));
-            let expected =
-                "it ended (pid 7); the program is put back, its package is not: dpkg --install /kept/actord.deb";
-            assert_eq!(marker.reason.as_deref(), Some(expected));
+/// Nobody else has the data directory for as long as this is held, none that serves, and no other verb. None: somebody has.
+async fn alone(marker: &Marker) -> Option<File> {
+    let path = marker.data_dir.join("lock");
+    match locked(&path) {
+        Ok(lock) => Some(lock),
+        Err(error) => {
+            tracing::warn!(%error, "it is waited for");
+            sleep(OFTEN).await;
+            None
         }
     }
 }

@@ -1,6 +1,8 @@
 //! An upgrade under load, and the way back from a program that fails: one that never serves costs nobody a request, and one that
 //! does harm costs those that are under way when it does.
 
+use std::process::Stdio;
+
 use crate::machine::{Machine, Said};
 use crate::manager::until;
 use crate::process::Actord;
@@ -63,6 +65,11 @@ async fn a_good_program_stays_and_no_request_fails_also_where_the_caller_leaves(
     let another = machine.other("good too");
     let refused = machine.upgrade(&another, &[]).await;
     assert!(!refused.is_good && refused.text.contains("under way"), "{refused:?}");
+    // Nor is anything removed, or changed behind the back of both.
+    let mut down = machine.manager.actord.command("down");
+    let refused = down.arg("--upgrade-dir").arg(&machine.home).stderr(Stdio::piped()).output().unwrap();
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && words.contains("under way"), "{words}");
 
     assert_eq!(machine.outcome().await, ("passed".to_owned(), String::new()), "{}", machine.story());
     assert!(machine.runs(&good), "{}", machine.story());

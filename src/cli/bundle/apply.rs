@@ -17,6 +17,7 @@ use crate::bundle::{self, BundleError, IMAGES, Installed, Manifest, STACKS, Stag
 use crate::cli::client::{Client, ClientError, ExitWith, GatewayArgs, eprint_line};
 use crate::cli::remote;
 use crate::config::parse_duration;
+use crate::upgrade::{HOME, Home, refuse_meanwhile};
 
 /// The time between two looks whether actord answers, and how long one may take.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -39,6 +40,10 @@ pub struct BundleApplyArgs {
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     pub work_dir: PathBuf,
 
+    /// Where upgrades keep what they need: of no use but to tests, which run many actords on one machine
+    #[arg(long, hide = true, value_name = "DIR", default_value = HOME)]
+    pub upgrade_dir: PathBuf,
+
     #[allow(missing_docs, reason = "it says so itself")]
     #[command(flatten)]
     pub gateway: GatewayArgs,
@@ -59,6 +64,9 @@ impl BundleApplyArgs {
 
     async fn perform(&self) -> Result<ExitWith, ClientError> {
         let client = Client::new(&self.gateway, None)?;
+        // What it installs would be undone, or take the place of the way back.
+        refuse_meanwhile(&Home::new(&self.upgrade_dir), &self.gateway.data_dir)
+            .map_err(|refusal| ClientError::Local(refusal.to_string()))?;
         let staging = Staging::make(&self.work_dir)?;
         let (bundle, directory) = (self.bundle.clone(), staging.path().to_owned());
         let manifest = blocking(move || bundle::unpack(&bundle, &directory)).await?;

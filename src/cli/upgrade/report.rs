@@ -75,6 +75,7 @@ impl<'a> Report<'a> {
             Step::Copied => "what is kept is copied",
             Step::Switched => "the new program takes its place",
             Step::Trial { .. } => "the new one is on trial",
+            Step::Passed if marker.reason.is_some() => "the new one stays",
             Step::Passed => "the trial is passed",
             Step::GoingBack { .. } => "going back to the old one",
             Step::Back => "the old one goes on",
@@ -82,7 +83,7 @@ impl<'a> Report<'a> {
         if self.shown != Some(words) {
             self.shown = Some(words);
             match (&marker.step, &marker.reason) {
-                (Step::GoingBack { .. }, Some(reason)) => println!("{words}: {reason}"),
+                (Step::GoingBack { .. } | Step::Passed, Some(reason)) => println!("{words}: {reason}"),
                 (Step::Trial { .. }, _) => println!("{words} for {} s", marker.trial.as_secs()),
                 _ => println!("{words}"),
             }
@@ -106,6 +107,7 @@ fn told(last: &Last, home: &Home) -> String {
             home.log().display()
         ),
         Outcome::NotBegun => format!("{from} was not replaced: {reason}"),
+        Outcome::Stays => format!("{from} is not back, and {to} did not pass its trial: {reason}"),
         Outcome::Replaced => format!("{to} is not on trial any more: {reason}"),
     }
 }
@@ -135,6 +137,11 @@ mod tests {
                 "0.2.0 (0123456789ab) is not on trial any more: it was removed",
             ),
             (Outcome::NotBegun, Some("no room"), "0.1.0 (0123456789ab) was not replaced: no room"),
+            (
+                Outcome::Stays,
+                Some("a copy was damaged"),
+                "0.1.0 (0123456789ab) is not back, and 0.2.0 (0123456789ab) did not pass its trial: a copy was damaged",
+            ),
         ] {
             let last = Last {
                 id: "1".into(),

@@ -34,6 +34,8 @@ enum Part {
     End,
     StoreHalf,
     StoreAll,
+    ForgetCopies,
+    Stay,
     Unmark(End),
 }
 
@@ -54,6 +56,12 @@ struct World {
     package: bool,
     /// Whether this watcher installed the old package itself: only then it is known to be whole.
     reinstalled: bool,
+    /// Whether the copies are no longer what they were.
+    damaged: bool,
+    /// Whether there was a reason for what did not pass to stay.
+    stays: bool,
+    /// Whether an operator has stopped it.
+    stopped: bool,
 }
 
 impl World {
@@ -73,6 +81,9 @@ impl World {
             changes,
             package,
             reinstalled: false,
+            damaged: false,
+            stays: false,
+            stopped: false,
         }
     }
 
@@ -87,6 +98,10 @@ impl World {
             Act::Switch => [vec![Part::Mark(Step::Switched)], program(Place::To)].concat(),
             Act::Try => vec![Part::Mark(trial)],
             Act::Pass => vec![Part::Mark(Step::Passed)],
+            Act::GoBack(_) if self.changes && self.copied && self.damaged => match self.step {
+                Some(Step::Trial { .. }) => vec![Part::Stay],
+                _ => vec![Part::ForgetCopies, Part::Mark(Step::GoingBack { restored: false })],
+            },
             Act::GoBack(_) => vec![Part::Mark(Step::GoingBack { restored: false })],
             Act::PutBack => program(Place::From),
             Act::End => vec![Part::End],
@@ -106,6 +121,7 @@ impl World {
             program: if unsure { Place::Other } else { self.program },
             is_parked: matches!(self.process, Process::Parked(_)),
             runs: matches!(self.process, Process::Runs(_)),
+            is_stopped: self.stopped,
             is_mine: self.mine,
             same_boot: self.same_boot,
             here: patience,
@@ -120,6 +136,7 @@ impl World {
         if self.parts.is_empty() {
             let mut now = marker(step, self.changes);
             now.to.deb = self.package.then(|| "new.deb".into());
+            now.reason = self.stays.then(|| "damaged".into());
             self.parts = self.parts_of(next(&now, &self.seen(patience)));
             self.parts.reverse();
         }
@@ -137,7 +154,7 @@ impl World {
             Some(Part::CopyAll) => {
                 assert_eq!(self.store, Store::Old, "what is copied is the old one's");
                 assert!(!matches!(self.process, Process::Runs(_)), "nobody changes what is being copied");
-                self.copied = true;
+                (self.copied, self.damaged) = (true, false);
             }
             Some(Part::Ask) => self.asked = true,
             Some(Part::End) => {
@@ -145,15 +162,25 @@ impl World {
             }
             Some(Part::StoreHalf) => {
                 assert!(!matches!(self.process, Process::Runs(_)), "nobody uses what is being put back");
+                assert!(!self.damaged, "what is put back is whole");
                 self.store = Store::Half;
             }
             Some(Part::StoreAll) => self.store = Store::Old,
+            Some(Part::ForgetCopies) => {
+                assert_eq!(self.store, Store::Old, "nobody was let in");
+                self.copied = false;
+            }
+            Some(Part::Stay) => (self.step, self.mine, self.stays) = (Some(Step::Passed), true, true),
             Some(Part::Unmark(end)) => (self.step, self.ended) = (None, Some(end)),
         }
     }
 
     /// What processes and their manager do next.
     fn live(&mut self) {
+        if self.stopped {
+            self.process = Process::None;
+            return;
+        }
         if self.asked && matches!(self.process, Process::Runs(Place::From)) {
             (self.process, self.asked) = (Process::None, false);
             return;
@@ -187,12 +214,21 @@ impl World {
             (self.process, self.same_boot, self.asked) = (Process::None, false, false);
         }
     }
+
+    /// An operator stops it, and what was stopped is started again.
+    fn stop(&mut self, stopped: bool) {
+        if self.stopped && !stopped {
+            // As one who knows nothing of the trial that was.
+            self.mine &= !matches!(self.step, Some(Step::Trial { .. }));
+        }
+        self.stopped = stopped;
+    }
 }
 
 fn any_end(changes: bool, package: bool, choices: &[u8]) -> World {
     let mut world = World::new(changes, package);
     for choice in choices {
-        match choice % 16 {
+        match choice % 20 {
             0 => world.cut(false),
             1 => world.cut(true),
             2 => world.process = Process::None,
@@ -202,10 +238,15 @@ fn any_end(changes: bool, package: bool, choices: &[u8]) -> World {
             }
             5 => world.watch(ENDS_WITHIN + STARTS_WITHIN),
             6..=10 => world.live(),
+            11 => world.stop(!world.stopped),
+            12 if !matches!(world.step, Some(Step::GoingBack { .. })) && world.parts.is_empty() => {
+                world.damaged = world.copied;
+            }
             _ => world.watch(Duration::ZERO),
         }
     }
-    // Whatever it is, it ends: nothing is cut any more, and a trial that nobody answers for has failed.
+    // Whatever it is, it ends: nothing is cut or stopped any more, and a trial that nobody answers for has failed.
+    world.stop(false);
     for _ in 0..64 {
         world.live();
         if matches!(world.step, Some(Step::Trial { .. })) && world.verdict == Verdict::Undecided && world.mine {
@@ -227,9 +268,10 @@ proptest! {
         let world = any_end(changes, package, &choices);
         let ended = world.ended.clone().expect("it ends");
         prop_assert_eq!(&world.step, &None);
-        let expected = if ended == End::Passed { Place::To } else { Place::From };
+        let is_new = matches!(ended, End::Passed | End::Stays(_));
+        let expected = if is_new { Place::To } else { Place::From };
         prop_assert_eq!(world.program, expected, "{:?}", ended);
-        let store = if ended == End::Passed && changes { Store::New } else { Store::Old };
+        let store = if is_new && changes { Store::New } else { Store::Old };
         prop_assert_eq!(world.store, store, "{:?}", ended);
         prop_assert_eq!(world.process, Process::Runs(expected), "it runs");
     }
@@ -250,6 +292,61 @@ fn without_a_cut_it_is_passed_or_goes_back_as_the_trial_says() {
             }
             assert_eq!(world.ended, Some(expected), "{changes} {package}");
         }
+    }
+}
+
+#[test]
+fn what_an_operator_stops_is_not_fought() {
+    let trial = Step::Trial { since_boot: Duration::ZERO, pid: None };
+    let back = Step::GoingBack { restored: false };
+    let stopped = |step: &Step, program, package| {
+        let mut world = World::new(true, package);
+        (world.step, world.program, world.stopped) = (Some(step.clone()), program, true);
+        (world.process, world.mine) = (Process::None, true);
+        world.verdict = Verdict::Failed("it ended".into());
+        let mut now = marker(step.clone(), true);
+        now.to.deb = package.then(|| "new.deb".into());
+        next(&now, &world.seen(Duration::from_secs(7_200)))
+    };
+    for package in [false, true] {
+        assert_eq!(stopped(&trial, Place::To, package), Act::Wait, "nobody goes back from it");
+        assert_eq!(stopped(&trial, Place::Operators, package), Act::Finish(End::Replaced));
+        assert!(matches!(stopped(&trial, Place::From, package), Act::GoBack(_)), "it needs its store");
+        assert_eq!(stopped(&back, Place::Gone, package), Act::Restore, "what is removed is not installed again");
+        assert_eq!(stopped(&back, Place::To, package), Act::PutBack);
+    }
+    for place in [Place::Gone, Place::Other] {
+        assert_eq!(stopped(&trial, place, false), Act::Finish(End::Replaced), "{place:?} is the operator's");
+        assert_eq!(stopped(&trial, place, true), Act::Wait, "{place:?} is what dpkg knows nothing of");
+    }
+}
+
+#[test]
+fn where_the_copies_are_not_whole_the_new_program_stays_and_one_that_nobody_tried_goes() {
+    for (tried, expected) in [(true, Place::To), (false, Place::From)] {
+        let mut world = World::new(true, false);
+        let mut damaged = false;
+        for _ in 0..128 {
+            world.live();
+            let is_there = if tried {
+                matches!(world.step, Some(Step::Trial { .. })) && world.process == Process::Runs(Place::To)
+            } else {
+                world.step == Some(Step::Switched)
+            };
+            if is_there && !damaged {
+                (damaged, world.damaged, world.verdict) = (true, true, Verdict::Failed("x".into()));
+                if !tried {
+                    // Half a program was put in its place.
+                    world.cut(false);
+                    world.program = Place::Other;
+                }
+            }
+            world.watch(Duration::ZERO);
+        }
+        world.live();
+        assert_eq!(world.program, expected);
+        assert_eq!(matches!(world.ended, Some(End::Stays(_))), tried, "{:?}", world.ended);
+        assert_eq!(world.process, Process::Runs(expected));
     }
 }
 
