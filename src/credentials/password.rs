@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::data_dir::{DataDirError, make_private_dir, write_atomically};
@@ -54,6 +56,13 @@ impl Credentials {
             Some(text.trim().to_owned()).filter(|text| !text.is_empty())
         };
         Some(Self { user: read(USER_FILE)?, password: read(PASSWORD_FILE)? })
+    }
+
+    /// What is sent of them as `Authorization`.
+    #[must_use]
+    pub fn authorization(&self) -> String {
+        let Self { user, password } = self;
+        format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
     }
 }
 

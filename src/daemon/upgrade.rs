@@ -9,8 +9,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
@@ -124,8 +122,7 @@ impl Machine for ThisMachine {
     }
 
     fn authorization(&self, data_dir: &Path) -> Option<String> {
-        let Credentials { user, password } = Credentials::read(&data_dir.join("auth"))?;
-        Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+        Credentials::read(&data_dir.join("auth")).map(|credentials| credentials.authorization())
     }
 
     fn boot_id(&self) -> io::Result<String> {

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::{fs, io};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
@@ -41,13 +39,14 @@ impl Login {
             let decoded = |text: &str| percent_decoded(text);
             let user = decoded(gateway.username());
             let password = decoded(gateway.password().unwrap_or_default());
-            return Ok(Self { header: Some(basic(&user, &password)?), from: "the gateway's URL".to_owned() });
+            let header = header(&Credentials { user, password }.authorization())?;
+            return Ok(Self { header: Some(header), from: "the gateway's URL".to_owned() });
         }
         let auth = data_dir.join("auth");
         if url::is_loopback(gateway)
-            && let Some(Credentials { user, password }) = Credentials::read(&auth)
+            && let Some(credentials) = Credentials::read(&auth)
         {
-            return Ok(Self { header: Some(basic(&user, &password)?), from: auth.display().to_string() });
+            return Ok(Self { header: Some(header(&credentials.authorization())?), from: auth.display().to_string() });
         }
         match config {
             Some(path) => Ok(Self { header: saved(path, gateway)?, from: path.display().to_string() }),
@@ -82,10 +81,6 @@ fn saved(path: &Path, gateway: &Url) -> Result<Option<HeaderValue>, ClientError>
     header(&format!("{scheme} {}", token.trim())).map(Some)
 }
 
-fn basic(user: &str, password: &str) -> Result<HeaderValue, ClientError> {
-    header(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
-}
-
 fn header(text: &str) -> Result<HeaderValue, ClientError> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| ClientError::Local("the saved token is no text for a header: log in again".to_owned()))?;
@@ -115,6 +110,9 @@ fn percent_decoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     const FILE: &str = "auths:\n- gateway: http://127.0.0.1:8080\n  auth: basic\n  token: YWRtaW46c2VjcmV0LXB3\n\
